@@ -1,0 +1,48 @@
+# Every task of this repository. `make` alone lists them.
+
+SEEDS ?= 50
+FIRST_SEED ?= 1
+TEST_ARGS ?=
+
+# scripts/tools puts the pinned check tools here; they win over others in PATH.
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: demo run test check simulate bench data help
+
+demo: ## play one day of sales visits against a server of its own, then stop
+	cargo run --release -p roundsman -- demo
+
+run: ## the demo, with the server left running
+	cargo run --release -p roundsman -- demo --keep-running
+
+# No test pulls the plug of PostgreSQL, so the waits for the disk are saved unless asked for.
+test: export ROUNDSMAN_TEST_PG_FAST ?= 1
+test: ## all tests, on SQLite and on a PostgreSQL of their own (TEST_ARGS='...' goes to the runner)
+	@if command -v cargo-nextest >/dev/null; then \
+		exec scripts/postgres cargo nextest run --workspace $(TEST_ARGS); \
+	else \
+		exec scripts/postgres cargo test --workspace $(TEST_ARGS); \
+	fi
+
+check: ## formatting, lints, documentation, protocol, dependencies
+	scripts/tools
+	cargo fmt --all --check
+	cd proto && buf lint
+	cargo machete
+	cargo deny --workspace check --hide-inclusion-graph bans licenses sources
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+
+simulate: ## replay whole days of lost and repeated messages (SEEDS=50 FIRST_SEED=1)
+	cargo run --release -p roundsman-tests --bin simulate -- --seeds $(SEEDS) --first-seed $(FIRST_SEED)
+
+bench: ## load test
+	cargo run --release -p roundsman-loadtest
+
+data: ## extract the outlets of the demo again
+	scripts/extract-outlets
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,632 @@
+//! The seam: the one place where a database driver is named. Everything else writes SQL once, for both databases.
+//!
+//! Rules that keep the text common:
+//! - `BIGINT`, `UUID`, `BYTEA` and `TEXT` are the only types; SQLite takes their names as they are.
+//! - Moments, ids and random numbers come from Rust. No arithmetic that can overflow: PostgreSQL stops the batch, SQLite
+//!   silently makes a floating point number of it. Sums are cast to BIGINT.
+//! - `CASE` instead of `GREATEST`, no arrays, no JSON operators; `NULLS FIRST` or `LAST` stated where it matters.
+//! - "In these keys" is written `IN_UUIDS($2)` or `IN_TEXTS($2)`, one parameter for any number of keys, so that the
+//!   statement caches stay small.
+//! - Rows are written with [`Tx::write`], any number of tables and rows at a time.
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::query::{Query as SqlxQuery, QueryAs as SqlxQueryAs};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Connection as _, Encode, FromRow, Postgres, Sqlite, Type};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// How long a statement may wait for a lock, by default.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// SQLite readers beside the one writer.
+const SQLITE_READERS: u32 = 4;
+/// PostgreSQL connections of a process.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// SQLite's limit of parameters in a statement.
+const SQLITE_PARAMETERS: usize = 32_766;
+
+/// A value that either driver can store.
+pub trait Bind:
+    for<'q> Encode<'q, Sqlite> + Type<Sqlite> + for<'q> Encode<'q, Postgres> + Type<Postgres> + Send + 'static
+{
+}
+impl<T> Bind for T where
+    T: for<'q> Encode<'q, Sqlite> + Type<Sqlite> + for<'q> Encode<'q, Postgres> + Type<Postgres> + Send + 'static
+{
+}
+
+/// A row that either driver can read back; tuples are, and `#[derive(sqlx::FromRow)]` provides it.
+pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static {}
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static {}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// A file. One connection writes; SQLite lets nobody else write at the same time, and a single writer never gets
+    /// SQLITE_BUSY.
+    Sqlite {
+        /// The writer, alone in its pool.
+        writer: SqlitePool,
+        /// Readers see the last commit, and never wait for the writer.
+        readers: SqlitePool,
+    },
+    /// A server.
+    Postgres(PgPool),
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it is rolled back.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Inner,
+    statements: u32,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Db {
+    /// Connects to `sqlite:FILE` (made if it is not there) or `postgres://…`, and checks that the database keeps what it
+    /// acknowledges.
+    ///
+    /// # Errors
+    /// When the URL is not understood, the database does not answer, or its settings would lose acknowledged commands.
+    pub async fn connect(url: &str) -> Result<Self> {
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Self::connect_postgres(url).await
+        } else if url.starts_with("sqlite:") {
+            Self::connect_sqlite(url).await
+        } else {
+            Err(StoreError::Setting("the database must be given as sqlite:FILE or postgres://…".to_owned()))
+        }
+    }
+
+    async fn connect_sqlite(url: &str) -> Result<Self> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(LOCK_TIMEOUT)
+            .statement_cache_capacity(512);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
+        // Before 3.51.3 a race at the reset of the WAL corrupts a database that two connections use.
+        if parse_version(&version) < (3, 51, 3) {
+            return Err(StoreError::Setting(format!("SQLite {version} may corrupt its file; 3.51.3 or later is needed")));
+        }
+        let readers =
+            SqlitePoolOptions::new().max_connections(SQLITE_READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    async fn connect_postgres(url: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)?.statement_cache_capacity(512).options([
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "60s"),
+        ]);
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
+        let (commit,): (String,) = sqlx::query_as("SHOW synchronous_commit").fetch_one(&pool).await?;
+        if commit == "off" {
+            return Err(StoreError::Setting(
+                "PostgreSQL has synchronous_commit = off and would lose acknowledged commands; set it to on".to_owned(),
+            ));
+        }
+        Ok(Self::Postgres(pool))
+    }
+
+    /// A consistent view. It is kept short, and never open while a network is waited for.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn read(&self) -> Result<Tx> {
+        let inner = match self {
+            Self::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
+            Self::Postgres(pool) => {
+                Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        };
+        Ok(Tx { inner, statements: 1 })
+    }
+
+    /// A transaction of the control tables (users, sessions …), which no lane writes.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn write(&self) -> Result<Tx> {
+        self.begin(None).await
+    }
+
+    /// A tenant's write transaction: on PostgreSQL it holds the tenant's lock from its first statement, on SQLite the
+    /// file's only writer. It must be READ COMMITTED: under REPEATABLE READ the snapshot would be older than the lock.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the lock is not to be had in time.
+    pub async fn write_tenant(&self, tenant: i64) -> Result<Tx> {
+        self.begin(Some(tenant)).await
+    }
+
+    async fn begin(&self, tenant: Option<i64>) -> Result<Tx> {
+        let inner = match self {
+            // A deferred transaction that upgrades to writing fails at once if anybody wrote meanwhile.
+            Self::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => {
+                let lock = tenant.map(|id| format!("; SELECT pg_advisory_xact_lock({id})")).unwrap_or_default();
+                let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED{lock}");
+                Inner::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
+            }
+        };
+        Ok(Tx { inner, statements: 1 })
+    }
+
+    /// Which database it is, for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Brings the schema up to date.
+    ///
+    /// # Errors
+    /// When a migration fails, or the schema is newer than this program.
+    pub async fn migrate(&self) -> Result<()> {
+        let migrations = super::migrations::all(matches!(self, Self::Sqlite { .. }));
+        let migrator = sqlx::migrate::Migrator { migrations: migrations.into(), ..sqlx::migrate::Migrator::DEFAULT };
+        match self {
+            Self::Sqlite { writer, .. } => migrator.run(writer).await,
+            Self::Postgres(pool) => migrator.run(pool).await,
+        }
+        .map_err(|error| StoreError::Migration(error.to_string()))
+    }
+
+    /// Waits until everything is written, and closes.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn parse_version(text: &str) -> (u32, u32, u32) {
+    let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+impl Tx {
+    /// A statement without rows.
+    pub fn query(&mut self, sql: &'static str) -> Query<'_> {
+        self.statements += 1;
+        match &mut self.inner {
+            Inner::Sqlite(tx) => Query::Sqlite(sqlx::query(AssertSqlSafe(for_sqlite(sql))), tx),
+            Inner::Postgres(tx) => Query::Postgres(sqlx::query(AssertSqlSafe(for_postgres(sql))), tx),
+        }
+    }
+
+    /// A statement that returns rows.
+    pub fn query_as<T: Row>(&mut self, sql: &'static str) -> QueryAs<'_, T> {
+        self.statements += 1;
+        match &mut self.inner {
+            Inner::Sqlite(tx) => QueryAs::Sqlite(sqlx::query_as(AssertSqlSafe(for_sqlite(sql))), tx),
+            Inner::Postgres(tx) => QueryAs::Postgres(sqlx::query_as(AssertSqlSafe(for_postgres(sql))), tx),
+        }
+    }
+
+    /// Writes rows into any number of tables: on PostgreSQL in one round trip, on SQLite one statement a table.
+    ///
+    /// # Errors
+    /// When a constraint is broken, or the database does not answer.
+    pub async fn write(&mut self, writes: Vec<Rows>) -> Result<()> {
+        let writes: Vec<Rows> = writes.into_iter().filter(|rows| !rows.rows.is_empty()).collect();
+        if writes.is_empty() {
+            return Ok(());
+        }
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                for rows in writes {
+                    self.statements += write_sqlite(tx, rows).await?;
+                }
+            }
+            Inner::Postgres(tx) => {
+                self.statements += 1;
+                write_postgres(tx, writes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many round trips this transaction has taken so far, its begin included.
+    #[must_use]
+    pub fn statements(&self) -> u32 {
+        self.statements
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// When the database does not confirm; whether it was committed is then unknown.
+    pub async fn commit(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await,
+            Inner::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(StoreError::from)
+    }
+}
+
+/// `IN_UUIDS($n)` and `IN_TEXTS($n)` for SQLite, which has no arrays: a JSON list of hexadecimal or plain text.
+fn for_sqlite(sql: &'static str) -> String {
+    let sql = rewrite(sql, "IN_UUIDS(", |n| format!("IN (SELECT unhex(value) FROM json_each({n}))"));
+    rewrite(&sql, "IN_TEXTS(", |n| format!("IN (SELECT value FROM json_each({n}))"))
+}
+
+fn for_postgres(sql: &'static str) -> String {
+    let sql = rewrite(sql, "IN_UUIDS(", |n| format!("= ANY({n})"));
+    rewrite(&sql, "IN_TEXTS(", |n| format!("= ANY({n})"))
+}
+
+fn rewrite(sql: &str, token: &str, with: impl Fn(&str) -> String) -> String {
+    let mut rest = sql;
+    let mut out = String::with_capacity(sql.len() + 32);
+    while let Some((before, after)) = rest.split_once(token) {
+        let (parameter, tail) = after.split_once(')').expect("our own SQL closes its parenthesis");
+        out.push_str(before);
+        out.push_str(&with(parameter));
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A statement in the making.
+pub enum Query<'t> {
+    /// On SQLite.
+    Sqlite(SqlxQuery<'static, Sqlite, SqliteArguments>, &'t mut sqlx::SqliteConnection),
+    /// On PostgreSQL.
+    Postgres(SqlxQuery<'static, Postgres, PgArguments>, &'t mut sqlx::PgConnection),
+}
+
+impl Query<'_> {
+    /// The next parameter.
+    #[must_use]
+    pub fn bind(self, value: impl Bind) -> Self {
+        match self {
+            Self::Sqlite(query, conn) => Self::Sqlite(query.bind(value), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(value), conn),
+        }
+    }
+
+    /// The next parameter, for `IN_UUIDS`.
+    #[must_use]
+    pub fn bind_uuids(self, keys: &[Uuid]) -> Self {
+        match self {
+            Self::Sqlite(query, conn) => Self::Sqlite(query.bind(json_of_uuids(keys)), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+        }
+    }
+
+    /// Runs it, and says how many rows it touched.
+    ///
+    /// # Errors
+    /// When a constraint is broken, or the database does not answer.
+    pub async fn execute(self) -> Result<u64> {
+        Ok(match self {
+            Self::Sqlite(query, conn) => query.execute(conn).await?.rows_affected(),
+            Self::Postgres(query, conn) => query.execute(conn).await?.rows_affected(),
+        })
+    }
+}
+
+/// A statement with rows in the making.
+pub enum QueryAs<'t, T> {
+    /// On SQLite.
+    Sqlite(SqlxQueryAs<'static, Sqlite, T, SqliteArguments>, &'t mut sqlx::SqliteConnection),
+    /// On PostgreSQL.
+    Postgres(SqlxQueryAs<'static, Postgres, T, PgArguments>, &'t mut sqlx::PgConnection),
+}
+
+impl<T: Row> QueryAs<'_, T> {
+    /// The next parameter.
+    #[must_use]
+    pub fn bind(self, value: impl Bind) -> Self {
+        match self {
+            Self::Sqlite(query, conn) => Self::Sqlite(query.bind(value), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(value), conn),
+        }
+    }
+
+    /// The next parameter, for `IN_UUIDS`.
+    #[must_use]
+    pub fn bind_uuids(self, keys: &[Uuid]) -> Self {
+        match self {
+            Self::Sqlite(query, conn) => Self::Sqlite(query.bind(json_of_uuids(keys)), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+        }
+    }
+
+    /// The next parameter, for `IN_TEXTS`.
+    #[must_use]
+    pub fn bind_texts(self, keys: &[String]) -> Self {
+        match self {
+            Self::Sqlite(query, conn) => {
+                let list = serde_json::to_string(keys).expect("texts are always JSON");
+                Self::Sqlite(query.bind(list), conn)
+            }
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+        }
+    }
+
+    /// The only row.
+    ///
+    /// # Errors
+    /// When there is none, or the database does not answer.
+    pub async fn one(self) -> Result<T> {
+        Ok(match self {
+            Self::Sqlite(query, conn) => query.fetch_one(conn).await?,
+            Self::Postgres(query, conn) => query.fetch_one(conn).await?,
+        })
+    }
+
+    /// The row, if there is one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn optional(self) -> Result<Option<T>> {
+        Ok(match self {
+            Self::Sqlite(query, conn) => query.fetch_optional(conn).await?,
+            Self::Postgres(query, conn) => query.fetch_optional(conn).await?,
+        })
+    }
+
+    /// All rows; the caller bounds them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn all(self) -> Result<Vec<T>> {
+        Ok(match self {
+            Self::Sqlite(query, conn) => query.fetch_all(conn).await?,
+            Self::Postgres(query, conn) => query.fetch_all(conn).await?,
+        })
+    }
+
+    /// Row by row, until `visit` breaks: memory is bounded by what `visit` keeps.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn each(self, mut visit: impl FnMut(T) -> ControlFlow<()>) -> Result<()> {
+        match self {
+            Self::Sqlite(query, conn) => {
+                let mut rows = query.fetch(conn);
+                while let Some(row) = rows.try_next().await? {
+                    if visit(row).is_break() {
+                        break;
+                    }
+                }
+            }
+            Self::Postgres(query, conn) => {
+                let mut rows = query.fetch(conn);
+                while let Some(row) = rows.try_next().await? {
+                    if visit(row).is_break() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn json_of_uuids(keys: &[Uuid]) -> String {
+    let mut list = String::with_capacity(keys.len() * 35 + 2);
+    list.push('[');
+    for (index, key) in keys.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        write!(list, "{comma}\"{}\"", key.simple()).expect("writing to a string never fails");
+    }
+    list.push(']');
+    list
+}
+
+/// A column's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// BIGINT.
+    Int,
+    /// UUID.
+    Id,
+    /// TEXT.
+    Text,
+    /// BYTEA.
+    Bytes,
+}
+
+/// One value of a row, or NULL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// BIGINT.
+    Int(Option<i64>),
+    /// UUID.
+    Id(Option<Uuid>),
+    /// TEXT.
+    Text(Option<String>),
+    /// BYTEA.
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! cell {
+    ($type:ty, $variant:ident) => {
+        impl From<$type> for Cell {
+            fn from(value: $type) -> Self {
+                Self::$variant(Some(value))
+            }
+        }
+        impl From<Option<$type>> for Cell {
+            fn from(value: Option<$type>) -> Self {
+                Self::$variant(value)
+            }
+        }
+    };
+}
+cell!(i64, Int);
+cell!(Uuid, Id);
+cell!(String, Text);
+cell!(Vec<u8>, Bytes);
+
+/// A table as [`Tx::write`] writes it.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// The columns that are written.
+    pub columns: &'static [(&'static str, Column)],
+    /// What happens with a row that is there: an `ON CONFLICT` clause, or nothing, and then it is an error.
+    pub conflict: &'static str,
+}
+
+/// Rows to be written into a table, each with a cell for each of the table's columns.
+#[derive(Debug)]
+pub struct Rows {
+    /// The table.
+    pub table: &'static Table,
+    /// The rows; no two with the same key.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// One statement for a number of rows out of few, so that the statement cache stays small: the number is rounded up to a
+/// power of two, the rest is NULL and cut off by the LIMIT.
+async fn write_sqlite(conn: &mut sqlx::SqliteConnection, rows: Rows) -> Result<u32> {
+    let Rows { table, rows } = rows;
+    let width = table.columns.len();
+    let largest = (SQLITE_PARAMETERS / width).min(1_024);
+    let mut statements = 0;
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let chunk: Vec<Vec<Cell>> = rows.by_ref().take(largest).collect();
+        let padded = chunk.len().next_power_of_two().min(largest);
+        let length = i64::try_from(chunk.len()).expect("a chunk is small");
+        let mut query = sqlx::query(AssertSqlSafe(insert_sqlite(table, padded)));
+        let padding = (padded - chunk.len()) * width;
+        for cell in chunk.into_iter().flatten() {
+            query = match cell {
+                Cell::Int(value) => query.bind(value),
+                Cell::Id(value) => query.bind(value),
+                Cell::Text(value) => query.bind(value),
+                Cell::Bytes(value) => query.bind(value),
+            };
+        }
+        for _ in 0..padding {
+            query = query.bind(None::<i64>);
+        }
+        query.bind(length).execute(&mut *conn).await?;
+        statements += 1;
+    }
+    Ok(statements)
+}
+
+fn insert_sqlite(table: &Table, rows: usize) -> String {
+    let row = format!("({})", vec!["?"; table.columns.len()].join(","));
+    let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+    format!(
+        "INSERT INTO {} ({}) SELECT * FROM (VALUES {}) WHERE true LIMIT ? {}",
+        table.name,
+        names.join(","),
+        vec![row.as_str(); rows].join(","),
+        table.conflict
+    )
+}
+
+/// All tables in one statement with a data-modifying WITH: one round trip, however many tables and rows.
+async fn write_postgres(conn: &mut sqlx::PgConnection, writes: Vec<Rows>) -> Result<()> {
+    let mut sql = String::from("WITH ");
+    let mut parameter = 0;
+    for (index, Rows { table, .. }) in writes.iter().enumerate() {
+        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        let arrays: Vec<String> = table
+            .columns
+            .iter()
+            .map(|(_, column)| {
+                parameter += 1;
+                format!("${parameter}::{}[]", postgres_type(*column))
+            })
+            .collect();
+        let comma = if index == 0 { "" } else { ", " };
+        write!(
+            sql,
+            "{comma}w{index} AS (INSERT INTO {} ({}) SELECT * FROM UNNEST({}) {})",
+            table.name,
+            names.join(","),
+            arrays.join(","),
+            table.conflict
+        )
+        .expect("writing to a string never fails");
+    }
+    sql.push_str(" SELECT 1");
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for Rows { table, rows } in writes {
+        let mut rows: Vec<std::vec::IntoIter<Cell>> = rows.into_iter().map(Vec::into_iter).collect();
+        for (name, column) in table.columns {
+            let cells = rows.iter_mut().map(|row| row.next());
+            let mismatch = || StoreError::Corrupt(format!("a row for {}.{name} has another type", table.name));
+            query = match column {
+                Column::Int => query.bind(collect(cells, |c| if let Cell::Int(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
+                Column::Id => query.bind(collect(cells, |c| if let Cell::Id(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
+                Column::Text => query.bind(collect(cells, |c| if let Cell::Text(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
+                Column::Bytes => query.bind(collect(cells, |c| if let Cell::Bytes(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
+            };
+        }
+    }
+    query.execute(conn).await?;
+    Ok(())
+}
+
+fn collect<T>(cells: impl Iterator<Item = Option<Cell>>, value: impl Fn(Cell) -> Option<T>) -> Option<Vec<T>> {
+    cells.map(|cell| cell.and_then(&value)).collect()
+}
+
+fn postgres_type(column: Column) -> &'static str {
+    match column {
+        Column::Int => "bigint",
+        Column::Id => "uuid",
+        Column::Text => "text",
+        Column::Bytes => "bytea",
+    }
+}
+
+/// Whether a connection answers, for readiness.
+///
+/// # Errors
+/// When it does not.
+pub async fn ping(db: &Db) -> Result<()> {
+    match db {
+        Db::Sqlite { readers, .. } => readers.acquire().await?.ping().await?,
+        Db::Postgres(pool) => pool.acquire().await?.ping().await?,
+    }
+    Ok(())
+}

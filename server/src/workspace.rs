@@ -1,0 +1,316 @@
+//! The identity map of one batch: what was loaded, what the batch has changed so far, and, on top, what the command that
+//! is being decided changes. A command that fails drops its overlay, and the batch goes on as if it had never been.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use prost::Message;
+use roundsman_sync::kind::Record;
+use roundsman_sync::trade::placement::Stamps;
+use roundsman_sync::trade::rejection::Rejection;
+use uuid::Uuid;
+
+use roundsman_proto::trade::Reason;
+
+use crate::internal::Internal;
+
+/// A record as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its kind's number; 1000 and above are internal.
+    pub kind: i64,
+    /// The version that wrote it last; 0: this batch.
+    pub version: i64,
+    /// The document; empty when removed.
+    pub document: Bytes,
+    /// What its placement needs from other records, encoded [`Stamps`].
+    pub stamps: Bytes,
+    /// When it was removed, in microseconds since the Unix epoch.
+    pub removed_at_us: Option<i64>,
+    /// The record that took its place.
+    pub survivor: Option<Uuid>,
+}
+
+/// Why a command is not decided.
+#[derive(Debug)]
+pub enum Stop {
+    /// By a rule: the outcome is Rejected.
+    Rejected(Rejection),
+    /// A record is not loaded yet: the lane loads it and decides again.
+    Load(Uuid),
+    /// What is stored can't be read: the command goes to quarantine.
+    Corrupt(String),
+}
+
+impl From<Rejection> for Stop {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// The keys that a command asks for before it is decided.
+#[derive(Debug, Default)]
+pub struct Keys(Vec<Uuid>);
+
+impl Keys {
+    /// A record, by the id as it came; a malformed id is not asked for, and found missing later.
+    pub fn record(&mut self, id: &[u8]) {
+        if let Ok(id) = Uuid::from_slice(id) {
+            self.0.push(id);
+        }
+    }
+
+    /// A record, by its id.
+    pub fn id(&mut self, id: Uuid) {
+        self.0.push(id);
+    }
+
+    /// An internal record.
+    pub fn internal<T: Internal>(&mut self, key: &T::Key) {
+        self.0.push(T::id(key));
+    }
+
+    /// The keys that `workspace` does not have yet, each once.
+    #[must_use]
+    pub fn missing(mut self, workspace: &Workspace) -> Vec<Uuid> {
+        self.0.retain(|id| !workspace.knows(*id));
+        self.0.sort_unstable();
+        self.0.dedup();
+        self.0
+    }
+}
+
+/// Something that others must hear of once the batch is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// What happened, such as `order.confirmed`.
+    pub topic: &'static str,
+    /// To which record.
+    pub record: Uuid,
+}
+
+/// What the commands of a batch see and change.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    loaded: HashMap<Uuid, Option<Stored>>,
+    batch: HashMap<Uuid, Stored>,
+    overlay: HashMap<Uuid, Stored>,
+    announcements: Vec<Announcement>,
+}
+
+impl Workspace {
+    /// Takes in what was read for these keys; a key without a record is known to be absent.
+    pub fn load(&mut self, keys: &[Uuid], found: Vec<(Uuid, Stored)>) {
+        for key in keys {
+            self.loaded.entry(*key).or_insert(None);
+        }
+        for (id, stored) in found {
+            self.loaded.insert(id, Some(stored));
+        }
+    }
+
+    /// Whether it is known what this key holds.
+    #[must_use]
+    pub fn knows(&self, id: Uuid) -> bool {
+        self.loaded.contains_key(&id)
+    }
+
+    /// The record as the current command sees it, removed ones too.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded.
+    pub fn stored(&self, id: Uuid) -> Result<Option<&Stored>, Stop> {
+        if let Some(stored) = self.overlay.get(&id).or_else(|| self.batch.get(&id)) {
+            return Ok(Some(stored));
+        }
+        self.loaded.get(&id).map(Option::as_ref).ok_or(Stop::Load(id))
+    }
+
+    /// The live record of this id, if there is one.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded; a rejection when the id belongs to a record of another kind.
+    pub fn find<R: Record>(&self, id: Uuid) -> Result<Option<R>, Stop> {
+        let Some(stored) = self.stored(id)? else { return Ok(None) };
+        if stored.kind != i64::from(R::KIND as i32) {
+            return Err(Rejection::new(Reason::IdOfAnotherKind).about(id).into());
+        }
+        if stored.removed_at_us.is_some() {
+            return Ok(None);
+        }
+        let record = R::decode(stored.document.clone())
+            .map_err(|error| Stop::Corrupt(format!("record {id} of kind {:?}: {error}", R::KIND)))?;
+        Ok(Some(record))
+    }
+
+    /// The live record that a command names.
+    ///
+    /// # Errors
+    /// As [`Workspace::find`]; a rejection when the id is malformed, unknown, or of a removed record.
+    pub fn live<R: Record>(&self, id: &[u8]) -> Result<(Uuid, R), Stop> {
+        let id = Uuid::from_slice(id).map_err(|_| Rejection::new(Reason::BadId).field(R::NAME))?;
+        match self.find(id)? {
+            Some(record) => Ok((id, record)),
+            None if self.stored(id)?.is_some() => Err(Rejection::new(Reason::Removed).about(id).into()),
+            None => Err(Rejection::new(Reason::NotFound).about(id).field(R::NAME).into()),
+        }
+    }
+
+    /// What the record's placement needs from others.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded.
+    pub fn stamps(&self, id: Uuid) -> Result<Stamps, Stop> {
+        let Some(stored) = self.stored(id)? else { return Ok(Stamps::default()) };
+        Stamps::decode(stored.stamps.clone()).map_err(|error| Stop::Corrupt(format!("stamps of {id}: {error}")))
+    }
+
+    /// The version of the record's last change, 0 when this batch made it.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded.
+    pub fn version(&self, id: Uuid) -> Result<Option<i64>, Stop> {
+        Ok(self.stored(id)?.filter(|stored| stored.removed_at_us.is_none()).map(|stored| stored.version))
+    }
+
+    /// Writes a record with its stamps.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded: what is not known can't be overwritten.
+    pub fn put<R: Record>(&mut self, id: Uuid, record: &R, stamps: &Stamps) -> Result<(), Stop> {
+        self.write(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps.encode_to_vec().into())
+    }
+
+    /// Writes a record, and leaves its stamps as they are.
+    ///
+    /// # Errors
+    /// As [`Workspace::put`].
+    pub fn update<R: Record>(&mut self, id: Uuid, record: &R) -> Result<(), Stop> {
+        let stamps = self.stored(id)?.map(|stored| stored.stamps.clone()).unwrap_or_default();
+        self.write(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps)
+    }
+
+    /// Places a record anew, and leaves its document as it is.
+    ///
+    /// # Errors
+    /// As [`Workspace::put`].
+    pub fn restamp(&mut self, id: Uuid, stamps: &Stamps) -> Result<(), Stop> {
+        let Some(stored) = self.stored(id)?.cloned() else { return Ok(()) };
+        self.write(id, stored.kind, stored.document, stamps.encode_to_vec().into())
+    }
+
+    /// Removes a record for good.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded.
+    pub fn remove(&mut self, id: Uuid, at_us: i64, survivor: Option<Uuid>) -> Result<(), Stop> {
+        let Some(mut stored) = self.stored(id)?.cloned() else { return Ok(()) };
+        stored.document = Bytes::new();
+        stored.stamps = Bytes::new();
+        stored.removed_at_us = Some(at_us);
+        stored.survivor = survivor;
+        stored.version = 0;
+        self.overlay.insert(id, stored);
+        Ok(())
+    }
+
+    /// An internal record; what was never written is as it is by default.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded.
+    pub fn internal<T: Internal>(&self, key: &T::Key) -> Result<T, Stop> {
+        let id = T::id(key);
+        match self.stored(id)? {
+            None => Ok(T::default()),
+            Some(stored) => T::decode(stored.document.clone())
+                .map_err(|error| Stop::Corrupt(format!("internal record {key:?}: {error}"))),
+        }
+    }
+
+    /// Writes an internal record.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded.
+    pub fn put_internal<T: Internal>(&mut self, key: &T::Key, value: &T) -> Result<(), Stop> {
+        // The key in its text form stands in the stamps, which an internal record does not need, so that `verify` and a
+        // person can tell what the row is about.
+        let name = T::name(key).into_bytes();
+        self.write(T::id(key), T::KIND, value.encode_to_vec().into(), name.into())
+    }
+
+    fn write(&mut self, id: Uuid, kind: i64, document: Bytes, stamps: Bytes) -> Result<(), Stop> {
+        if let Some(stored) = self.stored(id)? {
+            if stored.kind != kind {
+                return Err(Rejection::new(Reason::IdOfAnotherKind).about(id).into());
+            }
+            if stored.removed_at_us.is_some() {
+                return Err(Rejection::new(Reason::Removed).about(id).into());
+            }
+            if stored.document == document && stored.stamps == stamps {
+                return Ok(());
+            }
+        }
+        self.overlay.insert(id, Stored { kind, version: 0, document, stamps, removed_at_us: None, survivor: None });
+        Ok(())
+    }
+
+    /// Tells others, after the commit.
+    pub fn announce(&mut self, topic: &'static str, record: Uuid) {
+        self.announcements.push(Announcement { topic, record });
+    }
+
+    /// Makes the current command's changes part of the batch, and says which records those are.
+    pub fn keep(&mut self) -> (Vec<Uuid>, Vec<Announcement>) {
+        let mut changed: Vec<Uuid> =
+            self.overlay.iter().filter(|(_, stored)| stored.kind < FIRST_INTERNAL_KIND).map(|(id, _)| *id).collect();
+        changed.sort_unstable();
+        self.batch.extend(self.overlay.drain());
+        (changed, std::mem::take(&mut self.announcements))
+    }
+
+    /// Forgets the current command's changes.
+    pub fn drop_overlay(&mut self) {
+        self.overlay.clear();
+        self.announcements.clear();
+    }
+
+    /// The number of records that the batch has changed so far.
+    #[must_use]
+    pub fn changed(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Ends the batch: every record that differs from what is stored, by id, with what it was before.
+    #[must_use]
+    pub fn finish(self) -> Vec<Change> {
+        let Self { mut loaded, batch, .. } = self;
+        let mut changes: Vec<Change> = batch
+            .into_iter()
+            .map(|(id, after)| Change { id, before: loaded.remove(&id).flatten(), after })
+            .filter(|change| !change.before.as_ref().is_some_and(|before| same(before, &change.after)))
+            .collect();
+        changes.sort_unstable_by_key(|change| change.id);
+        changes
+    }
+}
+
+fn same(before: &Stored, after: &Stored) -> bool {
+    before.document == after.document
+        && before.stamps == after.stamps
+        && before.removed_at_us == after.removed_at_us
+        && before.survivor == after.survivor
+}
+
+/// Kinds from here on are internal: never placed, without history.
+pub const FIRST_INTERNAL_KIND: i64 = 1_000;
+
+/// A record before and after the batch.
+#[derive(Debug)]
+pub struct Change {
+    /// The record.
+    pub id: Uuid,
+    /// As it was loaded.
+    pub before: Option<Stored>,
+    /// As it is to be stored.
+    pub after: Stored,
+}

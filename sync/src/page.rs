@@ -1,0 +1,297 @@
+//! Frames and pages: how rows travel.
+//!
+//! A frame is stored ready to be sent: it is one element of the `frames` field of `roundsman.sync.v1.Frames`, tag and
+//! length included. Protobuf messages may be concatenated, so a page's payload is the plain concatenation of stored
+//! frames, and a server sends rows without decoding them.
+
+use bytes::Bytes;
+use prost::Message as _;
+use roundsman_proto::sync as proto;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::limits::{PAGE_BYTES, PAGE_ROWS, PAYLOAD_BYTES};
+use crate::version::Position;
+
+/// Level 1 costs little and is as small as level 3 on rows like ours, within a few per cent.
+const ZSTD_LEVEL: i32 = 1;
+/// Below this a compressed payload saves nothing worth the time.
+const COMPRESS_FROM_BYTES: usize = 256;
+
+/// A place in a bucket: rows are ordered by version, then by record id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cursor {
+    /// The version of a row.
+    pub version: i64,
+    /// Its record; `None`: before all rows of that version.
+    pub record: Option<Uuid>,
+}
+
+impl Cursor {
+    /// Right behind all rows of `version`, that is, before those of the next one.
+    #[must_use]
+    pub fn after(version: i64) -> Self {
+        Self { version: version.saturating_add(1), record: None }
+    }
+}
+
+impl From<Cursor> for proto::Cursor {
+    fn from(cursor: Cursor) -> Self {
+        let record_id = cursor.record.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+        Self { version: cursor.version, record_id }
+    }
+}
+
+impl TryFrom<&proto::Cursor> for Cursor {
+    type Error = PageError;
+
+    fn try_from(wire: &proto::Cursor) -> Result<Self, PageError> {
+        let record = match wire.record_id.as_slice() {
+            [] => None,
+            id => Some(Uuid::from_slice(id).map_err(|_| PageError::Id)?),
+        };
+        Ok(Self { version: wire.version, record })
+    }
+}
+
+/// Why a page cannot be taken.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PageError {
+    /// The payload says, or has, more than a page may have.
+    #[error("a page of {0} bytes is over the limit of {PAYLOAD_BYTES}")]
+    TooLarge(usize),
+    /// The payload is not what its compression or its length says.
+    #[error("the payload is damaged")]
+    Payload,
+    /// The number of frames is not the announced one.
+    #[error("{announced} rows were announced, {found} came")]
+    Rows {
+        /// As the page says.
+        announced: usize,
+        /// As counted.
+        found: usize,
+    },
+    /// A record id is not 16 bytes long.
+    #[error("a record id must have 16 bytes")]
+    Id,
+    /// The page lacks its range or its build.
+    #[error("a page must carry its range and its build")]
+    Range,
+    /// A frame is outside of the page's range, or the frames are out of order.
+    #[error("the frames are not in the order of version and record")]
+    Order,
+}
+
+/// One row, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The record.
+    pub record: Uuid,
+    /// The version of this row.
+    pub version: i64,
+    /// The record's document; `None`: it left the bucket.
+    pub document: Option<Bytes>,
+}
+
+/// Makes the stored form of a row.
+///
+/// ```
+/// use roundsman_sync::page::{encode_frame, decode_frames};
+/// let record = uuid::Uuid::from_u128(7);
+/// let mut payload = encode_frame(record, 3, Some(b"document"));
+/// payload.extend(encode_frame(record, 4, None));
+/// let rows = decode_frames(payload.into()).unwrap();
+/// assert_eq!((rows[0].version, rows[1].document.is_none()), (3, true));
+/// ```
+#[must_use]
+pub fn encode_frame(record: Uuid, version: i64, document: Option<&[u8]>) -> Vec<u8> {
+    let frame = proto::Frame {
+        record_id: record.as_bytes().to_vec(),
+        version,
+        document: document.map(Bytes::copy_from_slice),
+    };
+    proto::Frames { frames: vec![frame] }.encode_to_vec()
+}
+
+/// Reads the rows of an uncompressed payload.
+///
+/// # Errors
+/// When it is not a sequence of frames.
+pub fn decode_frames(payload: Bytes) -> Result<Vec<Row>, PageError> {
+    let frames = proto::Frames::decode(payload).map_err(|_| PageError::Payload)?.frames;
+    frames
+        .into_iter()
+        .map(|frame| {
+            let record = Uuid::from_slice(&frame.record_id).map_err(|_| PageError::Id)?;
+            Ok(Row { record, version: frame.version, document: frame.document })
+        })
+        .collect()
+}
+
+/// A page in the making: stored frames of one bucket, in order.
+#[derive(Debug, Default)]
+pub struct PageBuilder {
+    payload: Vec<u8>,
+    rows: u32,
+    through: Cursor,
+}
+
+impl PageBuilder {
+    /// Whether a frame of this length still fits. The first one always does.
+    #[must_use]
+    pub fn fits(&self, frame_bytes: usize) -> bool {
+        self.rows == 0 || ((self.rows as usize) < PAGE_ROWS && self.payload.len() + frame_bytes <= PAGE_BYTES)
+    }
+
+    /// Appends a stored frame.
+    pub fn push(&mut self, version: i64, record: Uuid, frame: &[u8]) {
+        self.payload.extend_from_slice(frame);
+        self.rows += 1;
+        self.through = Cursor { version, record: Some(record) };
+    }
+
+    /// Whether no frame was pushed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The last pushed row.
+    #[must_use]
+    pub fn through(&self) -> Cursor {
+        self.through
+    }
+
+    /// The bytes pushed so far.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Closes the page that began after `from` and was read at `build`.
+    #[must_use]
+    pub fn finish(self, bucket_id: i64, from: Cursor, build: Position) -> proto::Page {
+        let payload_size = u32::try_from(self.payload.len()).expect("a page is smaller than 4 GiB");
+        let (compression, payload) = compress(self.payload);
+        proto::Page {
+            bucket_id,
+            from: Some(from.into()),
+            through: Some(self.through.into()),
+            rows: self.rows,
+            compression: compression.into(),
+            payload,
+            payload_size,
+            build: Some(build.into()),
+        }
+    }
+}
+
+fn compress(payload: Vec<u8>) -> (proto::Compression, Bytes) {
+    if payload.len() >= COMPRESS_FROM_BYTES
+        && let Ok(packed) = zstd::bulk::compress(&payload, ZSTD_LEVEL)
+        && packed.len() < payload.len()
+    {
+        return (proto::Compression::Zstd, packed.into());
+    }
+    (proto::Compression::Identity, payload.into())
+}
+
+/// Unpacks a page's rows, and refuses whatever is not as it says: memory is bounded by [`PAYLOAD_BYTES`] before anything
+/// is unpacked.
+///
+/// # Errors
+/// See [`PageError`].
+pub fn unpack(page: &proto::Page) -> Result<Vec<Row>, PageError> {
+    let size = page.payload_size as usize;
+    if size > PAYLOAD_BYTES {
+        return Err(PageError::TooLarge(size));
+    }
+    let payload = match page.compression() {
+        proto::Compression::Unspecified | proto::Compression::Identity => page.payload.clone(),
+        proto::Compression::Zstd => {
+            zstd::bulk::decompress(&page.payload, size).map_err(|_| PageError::Payload)?.into()
+        }
+    };
+    if payload.len() != size {
+        return Err(PageError::Payload);
+    }
+    let rows = decode_frames(payload)?;
+    if rows.len() != page.rows as usize {
+        return Err(PageError::Rows { announced: page.rows as usize, found: rows.len() });
+    }
+    check_order(page, &rows)?;
+    Ok(rows)
+}
+
+fn check_order(page: &proto::Page, rows: &[Row]) -> Result<(), PageError> {
+    let (Some(from), Some(through), Some(_)) = (&page.from, &page.through, &page.build) else {
+        return Err(PageError::Range);
+    };
+    let (mut last, through) = (Cursor::try_from(from)?, Cursor::try_from(through)?);
+    for row in rows {
+        let here = Cursor { version: row.version, record: Some(row.record) };
+        if here <= last {
+            return Err(PageError::Order);
+        }
+        last = here;
+    }
+    if last > through { Err(PageError::Order) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(documents: &[&[u8]]) -> proto::Page {
+        let mut builder = PageBuilder::default();
+        for (number, document) in (1_i64..).zip(documents) {
+            let record = Uuid::from_u128(number.unsigned_abs().into());
+            builder.push(number, record, &encode_frame(record, number, Some(document)));
+        }
+        builder.finish(1, Cursor::default(), Position { version: 9, nonce: 9 })
+    }
+
+    #[test]
+    fn a_page_comes_back_as_it_was_packed() {
+        let long = vec![7_u8; 5_000];
+        let packed = page(&[b"first", &long]);
+        assert_eq!(packed.compression(), proto::Compression::Zstd);
+        let rows = unpack(&packed).expect("unpacks");
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[1].document.as_deref(), Some(&long[..]));
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_unpacked() {
+        let mut bomb = page(&[b"x"]);
+        bomb.payload = zstd::bulk::compress(&vec![0; 64 * 1024 * 1024], 1).expect("compresses").into();
+        bomb.compression = proto::Compression::Zstd.into();
+        bomb.payload_size = 64 * 1024 * 1024;
+        assert_eq!(unpack(&bomb), Err(PageError::TooLarge(64 * 1024 * 1024)));
+        bomb.payload_size = 1_000;
+        assert_eq!(unpack(&bomb), Err(PageError::Payload));
+    }
+
+    #[test]
+    fn what_is_not_as_announced_is_refused() {
+        let mut fewer = page(&[b"a", b"b"]);
+        fewer.rows = 3;
+        assert_eq!(unpack(&fewer), Err(PageError::Rows { announced: 3, found: 2 }));
+        let mut shifted = page(&[b"a", b"b"]);
+        shifted.from = Some(Cursor { version: 1, record: Some(Uuid::from_u128(1)) }.into());
+        assert_eq!(unpack(&shifted), Err(PageError::Order));
+        let mut unbuilt = page(&[b"a"]);
+        unbuilt.build = None;
+        assert_eq!(unpack(&unbuilt), Err(PageError::Range));
+    }
+
+    #[test]
+    fn a_page_closes_at_its_limits() {
+        let mut builder = PageBuilder::default();
+        let document = vec![0_u8; PAGE_BYTES];
+        let frame = encode_frame(Uuid::nil(), 1, Some(&document));
+        assert!(builder.fits(frame.len()), "a single large document travels alone");
+        builder.push(1, Uuid::nil(), &frame);
+        assert!(!builder.fits(1));
+    }
+}
