@@ -44,6 +44,8 @@ CREATE TABLE bucket (
     kind         BIGINT NOT NULL,
     head         BIGINT NOT NULL,
     last_removal BIGINT NOT NULL,
+    -- The version that made it: devices at an earlier position do not know its number.
+    created      BIGINT NOT NULL,
     live_rows    BIGINT NOT NULL,
     live_bytes   BIGINT NOT NULL,
     checksum     BIGINT NOT NULL,
@@ -79,6 +81,8 @@ CREATE TABLE device_sequence (
     tenant     BIGINT NOT NULL,
     device     UUID   NOT NULL,
     last_seq   BIGINT NOT NULL,
+    -- The device has stored all outcomes through this number.
+    confirmed_seq BIGINT NOT NULL,
     revoked_at BIGINT,
     PRIMARY KEY (tenant, device)
 );
@@ -114,6 +118,7 @@ CREATE TABLE quarantine (
     command     UUID   NOT NULL,
     -- The record that the command is about; others that are about it wait behind.
     target      UUID,
+    creates     BIGINT NOT NULL,
     device      UUID,
     seq         BIGINT,
     actor       UUID   NOT NULL,
@@ -140,6 +145,8 @@ CREATE TABLE history (
     decided_at  BIGINT NOT NULL,
     request     TEXT   NOT NULL,
     outcome     BYTEA  NOT NULL,
+    -- The command's body, on its first row.
+    body        BYTEA,
     PRIMARY KEY (tenant, version, ordinal)
 );
 CREATE INDEX history_by_record ON history (tenant, record, version);

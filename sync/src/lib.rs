@@ -9,6 +9,7 @@
 pub mod checksum;
 pub mod kind;
 pub mod limits;
+pub mod merge;
 pub mod outbox;
 pub mod page;
 pub mod replica;

@@ -10,6 +10,13 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Month(i32);
 
+impl Default for Month {
+    /// The first one that there is.
+    fn default() -> Self {
+        Self(1970 * 12)
+    }
+}
+
 impl Month {
     /// January is 1.
     #[must_use]

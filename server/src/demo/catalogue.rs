@@ -4,16 +4,16 @@
 //! on every machine. Names are made of generic words; prices, weights and stock are invented.
 //!
 //! - **Popularity** follows the law of Zipf and Mandelbrot: the article of rank `r` is asked for in proportion to
-//!   `1 / (r + 3)`, exponent 1. Of 2,000 articles the first tenth gets 64 % of the requests and the first fifth 75 %,
-//!   which is near the usual 80 to 20. Without the shift the first article alone would be an eighth of all lines.
+//!   `1 / (r + 20)`, exponent 1. Of 2,000 articles the first tenth gets 52 % of the requests, the first fifth 66 %; in
+//!   money, since prices differ too, about 75 and 86 %, near the usual "20 % make 80 %". Without the shift the first
+//!   article alone would be an eighth of all requests; with it, it is a hundredth.
 //! - **VAT** is what Finland takes in 2026, as far as it matters here: food and soft drinks 13.5 %, everything else
 //!   25.5 %. Alcohol, deposits on bottles and the other rates are left out.
-//! - **Prices** are net, of one packaging, in euro cents. List A is for retail, list B for hotels, restaurants and cafés,
-//!   who pay more for a piece and get more for quantity. Rows of one (list, article) pair end on the same day: most never,
-//!   [`PRICE_CHANGE_PERCENT`] of 100 on the next 15th, with a follow-up from the 16th.
+//! - **Prices** are net, of one packaging, in euro cents. List A is for retail, list B for hotels, restaurants and
+//!   cafés, who pay more for a piece and get more for quantity. Rows of one (list, article) pair end on the same day:
+//!   most never, [`PRICE_CHANGE_PERCENT`] of 100 on the next 15th, with a follow-up from the 16th.
 //! - **Withdrawn** is one article in a hundred; each has a successor of the same group that is not withdrawn itself.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -42,9 +42,9 @@ pub const ONE_UNIT_MILLI: i64 = 1_000;
 /// The numerator of the popularity weights; large enough that the last of 2,000 ranks still differ.
 const POPULARITY_SCALE: u64 = 10_000_000;
 /// The shift of the law of Zipf and Mandelbrot.
-const POPULARITY_SHIFT: u64 = 3;
+const POPULARITY_SHIFT: u64 = 20;
 /// What all outlets of the demo together take in a week, in base units; only stock levels go by it.
-const WEEKLY_DEMAND_UNITS: u64 = 30_000;
+const WEEKLY_DEMAND_UNITS: u64 = 120_000;
 /// From days since 1970-01-01 to chrono's days since 0000-12-31.
 const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 
@@ -248,7 +248,13 @@ impl Catalogue {
         withdraw(&mut articles, today_day, rng);
         let prices = prices(&articles, today_day, rng);
         let stock = stock(&articles, today_day, rng);
-        Self { groups: groups(), articles, prices, warehouses: WAREHOUSES.to_vec(), stock }
+        Self {
+            groups: groups(),
+            articles,
+            prices,
+            warehouses: WAREHOUSES.to_vec(),
+            stock,
+        }
     }
 
     /// The price of a quantity, as an index into `prices`; `None` if the list has none in force on that day.
@@ -262,7 +268,9 @@ impl Catalogue {
         day: i32,
     ) -> Option<usize> {
         let wanted = (list, article, packaging);
-        let first = self.prices.partition_point(|p| (p.list, p.article, p.packaging) < wanted);
+        let first = self
+            .prices
+            .partition_point(|p| (p.list, p.article, p.packaging) < wanted);
         let rows = self.prices.iter().enumerate().skip(first);
         rows.take_while(|(_, p)| (p.list, p.article, p.packaging) == wanted)
             .filter(|(_, p)| p.from_quantity_milli <= quantity_milli && p.is_valid_on(day))
@@ -274,12 +282,14 @@ impl Catalogue {
     #[must_use]
     pub fn sold_on(&self, article: usize, day: i32) -> usize {
         let withdrawal = self.articles[article].withdrawal;
-        withdrawal.filter(|end| end.from_day <= day).map_or(article, |end| end.successor)
+        withdrawal
+            .filter(|end| end.from_day <= day)
+            .map_or(article, |end| end.successor)
     }
 }
 
 /// The EAN-13 number that begins with these twelve digits. The check digit makes the sum of all digits, every second
-/// one taken three times, a multiple of ten (GS1 General Specifications, section 7.9.1).
+/// one taken three times, a multiple of ten (GS1 General Specifications, standard check digit calculation).
 ///
 /// # Panics
 ///
@@ -287,13 +297,21 @@ impl Catalogue {
 #[must_use]
 pub fn ean13(first_twelve: u64) -> String {
     let digits = format!("{first_twelve:012}");
-    assert_eq!(digits.len(), 12, "an EAN-13 number is made of twelve digits and a check digit");
-    let sum: u32 = digits.bytes().zip([1, 3].into_iter().cycle()).map(|(d, w)| u32::from(d - b'0') * w).sum();
+    assert_eq!(
+        digits.len(),
+        12,
+        "an EAN-13 number is made of twelve digits and a check digit"
+    );
+    let sum: u32 = digits
+        .bytes()
+        .zip([1, 3].into_iter().cycle())
+        .map(|(d, w)| u32::from(d - b'0') * w)
+        .sum();
     format!("{digits}{}", (10 - sum % 10) % 10)
 }
 
 /// `part` of `amount` by basis points of a whole, rounded half away from zero.
-fn basis_points(amount: i64, bp: i64) -> i64 {
+pub(super) fn basis_points(amount: i64, bp: i64) -> i64 {
     (amount * bp + 5_000 * amount.signum()) / 10_000
 }
 
@@ -310,7 +328,11 @@ fn groups() -> Vec<Group> {
     let names = names.chain(LEAVES.iter().map(|leaf| (leaf.name, Some(leaf.top))));
     let numbered = names.enumerate();
     numbered
-        .map(|(index, (name, parent))| Group { code: format!("G{:02}", index + 1), name, parent })
+        .map(|(index, (name, parent))| Group {
+            code: format!("G{:02}", index + 1),
+            name,
+            parent,
+        })
         .collect()
 }
 
@@ -326,13 +348,23 @@ struct Candidate {
 /// Every combination of kind, variant and size.
 fn candidates(rng: &mut ChaCha8Rng) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for (leaf, family) in LEAVES.iter().enumerate().flat_map(|(i, l)| l.families.iter().map(move |f| (i, f))) {
+    for (leaf, family) in LEAVES
+        .iter()
+        .enumerate()
+        .flat_map(|(i, l)| l.families.iter().map(move |f| (i, f)))
+    {
         for kind in family.kinds.split(", ") {
             let kind_percent = rng.random_range(80..=125);
             for variant in family.variants.split(", ") {
                 found.extend(family.sizes.iter().map(|&(size, grams)| {
                     let name = format!("{variant} {kind} {size}").trim_end().to_owned();
-                    Candidate { leaf, family, kind_percent, name, grams }
+                    Candidate {
+                        leaf,
+                        family,
+                        kind_percent,
+                        name,
+                        grams,
+                    }
                 }));
             }
         }
@@ -348,11 +380,19 @@ fn articles(rng: &mut ChaCha8Rng) -> Vec<Article> {
     chosen.truncate(ARTICLES);
     chosen.sort_unstable();
     let numbered = (1_u64..).zip(chosen.iter().map(|&index| &candidates[index]));
-    numbered.map(|(number, candidate)| article(number, candidate, rng)).collect()
+    numbered
+        .map(|(number, candidate)| article(number, candidate, rng))
+        .collect()
 }
 
 fn article(number: u64, candidate: &Candidate, rng: &mut ChaCha8Rng) -> Article {
-    let &Candidate { leaf, family, kind_percent, ref name, grams } = candidate;
+    let &Candidate {
+        leaf,
+        family,
+        kind_percent,
+        ref name,
+        grams,
+    } = candidate;
     // The larger the cheaper, by weight.
     let size_percent = match grams {
         ..=120 => 135,
@@ -362,7 +402,11 @@ fn article(number: u64, candidate: &Candidate, rng: &mut ChaCha8Rng) -> Article 
         _ => 80,
     };
     let per_kilogram = rng.random_range(family.cents_per_kg.clone()) * kind_percent * size_percent / 10_000;
-    let base_unit = if family.weighed { BaseUnit::Kilogram } else { BaseUnit::Piece };
+    let base_unit = if family.weighed {
+        BaseUnit::Kilogram
+    } else {
+        BaseUnit::Piece
+    };
     let packagings = packagings(number, base_unit, grams, rng);
     let whole_carton = packagings[1].coefficient_milli;
     let minimum_multiple_milli = match base_unit {
@@ -397,7 +441,11 @@ fn packagings(number: u64, base_unit: BaseUnit, grams: i64, rng: &mut ChaCha8Rng
                 barcodes.push(barcode(2));
             }
             vec![
-                Packaging { name: "piece".to_owned(), coefficient_milli: ONE_UNIT_MILLI, barcodes },
+                Packaging {
+                    name: "piece".to_owned(),
+                    coefficient_milli: ONE_UNIT_MILLI,
+                    barcodes,
+                },
                 Packaging {
                     name: format!("carton of {count}"),
                     coefficient_milli: count * ONE_UNIT_MILLI,
@@ -434,13 +482,24 @@ fn carton_sizes(grams: i64) -> &'static [i64] {
     }
 }
 
-/// Give every article its rank, and the weight of it. Articles of groups with more appeal tend to come first.
+/// Give every article its rank, and the weight of it: the first is drawn from all, the next from those left, and so on,
+/// each as likely as the appeal of its group says.
 fn rank(articles: &mut [Article], rng: &mut ChaCha8Rng) {
     let appeal = |article: &Article| LEAVES[article.group - TOP_GROUPS.len()].appeal;
-    let luck: Vec<u64> = articles.iter().map(|a| rng.random_range(1..=1_000_000) * appeal(a)).collect();
-    let mut order: Vec<usize> = (0..articles.len()).collect();
-    order.sort_unstable_by_key(|&index| (Reverse(luck[index]), index));
-    for (rank, index) in (1..).zip(order) {
+    let mut left: Vec<(usize, u64)> = articles.iter().map(appeal).enumerate().collect();
+    let mut total: u64 = left.iter().map(|&(_, appeal)| appeal).sum();
+    for rank in 1.. {
+        if left.is_empty() {
+            break;
+        }
+        let mut ticket = rng.random_range(0..total);
+        let drawn = left.iter().position(|&(_, appeal)| {
+            let found = ticket < appeal;
+            ticket = ticket.saturating_sub(appeal);
+            found
+        });
+        let (index, appeal) = left.swap_remove(drawn.unwrap_or_default());
+        total -= appeal;
         articles[index].popularity = POPULARITY_SCALE / (rank + POPULARITY_SHIFT);
     }
 }
@@ -465,7 +524,9 @@ fn next_mid_month(day: i32) -> i32 {
     let is_mid_month = |day: i32| {
         NaiveDate::from_num_days_from_ce_opt(day + EPOCH_DAYS_FROM_CE).is_some_and(|date| date.day() == 15)
     };
-    (day + 1..=day + 31).find(|&day| is_mid_month(day)).unwrap_or(day + 31)
+    (day + 1..=day + 31)
+        .find(|&day| is_mid_month(day))
+        .unwrap_or(day + 31)
 }
 
 fn prices(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Price> {
@@ -476,7 +537,10 @@ fn prices(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Pri
             let current = price_rows(list, index, article, today_day, rng);
             if chance(rng, PRICE_CHANGE_PERCENT) {
                 let bp = rng.random_range(9_700..=10_800);
-                rows.extend(current.iter().map(|&row| Price { valid_to_day: Some(change_day), ..row }));
+                rows.extend(current.iter().map(|&row| Price {
+                    valid_to_day: Some(change_day),
+                    ..row
+                }));
                 rows.extend(current.iter().map(|&row| Price {
                     amount_minor: basis_points(row.amount_minor, bp).max(floor_minor(article, row.packaging)),
                     valid_from_day: change_day + 1,
@@ -487,12 +551,26 @@ fn prices(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Pri
             }
         }
     }
-    rows.sort_by_key(|p| (p.list, p.article, p.packaging, p.from_quantity_milli, p.valid_from_day));
+    rows.sort_by_key(|p| {
+        (
+            p.list,
+            p.article,
+            p.packaging,
+            p.from_quantity_milli,
+            p.valid_from_day,
+        )
+    });
     rows
 }
 
 /// The prices of an article in one list: of the base unit, of the carton (4 % less), and for several cartons.
-fn price_rows(list: PriceList, index: usize, article: &Article, today: i32, rng: &mut ChaCha8Rng) -> Vec<Price> {
+fn price_rows(
+    list: PriceList,
+    index: usize,
+    article: &Article,
+    today: i32,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Price> {
     let markup = rng.random_range(list.markup_percent());
     let base = basis_points(article.purchase_minor, markup * 100).max(article.purchase_minor + 1);
     let valid_from_day = today - PRICE_HISTORY_DAYS - rng.random_range(0..200);
@@ -545,19 +623,41 @@ fn stock(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Stoc
             let on_hand_milli = if empty { 0 } else { cartons * carton };
             let on_its_way = (empty || chance(rng, 10)) && article.withdrawal.is_none();
             let day = today_day + rng.random_range(1..=6);
-            let expected = on_its_way.then_some(Expected { quantity_milli: (cartons + 2) * carton, day });
-            rows.push(Stock { warehouse, article: index, on_hand_milli, expected });
+            let expected = on_its_way.then_some(Expected {
+                quantity_milli: (cartons + 2) * carton,
+                day,
+            });
+            rows.push(Stock {
+                warehouse,
+                article: index,
+                on_hand_milli,
+                expected,
+            });
         }
     }
     rows
 }
 
-const WAREHOUSES: [Warehouse; 2] =
-    [Warehouse { code: "W1", name: "Main warehouse" }, Warehouse { code: "W2", name: "City warehouse" }];
+const WAREHOUSES: [Warehouse; 2] = [
+    Warehouse {
+        code: "W1",
+        name: "Main warehouse",
+    },
+    Warehouse {
+        code: "W2",
+        name: "City warehouse",
+    },
+];
 
 /// The groups that hold no articles themselves.
-const TOP_GROUPS: [&str; 6] =
-    ["Drinks", "Dairy and eggs", "Fresh food", "Dry goods", "Bakery and frozen food", "Hygiene and supplies"];
+const TOP_GROUPS: [&str; 6] = [
+    "Drinks",
+    "Dairy and eggs",
+    "Fresh food",
+    "Dry goods",
+    "Bakery and frozen food",
+    "Hygiene and supplies",
+];
 const DRINKS: usize = 0;
 const DAIRY: usize = 1;
 const FRESH: usize = 2;
@@ -570,7 +670,7 @@ struct Leaf {
     name: &'static str,
     top: usize,
     vat_bp: i32,
-    /// How much its articles are favoured in the ranking; 100 is usual.
+    /// How much its articles are favoured in the ranking, compared with others.
     appeal: u64,
     families: &'static [Family],
 }
@@ -588,14 +688,14 @@ struct Family {
 /// What the name says, and the content in grams (a litre counts as a kilogram).
 type Size = (&'static str, i64);
 
-const fn leaf(
-    name: &'static str,
-    top: usize,
-    vat_bp: i32,
-    appeal: u64,
-    families: &'static [Family],
-) -> Leaf {
-    Leaf { name, top, vat_bp, appeal, families }
+const fn leaf(name: &'static str, top: usize, vat_bp: i32, appeal: u64, families: &'static [Family]) -> Leaf {
+    Leaf {
+        name,
+        top,
+        vat_bp,
+        appeal,
+        families,
+    }
 }
 
 const fn pieces(
@@ -605,7 +705,13 @@ const fn pieces(
     low: i64,
     high: i64,
 ) -> Family {
-    Family { kinds, variants, sizes, weighed: false, cents_per_kg: low..=high }
+    Family {
+        kinds,
+        variants,
+        sizes,
+        weighed: false,
+        cents_per_kg: low..=high,
+    }
 }
 
 const fn weighed(
@@ -615,7 +721,13 @@ const fn weighed(
     low: i64,
     high: i64,
 ) -> Family {
-    Family { kinds, variants, sizes, weighed: true, cents_per_kg: low..=high }
+    Family {
+        kinds,
+        variants,
+        sizes,
+        weighed: true,
+        cents_per_kg: low..=high,
+    }
 }
 
 const LOOSE: &[Size] = &[("", 1_000)];
@@ -624,6 +736,7 @@ const BAGS: &[Size] = &[("250 g", 250), ("500 g", 500), ("1 kg", 1_000)];
 const LARGE_BAGS: &[Size] = &[("500 g", 500), ("1 kg", 1_000), ("5 kg", 5_000)];
 const SACKS: &[Size] = &[("1 kg", 1_000), ("2 kg", 2_000), ("10 kg", 10_000)];
 const PACKS: &[Size] = &[("150 g", 150), ("500 g", 500), ("1 kg", 1_000)];
+const SNACKS: &[Size] = &[("50 g", 50), ("200 g", 200)];
 const TINS: &[Size] = &[("200 g", 200), ("400 g", 400), ("2.5 kg", 2_500)];
 const BOTTLES: &[Size] = &[("330 ml", 330), ("500 ml", 500), ("1.5 l", 1_500)];
 const JUICE_PACKS: &[Size] = &[("250 ml", 250), ("1 l", 1_000), ("2 l", 2_000)];
@@ -634,24 +747,24 @@ const ICE_TUBS: &[Size] = &[("100 ml", 60), ("1 l", 550), ("5 l", 2_750)];
 
 #[rustfmt::skip] // a table
 const LEAVES: [Leaf; 18] = [
-    leaf("Coffee and tea", DRINKS, VAT_FOOD_BP, 180, &[
+    leaf("Coffee and tea", DRINKS, VAT_FOOD_BP, 250, &[
         pieces("filter coffee, coffee beans, espresso beans, instant coffee",
             "Light roast, Medium roast, Dark roast, Extra dark roast, Organic, Decaffeinated, House blend",
             BAGS, 800, 1_600),
         pieces("black tea, green tea, herbal tea, rooibos tea", "Pure, Lemon, Mint, Ginger, Forest berry, Organic",
             &[("20 bags", 40), ("100 bags", 200)], 2_500, 5_000),
     ]),
-    leaf("Water and soft drinks", DRINKS, VAT_FOOD_BP, 180, &[
+    leaf("Water and soft drinks", DRINKS, VAT_FOOD_BP, 200, &[
         pieces("mineral water, spring water", "Still, Lightly sparkling, Sparkling, Lemon, Raspberry, Pear",
             BOTTLES, 50, 110),
         pieces("soda, sugar-free soda, iced tea, energy drink, sports drink",
             "Orange, Lemon, Peach, Berry, Apple, Tropical", BOTTLES, 90, 220),
     ]),
-    leaf("Juices", DRINKS, VAT_FOOD_BP, 110, &[
+    leaf("Juices", DRINKS, VAT_FOOD_BP, 100, &[
         pieces("juice, nectar, smoothie, juice concentrate",
             "Orange, Apple, Pineapple, Blackcurrant, Cranberry, Multivitamin, Grape, Mango", JUICE_PACKS, 110, 320),
     ]),
-    leaf("Milk, cream and eggs", DAIRY, VAT_FOOD_BP, 200, &[
+    leaf("Milk, cream and eggs", DAIRY, VAT_FOOD_BP, 250, &[
         pieces("milk, cream, cooking cream, sour cream, buttermilk", "Organic, Lactose-free, Low-fat, Full-fat",
             CREAM_PACKS, 90, 380),
         pieces("oat drink, soy drink, almond drink", "Plain, Barista, Vanilla, Chocolate",
@@ -660,36 +773,37 @@ const LEAVES: [Leaf; 18] = [
             &[("250 g", 250), ("500 g", 500), ("2 kg", 2_000)], 450, 900),
         pieces("eggs", "Free-range, Barn, Organic", &[("6 pcs", 360), ("10 pcs", 600), ("30 pcs", 1_800)], 220, 420),
     ]),
-    leaf("Cheese", DAIRY, VAT_FOOD_BP, 110, &[
+    leaf("Cheese", DAIRY, VAT_FOOD_BP, 120, &[
         pieces("gouda, edam, emmental, cheddar, mozzarella, cream cheese, salad cheese, goat cheese",
             "Sliced, Grated, Block of, Lactose-free", PACKS, 600, 1_200),
     ]),
-    leaf("Yoghurt and desserts", DAIRY, VAT_FOOD_BP, 90, &[
+    leaf("Yoghurt and desserts", DAIRY, VAT_FOOD_BP, 80, &[
         pieces("yoghurt, quark, drinking yoghurt, pudding",
             "Natural, Strawberry, Blueberry, Vanilla, Peach, Raspberry, Chocolate", PACKS, 180, 420),
     ]),
-    leaf("Meat and poultry", FRESH, VAT_FOOD_BP, 110, &[
+    leaf("Meat and poultry", FRESH, VAT_FOOD_BP, 120, &[
         weighed("beef, pork, lamb, chicken, turkey, reindeer",
             "Minced, Diced, Sliced, Boneless, Marinated, Smoked, Cured, Roasted", FRESH_OR_FROZEN, 550, 1_600),
         pieces("ham, salami, sausage, meatballs", "Smoked, Peppered, Mild, Garlic, Herb",
             &[("150 g", 150), ("300 g", 300), ("1 kg", 1_000)], 600, 1_300),
     ]),
-    leaf("Fish", FRESH, VAT_FOOD_BP, 80, &[
+    leaf("Fish", FRESH, VAT_FOOD_BP, 70, &[
         weighed("salmon, rainbow trout, whitefish, herring, cod, pike-perch, tuna, shrimps",
             "Filleted, Smoked, Gravad, Marinated, Portioned", FRESH_OR_FROZEN, 800, 2_200),
     ]),
-    leaf("Vegetables and fruit", FRESH, VAT_FOOD_BP, 150, &[
-        weighed("potatoes, carrots, onions, tomatoes, cucumbers, lettuce, peppers, cabbage, apples, bananas, \
-            oranges, lemons, pears, grapes", "Class I, Class II, Domestic, Organic", LOOSE, 80, 380),
+    leaf("Vegetables and fruit", FRESH, VAT_FOOD_BP, 250, &[
+        weighed("potatoes, carrots, onions, tomatoes, cucumbers, lettuce, peppers, cabbage",
+            "Class I, Class II, Domestic, Organic", LOOSE, 80, 300),
+        weighed("apples, bananas, oranges, lemons, pears, grapes", "Class I, Class II, Ripe, Organic", LOOSE, 120, 380),
     ]),
-    leaf("Flour, grains and pasta", DRY, VAT_FOOD_BP, 90, &[
+    leaf("Flour, grains and pasta", DRY, VAT_FOOD_BP, 80, &[
         pieces("wheat flour, rye flour, barley flour, semolina, oat flakes", "Fine, Coarse, Wholemeal, Organic",
             SACKS, 60, 180),
         pieces("spaghetti, penne, fusilli, macaroni, lasagne sheets, noodles", "Durum, Wholemeal, Egg, Gluten-free",
             LARGE_BAGS, 130, 380),
         pieces("rice", "Long-grain, Basmati, Jasmine, Risotto, Wholegrain", LARGE_BAGS, 150, 350),
     ]),
-    leaf("Oils, sauces and spices", DRY, VAT_FOOD_BP, 80, &[
+    leaf("Oils, sauces and spices", DRY, VAT_FOOD_BP, 70, &[
         pieces("olive oil, rapeseed oil, sunflower oil, sesame oil", "Refined, Cold-pressed, Organic, Frying",
             CANISTERS, 250, 900),
         pieces("ketchup, mustard, mayonnaise, dressing, barbecue sauce, soy sauce, chilli sauce",
@@ -697,15 +811,16 @@ const LEAVES: [Leaf; 18] = [
         pieces("black pepper, white pepper, paprika, oregano, basil, cinnamon, curry, garlic powder",
             "Ground, Coarse, Organic", &[("30 g", 30), ("500 g", 500)], 1_200, 2_800),
     ]),
-    leaf("Canned food", DRY, VAT_FOOD_BP, 70, &[
+    leaf("Canned food", DRY, VAT_FOOD_BP, 60, &[
         pieces("tomatoes, beans, chickpeas, sweetcorn, peas, olives, pineapple, peaches, tuna, mushrooms",
             "Canned, Organic canned, Low-salt canned", TINS, 180, 480),
     ]),
-    leaf("Sweets and snacks", DRY, VAT_FOOD_BP, 120, &[
-        pieces("chocolate, wine gums, liquorice, biscuits, crisps, nut mix, popcorn, muesli bars, mints",
-            "Classic, Salted, Sweet, Crunchy, Sugar-free, Organic", &[("50 g", 50), ("200 g", 200)], 600, 1_300),
+    leaf("Sweets and snacks", DRY, VAT_FOOD_BP, 130, &[
+        pieces("chocolate, wine gums, liquorice, mints, biscuits, muesli bars",
+            "Classic, Mixed, Soft, Sugar-free, Organic, Festive", SNACKS, 600, 1_300),
+        pieces("crisps, nut mix, popcorn", "Salted, Lightly salted, Sweet, Spicy, Cheese, Organic", SNACKS, 600, 1_100),
     ]),
-    leaf("Bread and pastry", BAKERY, VAT_FOOD_BP, 130, &[
+    leaf("Bread and pastry", BAKERY, VAT_FOOD_BP, 180, &[
         pieces("rye bread, toast, baguettes, buns, flatbread, crispbread", "Wholemeal, Oat, Seeded, Gluten-free",
             &[("300 g", 300), ("600 g", 600), ("2 kg", 2_000)], 220, 520),
         pieces("croissants, cinnamon rolls, doughnuts, muffins, cheesecake, apple pie, rice pasties",
@@ -719,7 +834,7 @@ const LEAVES: [Leaf; 18] = [
         pieces("pizza, lasagne, soup, vegetable patties, fish fingers", "Frozen, Frozen vegan, Frozen spicy",
             &[("350 g", 350), ("1 kg", 1_000)], 350, 750),
     ]),
-    leaf("Paper and tableware", HYGIENE, VAT_GENERAL_BP, 140, &[
+    leaf("Paper and tableware", HYGIENE, VAT_GENERAL_BP, 200, &[
         pieces("toilet paper, kitchen towels, hand towels, napkins, wiping rolls", "White, Recycled, Soft, Three-ply",
             &[("4 pack", 480), ("8 pack", 960), ("24 pack", 2_880)], 200, 380),
         pieces("paper cups, plates, cup lids, cutlery sets, take-away boxes, straws, baking paper",
@@ -734,7 +849,7 @@ const LEAVES: [Leaf; 18] = [
         pieces("mop heads, sponges, cleaning cloths, brushes", "Grey, Yellow, Blue, Red",
             &[("1 pc", 80), ("10 pcs", 800)], 900, 1_900),
     ]),
-    leaf("Hand and body care", HYGIENE, VAT_GENERAL_BP, 100, &[
+    leaf("Hand and body care", HYGIENE, VAT_GENERAL_BP, 90, &[
         pieces("hand soap, shower gel, shampoo, conditioner, hand cream, hand sanitiser",
             "Unscented, Aloe, Oat, Fresh, Citrus", DISPENSERS, 300, 750),
     ]),
@@ -749,6 +864,8 @@ pub(super) fn digest(value: &impl std::fmt::Debug) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+
     use super::*;
 
     /// 20 November 2026.
@@ -760,7 +877,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_catalogue_on_every_machine() {
-        assert_eq!(digest(&catalogue()), 0);
+        assert_eq!(digest(&catalogue()), 8_859_706_248_313_736_752);
         assert_ne!(Catalogue::generate(2, TODAY).articles, catalogue().articles);
     }
 
@@ -769,12 +886,20 @@ mod tests {
         let catalogue = catalogue();
         assert_eq!(catalogue.groups.len(), 24);
         assert_eq!(catalogue.articles.len(), ARTICLES);
-        assert!((9_000..13_000).contains(&catalogue.prices.len()), "{} prices", catalogue.prices.len());
+        assert!(
+            (9_000..13_000).contains(&catalogue.prices.len()),
+            "{} prices",
+            catalogue.prices.len()
+        );
         let names: BTreeSet<_> = catalogue.articles.iter().map(|a| &a.name).collect();
         assert_eq!(names.len(), ARTICLES, "names are unique");
         let filled: BTreeSet<_> = catalogue.articles.iter().map(|a| a.group).collect();
         assert_eq!(filled.len(), LEAVES.len(), "every lower group has articles");
-        assert!(filled.iter().all(|&group| catalogue.groups[group].parent.is_some()));
+        assert!(
+            filled
+                .iter()
+                .all(|&group| catalogue.groups[group].parent.is_some())
+        );
     }
 
     #[test]
@@ -803,27 +928,40 @@ mod tests {
         let catalogue = catalogue();
         let share_of_first_tenth = |mut shares: Vec<u64>| {
             shares.sort_unstable_by_key(|&share| Reverse(share));
-            100 * shares[..ARTICLES / 10].iter().sum::<u64>() / shares.iter().sum::<u64>()
+            1_000 * shares[..ARTICLES / 10].iter().sum::<u64>() / shares.iter().sum::<u64>()
         };
         let requests = catalogue.articles.iter().map(|a| a.popularity).collect();
-        assert_eq!(share_of_first_tenth(requests), 64);
-        let turnover = catalogue.articles.iter().map(|a| a.popularity * a.purchase_minor.unsigned_abs());
+        assert_eq!(share_of_first_tenth(requests), 517, "per mille of the requests");
+        let turnover = catalogue
+            .articles
+            .iter()
+            .map(|a| a.popularity * a.purchase_minor.unsigned_abs());
         let share = share_of_first_tenth(turnover.collect());
-        assert!((50..90).contains(&share), "{share} % of the turnover");
+        assert!((500..900).contains(&share), "{share} per mille of the turnover");
     }
 
     #[test]
     fn one_article_in_a_hundred_has_a_successor_that_is_sold() {
-        let catalogue = catalogue();
-        let mut withdrawn = 0;
-        for article in &catalogue.articles {
-            let Some(end) = article.withdrawal else { continue };
-            withdrawn += 1;
-            let successor = &catalogue.articles[end.successor];
-            assert_eq!((successor.group, successor.withdrawal), (article.group, None));
+        for seed in 0..20 {
+            let articles = Catalogue::generate(seed, TODAY).articles;
+            let mut withdrawn = 0;
+            for (article, end) in articles.iter().filter_map(|a| a.withdrawal.map(|end| (a, end))) {
+                withdrawn += 1;
+                let successor = &articles[end.successor];
+                assert_eq!((successor.group, successor.withdrawal), (article.group, None));
+            }
+            assert_eq!(withdrawn, WITHDRAWN_ARTICLES);
         }
-        assert_eq!(withdrawn, WITHDRAWN_ARTICLES);
-        let index = catalogue.articles.iter().position(|a| a.withdrawal.is_some()).expect("some are withdrawn");
+    }
+
+    #[test]
+    fn a_withdrawn_article_is_replaced_from_that_day_on() {
+        let catalogue = catalogue();
+        let index = catalogue
+            .articles
+            .iter()
+            .position(|a| a.withdrawal.is_some())
+            .expect("some are withdrawn");
         let end = catalogue.articles[index].withdrawal.expect("this one is");
         assert_eq!(catalogue.sold_on(index, end.from_day - 1), index);
         assert_eq!(catalogue.sold_on(index, end.from_day), end.successor);
@@ -836,16 +974,31 @@ mod tests {
             assert!(article.packagings[1].coefficient_milli > ONE_UNIT_MILLI);
             let whole_cartons = article.packagings[1].coefficient_milli % article.minimum_multiple_milli;
             assert_eq!(whole_cartons, 0, "{} can be ordered by the carton", article.name);
-            let carton_grams = article.weight_grams * article.packagings[1].coefficient_milli / ONE_UNIT_MILLI;
-            assert!(carton_grams <= 25_000, "{}: {carton_grams} g are too much to carry", article.name);
+            let carton_grams =
+                article.weight_grams * article.packagings[1].coefficient_milli / ONE_UNIT_MILLI;
+            assert!(
+                carton_grams <= 25_000,
+                "{}: {carton_grams} g are too much to carry",
+                article.name
+            );
         }
     }
 
     #[test]
     fn every_article_has_one_price_on_every_day_in_both_lists() {
         let catalogue = catalogue();
-        for day in [TODAY - PRICE_HISTORY_DAYS, TODAY - 1, TODAY, TODAY + 25, TODAY + 26, TODAY + 365] {
-            for (list, article) in PriceList::ALL.into_iter().flat_map(|l| (0..ARTICLES).map(move |a| (l, a))) {
+        for day in [
+            TODAY - PRICE_HISTORY_DAYS,
+            TODAY - 1,
+            TODAY,
+            TODAY + 25,
+            TODAY + 26,
+            TODAY + 365,
+        ] {
+            for (list, article) in PriceList::ALL
+                .into_iter()
+                .flat_map(|l| (0..ARTICLES).map(move |a| (l, a)))
+            {
                 let valid = |p: &&Price| (p.list, p.article) == (list, article) && p.is_valid_on(day);
                 for packaging in 0..2 {
                     let price = catalogue.price_on(list, article, packaging, ONE_UNIT_MILLI, day);
@@ -859,13 +1012,33 @@ mod tests {
     #[test]
     fn some_prices_end_in_the_middle_of_a_month_and_go_on_the_day_after() {
         let catalogue = catalogue();
-        let ends: Vec<_> = catalogue.prices.iter().filter(|p| p.valid_to_day.is_some()).collect();
-        assert!(ends.len() > catalogue.prices.len() / 20, "{} of {}", ends.len(), catalogue.prices.len());
+        let ends: Vec<_> = catalogue
+            .prices
+            .iter()
+            .filter(|p| p.valid_to_day.is_some())
+            .collect();
+        assert!(
+            ends.len() > catalogue.prices.len() / 20,
+            "{} of {}",
+            ends.len(),
+            catalogue.prices.len()
+        );
         for price in ends {
             assert_eq!(price.valid_to_day, Some(20_802), "15 December 2026");
             let follow_up = |p: &&Price| {
-                (p.list, p.article, p.packaging, p.from_quantity_milli, p.valid_from_day)
-                    == (price.list, price.article, price.packaging, price.from_quantity_milli, 20_803)
+                (
+                    p.list,
+                    p.article,
+                    p.packaging,
+                    p.from_quantity_milli,
+                    p.valid_from_day,
+                ) == (
+                    price.list,
+                    price.article,
+                    price.packaging,
+                    price.from_quantity_milli,
+                    20_803,
+                )
             };
             assert_eq!(catalogue.prices.iter().filter(follow_up).count(), 1);
         }
@@ -876,7 +1049,11 @@ mod tests {
         let catalogue = catalogue();
         for price in &catalogue.prices {
             let article = &catalogue.articles[price.article];
-            assert!(price.amount_minor >= floor_minor(article, price.packaging), "{}", article.name);
+            assert!(
+                price.amount_minor >= floor_minor(article, price.packaging),
+                "{}",
+                article.name
+            );
         }
         for pair in catalogue.prices.windows(2) {
             let of = |p: &Price| (p.list, p.article, p.packaging, p.valid_from_day);
@@ -891,7 +1068,11 @@ mod tests {
     fn the_largest_break_that_is_reached_gives_the_price() {
         let catalogue = catalogue();
         let with_break = |p: &&Price| p.from_quantity_milli > 0 && p.is_valid_on(TODAY);
-        let price = catalogue.prices.iter().find(with_break).expect("some have breaks");
+        let price = catalogue
+            .prices
+            .iter()
+            .find(with_break)
+            .expect("some have breaks");
         let found = |quantity| {
             let index = catalogue.price_on(price.list, price.article, price.packaging, quantity, TODAY);
             catalogue.prices[index.expect("a price")].from_quantity_milli
@@ -903,7 +1084,13 @@ mod tests {
     #[test]
     fn stock_is_in_whole_cartons_and_what_is_empty_is_on_its_way() {
         let catalogue = catalogue();
-        let count = |warehouse| catalogue.stock.iter().filter(|s| s.warehouse == warehouse).count();
+        let count = |warehouse| {
+            catalogue
+                .stock
+                .iter()
+                .filter(|s| s.warehouse == warehouse)
+                .count()
+        };
         assert_eq!((count(0), count(1)), (ARTICLES, ARTICLES / 2));
         for row in &catalogue.stock {
             let article = &catalogue.articles[row.article];

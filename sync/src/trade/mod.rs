@@ -1,4 +1,14 @@
 //! The trade's rules: plain functions from what is known to what is decided.
 
+pub mod assignment;
+pub mod capture;
+pub mod check;
+pub mod credit;
+pub mod geo;
+pub mod money;
 pub mod placement;
+pub mod price;
 pub mod rejection;
+pub mod stock;
+pub mod verdict;
+pub mod visit;

@@ -1,0 +1,589 @@
+//! One batch of a tenant's commands: load, decide, publish, write, commit, in one transaction.
+//!
+//! Batching is invisible: what comes out is what batches of one command would give, in the same order.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use prost::Message as _;
+use roundsman_proto::sync::{CommandResult, Outcome, Status};
+use roundsman_proto::trade::{self, Reason};
+use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::version::Position;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::clock::{Clock, Random};
+use crate::commands::{self, Context, Decide, Issuer};
+use crate::error::StoreError;
+use crate::fail::FailPoints;
+use crate::policy::Policy;
+use crate::publish::{self, Placed, Publication};
+use crate::store::command::{self, Decided, Known, Quarantine, Sequence};
+use crate::store::sql::{Db, Tx};
+use crate::store::tenant::{self, Head};
+use crate::store::{bucket, record};
+use crate::workspace::{Change, Keys, Stop, Workspace};
+
+/// A batch takes no more commands once it has this many.
+pub const BATCH_COMMANDS: usize = 64;
+/// A batch ends when its commands have changed this many records.
+pub const BATCH_RECORDS: usize = 2_000;
+/// Waves in which a command asks for its keys.
+const WAVES: usize = 3;
+/// Records that a command may turn out to need beyond what it asked for.
+const LATE_LOADS: usize = 256;
+
+/// A command as it reached the server.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// Its id.
+    pub id: Uuid,
+    /// The device's sequence number; 0 when no device sent it.
+    pub seq: i64,
+    /// When it was captured, corrected, in microseconds since the Unix epoch.
+    pub captured_at_us: i64,
+    /// How far that was corrected, in microseconds.
+    pub clock_correction_us: i64,
+    /// Its business date, in days since 1970-01-01.
+    pub business_day: i32,
+    /// A serialized `roundsman.trade.v1.Command`.
+    pub body: Bytes,
+}
+
+/// What the device says of itself when it pushes.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// The device.
+    pub device: Uuid,
+    /// It has stored all outcomes through this number.
+    pub confirmed_seq: i64,
+    /// The highest number for which it has an outcome.
+    pub last_outcome_seq: i64,
+    /// Numbers whose commands it lost.
+    pub skip: Option<(i64, i64)>,
+    /// The position of its last checkpoint.
+    pub position: Option<Position>,
+}
+
+/// Commands that came together and are answered together.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Who issues them.
+    pub issuer: Issuer,
+    /// The device that sends them, if one does.
+    pub sender: Option<Sender>,
+    /// The request that brought them.
+    pub request: String,
+    /// When it reached the server, in microseconds since the Unix epoch.
+    pub received_at_us: i64,
+    /// In order.
+    pub commands: Vec<Submitted>,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// One for each command, up to a gap.
+    pub results: Vec<CommandResult>,
+    /// A pull that covers this version shows all effects.
+    pub version: i64,
+    /// Everything up to this version survives the loss of the server.
+    pub durable_version: i64,
+    /// After a gap: the number that is expected.
+    pub expected_seq: i64,
+    /// The device has seen a history that this server has not.
+    pub fork: bool,
+}
+
+/// A committed batch.
+#[derive(Debug)]
+pub struct Committed {
+    /// One for each submission.
+    pub answers: Vec<Answer>,
+    /// What changed; `None`: no record did.
+    pub commit: Option<Commit>,
+    /// How many round trips it took.
+    pub statements: u32,
+}
+
+/// What a commit changed, for those who follow.
+#[derive(Debug)]
+pub struct Commit {
+    /// The new position.
+    pub position: Position,
+    /// Everything up to this version survives the loss of the server, as far as is known; 0: nothing.
+    pub durable_version: i64,
+    /// What was published.
+    pub publication: Publication,
+    /// Internal records that changed; those of grants concern followers.
+    pub internal: Vec<Uuid>,
+}
+
+/// What a batch needs from its surroundings.
+#[derive(Debug)]
+pub struct Writer {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: std::sync::Arc<Clock>,
+    /// For nonces.
+    pub random: std::sync::Arc<Random>,
+    /// The tenant's settings.
+    pub policy: Policy,
+    /// Where a test makes it fail.
+    pub fail: FailPoints,
+}
+
+impl Writer {
+    /// Runs a batch. Nothing is changed unless it returns `Ok`; after an unavailable database it may have been committed
+    /// all the same, and the senders find out by sending again.
+    ///
+    /// With `quarantine`, commands without an outcome yet are not decided but put into quarantine with this error: so a
+    /// batch of one that failed twice is kept instead of lost.
+    ///
+    /// # Errors
+    /// When the database fails, or refuses the data.
+    pub async fn run(
+        &self,
+        tenant: i64,
+        submissions: &[Submission],
+        quarantine: Option<&str>,
+    ) -> Result<Committed, StoreError> {
+        let mut tx = self.db.write_tenant(tenant).await?;
+        self.fail.pass("batch.begun")?;
+        let mut batch = Batch::begin(self, &mut tx, tenant, submissions).await?;
+        if quarantine.is_none() {
+            batch.load(&mut tx, submissions).await?;
+        }
+        self.fail.pass("batch.loaded")?;
+        let mut answers = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            answers.push(batch.answer(&mut tx, submission, quarantine).await?);
+        }
+        let (commit, writes) = batch.publish(&mut tx).await?;
+        if writes.iter().all(|rows| rows.rows.is_empty()) {
+            let statements = tx.statements();
+            return Ok(Committed { answers, commit, statements });
+        }
+        self.fail.pass("batch.decided")?;
+        tx.write(writes).await?;
+        self.fail.pass("batch.written")?;
+        let statements = tx.statements() + 1;
+        tx.commit().await?;
+        self.fail.pass("batch.committed")?;
+        if let Some(commit) = &commit {
+            for answer in &mut answers {
+                answer.version = commit.position.version;
+            }
+        }
+        Ok(Committed { answers, commit, statements })
+    }
+}
+
+struct Batch<'w> {
+    writer: &'w Writer,
+    tenant: i64,
+    head: Head,
+    now_us: i64,
+    known: HashMap<Uuid, Known>,
+    sequences: HashMap<Uuid, Sequence>,
+    sequences_before: HashMap<Uuid, Sequence>,
+    quarantined: Vec<(Uuid, bool)>,
+    workspace: Workspace,
+    decided: Vec<Decided>,
+}
+
+impl<'w> Batch<'w> {
+    async fn begin(
+        writer: &'w Writer,
+        tx: &mut Tx,
+        tenant: i64,
+        submissions: &[Submission],
+    ) -> Result<Self, StoreError> {
+        let head = tenant::head(tx, tenant)
+            .await?
+            .ok_or_else(|| StoreError::Corrupt(format!("tenant {tenant} has a lane but no row")))?;
+        if head.writer_version > tenant::WRITER_VERSION {
+            return Err(StoreError::Setting(format!(
+                "the data was written by a newer server (format {}, this one writes {}); update this one",
+                head.writer_version,
+                tenant::WRITER_VERSION
+            )));
+        }
+        let ids: Vec<Uuid> = submissions.iter().flat_map(|s| s.commands.iter().map(|c| c.id)).collect();
+        let mut devices: Vec<Uuid> = submissions.iter().filter_map(|s| s.sender.map(|sender| sender.device)).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        let known = command::known(tx, tenant, &ids).await?.into_iter().collect();
+        let sequences: HashMap<Uuid, Sequence> =
+            command::sequences(tx, tenant, &devices).await?.into_iter().collect();
+        let quarantined =
+            if head.quarantined { command::quarantined_targets(tx, tenant).await? } else { Vec::new() };
+        Ok(Self {
+            writer,
+            tenant,
+            head,
+            now_us: writer.clock.now_us().max(head.at_us + 1),
+            known,
+            sequences_before: sequences.clone(),
+            sequences,
+            quarantined,
+            workspace: Workspace::default(),
+            decided: Vec::new(),
+        })
+    }
+
+    /// Loads the keys of all commands of the batch, with one read a wave.
+    async fn load(&mut self, tx: &mut Tx, submissions: &[Submission]) -> Result<(), StoreError> {
+        let commands: Vec<(&Submission, &Submitted, trade::command::Command)> = submissions
+            .iter()
+            .flat_map(|submission| submission.commands.iter().map(move |submitted| (submission, submitted)))
+            .filter(|(_, submitted)| !self.known.contains_key(&submitted.id))
+            .filter_map(|(submission, submitted)| Some((submission, submitted, decode(&submitted.body)?)))
+            .collect();
+        for _ in 0..WAVES {
+            let mut keys = Keys::default();
+            for (submission, submitted, command) in &commands {
+                let context = self.context(submission, submitted);
+                // A stop only means that it can't ask for more yet; the decision meets it again.
+                let _ = commands::of(command).keys(&context, &self.workspace, &mut keys);
+            }
+            let missing = keys.missing(&self.workspace);
+            if missing.is_empty() {
+                break;
+            }
+            self.fetch(tx, &missing).await?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self, tx: &mut Tx, ids: &[Uuid]) -> Result<(), StoreError> {
+        let found = record::find(tx, self.tenant, ids).await?;
+        self.workspace.load(ids, found);
+        Ok(())
+    }
+
+    fn context<'c>(&self, submission: &'c Submission, submitted: &Submitted) -> Context<'c>
+    where
+        'w: 'c,
+    {
+        Context {
+            issuer: &submission.issuer,
+            command: submitted.id,
+            captured_at_us: submitted.captured_at_us,
+            received_at_us: submission.received_at_us,
+            now_us: self.now_us,
+            business_day: submitted.business_day,
+            clock_correction_us: submitted.clock_correction_us,
+            policy: &self.writer.policy,
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        tx: &mut Tx,
+        submission: &Submission,
+        quarantine: Option<&str>,
+    ) -> Result<Answer, StoreError> {
+        let mut answer = Answer {
+            version: self.head.position.version,
+            durable_version: self.head.durable_version,
+            ..Answer::default()
+        };
+        if let Some(sender) = &submission.sender {
+            self.hear(tx, sender, &mut answer).await?;
+        }
+        for submitted in &submission.commands {
+            if let Some(expected) = self.gap(submission, submitted) {
+                answer.expected_seq = expected;
+                break;
+            }
+            let outcome = match self.repeated(submission, submitted) {
+                Some(outcome) => outcome,
+                None => self.decide(tx, submission, submitted, quarantine).await?,
+            };
+            answer.results.push(CommandResult {
+                command_id: submitted.id.as_bytes().to_vec(),
+                seq: submitted.seq,
+                outcome: Some(outcome),
+            });
+        }
+        Ok(answer)
+    }
+
+    /// What the device says of its past: a fork, lost commands, stored outcomes.
+    async fn hear(&mut self, tx: &mut Tx, sender: &Sender, answer: &mut Answer) -> Result<(), StoreError> {
+        let last_seq = self.sequences.entry(sender.device).or_default().last_seq;
+        let unknown = match sender.position {
+            Some(position) if position.version > self.head.horizon => {
+                !tenant::knows(tx, self.tenant, position).await?
+            }
+            Some(_) | None => false,
+        };
+        if unknown || sender.last_outcome_seq > last_seq {
+            answer.fork = true;
+            answer.expected_seq = last_seq + 1;
+        }
+        let sequence = self.sequences.entry(sender.device).or_default();
+        if let Some((from, to)) = sender.skip
+            && from == sequence.last_seq + 1
+            && to >= from
+        {
+            tracing::error!(device = %sender.device, from, to, "a device has lost commands");
+            metrics::counter!("roundsman_skipped_commands_total").increment((to - from + 1).cast_unsigned());
+            sequence.last_seq = to;
+        }
+        sequence.confirmed_seq = sequence.confirmed_seq.max(sender.confirmed_seq.min(sequence.last_seq));
+        Ok(())
+    }
+
+    /// The number that is expected, if this one is not the next and its command is not known. A repeat is judged by the
+    /// command's id, never by its number alone: a phone restored from a backup gives old numbers to new commands.
+    fn gap(&self, submission: &Submission, submitted: &Submitted) -> Option<i64> {
+        let device = submission.sender.as_ref()?.device;
+        let last_seq = self.sequences.get(&device).map_or(0, |sequence| sequence.last_seq);
+        let known = self.known.contains_key(&submitted.id);
+        let ahead = submitted.seq > last_seq + 1;
+        (ahead || (!known && submitted.seq != last_seq + 1)).then_some(last_seq + 1)
+    }
+
+    /// The outcome of a command that was decided before.
+    fn repeated(&mut self, submission: &Submission, submitted: &Submitted) -> Option<Outcome> {
+        let known = self.known.get(&submitted.id)?;
+        let sent = submission.sender.as_ref().map(|sender| (sender.device, submitted.seq));
+        let outcome = if known.body_hash != xxh3_64(&submitted.body) {
+            commands::rejected(Rejection::new(Reason::CommandIdReused))
+        } else if known.sent == sent {
+            known.outcome.clone()
+        } else {
+            Outcome {
+                status: Status::Duplicate.into(),
+                first_status: known.outcome.status,
+                ..known.outcome.clone()
+            }
+        };
+        self.advance(submission, submitted);
+        Some(outcome)
+    }
+
+    fn advance(&mut self, submission: &Submission, submitted: &Submitted) {
+        if let Some(sender) = &submission.sender {
+            let sequence = self.sequences.entry(sender.device).or_default();
+            sequence.last_seq = sequence.last_seq.max(submitted.seq);
+        }
+    }
+
+    async fn decide(
+        &mut self,
+        tx: &mut Tx,
+        submission: &Submission,
+        submitted: &Submitted,
+        quarantine: Option<&str>,
+    ) -> Result<Outcome, StoreError> {
+        self.now_us += 1;
+        let command = decode(&submitted.body);
+        let verdict = match (&command, quarantine) {
+            (Some(command), Some(error)) => Verdict::fault(commands::of(command), error),
+            (None, Some(error)) => Verdict::fault_unread(error),
+            (None, None) => Verdict::decided(unreadable(&submitted.body)),
+            (Some(command), None) => self.judge(tx, submission, submitted, commands::of(command)).await?,
+        };
+        let (changed, announcements) = self.workspace.keep();
+        let name = command.as_ref().map_or("unknown", |command| commands::of(command).name());
+        let outcome = verdict.outcome.clone();
+        let body_hash = xxh3_64(&submitted.body);
+        let sent = submission.sender.as_ref().map(|sender| (sender.device, submitted.seq));
+        self.advance(submission, submitted);
+        if let Some(entry) = &verdict.quarantine
+            && let Some(target) = entry.target
+        {
+            self.quarantined.push((target, entry.creates));
+        }
+        let known = Known { body_hash, sent, outcome: outcome.clone(), version: 0 };
+        self.known.insert(submitted.id, known);
+        self.decided.push(Decided {
+            id: submitted.id,
+            sent,
+            actor: submission.issuer.actor(),
+            name,
+            captured_at_us: submitted.captured_at_us,
+            business_day: submitted.business_day,
+            received_at_us: submission.received_at_us,
+            request: submission.request.clone(),
+            body: submitted.body.clone(),
+            body_hash,
+            outcome: outcome.clone(),
+            changed,
+            announcements: announcements.into_iter().map(|a| (a.topic, a.record)).collect(),
+            quarantine: verdict.quarantine,
+        });
+        count(name, &outcome);
+        Ok(outcome)
+    }
+
+    /// Lets the command's rule decide, and loads what it turns out to need.
+    async fn judge(
+        &mut self,
+        tx: &mut Tx,
+        submission: &Submission,
+        submitted: &Submitted,
+        command: &dyn Decide,
+    ) -> Result<Verdict, StoreError> {
+        if !submission.issuer.may(command.roles()) {
+            return Ok(Verdict::decided(commands::rejected(Rejection::new(Reason::RoleNotAllowed))));
+        }
+        if let Some(verdict) = self.waits(submission, submitted, command) {
+            return Ok(verdict);
+        }
+        for _ in 0..LATE_LOADS {
+            let context = self.context(submission, submitted);
+            let workspace = &mut self.workspace;
+            // A rule that panics harms its own command only: the overlay is dropped, the command kept for a person.
+            let decision = catch_unwind(AssertUnwindSafe(|| command.decide(&context, workspace)));
+            let stop = match decision {
+                Ok(Ok(outcome)) => return Ok(Verdict::decided(outcome)),
+                Ok(Err(stop)) => stop,
+                Err(_) => Stop::Corrupt("the rule panicked".to_owned()),
+            };
+            self.workspace.drop_overlay();
+            match stop {
+                Stop::Rejected(rejection) => return Ok(Verdict::decided(commands::rejected(rejection))),
+                Stop::Load(id) => self.fetch(tx, &[id]).await?,
+                Stop::Corrupt(error) => return Ok(Verdict::fault(command, &error)),
+            }
+        }
+        Ok(Verdict::fault(command, "it needs too many records that it did not ask for"))
+    }
+
+    /// Whether the command has to wait in quarantine: its device is revoked, or it builds on what is there already.
+    fn waits(&self, submission: &Submission, submitted: &Submitted, command: &dyn Decide) -> Option<Verdict> {
+        let revoked = submission
+            .sender
+            .as_ref()
+            .and_then(|sender| self.sequences.get(&sender.device))
+            .is_some_and(|sequence| sequence.revoked_at_us.is_some());
+        if revoked {
+            // Nobody waits behind what a revoked device sends, so it has no target.
+            let mut verdict = Verdict::fault(command, "the device is revoked");
+            verdict.outcome.reason = Reason::DeviceRevoked.into();
+            if let Some(entry) = &mut verdict.quarantine {
+                entry.target = None;
+            }
+            return Some(verdict);
+        }
+        if self.quarantined.is_empty() {
+            return None;
+        }
+        let mut keys = Keys::default();
+        let context = self.context(submission, submitted);
+        let _ = command.keys(&context, &Workspace::default(), &mut keys);
+        let asked = keys.missing(&Workspace::default());
+        let target = command.target().and_then(|target| Uuid::from_slice(target.id).ok());
+        let behind = self
+            .quarantined
+            .iter()
+            .find(|(id, creates)| target == Some(*id) || (*creates && asked.contains(id)))?;
+        if submission.sender.is_some() {
+            let mut verdict = Verdict::fault(command, "it builds on a command in quarantine");
+            verdict.outcome.reason = Reason::DependsOnQuarantined.into();
+            return Some(verdict);
+        }
+        let rejection = Rejection::new(Reason::DependsOnQuarantined).about(behind.0);
+        Some(Verdict::decided(commands::rejected(rejection)))
+    }
+
+    /// Compares old and new placement, and collects everything that is to be written.
+    async fn publish(
+        mut self,
+        tx: &mut Tx,
+    ) -> Result<(Option<Commit>, Vec<crate::store::sql::Rows>), StoreError> {
+        let mut changes = std::mem::take(&mut self.workspace).finish();
+        let moved = self.sequences.iter().filter(|(device, sequence)| {
+            self.sequences_before.get(*device).copied().unwrap_or_default() != **sequence
+        });
+        let sequences = command::sequence_rows(self.tenant, moved.map(|(device, sequence)| (*device, *sequence)));
+        if changes.is_empty() {
+            let version = self.head.position.version;
+            let mut writes = vec![sequences];
+            writes.extend(command::decided_rows(self.tenant, version, self.now_us, &self.decided));
+            return Ok((None, writes));
+        }
+        let position = Position {
+            version: self.head.position.version + 1,
+            nonce: self.writer.random.next_u64(),
+        };
+        for change in &mut changes {
+            change.after.version = position.version;
+        }
+        let publication = self.place(tx, &changes, position.version).await?;
+        let mut writes = vec![
+            tenant::commit_row(self.tenant, position, self.now_us),
+            record::rows(self.tenant, &changes),
+            sequences,
+        ];
+        writes.extend(bucket::write(self.tenant, position.version, &publication.buckets, &publication.rows));
+        writes.extend(command::decided_rows(self.tenant, position.version, self.now_us, &self.decided));
+        let internal = changes
+            .iter()
+            .filter(|change| change.after.kind >= crate::workspace::FIRST_INTERNAL_KIND)
+            .map(|change| change.id)
+            .collect();
+        let durable_version = self.head.durable_version;
+        Ok((Some(Commit { position, durable_version, publication, internal }), writes))
+    }
+
+    async fn place(&self, tx: &mut Tx, changes: &[Change], version: i64) -> Result<Publication, StoreError> {
+        let placed = Placed::of(changes)?;
+        let stored = bucket::placements(tx, self.tenant, &placed.records()).await?;
+        let known = bucket::of_scopes(tx, self.tenant, &placed.scopes()).await?;
+        let last_id = if placed.needs_new_bucket(&known) { bucket::last_id(tx, self.tenant).await? } else { 0 };
+        Ok(publish::plan(&placed, stored, known, last_id, version))
+    }
+}
+
+struct Verdict {
+    outcome: Outcome,
+    quarantine: Option<Quarantine>,
+}
+
+impl Verdict {
+    fn decided(outcome: Outcome) -> Self {
+        Self { outcome, quarantine: None }
+    }
+
+    fn fault(command: &dyn Decide, error: &str) -> Self {
+        let target = command.target().and_then(|target| Some((Uuid::from_slice(target.id).ok()?, target.creates)));
+        let entry = Quarantine {
+            target: target.map(|(id, _)| id),
+            creates: target.is_some_and(|(_, creates)| creates),
+            error: error.to_owned(),
+        };
+        tracing::error!(command = command.name(), error, "a command goes into quarantine");
+        Self { outcome: commands::outcome(Status::Quarantined, Reason::Quarantined), quarantine: Some(entry) }
+    }
+
+    fn fault_unread(error: &str) -> Self {
+        let entry = Quarantine { target: None, creates: false, error: error.to_owned() };
+        Self { outcome: commands::outcome(Status::Quarantined, Reason::Quarantined), quarantine: Some(entry) }
+    }
+}
+
+/// The command of a body; `None`: it is not one, or not one that this server knows.
+fn decode(body: &Bytes) -> Option<trade::command::Command> {
+    trade::Command::decode(body.clone()).ok()?.command
+}
+
+fn unreadable(body: &Bytes) -> Outcome {
+    let rejection = match trade::Command::decode(body.clone()) {
+        Ok(_) => Rejection::new(Reason::UnknownCommand),
+        Err(_) => Rejection::new(Reason::UnknownCommand).field("body"),
+    };
+    commands::rejected(rejection)
+}
+
+fn count(name: &'static str, outcome: &Outcome) {
+    metrics::counter!("roundsman_commands_total", "command" => name, "status" => outcome.status().as_str_name())
+        .increment(1);
+}

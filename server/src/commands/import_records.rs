@@ -1,0 +1,52 @@
+//! Takes over documents from another system.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
+use roundsman_sync::trade::check;
+
+use super::{Context, Decide, Target, applied};
+use crate::reference::{self, Moment};
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// At most so many records in one command.
+const RECORDS: usize = 1_000;
+
+impl Decide for ImportRecords {
+    fn name(&self) -> &'static str {
+        "ImportRecords"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Office, Role::Admin, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        None
+    }
+
+    fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        for record in &self.records {
+            // One that can't ask for more yet must not keep the others from asking.
+            let _ = reference::keys(record, workspace, keys);
+        }
+        Ok(())
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        check::count(self.records.len(), RECORDS, "records")?;
+        let moment = Moment { now_us: context.now_us, months_on_phone: context.policy.months_on_phone };
+        let mut records: Vec<(usize, &RecordToImport)> = self.records.iter().enumerate().collect();
+        records.sort_by_key(|(_, entry)| entry.record.as_ref().map(reference::rank));
+        for (index, entry) in records {
+            reference::put(workspace, entry, moment).map_err(|stop| match stop {
+                Stop::Rejected(rejection) if rejection.reason != Reason::Unspecified => {
+                    let id = uuid::Uuid::from_slice(&entry.record_id).unwrap_or_default();
+                    check::at("records", index)(rejection.fact(None, "imported_record_id", id)).into()
+                }
+                other => other,
+            })?;
+        }
+        Ok(applied())
+    }
+}

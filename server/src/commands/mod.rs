@@ -1,0 +1,193 @@
+//! Commands: one file each. A file says which keys its command loads, which rule decides it, and what is put.
+//!
+//! Adding one: a message and a line in `roundsman.trade.v1.Command`, a rule in `sync::trade`, a file here that implements
+//! [`Decide`], and an arm in [`of`], which the compiler asks for.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::{Outcome, Override, Status};
+use roundsman_proto::trade::{Reason, command::Command};
+use roundsman_sync::trade::rejection::Rejection;
+use uuid::Uuid;
+
+use crate::auth::caller::Caller;
+use crate::policy::Policy;
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// Who issues a command.
+#[derive(Clone, Debug)]
+pub enum Issuer {
+    /// Somebody who has logged in.
+    User(Caller),
+    /// The server itself, by the clock.
+    Server,
+}
+
+impl Issuer {
+    /// Whether one of these roles, or the server, is issuing.
+    #[must_use]
+    pub fn may(&self, roles: &[Role]) -> bool {
+        match self {
+            Self::User(caller) => roles.contains(&caller.role),
+            Self::Server => true,
+        }
+    }
+
+    /// The user's id; nil for the server.
+    #[must_use]
+    pub fn actor(&self) -> Uuid {
+        match self {
+            Self::User(caller) => caller.user,
+            Self::Server => Uuid::nil(),
+        }
+    }
+
+    /// The rep that the user is.
+    #[must_use]
+    pub fn rep(&self) -> Option<Uuid> {
+        match self {
+            Self::User(caller) => caller.rep,
+            Self::Server => None,
+        }
+    }
+}
+
+/// What surrounds a command.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Who issues it.
+    pub issuer: &'a Issuer,
+    /// The command's id.
+    pub command: Uuid,
+    /// When it was captured, corrected by the device's offset, in microseconds since the Unix epoch.
+    pub captured_at_us: i64,
+    /// When it reached the server, in microseconds since the Unix epoch.
+    pub received_at_us: i64,
+    /// The moment of the decision, strictly rising within a tenant, in microseconds since the Unix epoch.
+    pub now_us: i64,
+    /// The business date of what was captured, in days since 1970-01-01.
+    pub business_day: i32,
+    /// How far the device's clock was corrected, in microseconds.
+    pub clock_correction_us: i64,
+    /// The tenant's settings.
+    pub policy: &'a Policy,
+}
+
+/// The record that a command is about, as its id came.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The record's id.
+    pub id: &'a [u8],
+    /// Whether the command is to create it.
+    pub creates: bool,
+}
+
+/// How a command is handled.
+pub trait Decide {
+    /// The name of its message.
+    fn name(&self) -> &'static str;
+
+    /// Who may issue it, beside the server.
+    fn roles(&self) -> &'static [Role];
+
+    /// What it is about.
+    fn target(&self) -> Option<Target<'_>>;
+
+    /// Asks for the records that the decision needs. Called again, at most three times in all, when what it asked for is
+    /// loaded; a stop on the way means "not loaded yet".
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it can't ask for more yet.
+    fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop>;
+
+    /// Decides, and puts what changes. Pure but for the workspace: it may be called again after a stop.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop>;
+}
+
+/// Done as asked.
+#[must_use]
+pub fn applied() -> Outcome {
+    outcome(Status::Applied, Reason::Unspecified)
+}
+
+/// Done as asked, with something to say about it.
+#[must_use]
+pub fn applied_because(reason: Reason) -> Outcome {
+    outcome(Status::Applied, reason)
+}
+
+/// Accepted, and waits for a decision.
+#[must_use]
+pub fn held(reason: Reason) -> Outcome {
+    outcome(Status::Held, reason)
+}
+
+/// Done, beside other changes; without overrides nothing met, and it is just done.
+#[must_use]
+pub fn merged(overrides: Vec<Override>) -> Outcome {
+    match overrides.first() {
+        None => applied(),
+        Some(first) => Outcome { reason: first.reason, overrides, ..outcome(Status::Merged, Reason::Unspecified) },
+    }
+}
+
+/// Not done.
+#[must_use]
+pub fn rejected(rejection: Rejection) -> Outcome {
+    let Rejection { reason, field, facts } = rejection;
+    let mut text = reason.as_str_name().trim_start_matches("REASON_").to_lowercase().replace('_', " ");
+    if !field.is_empty() {
+        text = format!("{field}: {text}");
+    }
+    Outcome { text, facts, ..outcome(Status::Rejected, reason) }
+}
+
+/// A bare outcome.
+#[must_use]
+pub fn outcome(status: Status, reason: Reason) -> Outcome {
+    Outcome { status: status.into(), reason: reason.into(), ..Outcome::default() }
+}
+
+/// How each command is handled.
+#[must_use]
+pub fn of(command: &Command) -> &dyn Decide {
+    match command {
+        Command::CheckIn(command) => command,
+        Command::CheckOut(command) => command,
+        Command::SubmitOrder(command) => command,
+        Command::ChangeOrder(command) => command,
+        Command::CancelOrder(command) => command,
+        Command::CollectPayment(command) => command,
+        Command::AnswerSurvey(command) => command,
+        Command::FileClaim(command) => command,
+        Command::RegisterOutlet(command) => command,
+        Command::CompleteTask(command) => command,
+        Command::EditOutlet(command) => command,
+        Command::MoveOutlet(command) => command,
+        Command::BlockOutlet(command) => command,
+        Command::ArchiveOutlet(command) => command,
+        Command::SetPrices(command) => command,
+        Command::SetStock(command) => command,
+        Command::SetReceivable(command) => command,
+        Command::ReleaseHold(command) => command,
+        Command::ReleaseOrder(command) => command,
+        Command::CancelVisit(command) => command,
+        Command::AssignTask(command) => command,
+        Command::AssignRep(command) => command,
+        Command::HandTerritoryOver(command) => command,
+        Command::DismissRep(command) => command,
+        Command::RevokeDevice(command) => command,
+        Command::ImportRecords(command) => command,
+        Command::PrepareShipment(command) => command,
+        Command::ShipShipment(command) => command,
+        Command::DeliverShipment(command) => command,
+        Command::MarkMissedVisits(command) => command,
+        Command::ApplyAssignments(command) => command,
+        Command::TurnMonth(command) => command,
+        Command::AdvanceHorizon(command) => command,
+        Command::RestampRecords(command) => command,
+        Command::PlanVisits(command) => command,
+    }
+}

@@ -1,0 +1,47 @@
+//! Gives an outlet to another territory, with everything that hangs on it.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{MoveOutlet, Outlet, Reason, Territory};
+use uuid::Uuid;
+
+use super::{Context, Decide, Target, applied, applied_because};
+use crate::network;
+use crate::workspace::{Keys, Stop, Workspace};
+
+impl Decide for MoveOutlet {
+    fn name(&self) -> &'static str {
+        "MoveOutlet"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Office, Role::Admin, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target { id: &self.outlet_id, creates: false })
+    }
+
+    fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        keys.record(&self.outlet_id);
+        keys.record(&self.territory_id);
+        let Ok(outlet) = Uuid::from_slice(&self.outlet_id) else { return Ok(()) };
+        network::move_keys(outlet, workspace, keys)?;
+        let Some(before) = workspace.find::<Outlet>(outlet)? else { return Ok(()) };
+        network::outlet_keys(&self.outlet_id, &before, workspace, keys)?;
+        let after = Outlet { territory_id: self.territory_id.clone(), ..before };
+        network::outlet_keys(&self.outlet_id, &after, workspace, keys)
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        let (id, outlet) = workspace.live::<Outlet>(&self.outlet_id)?;
+        let (territory, _) = workspace.live::<Territory>(&self.territory_id)?;
+        if outlet.territory_id == self.territory_id {
+            return Ok(applied_because(Reason::NothingToDo));
+        }
+        let moved = Outlet { territory_id: self.territory_id.clone(), ..outlet };
+        network::put_outlet(workspace, id, &moved, context.now_us)?;
+        network::restamp_documents(workspace, id, territory)?;
+        Ok(applied())
+    }
+}

@@ -1,0 +1,48 @@
+//! Sets prices.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::SetPrices;
+use roundsman_sync::trade::check;
+
+use super::{Context, Decide, Target, applied};
+use crate::reference;
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// At most so many prices in one command.
+const PRICES: usize = 1_000;
+
+impl Decide for SetPrices {
+    fn name(&self) -> &'static str {
+        "SetPrices"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Office, Role::Admin, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        None
+    }
+
+    fn keys(&self, _: &Context<'_>, _: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        for entry in &self.prices {
+            keys.record(&entry.price_id);
+            if let Some(price) = &entry.price {
+                keys.record(&price.price_list_id);
+                keys.record(&price.product_id);
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&self, _: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        check::count(self.prices.len(), PRICES, "prices")?;
+        for (index, entry) in self.prices.iter().enumerate() {
+            let id = check::id(&entry.price_id, "price_id").map_err(check::at("prices", index))?;
+            let price = entry.price.as_ref().ok_or_else(|| check::at("prices", index)(check::missing("price")))?;
+            reference::put_price(workspace, id, price)?;
+        }
+        Ok(applied())
+    }
+}

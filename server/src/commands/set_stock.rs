@@ -1,0 +1,52 @@
+//! Sets stock figures.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::SetStock;
+use roundsman_sync::trade::check;
+use roundsman_sync::trade::stock::Available;
+use uuid::Uuid;
+
+use super::{Context, Decide, Target, applied};
+use crate::reference;
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// At most so many figures in one command.
+const STOCKS: usize = 1_000;
+
+impl Decide for SetStock {
+    fn name(&self) -> &'static str {
+        "SetStock"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Office, Role::Admin, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        None
+    }
+
+    fn keys(&self, _: &Context<'_>, _: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        for entry in &self.stocks {
+            keys.record(&entry.stock_id);
+            let Some(stock) = &entry.stock else { continue };
+            keys.record(&stock.warehouse_id);
+            keys.record(&stock.product_id);
+            let warehouse = Uuid::from_slice(&stock.warehouse_id).unwrap_or_default();
+            let product = Uuid::from_slice(&stock.product_id).unwrap_or_default();
+            keys.internal::<Available>(&(warehouse, product));
+        }
+        Ok(())
+    }
+
+    fn decide(&self, _: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        check::count(self.stocks.len(), STOCKS, "stocks")?;
+        for (index, entry) in self.stocks.iter().enumerate() {
+            let id = check::id(&entry.stock_id, "stock_id").map_err(check::at("stocks", index))?;
+            let stock = entry.stock.as_ref().ok_or_else(|| check::at("stocks", index)(check::missing("stock")))?;
+            reference::put_stock(workspace, id, stock)?;
+        }
+        Ok(applied())
+    }
+}

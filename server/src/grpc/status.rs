@@ -1,0 +1,244 @@
+//! How errors reach a caller: the one mapping to gRPC statuses.
+//!
+//! Each status says in `google.rpc.ErrorInfo` why, by a stable code in the domain "roundsman"; most are names of
+//! `roundsman.trade.v1.Reason` without its prefix. Beside it stand the fields that are to blame, when to try again, or
+//! the id under which our log has the rest. What a driver or the database said stays in the log.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::future::Future;
+use std::time::Duration;
+
+use roundsman_proto::trade::Reason;
+use roundsman_sync::trade::rejection::Rejection;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use uuid::Uuid;
+
+use crate::auth::{AuthError, Refusal, Taken};
+use crate::error::StoreError;
+
+/// Whose codes they are.
+pub const DOMAIN: &str = "roundsman";
+/// When to come back if the database does not answer, or there is too much to do.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Details travel in a header, and clients take headers of 8 KiB and more: so many violations and facts, and no more …
+const LISTED: usize = 16;
+/// … each of so many characters.
+const LISTED_CHARS: usize = 128;
+
+tokio::task_local! {
+    static REQUEST: Uuid;
+}
+
+/// Does this under the id of a request, by which the log and the caller name it.
+pub fn with_request_id<F: Future>(id: Uuid, work: F) -> impl Future<Output = F::Output> {
+    REQUEST.scope(id, work)
+}
+
+/// The id of the request that is being answered.
+#[must_use]
+pub fn request_id() -> Option<Uuid> {
+    REQUEST.try_with(|id| *id).ok()
+}
+
+/// A field that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's name in the message.
+    pub field: String,
+    /// The stable code.
+    pub reason: Reason,
+    /// In words.
+    pub text: String,
+}
+
+/// INVALID_ARGUMENT for these fields.
+#[must_use]
+pub fn invalid(violations: &[Violation]) -> Status {
+    let first = violations.first().map_or("MISSING_FIELD", |violation| code_of(violation.reason));
+    let fields: Vec<FieldViolation> = violations
+        .iter()
+        .take(LISTED)
+        .map(|violation| FieldViolation {
+            field: short(&violation.field),
+            description: short(&violation.text),
+            reason: code_of(violation.reason).to_owned(),
+            localized_message: None,
+        })
+        .collect();
+    let text = violations.first().map_or_else(
+        || "the request is not as it must be".to_owned(),
+        |violation| format!("{}: {}", short(&violation.field), short(&violation.text)),
+    );
+    let mut details = info(first);
+    details.set_bad_request(fields);
+    Status::with_error_details(Code::InvalidArgument, text, details)
+}
+
+/// The fault is ours: INTERNAL. The caller gets the id under which the log has what happened.
+#[must_use]
+pub fn internal(error: impl Display) -> Status {
+    let request = request_id().map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+    tracing::error!(request, %error, "a request failed through a fault of ours");
+    let mut details = info("INTERNAL");
+    details.set_request_info(request.clone(), "");
+    Status::with_error_details(Code::Internal, format!("a fault of the server; its log has it as {request}"), details)
+}
+
+/// Come back later: RESOURCE_EXHAUSTED.
+#[must_use]
+pub fn exhausted(reason: &'static str, text: &'static str, retry_after: Duration) -> Status {
+    let mut details = info(reason);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, text, details)
+}
+
+/// Come back later, here or elsewhere: UNAVAILABLE.
+#[must_use]
+pub fn unavailable(text: &'static str) -> Status {
+    let mut details = info("UNAVAILABLE");
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::Unavailable, text, details)
+}
+
+/// Not let in, or not let do this: UNAUTHENTICATED or PERMISSION_DENIED.
+#[must_use]
+pub fn refused(refusal: Refusal) -> Status {
+    use Code::{PermissionDenied, Unauthenticated, Unimplemented};
+
+    let (code, reason, text) = match refusal {
+        Refusal::TokenMissing => (Unauthenticated, "TOKEN_MISSING", "an access token is needed"),
+        Refusal::TokenInvalid => (Unauthenticated, "TOKEN_INVALID", "the access token is not good"),
+        Refusal::TokenExpired => (Unauthenticated, "TOKEN_EXPIRED", "the access token has ended; refresh it"),
+        Refusal::SessionEnded => (Unauthenticated, "SESSION_ENDED", "the session has ended; log in again"),
+        Refusal::BadCredentials => (Unauthenticated, "BAD_CREDENTIALS", "tenant, login or password is wrong"),
+        Refusal::RefreshTokenInvalid => {
+            (Unauthenticated, "REFRESH_TOKEN_INVALID", "the refresh token is not good; log in again")
+        }
+        Refusal::RoleNotAllowed => (PermissionDenied, "ROLE_NOT_ALLOWED", "the role may not do this"),
+        Refusal::DeviceNeeded => (PermissionDenied, "DEVICE_NEEDED", "log in as a device; it needs a replica"),
+        Refusal::DeviceRevoked => {
+            (PermissionDenied, "DEVICE_REVOKED", "the device is revoked; it may push what it holds, and nothing else")
+        }
+        Refusal::SetupCodeInvalid => {
+            (PermissionDenied, "SETUP_CODE_INVALID", "the setup code is wrong, or was used")
+        }
+        Refusal::UnknownMethod => (Unimplemented, "UNKNOWN_METHOD", "there is no such method"),
+    };
+    Status::with_error_details(code, text, info(reason))
+}
+
+/// The stable code of a status, if it is one of ours.
+#[must_use]
+pub fn reason(status: &Status) -> Option<String> {
+    status.get_details_error_info().filter(|info| info.domain == DOMAIN).map(|info| info.reason)
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(inner) => {
+                tracing::warn!(error = %inner, "the database is not available");
+                unavailable("the database does not answer; try again")
+            }
+            error @ (StoreError::Data(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Migration(_)
+            | StoreError::Setting(_)) => internal(error),
+        }
+    }
+}
+
+impl From<AuthError> for Status {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Store(error) => error.into(),
+            AuthError::Refused(refusal) => refused(refusal),
+            AuthError::Throttled(wait) => exhausted("TOO_MANY_ATTEMPTS", "too many attempts; wait", wait),
+            AuthError::Busy => exhausted("BUSY", "too many log in at once; try again", RETRY_AFTER),
+            AuthError::Taken(taken) => {
+                let (reason, text) = match taken {
+                    Taken::Id => ("ID_TAKEN", "there is another user with this id"),
+                    Taken::Login => ("LOGIN_TAKEN", "there is another user with this login"),
+                    Taken::Tenant => ("TENANT_TAKEN", "there is another tenant with this name"),
+                };
+                Self::with_error_details(Code::AlreadyExists, text, info(reason))
+            }
+        }
+    }
+}
+
+/// Rules that said no. Facts go along as metadata; `<name>_of` names the record that a fact is about.
+pub fn rejected(rejection: &Rejection) -> Status {
+    let code = grpc_code(rejection.reason);
+    let reason = code_of(rejection.reason);
+    let mut facts = HashMap::new();
+    for fact in rejection.facts.iter().take(LISTED) {
+        facts.insert(short(&fact.name), short(&fact.value));
+        if let Ok(record) = Uuid::from_slice(&fact.record_id)
+            && record.to_string() != fact.value
+        {
+            facts.insert(format!("{}_of", short(&fact.name)), record.to_string());
+        }
+    }
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
+    let text = if rejection.field.is_empty() {
+        format!("rejected: {reason}")
+    } else {
+        format!("rejected: {reason} in {}", short(&rejection.field))
+    };
+    if code == Code::InvalidArgument && !rejection.field.is_empty() {
+        details.set_bad_request(vec![FieldViolation {
+            field: short(&rejection.field),
+            description: text.clone(),
+            reason: reason.to_owned(),
+            localized_message: None,
+        }]);
+    }
+    Status::with_error_details(code, text, details)
+}
+
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        rejected(&rejection)
+    }
+}
+
+fn info(reason: &str) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new())
+}
+
+fn code_of(reason: Reason) -> &'static str {
+    reason.as_str_name().strip_prefix("REASON_").unwrap_or_else(|| reason.as_str_name())
+}
+
+/// Cut to what fits into a header.
+fn short(text: &str) -> String {
+    text.chars().take(LISTED_CHARS).collect()
+}
+
+/// What kind of no it is. Reasons of decisions other than a rejection stand with the state that caused them.
+fn grpc_code(reason: Reason) -> Code {
+    use Reason as R;
+
+    match reason {
+        R::NotFound | R::Removed => Code::NotFound,
+        R::NotInScope | R::GraceExceeded | R::RoleNotAllowed | R::DeviceRevoked => Code::PermissionDenied,
+        R::MissingField
+        | R::OutOfRange
+        | R::TooLong
+        | R::BadId
+        | R::NulCharacter
+        | R::UnknownValue
+        | R::RepeatedId
+        | R::Mismatch
+        | R::CurrencyMismatch
+        | R::LimitExceeded
+        | R::UnknownCommand => Code::InvalidArgument,
+        R::CommandIdReused | R::IdTaken | R::IdOfAnotherKind => Code::AlreadyExists,
+        R::Unspecified => Code::Unknown,
+        // Nothing is gained by listing the rest here: a new reason is about a state, or it is added above.
+        _ => Code::FailedPrecondition,
+    }
+}

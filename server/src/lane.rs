@@ -1,0 +1,230 @@
+//! The lane: one writer for each tenant, which takes what waits, runs it as one batch, and answers everyone after the
+//! commit. One writer removes the classic races (two orders on one credit limit, stock sold twice) without a lock in any
+//! rule; batching makes it fast, since commit and round trips are shared. A caller that goes away cancels nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use roundsman_proto::sync::CommandResult;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::batch::{Answer, BATCH_COMMANDS, Committed, Submission, Writer};
+use crate::error::StoreError;
+use crate::tail::Tail;
+
+/// Submissions that may wait in a lane before callers are told to come back later.
+const QUEUE: usize = 1_024;
+/// Commits that a slow follower may be behind before it pulls in the ordinary way.
+const TAILS: usize = 256;
+
+/// Why a submission was not taken or not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// Too many wait.
+    #[error("the server is busy")]
+    Busy,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The database failed; whether the commands were carried out is unknown, and sending them again finds out.
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+}
+
+type Reply = oneshot::Sender<Result<Answer, LaneError>>;
+
+/// A tenant's lane, as its callers see it.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    interactive: mpsc::Sender<(Submission, Reply)>,
+    bulk: mpsc::Sender<(Submission, Reply)>,
+    tails: broadcast::Sender<Arc<Tail>>,
+}
+
+impl Lane {
+    /// Hands in commands that somebody waits for, at most [`BATCH_COMMANDS`] of them.
+    ///
+    /// # Errors
+    /// See [`LaneError`].
+    pub async fn submit(&self, submission: Submission) -> Result<Answer, LaneError> {
+        hand_in(&self.interactive, submission).await
+    }
+
+    /// Hands in a chunk of a bulk job: at most one is part of a batch, so that interactive callers hardly notice.
+    ///
+    /// # Errors
+    /// See [`LaneError`].
+    pub async fn submit_bulk(&self, submission: Submission) -> Result<Answer, LaneError> {
+        hand_in(&self.bulk, submission).await
+    }
+
+    /// What is committed from now on.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Tail>> {
+        self.tails.subscribe()
+    }
+}
+
+async fn hand_in(queue: &mpsc::Sender<(Submission, Reply)>, submission: Submission) -> Result<Answer, LaneError> {
+    let (reply, answer) = oneshot::channel();
+    queue.try_send((submission, reply)).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => LaneError::Busy,
+        mpsc::error::TrySendError::Closed(_) => LaneError::Stopping,
+    })?;
+    answer.await.map_err(|_| LaneError::Stopping)?
+}
+
+/// The lanes of all tenants of this process, started when first needed.
+#[derive(Debug)]
+pub struct Lanes {
+    writer: Arc<Writer>,
+    lanes: Mutex<HashMap<i64, Lane>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Lanes {
+    /// No lane runs yet.
+    #[must_use]
+    pub fn new(writer: Arc<Writer>) -> Self {
+        Self { writer, lanes: Mutex::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    }
+
+    /// The lane of a tenant.
+    #[must_use]
+    pub fn of(&self, tenant: i64) -> Lane {
+        let mut lanes = self.lanes.lock().expect("nothing panics while it holds the lanes");
+        lanes.entry(tenant).or_insert_with(|| self.start(tenant)).clone()
+    }
+
+    fn start(&self, tenant: i64) -> Lane {
+        let (interactive, waiting) = mpsc::channel(QUEUE);
+        let (bulk, waiting_bulk) = mpsc::channel(QUEUE);
+        let (tails, _) = broadcast::channel(TAILS);
+        let worker = Worker {
+            tenant,
+            writer: Arc::clone(&self.writer),
+            interactive: waiting,
+            bulk: waiting_bulk,
+            tails: tails.clone(),
+        };
+        self.tasks.spawn(worker.run(self.stop.clone()));
+        Lane { interactive, bulk, tails }
+    }
+
+    /// Takes nothing new, finishes what waits, and returns when all lanes have ended.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.lanes.lock().expect("nothing panics while it holds the lanes").clear();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+struct Worker {
+    tenant: i64,
+    writer: Arc<Writer>,
+    interactive: mpsc::Receiver<(Submission, Reply)>,
+    bulk: mpsc::Receiver<(Submission, Reply)>,
+    tails: broadcast::Sender<Arc<Tail>>,
+}
+
+impl Worker {
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    self.interactive.close();
+                    self.bulk.close();
+                    self.interactive.try_recv().ok().or_else(|| self.bulk.try_recv().ok())
+                }
+                Some(first) = self.interactive.recv() => Some(first),
+                Some(first) = self.bulk.recv() => Some(first),
+                else => None,
+            };
+            let Some(first) = first else { return };
+            let (submissions, replies) = self.gather(first);
+            self.run_batch(submissions, replies).await;
+        }
+    }
+
+    /// What waits now, up to a batch's size; of the bulk queue at most one chunk, and after the others.
+    fn gather(&mut self, first: (Submission, Reply)) -> (Vec<Submission>, Vec<Reply>) {
+        let mut commands = first.0.commands.len();
+        let mut batch = vec![first];
+        while commands < BATCH_COMMANDS
+            && let Ok(next) = self.interactive.try_recv()
+        {
+            commands += next.0.commands.len();
+            batch.push(next);
+        }
+        if batch.len() > 1 || commands < BATCH_COMMANDS {
+            batch.extend(self.bulk.try_recv());
+        }
+        metrics::histogram!("roundsman_batch_commands").record(f64::from(u32::try_from(commands).unwrap_or(u32::MAX)));
+        batch.into_iter().unzip()
+    }
+
+    async fn run_batch(&self, submissions: Vec<Submission>, replies: Vec<Reply>) {
+        match self.writer.run(self.tenant, &submissions, None).await {
+            Ok(committed) => {
+                let answers = self.tell(committed);
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    // Whoever went away will ask again.
+                    let _ = reply.send(Ok(answer));
+                }
+            }
+            Err(StoreError::Data(_) | StoreError::Corrupt(_)) => {
+                for (submission, reply) in submissions.into_iter().zip(replies) {
+                    let _ = reply.send(self.one_by_one(submission).await);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(tenant = self.tenant, %error, "a batch failed for the database's sake");
+                let error = Arc::new(error);
+                for reply in replies {
+                    let _ = reply.send(Err(LaneError::Store(Arc::clone(&error))));
+                }
+            }
+        }
+    }
+
+    /// The database refused a batch although every rule agreed: each command alone, so that only the culprit is kept back.
+    async fn one_by_one(&self, submission: Submission) -> Result<Answer, LaneError> {
+        let mut results: Vec<CommandResult> = Vec::new();
+        let mut last = Answer::default();
+        for command in submission.commands.clone() {
+            let alone = [Submission { commands: vec![command], ..submission.clone() }];
+            let committed = match self.writer.run(self.tenant, &alone, None).await {
+                Err(error @ (StoreError::Data(_) | StoreError::Corrupt(_))) => {
+                    tracing::error!(tenant = self.tenant, %error, "a command makes the database refuse its batch");
+                    self.writer.run(self.tenant, &alone, Some(&error.to_string())).await
+                }
+                other => other,
+            }
+            .map_err(Arc::new)?;
+            let Some(answer) = self.tell(committed).pop() else { break };
+            results.extend(answer.results.iter().cloned());
+            last = answer;
+            if last.expected_seq != 0 {
+                break;
+            }
+        }
+        Ok(Answer { results, ..last })
+    }
+
+    /// Tells the followers, and hands the answers back.
+    fn tell(&self, committed: Committed) -> Vec<Answer> {
+        metrics::histogram!("roundsman_batch_statements").record(f64::from(committed.statements));
+        if let Some(commit) = committed.commit
+            && self.tails.receiver_count() > 0
+        {
+            // Nobody listening any more is no error.
+            let _ = self.tails.send(Arc::new(Tail::of(commit)));
+        }
+        committed.answers
+    }
+}

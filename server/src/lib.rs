@@ -1,0 +1,26 @@
+//! Roundsman's server.
+//!
+//! Everything that changes is a command, everything that a device reads is a bucket. A tenant's commands go through one
+//! [`lane`], in [`batch`]es: load, decide (pure, in `roundsman_sync`), [`publish`], commit, answer, wake. Nothing else
+//! writes. Devices read with [`pull`].
+
+pub mod auth;
+pub mod batch;
+pub mod calendar;
+pub mod clock;
+pub mod commands;
+pub mod contacts;
+pub mod error;
+pub mod fail;
+pub mod grants;
+pub mod grpc;
+pub mod internal;
+pub mod lane;
+pub mod network;
+pub mod policy;
+pub mod publish;
+pub mod pull;
+pub mod reference;
+pub mod store;
+pub mod tail;
+pub mod workspace;

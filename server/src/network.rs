@@ -1,0 +1,330 @@
+//! What hangs together in the network of outlets: where customers, agreements and documents are placed, and what a
+//! territory's holder is granted, follows from outlets, territories and assignments. Every command that changes one of
+//! these comes through here.
+
+use roundsman_proto::trade::{Agreement, Outlet, Reason, Territory};
+use roundsman_sync::scope::{Month, Scope};
+use roundsman_sync::trade::assignment::{Assigned, Placed};
+use roundsman_sync::trade::placement::{CUSTOMER_TERRITORIES, Stamps};
+use roundsman_sync::trade::rejection::Rejection;
+use uuid::Uuid;
+
+use crate::calendar;
+use crate::internal::{
+    Granted, OutletDocuments, OutletMonths, Reach, Reaching, TerritoryReps, insert_id,
+};
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// An id in a stored record.
+///
+/// # Errors
+/// [`Stop::Corrupt`] when it is not 16 bytes long.
+pub fn stored_id(bytes: &[u8]) -> Result<Uuid, Stop> {
+    Uuid::from_slice(bytes).map_err(|_| Stop::Corrupt("a stored id does not have 16 bytes".to_owned()))
+}
+
+/// An id that may be missing in a stored record.
+///
+/// # Errors
+/// As [`stored_id`].
+pub fn optional_id(bytes: &[u8]) -> Result<Option<Uuid>, Stop> {
+    if bytes.is_empty() { Ok(None) } else { stored_id(bytes).map(Some) }
+}
+
+/// Adds one reason, or takes one off, for the holders of `holder` to hold `scope`.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn grant(workspace: &mut Workspace, holder: Scope, scope: Scope, by: i64) -> Result<(), Stop> {
+    let mut granted: Granted = workspace.internal(&holder)?;
+    granted.count(scope, by);
+    workspace.put_internal(&holder, &granted)
+}
+
+/// Asks for what [`put_outlet`] needs.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    keys.record(id);
+    keys.record(&outlet.territory_id);
+    if let Ok(id) = Uuid::from_slice(id) {
+        keys.internal::<Placed>(&id);
+    }
+    if let Ok(territory) = Uuid::from_slice(&outlet.territory_id) {
+        keys.internal::<Granted>(&Scope::Territory(territory));
+    }
+    keys.record(&outlet.customer_id);
+    for agreement in &outlet.agreement_ids {
+        keys.record(agreement);
+        if let Ok(agreement) = Uuid::from_slice(agreement) {
+            keys.internal::<Reach>(&Reaching::Agreement(agreement));
+        }
+    }
+    for customer in customers(workspace, outlet)? {
+        keys.internal::<Reach>(&Reaching::Customer(customer));
+        for dependent in workspace.internal::<Reach>(&Reaching::Customer(customer))?.dependent_records() {
+            keys.id(dependent);
+        }
+    }
+    Ok(())
+}
+
+/// The customers that an outlet makes present in its territory: its own, and those of its agreements.
+fn customers(workspace: &Workspace, outlet: &Outlet) -> Result<Vec<Uuid>, Stop> {
+    let mut customers: Vec<Uuid> = optional_id(&outlet.customer_id)?.into_iter().collect();
+    for agreement in &outlet.agreement_ids {
+        if let Some(agreement) = workspace.find::<Agreement>(stored_id(agreement)?)? {
+            customers.extend(optional_id(&agreement.customer_id)?);
+        }
+    }
+    customers.sort_unstable();
+    customers.dedup();
+    Ok(customers)
+}
+
+/// Writes an outlet, and everything that follows from where it is and on what terms it buys. `at_us` is the moment of the
+/// decision.
+///
+/// # Errors
+/// See [`Stop`]; rejections name what the outlet refers to and what is not there.
+pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i64) -> Result<(), Stop> {
+    let (territory, _) = workspace.live::<Territory>(&outlet.territory_id)?;
+    for agreement in &outlet.agreement_ids {
+        workspace.live::<Agreement>(agreement)?;
+    }
+    if !outlet.customer_id.is_empty() {
+        workspace.live::<roundsman_proto::trade::Customer>(&outlet.customer_id)?;
+    }
+    let before: Option<Outlet> = workspace.find(id)?;
+    let placed = workspace.internal::<Placed>(&id)?;
+    let placed = if before.is_some() { placed.moved(territory, at_us) } else { Placed::first(territory) };
+    workspace.put_internal(&id, &placed)?;
+    if let Some(before) = &before {
+        present(workspace, before, -1)?;
+    }
+    workspace.put(id, outlet, &Stamps::of_territory(territory))?;
+    present(workspace, outlet, 1)
+}
+
+/// Removes an outlet for good.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn remove_outlet(workspace: &mut Workspace, id: Uuid, at_us: i64, survivor: Option<Uuid>) -> Result<(), Stop> {
+    if let Some(before) = workspace.find::<Outlet>(id)? {
+        present(workspace, &before, -1)?;
+    }
+    workspace.remove(id, at_us, survivor)
+}
+
+/// Counts an outlet in or out: its customers reach its territory, its agreements' price lists are granted there.
+fn present(workspace: &mut Workspace, outlet: &Outlet, by: i64) -> Result<(), Stop> {
+    let territory = stored_id(&outlet.territory_id)?;
+    for customer in customers(workspace, outlet)? {
+        let mut reach: Reach = workspace.internal(&Reaching::Customer(customer))?;
+        let moved = reach.count(territory, by);
+        if moved {
+            let wide = reach.territories.len() > CUSTOMER_TERRITORIES;
+            if wide && !reach.own_scope {
+                reach.own_scope = true;
+                let others: Vec<Uuid> = reach.reached().map(|(other, _)| other).collect();
+                for other in others.into_iter().filter(|other| *other != territory) {
+                    grant(workspace, Scope::Territory(other), Scope::Customer(customer), 1)?;
+                }
+            }
+            if reach.own_scope {
+                grant(workspace, Scope::Territory(territory), Scope::Customer(customer), by.signum())?;
+            }
+        }
+        workspace.put_internal(&Reaching::Customer(customer), &reach)?;
+        if moved {
+            restamp_customer(workspace, customer, &reach)?;
+        }
+    }
+    for agreement in &outlet.agreement_ids {
+        let agreement = stored_id(agreement)?;
+        let mut reach: Reach = workspace.internal(&Reaching::Agreement(agreement))?;
+        reach.count(territory, by);
+        workspace.put_internal(&Reaching::Agreement(agreement), &reach)?;
+        if let Some(terms) = workspace.find::<Agreement>(agreement)? {
+            let price_list = Scope::PriceList(stored_id(&terms.price_list_id)?);
+            grant(workspace, Scope::Territory(territory), price_list, by)?;
+        }
+    }
+    Ok(())
+}
+
+/// The stamps of a customer and of what is placed with it.
+#[must_use]
+pub fn customer_stamps(reach: &Reach) -> Stamps {
+    if reach.own_scope {
+        return Stamps { own_scope: true, ..Stamps::default() };
+    }
+    Stamps { territories: reach.territories.iter().map(|entry| entry.territory.clone()).collect(), ..Stamps::default() }
+}
+
+fn restamp_customer(workspace: &mut Workspace, customer: Uuid, reach: &Reach) -> Result<(), Stop> {
+    let stamps = customer_stamps(reach);
+    workspace.restamp(customer, &stamps)?;
+    for dependent in reach.dependent_records() {
+        workspace.restamp(dependent, &stamps)?;
+    }
+    Ok(())
+}
+
+/// Notes that `record` is placed where the customer's outlets are, and says where that is.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn hang_on_customer(workspace: &mut Workspace, customer: Uuid, record: Uuid) -> Result<Stamps, Stop> {
+    let mut reach: Reach = workspace.internal(&Reaching::Customer(customer))?;
+    reach.depend(record);
+    workspace.put_internal(&Reaching::Customer(customer), &reach)?;
+    Ok(customer_stamps(&reach))
+}
+
+/// Notes that a document hangs on an outlet, so that it moves with it.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn hang_on_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid, month: Month) -> Result<(), Stop> {
+    let mut months: OutletMonths = workspace.internal(&outlet)?;
+    if let Err(index) = months.months.binary_search(&month.number()) {
+        months.months.insert(index, month.number());
+        workspace.put_internal(&outlet, &months)?;
+    }
+    let mut documents: OutletDocuments = workspace.internal(&(outlet, month))?;
+    insert_id(&mut documents.records, record);
+    workspace.put_internal(&(outlet, month), &documents)
+}
+
+/// Asks for what [`hang_on_outlet`] needs.
+pub fn hang_keys(outlet: &[u8], month: Month, keys: &mut Keys) {
+    if let Ok(outlet) = Uuid::from_slice(outlet) {
+        keys.internal::<OutletMonths>(&outlet);
+        keys.internal::<OutletDocuments>(&(outlet, month));
+    }
+}
+
+/// Asks for the documents that hang on an outlet.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn move_keys(outlet: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    keys.internal::<OutletMonths>(&outlet);
+    for month in workspace.internal::<OutletMonths>(&outlet)?.months {
+        keys.internal::<OutletDocuments>(&(outlet, Month::from_number(month).unwrap_or_default()));
+    }
+    for document in documents_of(workspace, outlet)? {
+        keys.id(document);
+    }
+    Ok(())
+}
+
+/// All documents that hang on an outlet.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn documents_of(workspace: &Workspace, outlet: Uuid) -> Result<Vec<Uuid>, Stop> {
+    let mut all = Vec::new();
+    for month in workspace.internal::<OutletMonths>(&outlet)?.months {
+        let Some(month) = Month::from_number(month) else { continue };
+        let documents: OutletDocuments = workspace.internal(&(outlet, month))?;
+        all.extend(documents.records.iter().filter_map(|id| Uuid::from_slice(id).ok()));
+    }
+    Ok(all)
+}
+
+/// Moves the documents of an outlet into another territory.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn restamp_documents(workspace: &mut Workspace, outlet: Uuid, territory: Uuid) -> Result<(), Stop> {
+    for document in documents_of(workspace, outlet)? {
+        let stamps = workspace.stamps(document)?;
+        let moved = Stamps { territories: vec![territory.as_bytes().to_vec()], ..stamps };
+        workspace.restamp(document, &moved)?;
+    }
+    Ok(())
+}
+
+/// Writes a territory: its team is granted it, and it grants its warehouse and the months that a phone holds.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_territory(
+    workspace: &mut Workspace,
+    id: Uuid,
+    territory: &Territory,
+    (at_us, months_on_phone): (i64, i32),
+) -> Result<(), Stop> {
+    let zone = calendar::zone(&territory.time_zone)
+        .ok_or_else(|| Rejection::new(Reason::UnknownValue).field("time_zone"))?;
+    if let Some(before) = workspace.find::<Territory>(id)? {
+        belong(workspace, id, &before, -1)?;
+    }
+    workspace.put(id, territory, &Stamps::default())?;
+    belong(workspace, id, territory, 1)?;
+    grant_months(workspace, id, calendar::month(zone, at_us), months_on_phone)
+}
+
+fn belong(workspace: &mut Workspace, id: Uuid, territory: &Territory, by: i64) -> Result<(), Stop> {
+    if let Some(team) = optional_id(&territory.team_id)? {
+        grant(workspace, Scope::Team(team), Scope::Territory(id), by)?;
+    }
+    if let Some(warehouse) = optional_id(&territory.warehouse_id)? {
+        grant(workspace, Scope::Territory(id), Scope::Warehouse(warehouse), by)?;
+    }
+    Ok(())
+}
+
+/// Grants the last months of a territory, up to and including `month`, and takes back the older ones.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn grant_months(workspace: &mut Workspace, territory: Uuid, month: Month, count: i32) -> Result<(), Stop> {
+    let holder = Scope::Territory(territory);
+    let mut granted: Granted = workspace.internal(&holder)?;
+    let held: Vec<Scope> = granted.held().filter(|scope| matches!(scope, Scope::TerritoryMonth(..))).collect();
+    let wanted: Vec<Scope> =
+        (0..count).map(|ago| Scope::TerritoryMonth(territory, month.plus(-ago))).collect();
+    for scope in held.iter().filter(|scope| !wanted.contains(scope)) {
+        granted.count(*scope, -1);
+    }
+    for scope in wanted.iter().filter(|scope| !held.contains(scope)) {
+        granted.count(*scope, 1);
+    }
+    workspace.put_internal(&holder, &granted)
+}
+
+/// Grants a rep the territories of the assignments that run at a moment, and takes back the others.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn grant_assignments(workspace: &mut Workspace, rep: Uuid, at_us: i64) -> Result<(), Stop> {
+    let holder = Scope::Rep(rep);
+    let mut granted: Granted = workspace.internal(&holder)?;
+    let held: Vec<Scope> = granted.held().filter(|scope| matches!(scope, Scope::Territory(_))).collect();
+    let assigned: Assigned = workspace.internal(&rep)?;
+    let wanted: Vec<Scope> = assigned.territories(at_us).into_iter().map(Scope::Territory).collect();
+    for scope in held.iter().filter(|scope| !wanted.contains(scope)) {
+        granted.count(*scope, -1);
+    }
+    for scope in wanted.iter().filter(|scope| !held.contains(scope)) {
+        granted.count(*scope, 1);
+    }
+    workspace.put_internal(&holder, &granted)
+}
+
+/// Notes that a rep has an assignment to a territory.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn note_rep(workspace: &mut Workspace, territory: Uuid, rep: Uuid) -> Result<(), Stop> {
+    let mut reps: TerritoryReps = workspace.internal(&territory)?;
+    if insert_id(&mut reps.reps, rep) {
+        workspace.put_internal(&territory, &reps)?;
+    }
+    Ok(())
+}

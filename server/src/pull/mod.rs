@@ -1,0 +1,307 @@
+//! The read path: from buckets to a device.
+//!
+//! A consistent cut without a snapshot that stays open: pages are *scanned* one by one, each in a short transaction of its
+//! own; rows that move meanwhile are missed and come again with a higher version. Then one short transaction *cuts*: it
+//! reads where the tenant is, what the caller holds, what the buckets must contain, and all remaining rows, into a bounded
+//! buffer, and ends; only then is anything sent. No transaction is open while a network is waited for, and memory is
+//! bounded for each connection. A pull writes nothing.
+
+mod plan;
+mod spill;
+mod state;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roundsman_proto::sync::pull_response::Message;
+use roundsman_proto::sync::{
+    Checkpoint, Fork, InventoryRequest, KeepAlive, Page, Plan, PullRequest, PullResponse, Urgency,
+};
+use roundsman_sync::kind::{self, Group, KINDS};
+use roundsman_sync::limits::PAGE_ROWS;
+use roundsman_sync::page::{Cursor, PageBuilder};
+use roundsman_sync::scope::Month;
+use roundsman_sync::version::Position;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use crate::auth::caller::Caller;
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::grants::{self, Holding};
+use crate::store::bucket::{self, Bucket};
+use crate::store::sql::{Db, Tx};
+use crate::store::tenant::{self, Head};
+use crate::tail::Tail;
+
+use plan::{Known, Planned, Planner};
+use spill::Pages;
+use state::{News, State};
+
+/// What a cut holds in memory.
+const CUT_BYTES: usize = 512 * 1024;
+/// After so many cuts that did not hold everything, the next one takes all there is, on disk beyond [`CUT_BYTES`]: so a
+/// pull ends under any load of writes.
+const PARTIAL_CUTS: u32 = 2;
+/// A follower hears at least this often.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Why a pull ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The device went away.
+    #[error("the device went away")]
+    Gone,
+    /// The caller may no longer pull, or the server stops.
+    #[error("{0}")]
+    Ended(Status),
+}
+
+/// Looks whether the caller may still pull: asked at every checkpoint and wake.
+pub type Standing = dyn Fn() -> Result<(), Status> + Send + Sync;
+
+/// One device's pull.
+pub struct Pull {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// Who pulls.
+    pub caller: Caller,
+    /// Whether the caller still may.
+    pub standing: Arc<Standing>,
+    /// Where the messages go; when it is full, the pull waits.
+    pub out: mpsc::Sender<Result<PullResponse, Status>>,
+    /// What is committed from before the first read on.
+    pub tails: broadcast::Receiver<Arc<Tail>>,
+}
+
+/// What one short transaction says about the caller's buckets.
+pub(crate) struct View {
+    /// Where the tenant is.
+    pub head: Head,
+    /// What the caller holds.
+    pub holding: Holding,
+    /// The buckets of these scopes and of the kinds that the app understands, by number.
+    pub buckets: Vec<Bucket>,
+}
+
+impl View {
+    async fn read(tx: &mut Tx, caller: &Caller, kinds: &BTreeSet<i64>) -> Result<Self, StoreError> {
+        let head = tenant::head(tx, caller.tenant)
+            .await?
+            .ok_or_else(|| StoreError::Corrupt(format!("tenant {} has users but no row", caller.tenant)))?;
+        let holding = grants::holding(tx, caller).await?;
+        let mut buckets = bucket::of_scopes(tx, caller.tenant, &holding.texts()).await?;
+        buckets.retain(|bucket| kinds.contains(&bucket.kind));
+        Ok(Self { head, holding, buckets })
+    }
+}
+
+impl Pull {
+    /// Serves the request to its end.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn serve(mut self, request: &PullRequest) -> Result<(), PullError> {
+        let Some(mut state) = self.begin(request).await? else { return Ok(()) };
+        match request.urgency() {
+            Urgency::Today => {
+                self.bring(&mut state, Group::Today).await?;
+                return Ok(());
+            }
+            Urgency::All | Urgency::Unspecified => self.bring_all(&mut state).await?,
+        }
+        if request.follow {
+            self.follow(&mut state).await?;
+        }
+        Ok(())
+    }
+
+    /// Plans from the position alone if that says enough, from the inventory otherwise; without one, asks for it and ends.
+    async fn begin(&self, request: &PullRequest) -> Result<Option<State>, PullError> {
+        let kinds = understood(request);
+        let mut tx = self.db.read().await?;
+        let view = View::read(&mut tx, &self.caller, &kinds).await?;
+        let known = Known::read(&mut tx, &self.caller, request, &view.head).await?;
+        tx.commit().await?;
+        if let Some(expected_seq) = known.fork {
+            metrics::counter!("roundsman_forks_total").increment(1);
+            self.send(Message::Fork(Fork { expected_seq })).await?;
+        }
+        let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
+        let Some(Planned { plan, held }) = planner.plan() else {
+            self.send(Message::InventoryRequest(InventoryRequest {})).await?;
+            return Ok(None);
+        };
+        if !plan.buckets.is_empty() || plan.fork {
+            self.send(Message::Plan(plan)).await?;
+        }
+        Ok(Some(State::new(kinds, self.month(), view.holding, view.head.position, held)))
+    }
+
+    /// The month by the server's clock, in UTC: it only orders what comes, so a few hours of difference do no harm.
+    fn month(&self) -> Month {
+        const DAY_US: i64 = 86_400_000_000;
+        let day = i32::try_from(self.clock.now_us().div_euclid(DAY_US)).unwrap_or(i32::MAX);
+        Month::of_day(day).unwrap_or_default()
+    }
+
+    async fn send(&self, message: Message) -> Result<(), PullError> {
+        self.out.send(Ok(PullResponse { message: Some(message) })).await.map_err(|_| PullError::Gone)
+    }
+
+    /// Brings everything: in one cut if it is little, else group by group, so that work can begin before the history came.
+    async fn bring_all(&self, state: &mut State) -> Result<(), PullError> {
+        if state.fresh_bytes() > CUT_BYTES as i64 {
+            self.bring(state, Group::Today).await?;
+            self.bring(state, Group::Sell).await?;
+        }
+        self.bring(state, Group::History).await
+    }
+
+    /// Brings the groups up to this one, and ends with their checkpoint.
+    async fn bring(&self, state: &mut State, group: Group) -> Result<(), PullError> {
+        if state.fresh_bytes() > CUT_BYTES as i64 {
+            self.scan(state, group, state.planned_at()).await?;
+        }
+        for attempt in 0.. {
+            (self.standing)().map_err(PullError::Ended)?;
+            let mut cut = self.cut(state, group, attempt >= PARTIAL_CUTS).await?;
+            if !cut.plan.buckets.is_empty() {
+                self.send(Message::Plan(cut.plan)).await?;
+            }
+            while let Some(page) = cut.pages.next()? {
+                self.send(Message::Page(page)).await?;
+            }
+            if let Some(checkpoint) = cut.checkpoint {
+                self.send(Message::Checkpoint(checkpoint)).await?;
+                break;
+            }
+            self.scan(state, group, cut.position).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the rows up to a version, page by page, each read in a short transaction of its own.
+    async fn scan(&self, state: &mut State, group: Group, through: Position) -> Result<(), PullError> {
+        for id in state.behind(group, through.version) {
+            while let Some(cursor) = state.cursor(id) {
+                let mut tx = self.db.read().await?;
+                let page = read_page(&mut tx, (self.caller.tenant, id), cursor, through).await?;
+                tx.commit().await?;
+                let Some((page, read)) = page else { break };
+                state.read(id, read);
+                self.send(Message::Page(page)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One short transaction: grants, buckets, and the remaining rows of the groups up to `group`, as far as they fit.
+    async fn cut(&self, state: &mut State, group: Group, everything: bool) -> Result<Cut, PullError> {
+        let mut tx = self.db.read().await?;
+        let view = View::read(&mut tx, &self.caller, state.kinds()).await?;
+        let position = view.head.position;
+        let plan = state.replan(&view, group);
+        let mut pages = Pages::new(CUT_BYTES, everything);
+        'buckets: for bucket in &view.buckets {
+            while let Some(cursor) = state.unread(bucket, group) {
+                if pages.is_full() {
+                    break 'buckets;
+                }
+                match read_page(&mut tx, (self.caller.tenant, bucket.id), cursor, position).await? {
+                    Some((page, read)) => {
+                        state.read(bucket.id, read);
+                        pages.push(page)?;
+                    }
+                    None => state.read(bucket.id, Cursor::after(position.version)),
+                }
+            }
+        }
+        tx.commit().await?;
+        let checkpoint = (!pages.is_full() || everything).then(|| Checkpoint {
+            server_time_us: self.clock.now_us(),
+            ..state.reach(&view, group)
+        });
+        Ok(Cut { plan, pages, checkpoint, position })
+    }
+
+    /// Sends what changes, until the device goes away or may no longer pull.
+    async fn follow(&mut self, state: &mut State) -> Result<(), PullError> {
+        let pause = self.clock.machine_time(KEEP_ALIVE);
+        loop {
+            let heard = tokio::time::timeout(pause, self.tails.recv()).await;
+            (self.standing)().map_err(PullError::Ended)?;
+            let news = match heard {
+                Ok(Ok(tail)) => state.hear(&tail, self.clock.now_us()),
+                Ok(Err(RecvError::Lagged(_))) => News::Unclear,
+                Ok(Err(RecvError::Closed)) => {
+                    return Err(PullError::Ended(Status::unavailable("the server is stopping")));
+                }
+                Err(_elapsed) => {
+                    let position = Some(state.served().into());
+                    let server_time_us = self.clock.now_us();
+                    self.send(Message::KeepAlive(KeepAlive { position, server_time_us })).await?;
+                    News::Nothing
+                }
+            };
+            match news {
+                News::Nothing => {}
+                News::Rows(messages) => {
+                    for message in messages {
+                        self.send(message).await?;
+                    }
+                }
+                News::Unclear => self.bring(state, Group::History).await?,
+            }
+        }
+    }
+}
+
+struct Cut {
+    plan: Plan,
+    pages: Pages,
+    checkpoint: Option<Checkpoint>,
+    position: Position,
+}
+
+/// The kinds that app and server both know.
+fn understood(request: &PullRequest) -> BTreeSet<i64> {
+    let all = KINDS.iter().map(|kind| i64::from(*kind as i32));
+    if request.kinds.is_empty() {
+        return all.collect();
+    }
+    let named: BTreeSet<i64> = request.kinds.iter().map(|kind| i64::from(*kind)).collect();
+    named.into_iter().filter(|kind| kind::from_number(*kind).is_some()).collect()
+}
+
+/// The page of a bucket that begins after `cursor`, with rows up to a version; `None`: there are none.
+async fn read_page(
+    tx: &mut Tx,
+    bucket: (i64, i64),
+    cursor: Cursor,
+    through: Position,
+) -> Result<Option<(Page, Cursor)>, StoreError> {
+    let mut page = PageBuilder::default();
+    let limit = i64::try_from(PAGE_ROWS).expect("a small constant");
+    bucket::rows(tx, bucket, cursor, through.version, limit, |row| {
+        if !page.fits(row.frame.len()) {
+            return ControlFlow::Break(());
+        }
+        page.push(row.version, row.record, &row.frame);
+        ControlFlow::Continue(())
+    })
+    .await?;
+    if page.is_empty() {
+        return Ok(None);
+    }
+    let read = page.through();
+    Ok(Some((page.finish(bucket.1, cursor, through), read)))
+}

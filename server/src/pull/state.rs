@@ -1,0 +1,246 @@
+//! What a device has of each bucket, as the server follows it through one pull.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roundsman_proto::sync::pull_response::Message;
+use roundsman_proto::sync::{BucketAction, BucketPlan, BucketState, Checkpoint, Plan};
+use roundsman_sync::kind::{self, Group};
+use roundsman_sync::page::Cursor;
+use roundsman_sync::scope::Month;
+use roundsman_sync::version::Position;
+
+use super::View;
+use crate::grants::Holding;
+use crate::store::bucket::Bucket;
+use crate::tail::Tail;
+
+/// A bucket that the device has, or is about to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// The checkpoint that covers it.
+    pub group: Group,
+    /// What was sent, or is there.
+    pub cursor: Cursor,
+    /// Named by a plan since the last checkpoint that covered it.
+    pub planned: bool,
+    /// The bytes that are expected, for a bucket that begins from nothing.
+    pub fresh_bytes: i64,
+}
+
+impl Held {
+    /// A bucket of which the device has everything up to `cursor`; `None`: not one that this program can hand out.
+    pub fn new(bucket: &Bucket, month: Month, cursor: Cursor) -> Option<Self> {
+        let group = kind::group(bucket.scope.parse().ok()?, kind::from_number(bucket.kind)?, month);
+        Some(Self { group, cursor, planned: false, fresh_bytes: 0 })
+    }
+}
+
+/// What a tail means for a follower.
+pub(super) enum News {
+    /// Nothing.
+    Nothing,
+    /// These rows, with their plan and checkpoint.
+    Rows(Vec<Message>),
+    /// More than a tail tells: an ordinary cut finds out.
+    Unclear,
+}
+
+/// The device, as the server knows it.
+pub(super) struct State {
+    kinds: BTreeSet<i64>,
+    month: Month,
+    holding: Holding,
+    served: Position,
+    held: BTreeMap<i64, Held>,
+}
+
+impl State {
+    /// After the first plan, made at `planned_at`.
+    pub fn new(
+        kinds: BTreeSet<i64>,
+        month: Month,
+        holding: Holding,
+        planned_at: Position,
+        held: BTreeMap<i64, Held>,
+    ) -> Self {
+        Self { kinds, month, holding, served: planned_at, held }
+    }
+
+    /// The kinds that app and server both know.
+    pub fn kinds(&self) -> &BTreeSet<i64> {
+        &self.kinds
+    }
+
+    /// Everything that the device has is as it was here, or as it will be with what is on its way.
+    pub fn served(&self) -> Position {
+        self.served
+    }
+
+    /// The version of the last plan.
+    pub fn planned_at(&self) -> Position {
+        self.served
+    }
+
+    /// The bytes that buckets without a beginning still need.
+    pub fn fresh_bytes(&self) -> i64 {
+        self.held.values().map(|held| held.fresh_bytes).sum()
+    }
+
+    /// The buckets of the groups up to `group` that may lack rows up to `version`.
+    pub fn behind(&self, group: Group, version: i64) -> Vec<i64> {
+        let lacks = |held: &&Held| held.group <= group && held.planned && held.cursor.version <= version;
+        self.held.iter().filter(|(_, held)| lacks(held)).map(|(id, _)| *id).collect()
+    }
+
+    /// What was sent of a bucket.
+    pub fn cursor(&self, id: i64) -> Option<Cursor> {
+        self.held.get(&id).map(|held| held.cursor)
+    }
+
+    /// Where reading a bucket goes on; `None`: everything is read, or its group is not wanted yet.
+    pub fn unread(&self, bucket: &Bucket, group: Group) -> Option<Cursor> {
+        let held = self.held.get(&bucket.id)?;
+        (held.group <= group && bucket.head >= held.cursor.version).then_some(held.cursor)
+    }
+
+    /// A bucket was read up to here.
+    pub fn read(&mut self, id: i64, through: Cursor) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.cursor = through;
+        }
+    }
+
+    /// What has to be planned in addition: scopes lost and gained, and buckets that have news.
+    pub fn replan(&mut self, view: &View, group: Group) -> Plan {
+        let mut plan = Plan { version: view.head.position.version, ..Plan::default() };
+        let granted: BTreeSet<i64> = view.buckets.iter().map(|bucket| bucket.id).collect();
+        self.held.retain(|id, held| {
+            let keep = granted.contains(id);
+            if !keep {
+                plan.buckets.push(BucketPlan {
+                    bucket_id: *id,
+                    action: BucketAction::Drop.into(),
+                    group: held.group as u32,
+                    ..BucketPlan::default()
+                });
+            }
+            keep
+        });
+        for bucket in &view.buckets {
+            match self.held.get_mut(&bucket.id) {
+                Some(held) => {
+                    if held.group <= group && !held.planned && bucket.head >= held.cursor.version {
+                        held.planned = true;
+                        plan.buckets.push(entry(bucket, held.group, BucketAction::Append));
+                    }
+                }
+                None => {
+                    let Some(held) = Held::new(bucket, self.month, Cursor::default()) else { continue };
+                    let held = Held { planned: true, fresh_bytes: bucket.bytes, ..held };
+                    plan.buckets.push(named(entry(bucket, held.group, BucketAction::Append), bucket));
+                    self.held.insert(bucket.id, held);
+                }
+            }
+        }
+        self.holding.clone_from(&view.holding);
+        plan
+    }
+
+    /// Everything of the groups up to `group` is sent up to the view.
+    pub fn reach(&mut self, view: &View, group: Group) -> Checkpoint {
+        let position = view.head.position;
+        let mut buckets = Vec::new();
+        for bucket in &view.buckets {
+            let Some(held) = self.held.get_mut(&bucket.id).filter(|held| held.group <= group) else { continue };
+            if held.planned {
+                buckets.push(state_of(bucket));
+            }
+            held.planned = false;
+            held.fresh_bytes = 0;
+            held.cursor = Cursor::after(position.version);
+        }
+        self.served = position;
+        Checkpoint {
+            position: Some(position.into()),
+            group: group as u32,
+            last: group == Group::History,
+            buckets,
+            scope_digest: self.holding.digest(&self.kinds),
+            durable_version: view.head.durable_version,
+            ..Checkpoint::default()
+        }
+    }
+
+    /// What a commit means for this follower: without a query, unless what it holds has changed.
+    pub fn hear(&mut self, tail: &Tail, now_us: i64) -> News {
+        if tail.position.version <= self.served.version {
+            return News::Nothing;
+        }
+        let contiguous = tail.position.version == self.served.version + 1;
+        let regranted = tail.internal.iter().any(|id| self.holding.grants.binary_search(id).is_ok());
+        let Some(buckets) = tail.buckets.as_ref().filter(|_| contiguous && !regranted) else {
+            return News::Unclear;
+        };
+        let mut plan = Plan { version: tail.position.version, ..Plan::default() };
+        let mut pages = Vec::new();
+        let mut states = Vec::new();
+        for touched in buckets {
+            let bucket = &touched.bucket;
+            let wanted = self.wants(bucket);
+            match self.held.get_mut(&bucket.id) {
+                Some(held) => {
+                    let (rows, bytes) = touched.size;
+                    plan.buckets.push(BucketPlan { rows, bytes, ..entry(bucket, held.group, BucketAction::Append) });
+                    pages.extend(touched.pages.iter().cloned().map(Message::Page));
+                    states.push(state_of(bucket));
+                    held.cursor = Cursor::after(tail.position.version);
+                }
+                None if wanted => return News::Unclear,
+                None => {}
+            }
+        }
+        self.served = tail.position;
+        if states.is_empty() {
+            return News::Nothing;
+        }
+        let mut messages = vec![Message::Plan(plan)];
+        messages.extend(pages);
+        messages.push(Message::Checkpoint(Checkpoint {
+            position: Some(tail.position.into()),
+            group: Group::History as u32,
+            last: true,
+            buckets: states,
+            scope_digest: self.holding.digest(&self.kinds),
+            durable_version: tail.durable_version,
+            server_time_us: now_us,
+        }));
+        News::Rows(messages)
+    }
+
+    /// Whether a bucket that the device does not have belongs to what it holds.
+    fn wants(&self, bucket: &Bucket) -> bool {
+        self.kinds.contains(&bucket.kind)
+            && bucket.scope.parse().is_ok_and(|scope| self.holding.scopes.contains(&scope))
+    }
+}
+
+/// A plan's entry for a bucket that the device knows by its number.
+pub(super) fn entry(bucket: &Bucket, group: Group, action: BucketAction) -> BucketPlan {
+    BucketPlan {
+        bucket_id: bucket.id,
+        action: action.into(),
+        group: group as u32,
+        rows: bucket.rows,
+        bytes: bucket.bytes,
+        ..BucketPlan::default()
+    }
+}
+
+/// The same for one that it does not know.
+pub(super) fn named(entry: BucketPlan, bucket: &Bucket) -> BucketPlan {
+    BucketPlan { scope: bucket.scope.clone(), kind: u32::try_from(bucket.kind).unwrap_or(0), ..entry }
+}
+
+fn state_of(bucket: &Bucket) -> BucketState {
+    BucketState { bucket_id: bucket.id, rows: bucket.rows, checksum: bucket.checksum }
+}

@@ -1,0 +1,368 @@
+//! Whole documents that another system or the office is the master of: what they refer to, what follows from them, where
+//! they are placed.
+
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep, Route,
+    Stock, Team, Territory, Warehouse,
+};
+use roundsman_sync::scope::{Month, Scope};
+use roundsman_sync::trade::assignment::{Assigned, Span};
+use roundsman_sync::trade::check;
+use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::placement::Stamps;
+use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::stock::{Available, coarse};
+use uuid::Uuid;
+
+use crate::calendar;
+use crate::internal::{Granted, Reach, Reaching, RepAssignments, TerritoryReps, insert_id};
+use crate::network::{self, stored_id};
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// What surrounds the writing of a reference document.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The moment of the decision, in microseconds since the Unix epoch.
+    pub now_us: i64,
+    /// How many months of closed documents a phone holds.
+    pub months_on_phone: i32,
+}
+
+/// Asks for what [`put`] needs.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    keys.record(&entry.record_id);
+    let own = Uuid::from_slice(&entry.record_id).unwrap_or_default();
+    let Some(record) = &entry.record else { return Ok(()) };
+    let id = |bytes: &[u8]| Uuid::from_slice(bytes).unwrap_or_default();
+    match record {
+        Record::Customer(_) => keys.internal::<Reach>(&Reaching::Customer(own)),
+        Record::Outlet(outlet) => return network::outlet_keys(&entry.record_id, outlet, workspace, keys),
+        Record::Agreement(agreement) => {
+            keys.record(&agreement.customer_id);
+            keys.record(&agreement.price_list_id);
+            keys.internal::<Reach>(&Reaching::Agreement(own));
+            keys.internal::<Reach>(&Reaching::Customer(id(&agreement.customer_id)));
+            for (territory, _) in workspace.internal::<Reach>(&Reaching::Agreement(own))?.reached() {
+                keys.internal::<Granted>(&Scope::Territory(territory));
+            }
+        }
+        Record::Price(price) => {
+            keys.record(&price.price_list_id);
+            keys.record(&price.product_id);
+        }
+        Record::Stock(stock) => {
+            keys.record(&stock.warehouse_id);
+            keys.record(&stock.product_id);
+            keys.internal::<Available>(&(id(&stock.warehouse_id), id(&stock.product_id)));
+        }
+        Record::Rep(rep) => {
+            keys.record(&rep.team_id);
+            keys.internal::<RepAssignments>(&own);
+        }
+        Record::Territory(territory) => {
+            keys.record(&territory.team_id);
+            keys.record(&territory.warehouse_id);
+            keys.internal::<Granted>(&Scope::Territory(own));
+            keys.internal::<Granted>(&Scope::Team(id(&territory.team_id)));
+        }
+        Record::Assignment(assignment) => assignment_keys(assignment, keys),
+        Record::Route(route) => keys.record(&route.territory_id),
+        Record::Visit(visit) => document_keys(&visit.outlet_id, entry.closed_month, keys),
+        Record::Order(order) => document_keys(&order.outlet_id, entry.closed_month, keys),
+        Record::Receivable(receivable) => receivable_keys(receivable, keys),
+        Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
+    }
+    Ok(())
+}
+
+/// Asks for what [`put_receivable`] needs.
+pub fn receivable_keys(receivable: &Receivable, keys: &mut Keys) {
+    let customer = Uuid::from_slice(&receivable.customer_id).unwrap_or_default();
+    keys.id(customer);
+    keys.internal::<Reach>(&Reaching::Customer(customer));
+    keys.internal::<Credit>(&(customer, receivable.currency.clone()));
+}
+
+/// Asks for what [`put_assignment`] needs.
+pub fn assignment_keys(assignment: &Assignment, keys: &mut Keys) {
+    let rep = Uuid::from_slice(&assignment.rep_id).unwrap_or_default();
+    let territory = Uuid::from_slice(&assignment.territory_id).unwrap_or_default();
+    keys.id(rep);
+    keys.id(territory);
+    keys.internal::<Assigned>(&rep);
+    keys.internal::<RepAssignments>(&rep);
+    keys.internal::<TerritoryReps>(&territory);
+    keys.internal::<Granted>(&Scope::Rep(rep));
+}
+
+fn document_keys(outlet: &[u8], closed_month: i32, keys: &mut Keys) {
+    keys.record(outlet);
+    network::hang_keys(outlet, month(closed_month).unwrap_or_default(), keys);
+}
+
+/// A month as messages write it: year × 100 + month.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE`.
+pub fn month(number: i32) -> Result<Month, Rejection> {
+    Month::new(number.div_euclid(100), number.rem_euclid(100).unsigned_abs())
+        .ok_or_else(|| check::out_of_range("closed_month"))
+}
+
+/// The order in which records of one command are written: what is referred to comes first.
+#[must_use]
+pub fn rank(record: &Record) -> u32 {
+    match record {
+        Record::Customer(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) => 0,
+        Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) => 1,
+        Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 2,
+        Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 3,
+        Record::Route(_) | Record::Visit(_) | Record::Order(_) => 4,
+    }
+}
+
+/// Writes one document.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) -> Result<(), Stop> {
+    let id = check::id(&entry.record_id, "record_id")?;
+    let record = entry.record.as_ref().ok_or_else(|| check::missing("record"))?;
+    match record {
+        Record::Customer(customer) => {
+            check::required_text(&customer.name, check::NAME_CHARS, "name")?;
+            let reach: Reach = workspace.internal(&Reaching::Customer(id))?;
+            workspace.put(id, customer, &network::customer_stamps(&reach))
+        }
+        Record::Outlet(outlet) => put_outlet(workspace, id, outlet, moment),
+        Record::Agreement(agreement) => put_agreement(workspace, id, agreement),
+        Record::Product(product) => {
+            check_product(product)?;
+            workspace.put(id, product, &Stamps::default())
+        }
+        Record::PriceList(list) => {
+            check::required_text(&list.name, check::NAME_CHARS, "name")?;
+            check::currency(&list.currency, "currency")?;
+            workspace.put(id, list, &Stamps::default())
+        }
+        Record::Price(price) => put_price(workspace, id, price),
+        Record::Warehouse(warehouse) => {
+            check::required_text(&warehouse.name, check::NAME_CHARS, "name")?;
+            workspace.put(id, warehouse, &Stamps::default())
+        }
+        Record::Stock(stock) => put_stock(workspace, id, stock),
+        Record::Rep(rep) => put_rep(workspace, id, rep),
+        Record::Team(team) => {
+            check::required_text(&team.name, check::NAME_CHARS, "name")?;
+            workspace.put(id, team, &Stamps::default())
+        }
+        Record::Territory(territory) => {
+            check::required_text(&territory.name, check::NAME_CHARS, "name")?;
+            workspace.live::<Team>(&territory.team_id)?;
+            workspace.live::<Warehouse>(&territory.warehouse_id)?;
+            network::put_territory(workspace, id, territory, (moment.now_us, moment.months_on_phone))
+        }
+        Record::Assignment(assignment) => put_assignment(workspace, id, assignment, moment.now_us),
+        Record::Route(route) => {
+            check::required_text(&route.name, check::NAME_CHARS, "name")?;
+            check::count(route.stops.len(), check::LINES, "stops")?;
+            workspace.live::<Territory>(&route.territory_id)?;
+            workspace.put(id, route, &Stamps::default())
+        }
+        Record::Visit(visit) => put_document(workspace, id, visit, (&visit.outlet_id, entry.closed_month)),
+        Record::Order(order) => put_document(workspace, id, order, (&order.outlet_id, entry.closed_month)),
+        Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
+        Record::Survey(survey) => {
+            check::required_text(&survey.title, check::NAME_CHARS, "title")?;
+            workspace.put(id, survey, &Stamps::default())
+        }
+    }
+}
+
+fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, moment: Moment) -> Result<(), Stop> {
+    check::required_text(&outlet.name, check::NAME_CHARS, "name")?;
+    check::text(&outlet.address, check::TEXT_CHARS, "address")?;
+    check::text(&outlet.comment, check::TEXT_CHARS, "comment")?;
+    check::point(outlet.point.as_ref(), "point")?;
+    check::count(outlet.agreement_ids.len(), check::ENTRIES, "agreement_ids")?;
+    check::count(outlet.contacts.len(), check::ENTRIES, "contacts")?;
+    check::count(outlet.opening_hours.len(), check::ENTRIES, "opening_hours")?;
+    if let Some(before) = workspace.find::<Outlet>(id)?
+        && before.territory_id != outlet.territory_id
+    {
+        return Err(check::mismatch("territory_id").about(id).into());
+    }
+    network::put_outlet(workspace, id, outlet, moment.now_us)
+}
+
+fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> Result<(), Stop> {
+    check::required_text(&agreement.name, check::NAME_CHARS, "name")?;
+    check::basis_points(agreement.manual_discount_limit_bp, "manual_discount_limit_bp")?;
+    check::money(agreement.minimum_order_minor, "minimum_order_minor")?;
+    check::money(agreement.credit_limit_minor.unwrap_or(0), "credit_limit_minor")?;
+    let (price_list, list) = workspace.live::<PriceList>(&agreement.price_list_id)?;
+    if list.currency != agreement.currency {
+        return Err(Rejection::new(Reason::CurrencyMismatch).field("currency").about(id).into());
+    }
+    if let Some(before) = workspace.find::<Agreement>(id)? {
+        if before.customer_id != agreement.customer_id {
+            return Err(check::mismatch("customer_id").about(id).into());
+        }
+        let old = stored_id(&before.price_list_id)?;
+        let reach: Reach = workspace.internal(&Reaching::Agreement(id))?;
+        for (territory, outlets) in reach.reached().filter(|_| old != price_list) {
+            network::grant(workspace, Scope::Territory(territory), Scope::PriceList(old), -outlets)?;
+            network::grant(workspace, Scope::Territory(territory), Scope::PriceList(price_list), outlets)?;
+        }
+    }
+    if agreement.customer_id.is_empty() {
+        return workspace.put(id, agreement, &Stamps::default());
+    }
+    let (customer, _) = workspace.live::<Customer>(&agreement.customer_id)?;
+    let stamps = network::hang_on_customer(workspace, customer, id)?;
+    workspace.put(id, agreement, &stamps)
+}
+
+fn check_product(product: &Product) -> Result<(), Rejection> {
+    check::required_text(&product.name, check::NAME_CHARS, "name")?;
+    check::text(&product.code, check::NAME_CHARS, "code")?;
+    check::basis_points(product.vat_bp, "vat_bp")?;
+    check::count(product.packagings.len(), check::ENTRIES, "packagings")?;
+    check::range(product.multiple_milli, 0..=check::QUANTITY_MILLI, "multiple_milli")?;
+    for (index, packaging) in product.packagings.iter().enumerate() {
+        check::quantity(packaging.coefficient_milli, "coefficient_milli").map_err(check::at("packagings", index))?;
+    }
+    Ok(())
+}
+
+/// Writes a price; its list and its product never change.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price) -> Result<(), Stop> {
+    check::count(price.breaks.len(), check::ENTRIES, "breaks")?;
+    if price.breaks.is_empty() {
+        return Err(check::missing("breaks").about(id).into());
+    }
+    for (index, step) in price.breaks.iter().enumerate() {
+        check::money(step.price_minor, "price_minor").map_err(check::at("breaks", index))?;
+        check::range(step.min_quantity_milli, 0..=check::QUANTITY_MILLI, "min_quantity_milli")
+            .map_err(check::at("breaks", index))?;
+    }
+    check::optional_day(price.valid_from_day, "valid_from_day")?;
+    check::optional_day(price.valid_to_day, "valid_to_day")?;
+    workspace.live::<PriceList>(&price.price_list_id)?;
+    workspace.live::<Product>(&price.product_id)?;
+    if let Some(before) = workspace.find::<Price>(id)?
+        && (&before.price_list_id, &before.product_id) != (&price.price_list_id, &price.product_id)
+    {
+        return Err(check::mismatch("product_id").about(id).into());
+    }
+    workspace.put(id, price, &Stamps::default())
+}
+
+/// Writes a stock figure: what lies there is told, what is free is computed from what is promised, and published in coarse
+/// steps, or every order would travel to every phone.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(), Stop> {
+    check::range(stock.on_hand_milli, 0..=check::QUANTITY_MILLI, "on_hand_milli")?;
+    let (warehouse, _) = workspace.live::<Warehouse>(&stock.warehouse_id)?;
+    let (product, _) = workspace.live::<Product>(&stock.product_id)?;
+    if let Some(before) = workspace.find::<Stock>(id)?
+        && (&before.warehouse_id, &before.product_id) != (&stock.warehouse_id, &stock.product_id)
+    {
+        return Err(check::mismatch("product_id").about(id).into());
+    }
+    let key = (warehouse, product);
+    let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
+    workspace.put_internal(&key, &available)?;
+    let published = Stock { free_milli: coarse(available.free_milli()), ..stock.clone() };
+    workspace.put(id, &published, &Stamps::default())
+}
+
+fn put_rep(workspace: &mut Workspace, id: Uuid, rep: &Rep) -> Result<(), Stop> {
+    check::required_text(&rep.name, check::NAME_CHARS, "name")?;
+    let (team, _) = workspace.live::<Team>(&rep.team_id)?;
+    workspace.put(id, rep, &Stamps::of_team(team))?;
+    for assignment in workspace.internal::<RepAssignments>(&id)?.assignments {
+        workspace.restamp(stored_id(&assignment)?, &Stamps::of_team(team))?;
+    }
+    Ok(())
+}
+
+/// Writes a dated assignment of a rep to a territory; whose it is and where never changes.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_assignment(
+    workspace: &mut Workspace,
+    id: Uuid,
+    assignment: &Assignment,
+    now_us: i64,
+) -> Result<(), Stop> {
+    check::day(assignment.from_day, "from_day")?;
+    check::optional_day(assignment.to_day, "to_day")?;
+    let (rep, person) = workspace.live::<Rep>(&assignment.rep_id)?;
+    let (territory, place) = workspace.live::<Territory>(&assignment.territory_id)?;
+    let zone = calendar::zone(&place.time_zone).ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))?;
+    let from_us = calendar::start_of_day(zone, assignment.from_day);
+    let until_us = (assignment.to_day != 0).then(|| calendar::start_of_day(zone, assignment.to_day.saturating_add(1)));
+    let assigned: Assigned = workspace.internal(&rep)?;
+    let assigned = match workspace.find::<Assignment>(id)? {
+        Some(before) if (&before.rep_id, &before.territory_id) != (&assignment.rep_id, &assignment.territory_id) => {
+            return Err(check::mismatch("rep_id").about(id).into());
+        }
+        Some(before) => assigned
+            .ending(territory, calendar::start_of_day(zone, before.from_day), Some(i64::MIN))
+            .with(Span::new(territory, from_us, until_us)),
+        None => assigned.with(Span::new(territory, from_us, until_us)),
+    };
+    workspace.put_internal(&rep, &assigned)?;
+    let mut own: RepAssignments = workspace.internal(&rep)?;
+    insert_id(&mut own.assignments, id);
+    workspace.put_internal(&rep, &own)?;
+    network::note_rep(workspace, territory, rep)?;
+    workspace.put(id, assignment, &Stamps::of_team(stored_id(&person.team_id)?))?;
+    network::grant_assignments(workspace, rep, now_us)
+}
+
+fn put_document<R: roundsman_sync::kind::Record>(
+    workspace: &mut Workspace,
+    id: Uuid,
+    document: &R,
+    (outlet, closed_month): (&[u8], i32),
+) -> Result<(), Stop> {
+    let month = month(closed_month)?;
+    let (outlet, place) = workspace.live::<Outlet>(outlet)?;
+    let territory = stored_id(&place.territory_id)?;
+    workspace.put(id, document, &Stamps::of_territory(territory).closed(Some(month)))?;
+    network::hang_on_outlet(workspace, outlet, id, month)
+}
+
+/// Writes what a customer owes; the rule of credit knows it from then on.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivable) -> Result<(), Stop> {
+    check::currency(&receivable.currency, "currency")?;
+    check::range(receivable.debt_minor, -check::MONEY_MINOR..=check::MONEY_MINOR, "debt_minor")?;
+    check::money(receivable.overdue_minor, "overdue_minor")?;
+    let (customer, _) = workspace.live::<Customer>(&receivable.customer_id)?;
+    if let Some(before) = workspace.find::<Receivable>(id)?
+        && (&before.customer_id, &before.currency) != (&receivable.customer_id, &receivable.currency)
+    {
+        return Err(check::mismatch("customer_id").about(id).into());
+    }
+    let key = (customer, receivable.currency.clone());
+    let credit: Credit = workspace.internal(&key)?;
+    let credit = credit.booked(receivable.debt_minor, receivable.overdue_minor, &[], &[]);
+    workspace.put_internal(&key, &credit)?;
+    let stamps = network::hang_on_customer(workspace, customer, id)?;
+    workspace.put(id, receivable, &stamps)
+}

@@ -1,0 +1,255 @@
+//! Buckets and their rows.
+
+use std::ops::ControlFlow;
+
+use roundsman_sync::page::Cursor;
+use uuid::Uuid;
+
+use super::sql::{Cell, Column, Rows, Table, Tx};
+use crate::error::StoreError;
+
+static BUCKETS: Table = Table {
+    name: "bucket",
+    columns: &[
+        ("tenant", Column::Int),
+        ("id", Column::Int),
+        ("scope", Column::Text),
+        ("kind", Column::Int),
+        ("head", Column::Int),
+        ("last_removal", Column::Int),
+        ("created", Column::Int),
+        ("live_rows", Column::Int),
+        ("live_bytes", Column::Int),
+        ("checksum", Column::Int),
+    ],
+    conflict: "ON CONFLICT (tenant, id) DO UPDATE SET head = excluded.head, last_removal = excluded.last_removal, \
+               live_rows = excluded.live_rows, live_bytes = excluded.live_bytes, checksum = excluded.checksum",
+};
+
+static ROWS: Table = Table {
+    name: "bucket_row",
+    columns: &[
+        ("tenant", Column::Int),
+        ("bucket", Column::Int),
+        ("version", Column::Int),
+        ("record", Column::Id),
+        ("live", Column::Int),
+        ("hash", Column::Int),
+        ("frame", Column::Bytes),
+    ],
+    conflict: "ON CONFLICT (tenant, record, bucket) DO UPDATE SET version = excluded.version, live = excluded.live, \
+               hash = excluded.hash, frame = excluded.frame",
+};
+
+/// All records of one kind in one scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its number within the tenant.
+    pub id: i64,
+    /// The scope in its text form.
+    pub scope: String,
+    /// The number of the kind.
+    pub kind: i64,
+    /// The last version that touched it.
+    pub head: i64,
+    /// The last version that took a record out of it.
+    pub last_removal: i64,
+    /// The version that made it.
+    pub created: i64,
+    /// Live records.
+    pub rows: i64,
+    /// Bytes of their frames.
+    pub bytes: i64,
+    /// The sum of the live records.
+    pub checksum: u64,
+}
+
+type BucketTuple = (i64, String, i64, i64, i64, i64, i64, i64, i64);
+
+fn bucket((id, scope, kind, head, last_removal, created, rows, bytes, checksum): BucketTuple) -> Bucket {
+    Bucket { id, scope, kind, head, last_removal, created, rows, bytes, checksum: checksum.cast_unsigned() }
+}
+
+/// The buckets of these scopes.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_scopes(tx: &mut Tx, tenant: i64, scopes: &[String]) -> Result<Vec<Bucket>, StoreError> {
+    if scopes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<BucketTuple> = tx
+        .query_as(
+            "SELECT id, scope, kind, head, last_removal, created, live_rows, live_bytes, checksum FROM bucket \
+             WHERE tenant = $1 AND scope IN_TEXTS($2) ORDER BY id",
+        )
+        .bind(tenant)
+        .bind_texts(scopes)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(bucket).collect())
+}
+
+/// All buckets of the tenant.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn all(tx: &mut Tx, tenant: i64) -> Result<Vec<Bucket>, StoreError> {
+    let rows: Vec<BucketTuple> = tx
+        .query_as(
+            "SELECT id, scope, kind, head, last_removal, created, live_rows, live_bytes, checksum FROM bucket \
+             WHERE tenant = $1 ORDER BY id",
+        )
+        .bind(tenant)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(bucket).collect())
+}
+
+/// The highest number of a bucket; 0: there is none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn last_id(tx: &mut Tx, tenant: i64) -> Result<i64, StoreError> {
+    let (last,): (i64,) = tx
+        .query_as("SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM bucket WHERE tenant = $1")
+        .bind(tenant)
+        .one()
+        .await?;
+    Ok(last)
+}
+
+/// Where a record is, or was, handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The record.
+    pub record: Uuid,
+    /// The bucket, as it is before this batch.
+    pub bucket: Bucket,
+    /// Whether it is there now; otherwise a tombstone tells that it left.
+    pub live: bool,
+    /// The hash of its row.
+    pub hash: u64,
+    /// The length of its frame.
+    pub bytes: i64,
+}
+
+/// Where these records are handed out, as stored: never recomputed, since the rule may have changed since.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn placements(tx: &mut Tx, tenant: i64, records: &[Uuid]) -> Result<Vec<Placement>, StoreError> {
+    type Row = (Uuid, i64, i64, i64, i64, String, i64, i64, i64, i64, i64, i64, i64);
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Row> = tx
+        .query_as(
+            "SELECT r.record, r.live, r.hash, CAST(LENGTH(r.frame) AS BIGINT), \
+                    b.id, b.scope, b.kind, b.head, b.last_removal, b.created, b.live_rows, b.live_bytes, b.checksum \
+             FROM bucket_row r JOIN bucket b ON b.tenant = r.tenant AND b.id = r.bucket \
+             WHERE r.tenant = $1 AND r.record IN_UUIDS($2)",
+        )
+        .bind(tenant)
+        .bind_uuids(records)
+        .all()
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(record, live, hash, bytes, id, scope, kind, head, last_removal, created, rows, live_bytes, checksum)| {
+            let bucket = bucket((id, scope, kind, head, last_removal, created, rows, live_bytes, checksum));
+            Placement { record, bucket, live: live != 0, hash: hash.cast_unsigned(), bytes }
+        })
+        .collect())
+}
+
+/// A row of a bucket, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The version that wrote it.
+    pub version: i64,
+    /// The record.
+    pub record: Uuid,
+    /// The stored frame.
+    pub frame: Vec<u8>,
+}
+
+/// Reads a bucket's rows after `from` and up to version `through`, until `visit` breaks or `limit` is reached.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn rows(
+    tx: &mut Tx,
+    (tenant, bucket): (i64, i64),
+    from: Cursor,
+    through: i64,
+    limit: i64,
+    mut visit: impl FnMut(Row) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    tx.query_as::<(i64, Uuid, Vec<u8>)>(
+        "SELECT version, record, frame FROM bucket_row \
+         WHERE tenant = $1 AND bucket = $2 AND (version, record) > ($3, $4) AND version <= $5 \
+         ORDER BY version, record LIMIT $6",
+    )
+    .bind(tenant)
+    .bind(bucket)
+    .bind(from.version)
+    // No record has the nil id, so nil stands for "before all records of that version".
+    .bind(from.record.unwrap_or_default())
+    .bind(through)
+    .bind(limit)
+    .each(|(version, record, frame)| visit(Row { version, record, frame }))
+    .await
+}
+
+/// A row to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRow {
+    /// The bucket.
+    pub bucket: i64,
+    /// The record.
+    pub record: Uuid,
+    /// Whether it is there, or this is the news that it left.
+    pub live: bool,
+    /// The hash of a live row.
+    pub hash: u64,
+    /// The frame.
+    pub frame: Vec<u8>,
+}
+
+/// What publishing a batch writes.
+#[must_use]
+pub fn write(tenant: i64, version: i64, buckets: &[Bucket], rows: &[NewRow]) -> [Rows; 2] {
+    let buckets = buckets
+        .iter()
+        .map(|bucket| {
+            vec![
+                Cell::from(tenant),
+                bucket.id.into(),
+                bucket.scope.clone().into(),
+                bucket.kind.into(),
+                bucket.head.into(),
+                bucket.last_removal.into(),
+                bucket.created.into(),
+                bucket.rows.into(),
+                bucket.bytes.into(),
+                bucket.checksum.cast_signed().into(),
+            ]
+        })
+        .collect();
+    let rows = rows
+        .iter()
+        .map(|row| {
+            vec![
+                Cell::from(tenant),
+                row.bucket.into(),
+                version.into(),
+                row.record.into(),
+                i64::from(row.live).into(),
+                row.hash.cast_signed().into(),
+                row.frame.clone().into(),
+            ]
+        })
+        .collect();
+    [Rows { table: &BUCKETS, rows: buckets }, Rows { table: &ROWS, rows }]
+}

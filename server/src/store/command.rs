@@ -1,0 +1,327 @@
+//! What is kept of commands: their outcomes, the devices' sequence numbers, the quarantine, the history of records, and
+//! what others must hear of.
+
+use bytes::Bytes;
+use roundsman_proto::sync::Outcome;
+use uuid::Uuid;
+
+use super::sql::{Cell, Column, Rows, Table, Tx};
+use crate::error::StoreError;
+
+static COMMANDS: Table = Table {
+    name: "command",
+    columns: &[
+        ("tenant", Column::Int),
+        ("id", Column::Id),
+        ("device", Column::Id),
+        ("seq", Column::Int),
+        ("body_hash", Column::Int),
+        ("outcome", Column::Bytes),
+        ("version", Column::Int),
+        ("decided_at", Column::Int),
+        ("body", Column::Bytes),
+    ],
+    conflict: "",
+};
+
+static SEQUENCES: Table = Table {
+    name: "device_sequence",
+    columns: &[
+        ("tenant", Column::Int),
+        ("device", Column::Id),
+        ("last_seq", Column::Int),
+        ("confirmed_seq", Column::Int),
+        ("revoked_at", Column::Int),
+    ],
+    conflict: "ON CONFLICT (tenant, device) DO UPDATE SET last_seq = excluded.last_seq, \
+               confirmed_seq = excluded.confirmed_seq, revoked_at = excluded.revoked_at",
+};
+
+static QUARANTINE: Table = Table {
+    name: "quarantine",
+    columns: &[
+        ("tenant", Column::Int),
+        ("command", Column::Id),
+        ("target", Column::Id),
+        ("creates", Column::Int),
+        ("device", Column::Id),
+        ("seq", Column::Int),
+        ("actor", Column::Id),
+        ("captured_at", Column::Int),
+        ("business_day", Column::Int),
+        ("received_at", Column::Int),
+        ("body", Column::Bytes),
+        ("error", Column::Text),
+    ],
+    conflict: "",
+};
+
+static HISTORY: Table = Table {
+    name: "history",
+    columns: &[
+        ("tenant", Column::Int),
+        ("version", Column::Int),
+        ("ordinal", Column::Int),
+        ("record", Column::Id),
+        ("command", Column::Id),
+        ("command_name", Column::Text),
+        ("actor", Column::Id),
+        ("device", Column::Id),
+        ("captured_at", Column::Int),
+        ("decided_at", Column::Int),
+        ("request", Column::Text),
+        ("outcome", Column::Bytes),
+        ("body", Column::Bytes),
+    ],
+    conflict: "",
+};
+
+static OUTBOX: Table = Table {
+    name: "outbox",
+    columns: &[
+        ("tenant", Column::Int),
+        ("version", Column::Int),
+        ("ordinal", Column::Int),
+        ("topic", Column::Text),
+        ("record", Column::Id),
+    ],
+    conflict: "",
+};
+
+/// What is known of a command that was decided before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The hash of its body.
+    pub body_hash: u64,
+    /// The device and the number under which it was decided.
+    pub sent: Option<(Uuid, i64)>,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// The version that carries its effects.
+    pub version: i64,
+}
+
+/// Those of these commands that were decided before.
+///
+/// # Errors
+/// When the database does not answer, or an outcome can't be read.
+pub async fn known(tx: &mut Tx, tenant: i64, ids: &[Uuid]) -> Result<Vec<(Uuid, Known)>, StoreError> {
+    type Row = (Uuid, Option<Uuid>, Option<i64>, i64, Vec<u8>, i64);
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Row> = tx
+        .query_as(
+            "SELECT id, device, seq, body_hash, outcome, version FROM command WHERE tenant = $1 AND id IN_UUIDS($2)",
+        )
+        .bind(tenant)
+        .bind_uuids(ids)
+        .all()
+        .await?;
+    rows.into_iter()
+        .map(|(id, device, seq, body_hash, outcome, version)| {
+            let outcome = prost::Message::decode(outcome.as_slice())
+                .map_err(|error| StoreError::Corrupt(format!("outcome of command {id}: {error}")))?;
+            Ok((id, Known { body_hash: body_hash.cast_unsigned(), sent: device.zip(seq), outcome, version }))
+        })
+        .collect()
+}
+
+/// What the lane keeps of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// The number of its last decided command.
+    pub last_seq: i64,
+    /// The device has stored all outcomes through this number.
+    pub confirmed_seq: i64,
+    /// When it was revoked.
+    pub revoked_at_us: Option<i64>,
+}
+
+/// The sequences of these devices; a device that never pushed has none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sequences(tx: &mut Tx, tenant: i64, devices: &[Uuid]) -> Result<Vec<(Uuid, Sequence)>, StoreError> {
+    if devices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(Uuid, i64, i64, Option<i64>)> = tx
+        .query_as(
+            "SELECT device, last_seq, confirmed_seq, revoked_at FROM device_sequence \
+             WHERE tenant = $1 AND device IN_UUIDS($2)",
+        )
+        .bind(tenant)
+        .bind_uuids(devices)
+        .all()
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(device, last_seq, confirmed_seq, revoked_at_us)| {
+            (device, Sequence { last_seq, confirmed_seq, revoked_at_us })
+        })
+        .collect())
+}
+
+/// The rows that store sequences.
+#[must_use]
+pub fn sequence_rows(tenant: i64, sequences: impl Iterator<Item = (Uuid, Sequence)>) -> Rows {
+    let rows = sequences
+        .map(|(device, sequence)| {
+            vec![
+                Cell::from(tenant),
+                device.into(),
+                sequence.last_seq.into(),
+                sequence.confirmed_seq.into(),
+                sequence.revoked_at_us.into(),
+            ]
+        })
+        .collect();
+    Rows { table: &SEQUENCES, rows }
+}
+
+/// A record that a quarantined command is about, and whether it was to create it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn quarantined_targets(tx: &mut Tx, tenant: i64) -> Result<Vec<(Uuid, bool)>, StoreError> {
+    let rows: Vec<(Uuid, i64)> = tx
+        .query_as("SELECT target, creates FROM quarantine WHERE tenant = $1 AND target IS NOT NULL")
+        .bind(tenant)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(|(target, creates)| (target, creates != 0)).collect())
+}
+
+/// A command that was decided in this batch, for all that is kept of it.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// Its id.
+    pub id: Uuid,
+    /// The device and the number, if a device sent it.
+    pub sent: Option<(Uuid, i64)>,
+    /// Who issued it.
+    pub actor: Uuid,
+    /// The name of its message.
+    pub name: &'static str,
+    /// When it was captured, corrected, in microseconds since the Unix epoch.
+    pub captured_at_us: i64,
+    /// Its business date, in days since 1970-01-01.
+    pub business_day: i32,
+    /// When it reached the server, in microseconds since the Unix epoch.
+    pub received_at_us: i64,
+    /// The request that brought it.
+    pub request: String,
+    /// Its body, as it came.
+    pub body: Bytes,
+    /// The hash of its body.
+    pub body_hash: u64,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// The records that it changed.
+    pub changed: Vec<Uuid>,
+    /// What others must hear of.
+    pub announcements: Vec<(&'static str, Uuid)>,
+    /// Why it was quarantined, and what it is about.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// Why a command is in quarantine.
+#[derive(Clone, Debug)]
+pub struct Quarantine {
+    /// The record that it is about.
+    pub target: Option<Uuid>,
+    /// Whether it was to create that record.
+    pub creates: bool,
+    /// What went wrong.
+    pub error: String,
+}
+
+/// The rows that store what was decided.
+#[must_use]
+pub fn decided_rows(tenant: i64, version: i64, decided_at_us: i64, commands: &[Decided]) -> [Rows; 4] {
+    let kept = commands.iter().map(|command| command_row(tenant, version, decided_at_us, command)).collect();
+    let quarantined = commands.iter().filter_map(|command| quarantine_row(tenant, command)).collect();
+    let mut history = Vec::new();
+    let mut outbox = Vec::new();
+    for command in commands {
+        for (index, record) in command.changed.iter().enumerate() {
+            let ordinal = i64::try_from(history.len()).expect("a batch is small");
+            history.push(history_row((tenant, version, ordinal), *record, command, decided_at_us, index == 0));
+        }
+        for (topic, record) in &command.announcements {
+            let ordinal = i64::try_from(outbox.len()).expect("a batch is small");
+            outbox.push(vec![
+                Cell::from(tenant),
+                version.into(),
+                ordinal.into(),
+                (*topic).to_owned().into(),
+                (*record).into(),
+            ]);
+        }
+    }
+    [
+        Rows { table: &COMMANDS, rows: kept },
+        Rows { table: &QUARANTINE, rows: quarantined },
+        Rows { table: &HISTORY, rows: history },
+        Rows { table: &OUTBOX, rows: outbox },
+    ]
+}
+
+fn command_row(tenant: i64, version: i64, decided_at_us: i64, command: &Decided) -> Vec<Cell> {
+    // The body of what was carried out stands in the history; of what was not, nowhere else.
+    let body = command.changed.is_empty().then(|| command.body.to_vec());
+    vec![
+        tenant.into(),
+        command.id.into(),
+        command.sent.map(|(device, _)| device).into(),
+        command.sent.map(|(_, seq)| seq).into(),
+        command.body_hash.cast_signed().into(),
+        prost::Message::encode_to_vec(&command.outcome).into(),
+        version.into(),
+        decided_at_us.into(),
+        body.into(),
+    ]
+}
+
+fn quarantine_row(tenant: i64, command: &Decided) -> Option<Vec<Cell>> {
+    let quarantine = command.quarantine.as_ref()?;
+    Some(vec![
+        tenant.into(),
+        command.id.into(),
+        quarantine.target.into(),
+        i64::from(quarantine.creates).into(),
+        command.sent.map(|(device, _)| device).into(),
+        command.sent.map(|(_, seq)| seq).into(),
+        command.actor.into(),
+        command.captured_at_us.into(),
+        i64::from(command.business_day).into(),
+        command.received_at_us.into(),
+        command.body.to_vec().into(),
+        quarantine.error.clone().into(),
+    ])
+}
+
+fn history_row(
+    (tenant, version, ordinal): (i64, i64, i64),
+    record: Uuid,
+    command: &Decided,
+    decided_at_us: i64,
+    with_body: bool,
+) -> Vec<Cell> {
+    vec![
+        tenant.into(),
+        version.into(),
+        ordinal.into(),
+        record.into(),
+        command.id.into(),
+        command.name.to_owned().into(),
+        command.actor.into(),
+        command.sent.map(|(device, _)| device).into(),
+        command.captured_at_us.into(),
+        decided_at_us.into(),
+        command.request.clone().into(),
+        prost::Message::encode_to_vec(&command.outcome).into(),
+        with_body.then(|| command.body.to_vec()).into(),
+    ]
+}

@@ -1,0 +1,10 @@
+//! The store: one file for each group of tables, with the SQL beside its function.
+
+pub mod account;
+pub mod bucket;
+pub mod command;
+pub mod contact;
+mod migrations;
+pub mod record;
+pub mod sql;
+pub mod tenant;

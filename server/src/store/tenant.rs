@@ -1,0 +1,99 @@
+//! Tenants, and the points of their history.
+
+use roundsman_sync::version::Position;
+
+use super::sql::{Cell, Column, Rows, Table, Tx};
+use crate::error::StoreError;
+
+/// The newest format that this program writes. Older programs refuse to write data that a newer one wrote, since they
+/// would drop the fields that they don't know.
+pub const WRITER_VERSION: i64 = 1;
+
+static COMMITS: Table = Table {
+    name: "commit_point",
+    columns: &[
+        ("tenant", Column::Int),
+        ("version", Column::Int),
+        ("nonce", Column::Int),
+        ("at_us", Column::Int),
+    ],
+    conflict: "",
+};
+
+/// Where a tenant is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last committed batch; version 0 before the first.
+    pub position: Position,
+    /// When it was committed, in microseconds since the Unix epoch.
+    pub at_us: i64,
+    /// Tombstones at or below this version are gone.
+    pub horizon: i64,
+    /// Everything up to this version survives the loss of the server; 0: nothing is known to.
+    pub durable_version: i64,
+    /// The newest format that anybody wrote.
+    pub writer_version: i64,
+    /// Whether any command waits in quarantine.
+    pub quarantined: bool,
+}
+
+/// Where the tenant is now; `None`: there is no such tenant.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> {
+    type Row = (i64, i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
+    let row: Option<Row> = tx
+        .query_as(
+            "SELECT t.horizon, t.durable_version, t.writer_version, \
+                    CAST(CASE WHEN EXISTS (SELECT 1 FROM quarantine q WHERE q.tenant = t.id) THEN 1 ELSE 0 END AS BIGINT), \
+                    c.version, c.nonce, c.at_us \
+             FROM tenant t LEFT JOIN commit_point c ON c.tenant = t.id \
+             WHERE t.id = $1 ORDER BY c.version DESC NULLS LAST LIMIT 1",
+        )
+        .bind(tenant)
+        .optional()
+        .await?;
+    Ok(row.map(|(horizon, durable_version, writer_version, quarantined, version, nonce, at_us)| Head {
+        position: Position { version: version.unwrap_or(0), nonce: nonce.unwrap_or(0).cast_unsigned() },
+        at_us: at_us.unwrap_or(0),
+        horizon,
+        durable_version,
+        writer_version,
+        quarantined: quarantined != 0,
+    }))
+}
+
+/// Whether this position is a point of the tenant's history.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn knows(tx: &mut Tx, tenant: i64, position: Position) -> Result<bool, StoreError> {
+    let found: Option<(i64,)> = tx
+        .query_as("SELECT nonce FROM commit_point WHERE tenant = $1 AND version = $2")
+        .bind(tenant)
+        .bind(position.version)
+        .optional()
+        .await?;
+    Ok(found.is_some_and(|(nonce,)| nonce.cast_unsigned() == position.nonce))
+}
+
+/// All tenants.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn all(tx: &mut Tx) -> Result<Vec<(i64, String)>, StoreError> {
+    tx.query_as("SELECT id, name FROM tenant ORDER BY id").all().await
+}
+
+/// The row that commits a batch.
+#[must_use]
+pub fn commit_row(tenant: i64, position: Position, at_us: i64) -> Rows {
+    let row = vec![
+        Cell::from(tenant),
+        position.version.into(),
+        position.nonce.cast_signed().into(),
+        at_us.into(),
+    ];
+    Rows { table: &COMMITS, rows: vec![row] }
+}

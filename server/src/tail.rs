@@ -1,0 +1,83 @@
+//! A tail: what one commit changed, ready to be sent. It is made once and shared by all who follow.
+
+use roundsman_proto::sync as proto;
+use roundsman_sync::page::{Cursor, PageBuilder};
+use roundsman_sync::version::Position;
+use uuid::Uuid;
+
+use crate::batch::Commit;
+use crate::store::bucket::{Bucket, NewRow};
+
+/// A tail with more bytes of rows than this carries none; followers pull in the ordinary way.
+const TAIL_BYTES: usize = 1024 * 1024;
+
+/// What a commit changed.
+#[derive(Debug)]
+pub struct Tail {
+    /// The commit.
+    pub position: Position,
+    /// Everything up to this version survives the loss of the server, as far as was known; 0: nothing.
+    pub durable_version: i64,
+    /// The touched buckets, by number; `None`: too much to carry.
+    pub buckets: Option<Vec<TailBucket>>,
+    /// The internal records that changed, in ascending order: who holds one of them as a grant looks again.
+    pub internal: Vec<Uuid>,
+}
+
+/// What a commit changed in a bucket.
+#[derive(Debug)]
+pub struct TailBucket {
+    /// The bucket after the commit.
+    pub bucket: Bucket,
+    /// The changed rows. The first page begins right after the bucket's head before the commit, so that it fits every
+    /// follower that has seen that.
+    pub pages: Vec<proto::Page>,
+    /// The number of changed rows, and the bytes of their frames.
+    pub size: (i64, i64),
+}
+
+impl Tail {
+    /// Packs what was published.
+    #[must_use]
+    pub fn of(commit: Commit) -> Self {
+        let Commit { position, durable_version, publication, mut internal } = commit;
+        internal.sort_unstable();
+        let bytes: usize = publication.rows.iter().map(|row| row.frame.len()).sum();
+        if bytes > TAIL_BYTES {
+            return Self { position, durable_version, buckets: None, internal };
+        }
+        let mut rows = publication.rows.as_slice();
+        let buckets = publication
+            .buckets
+            .into_iter()
+            .zip(publication.heads_before)
+            .map(|(bucket, head_before)| {
+                let own = rows.iter().take_while(|row| row.bucket == bucket.id).count();
+                let (changed, rest) = rows.split_at(own);
+                rows = rest;
+                let pages = pages(&bucket, head_before, changed, position);
+                let count = |n: usize| i64::try_from(n).expect("a tail is small");
+                let size = (count(own), count(changed.iter().map(|row| row.frame.len()).sum()));
+                TailBucket { bucket, pages, size }
+            })
+            .collect();
+        Self { position, durable_version, buckets: Some(buckets), internal }
+    }
+}
+
+fn pages(bucket: &Bucket, head_before: i64, rows: &[NewRow], position: Position) -> Vec<proto::Page> {
+    let mut pages = Vec::new();
+    let mut from = Cursor::after(head_before);
+    let mut page = PageBuilder::default();
+    for row in rows {
+        if !page.fits(row.frame.len()) {
+            let full = std::mem::take(&mut page);
+            let through = full.through();
+            pages.push(full.finish(bucket.id, from, position));
+            from = through;
+        }
+        page.push(position.version, row.record, &row.frame);
+    }
+    pages.push(page.finish(bucket.id, from, position));
+    pages
+}

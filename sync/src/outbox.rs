@@ -1,0 +1,1 @@
+//! The commands that a device captured and has not yet seen through.

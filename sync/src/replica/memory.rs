@@ -1,0 +1,166 @@
+//! A replica in memory: for the load test, the simulation, and as the plainest example of a storage.
+//!
+//! Documents are slices of the pages they came with, never copied: a page's bytes live until the last of its documents
+//! was replaced.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::hash::BuildHasherDefault;
+use std::mem;
+
+use roundsman_proto::sync as proto;
+use uuid::Uuid;
+
+use super::storage::{Bucket, Change, Document, Head, Holding, Member, Slot, State, Storage};
+
+/// A hash map whose order is the same in every run.
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    members: BTreeMap<Slot, Map<Uuid, Member>>,
+    documents: Map<Uuid, (Document, u32)>,
+}
+
+/// How to take a write back.
+#[derive(Clone, Debug)]
+enum Undo {
+    Head(Head),
+    Bucket(Slot, Option<Bucket>),
+    Pages(Slot, Vec<proto::Page>),
+    Unstage(Slot, usize),
+    Member(Slot, Uuid, Option<Member>),
+    Document(Uuid, Option<(Document, u32)>),
+    Rows(Box<Rows>),
+}
+
+/// A storage in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStorage {
+    state: State,
+    pages: BTreeMap<Slot, Vec<proto::Page>>,
+    rows: Rows,
+    undo: Vec<Undo>,
+}
+
+impl MemoryStorage {
+    fn put_member(&mut self, slot: Slot, record: Uuid, member: Option<Member>) -> Option<Member> {
+        let members = self.rows.members.entry(slot).or_default();
+        match member {
+            Some(member) => members.insert(record, member),
+            None => members.remove(&record),
+        }
+    }
+
+    fn put_document(&mut self, record: Uuid, document: Option<(Document, u32)>) -> Option<(Document, u32)> {
+        match document {
+            Some(document) => self.rows.documents.insert(record, document),
+            None => self.rows.documents.remove(&record),
+        }
+    }
+
+    fn put_bucket(&mut self, slot: Slot, bucket: Option<Bucket>) -> Option<Bucket> {
+        match bucket {
+            Some(bucket) => self.state.buckets.insert(slot, bucket),
+            None => self.state.buckets.remove(&slot),
+        }
+    }
+
+    fn put_page(&mut self, slot: Slot, number: u32, page: &proto::Page) -> Undo {
+        let pages = self.pages.entry(slot).or_default();
+        let before = pages.len();
+        pages.truncate(number as usize);
+        pages.push(page.clone());
+        Undo::Unstage(slot, before.min(number as usize))
+    }
+
+    fn put_holders(&mut self, record: Uuid, holders: u32) -> Option<Undo> {
+        let (document, before) = self.rows.documents.get_mut(&record)?;
+        let undo = Undo::Document(record, Some((document.clone(), *before)));
+        *before = holders;
+        if holders == 0 {
+            self.rows.documents.remove(&record);
+        }
+        Some(undo)
+    }
+
+    fn forget(&mut self) -> Undo {
+        let before = self.rows.clone();
+        self.rows.members.values_mut().flat_map(Map::values_mut).for_each(|member| member.version = 0);
+        self.rows.documents.values_mut().for_each(|(document, _)| document.version = 0);
+        Undo::Rows(Box::new(before))
+    }
+
+    fn take_back(&mut self, undo: Undo) {
+        match undo {
+            Undo::Head(head) => self.state.head = head,
+            Undo::Bucket(slot, bucket) => drop(self.put_bucket(slot, bucket)),
+            Undo::Pages(slot, pages) => drop(self.pages.insert(slot, pages)),
+            Undo::Unstage(slot, length) => self.pages.entry(slot).or_default().truncate(length),
+            Undo::Member(slot, record, member) => drop(self.put_member(slot, record, member)),
+            Undo::Document(record, document) => drop(self.put_document(record, document)),
+            Undo::Rows(rows) => self.rows = *rows,
+        }
+    }
+}
+
+impl Storage for MemoryStorage {
+    type Error = Infallible;
+
+    fn load(&self) -> Result<State, Infallible> {
+        Ok(self.state.clone())
+    }
+
+    fn page(&self, slot: Slot, number: u32) -> Result<Option<proto::Page>, Infallible> {
+        Ok(self.pages.get(&slot).and_then(|pages| pages.get(number as usize)).cloned())
+    }
+
+    fn members(&self, slot: Slot) -> Result<Vec<(Uuid, Member)>, Infallible> {
+        let members = self.rows.members.get(&slot).into_iter().flatten();
+        Ok(members.map(|(record, member)| (*record, *member)).collect())
+    }
+
+    fn look(&self, slot: Slot, record: Uuid) -> Result<(Option<Member>, Option<Holding>), Infallible> {
+        let member = self.rows.members.get(&slot).and_then(|members| members.get(&record)).copied();
+        let holding = self.rows.documents.get(&record);
+        let holding = holding.map(|(document, holders)| Holding { version: document.version, holders: *holders });
+        Ok((member, holding))
+    }
+
+    fn document(&self, record: Uuid) -> Result<Option<Document>, Infallible> {
+        Ok(self.rows.documents.get(&record).map(|(document, _)| document.clone()))
+    }
+
+    fn write(&mut self, change: Change<'_>) -> Result<(), Infallible> {
+        let undo = match change {
+            Change::Head(head) => Some(Undo::Head(mem::replace(&mut self.state.head, head.clone()))),
+            Change::Bucket(slot, bucket) => Some(Undo::Bucket(slot, self.put_bucket(slot, bucket.cloned()))),
+            Change::Page(slot, number, page) => Some(self.put_page(slot, number, page)),
+            Change::Unstage(slot) => self.pages.remove(&slot).map(|pages| Undo::Pages(slot, pages)),
+            Change::Member(slot, record, member) => {
+                Some(Undo::Member(slot, record, self.put_member(slot, record, member)))
+            }
+            Change::Document(record, document, holders) => {
+                let before = self.put_document(record, Some((document.clone(), holders)));
+                Some(Undo::Document(record, before))
+            }
+            Change::Holders(record, holders) => self.put_holders(record, holders),
+            Change::Forget => Some(self.forget()),
+        };
+        self.undo.extend(undo);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Infallible> {
+        self.undo = Vec::new();
+        Ok(())
+    }
+
+    fn rollback(&mut self) -> Result<(), Infallible> {
+        while let Some(undo) = self.undo.pop() {
+            self.take_back(undo);
+        }
+        Ok(())
+    }
+}

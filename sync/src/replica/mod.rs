@@ -1,0 +1,1 @@
+//! The device's copy of the buckets that its user holds.

@@ -1,0 +1,139 @@
+//! What the outcome of a command says when it is not a rejection.
+
+use roundsman_proto::sync::{Fact, Override, Status};
+use roundsman_proto::trade::Reason;
+use uuid::Uuid;
+
+/// What the caller is told. Facts name only records that the caller may see; whoever adds one answers for that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Applied, Merged or Held.
+    pub status: Status,
+    /// Why.
+    pub reason: Reason,
+    /// What the decision was based on.
+    pub facts: Vec<Fact>,
+    /// Where two changes met.
+    pub overrides: Vec<Override>,
+}
+
+impl Verdict {
+    /// Done as asked.
+    #[must_use]
+    pub fn applied(reason: Reason) -> Self {
+        Self {
+            status: Status::Applied,
+            reason,
+            facts: Vec::new(),
+            overrides: Vec::new(),
+        }
+    }
+
+    /// Done as asked; nothing to explain.
+    #[must_use]
+    pub fn done() -> Self {
+        Self::applied(Reason::Unspecified)
+    }
+
+    /// It was so already; nothing is written.
+    #[must_use]
+    pub fn nothing_to_do() -> Self {
+        Self::applied(Reason::NothingToDo)
+    }
+
+    /// A fact that was taken: flagged, or plain.
+    #[must_use]
+    pub fn fact_taken(flagged: bool) -> Self {
+        Self::applied(if flagged {
+            Reason::Flagged
+        } else {
+            Reason::Unspecified
+        })
+    }
+
+    /// Accepted; waits for somebody.
+    #[must_use]
+    pub fn held(reason: Reason) -> Self {
+        Self {
+            status: Status::Held,
+            ..Self::applied(reason)
+        }
+    }
+
+    /// The same, beside what others changed. Held stays Held, since that is what has to be acted on; otherwise the
+    /// status is Merged, with the reason that matters most.
+    #[must_use]
+    pub fn merged(mut self, overrides: Vec<Override>, stale: bool) -> Self {
+        let reason = merge_reason(&overrides, stale);
+        if reason != Reason::Unspecified && self.status != Status::Held {
+            self.status = Status::Merged;
+            self.reason = reason;
+        }
+        self.overrides.extend(overrides);
+        self
+    }
+
+    /// The outlet was archived as a duplicate, and the command went to the one that remained.
+    #[must_use]
+    pub fn redirected(mut self) -> Self {
+        if self.status == Status::Applied {
+            self.status = Status::Merged;
+            self.reason = Reason::OutletMerged;
+        }
+        self
+    }
+
+    /// It was decided because of this.
+    #[must_use]
+    pub fn fact(mut self, record: Option<Uuid>, name: &str, value: impl ToString) -> Self {
+        let record_id = super::check::bytes(record);
+        self.facts.push(Fact {
+            record_id,
+            name: name.to_owned(),
+            value: value.to_string(),
+        });
+        self
+    }
+}
+
+/// Of several reasons the one that matters most to the editor: a line is gone, a value lost, a value was older.
+fn merge_reason(overrides: &[Override], stale: bool) -> Reason {
+    let has = |reason: Reason| overrides.iter().any(|entry| entry.reason() == reason);
+    let order = [
+        Reason::LineRemoved,
+        Reason::OfficeWins,
+        Reason::DeviceWins,
+        Reason::FactWins,
+    ];
+    let fallback = if stale {
+        Reason::StaleBase
+    } else {
+        Reason::Unspecified
+    };
+    order.into_iter().find(|reason| has(*reason)).unwrap_or(fallback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_order_stays_held_when_its_edit_was_merged() {
+        let lost = Override {
+            reason: Reason::OfficeWins.into(),
+            ..Override::default()
+        };
+        let held = Verdict::held(Reason::HeldPrice).merged(vec![lost.clone()], true);
+        assert_eq!(
+            (held.status, held.reason, held.overrides.len()),
+            (Status::Held, Reason::HeldPrice, 1)
+        );
+        let merged = Verdict::done().merged(vec![lost], true);
+        assert_eq!(
+            (merged.status, merged.reason),
+            (Status::Merged, Reason::OfficeWins)
+        );
+        assert_eq!(Verdict::done().merged(Vec::new(), true).reason, Reason::StaleBase);
+        assert_eq!(Verdict::done().merged(Vec::new(), false), Verdict::done());
+    }
+}

@@ -1,0 +1,1 @@
+//! The harness of the tests: the whole app in one value.
