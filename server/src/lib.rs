@@ -4,12 +4,15 @@
 //! [`lane`], in [`batch`]es: load, decide (pure, in `roundsman_sync`), [`publish`], commit, answer, wake. Nothing else
 //! writes. Devices read with [`pull`].
 
+pub mod app;
 pub mod auth;
 pub mod batch;
 pub mod calendar;
 pub mod clock;
 pub mod commands;
+pub mod config;
 pub mod contacts;
+pub mod device;
 pub mod error;
 pub mod fail;
 pub mod grants;
@@ -23,4 +26,6 @@ pub mod pull;
 pub mod reference;
 pub mod store;
 pub mod tail;
+pub mod telemetry;
+pub mod verify;
 pub mod workspace;

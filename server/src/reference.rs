@@ -3,7 +3,7 @@
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep, Route,
+    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep,
     Stock, Team, Territory, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};

@@ -1,1 +1,5 @@
-//! The harness of the tests: the whole app in one value.
+//! The harness of the tests: the whole app in one value, on a database of its own.
+
+pub mod app;
+pub mod database;
+pub mod world;

@@ -1,6 +1,6 @@
 //! The gate: a layer around all gRPC services, so that no door can forget it. It looks the method up in the table of
-//! [`super::access`], checks the token, and puts the caller where the door finds it. A door without the layer finds no
-//! caller, and refuses.
+//! [`super::access`], checks the token, and puts [`Caller`] and [`Lease`] where the door finds them. A door without the
+//! layer finds none, and refuses.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -46,7 +46,10 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Authenticated<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authenticated { auth: Arc::clone(&self.0), inner }
+        Authenticated {
+            auth: Arc::clone(&self.0),
+            inner,
+        }
     }
 }
 
@@ -61,7 +64,7 @@ impl<S, B, R> Service<Request<B>> for Authenticated<S>
 where
     S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
     S::Future: Send + 'static,
-    R: Default,
+    R: Default + Send + 'static,
 {
     type Response = Response<R>;
     type Error = Infallible;
@@ -73,18 +76,21 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let id = self.auth.random.uuid(self.auth.clock.now_us());
-        let lease = match admit(&self.auth, request.uri().path(), request.headers()) {
-            Ok(lease) => lease,
+        let path = request.uri().path();
+        let span = match admit(&self.auth, path, request.headers()) {
+            Ok(None) => tracing::info_span!("rpc", path, request = %id),
+            Ok(Some(lease)) => {
+                let caller = Arc::clone(&lease.access.caller);
+                let span = tracing::info_span!("rpc", path, request = %id, tenant = caller.tenant, user = %caller.user);
+                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(lease);
+                span
+            }
             Err(refusal) => {
                 let response = named(status::refused(refusal).into_http(), id);
-                return Box::pin(std::future::ready(Ok(response)));
+                return Box::pin(async move { Ok(response) });
             }
         };
-        let span = tracing::info_span!("rpc", path = lease.rule.path, request = %id);
-        if let Some(access) = &lease.access {
-            request.extensions_mut().insert(Arc::clone(&access.caller));
-        }
-        request.extensions_mut().insert(lease);
         let answer = with_request_id(id, self.inner.call(request)).instrument(span);
         Box::pin(async move { Ok(named(answer.await?, id)) })
     }
@@ -97,19 +103,24 @@ fn named<R>(mut response: Response<R>, id: Uuid) -> Response<R> {
     response
 }
 
-/// Whether a call of this method with these headers is let in. For HTTP doors, which have no layer, too.
+/// Whether a call of this method with these headers is let in, and as whom; as nobody if the method needs no token. For
+/// HTTP doors, which have no layer, too.
 ///
 /// # Errors
 /// When it is not.
-pub fn admit(auth: &Arc<Auth>, path: &str, headers: &HeaderMap) -> Result<Lease, Refusal> {
+pub fn admit(auth: &Arc<Auth>, path: &str, headers: &HeaderMap) -> Result<Option<Lease>, Refusal> {
     let rule = access::find(path).ok_or(Refusal::UnknownMethod)?;
-    let access = match rule.who {
-        Who::Anybody => None,
-        Who::Roles(_) => Some(auth.tokens.verify(bearer(headers)?, auth.clock.now_us())?),
+    if rule.who == Who::Anybody {
+        return Ok(None);
+    }
+    let access = auth.tokens.verify(bearer(headers)?, auth.clock.now_us())?;
+    let lease = Lease {
+        access,
+        rule,
+        auth: Arc::clone(auth),
     };
-    let lease = Lease { auth: Arc::clone(auth), rule, access };
-    lease.renewable()?;
-    Ok(lease)
+    lease.still_good()?;
+    Ok(Some(lease))
 }
 
 /// `authorization: Bearer <token>`, once.
@@ -119,16 +130,24 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     if values.next().is_some() {
         return Err(Refusal::TokenInvalid);
     }
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Refusal::TokenInvalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Refusal::TokenInvalid) }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or(Refusal::TokenInvalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(token.trim())
+    } else {
+        Err(Refusal::TokenInvalid)
+    }
 }
 
-/// The right to be answered. A stream asks it again before it goes on: rights end while it is open.
+/// The right to be answered. A stream asks for it again before it goes on: rights end while it is open.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    auth: Arc<Auth>,
+    access: Access,
     rule: &'static Rule,
-    access: Option<Access>,
+    auth: Arc<Auth>,
 }
 
 impl Lease {
@@ -137,25 +156,26 @@ impl Lease {
     /// # Errors
     /// When the token or the session has ended, or the user or the device was shut out.
     pub fn check(&self) -> Result<(), Status> {
-        self.renewable().map_err(status::refused)
+        self.still_good().map_err(status::refused)
     }
 
-    /// When the access token ends, in microseconds since the Unix epoch; for a method that needs none, never.
+    /// When the access token ends, in microseconds since the Unix epoch.
     #[must_use]
     pub fn expires_at_us(&self) -> i64 {
-        self.access.as_ref().map_or(i64::MAX, |access| access.expires_at_us)
+        self.access.expires_at_us
     }
 
-    fn renewable(&self) -> Result<(), Refusal> {
-        let Some(access) = &self.access else { return Ok(()) };
-        if access.expires_at_us <= self.auth.clock.now_us() {
+    fn still_good(&self) -> Result<(), Refusal> {
+        if self.access.expires_at_us <= self.auth.clock.now_us() {
             return Err(Refusal::TokenExpired);
         }
-        self.auth.revocations.check(access, self.rule.while_revoked)?;
-        if !self.rule.who.includes(access.caller.role) {
+        self.auth
+            .revocations
+            .check(&self.access, self.rule.while_revoked)?;
+        if !self.rule.who.includes(self.access.caller.role) {
             return Err(Refusal::RoleNotAllowed);
         }
-        if self.rule.needs_device && access.caller.device.is_none() {
+        if self.rule.needs_device && self.access.caller.device.is_none() {
             return Err(Refusal::DeviceNeeded);
         }
         Ok(())
@@ -167,7 +187,7 @@ impl Lease {
 /// # Errors
 /// When the gate was not passed.
 pub fn caller<T>(request: &tonic::Request<T>) -> Result<Arc<Caller>, Status> {
-    request.extensions().get::<Arc<Caller>>().cloned().ok_or_else(|| no_gate("caller"))
+    found(request)
 }
 
 /// The right to be answered.
@@ -175,12 +195,14 @@ pub fn caller<T>(request: &tonic::Request<T>) -> Result<Arc<Caller>, Status> {
 /// # Errors
 /// When the gate was not passed.
 pub fn lease<T>(request: &tonic::Request<T>) -> Result<Lease, Status> {
-    request.extensions().get::<Lease>().cloned().ok_or_else(|| no_gate("lease"))
+    found(request)
 }
 
-fn no_gate(what: &str) -> Status {
-    tracing::error!("a door has no {what}: it is not behind the gate, or its method needs no token");
-    status::refused(Refusal::TokenMissing)
+fn found<T, E: Clone + Send + Sync + 'static>(request: &tonic::Request<T>) -> Result<E, Status> {
+    request.extensions().get::<E>().cloned().ok_or_else(|| {
+        tracing::error!("a door finds no caller: it is not behind the gate, or its method needs no token");
+        status::refused(Refusal::TokenMissing)
+    })
 }
 
 /// Where the call comes from.
@@ -188,9 +210,17 @@ fn no_gate(what: &str) -> Status {
 pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
     let tcp = |info: &TcpConnectInfo| info.remote_addr().map(|address| address.ip());
     let told = extensions.get::<Peer>().map(|peer| peer.0);
-    let http = || extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let http = || {
+        extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip())
+    };
     let grpc = || extensions.get::<TcpConnectInfo>().and_then(tcp);
-    let grpc_tls = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(|info| tcp(info.get_ref()));
+    let grpc_tls = || {
+        extensions
+            .get::<TlsConnectInfo<TcpConnectInfo>>()
+            .and_then(|info| tcp(info.get_ref()))
+    };
     told.or_else(http).or_else(grpc).or_else(grpc_tls)
 }
 
@@ -200,7 +230,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::auth::session::{self, LoggedIn};
+    use crate::auth::session::{LoggedIn, login as log_in, logout};
     use crate::auth::testing::{Fixture, login};
 
     const PULL: &str = "/roundsman.sync.v1.SyncService/Pull";
@@ -222,7 +252,9 @@ mod tests {
         }
 
         fn call(&mut self, request: Request<()>) -> Self::Future {
-            std::future::ready(Ok(Response::new(request.extensions().get::<Arc<Caller>>().cloned())))
+            std::future::ready(Ok(Response::new(
+                request.extensions().get::<Arc<Caller>>().cloned(),
+            )))
         }
     }
 
@@ -231,7 +263,11 @@ mod tests {
     }
 
     /// The caller that the door found, or the status of the refusal.
-    async fn call(auth: &Arc<Auth>, path: &str, authorization: &[&str]) -> Result<Option<Arc<Caller>>, Status> {
+    async fn call(
+        auth: &Arc<Auth>,
+        path: &str,
+        authorization: &[&str],
+    ) -> Result<Option<Arc<Caller>>, Status> {
         let mut request = Request::builder().uri(path);
         for value in authorization {
             request = request.header(header::AUTHORIZATION, *value);
@@ -258,45 +294,77 @@ mod tests {
     async fn the_door_learns_who_calls() {
         let (fixture, user) = Fixture::with_user(Role::Rep).await;
         let auth = &fixture.auth;
-        let phone = session::login(auth, login(true)).await.expect("logs in");
-        let found = call(auth, PULL, &[&bearer_of(&phone)]).await.expect("is let in").expect("is told");
+        let phone = log_in(auth, login(true)).await.expect("logs in");
+        let found = call(auth, PULL, &[&bearer_of(&phone)])
+            .await
+            .expect("is let in")
+            .expect("is told");
         assert_eq!(*found, phone.caller);
         assert_eq!(found.user, user.id);
         assert_eq!(call(auth, LOGIN, &[]).await.expect("needs no token"), None);
-        assert_eq!(call(auth, LOGIN, &["Bearer nonsense"]).await.expect("needs no token"), None);
+        assert_eq!(
+            call(auth, LOGIN, &["Bearer nonsense"])
+                .await
+                .expect("needs no token"),
+            None
+        );
     }
 
     #[tokio::test]
     async fn who_has_no_good_token_is_not_let_in() {
         let (fixture, _) = Fixture::with_user(Role::Rep).await;
         let auth = &fixture.auth;
-        let phone = session::login(auth, login(true)).await.expect("logs in");
+        let phone = log_in(auth, login(true)).await.expect("logs in");
         let good = bearer_of(&phone);
         let token = phone.tokens.access.expose();
         let missing = no(Code::Unauthenticated, "TOKEN_MISSING");
         let invalid = no(Code::Unauthenticated, "TOKEN_INVALID");
         assert_eq!(refused(auth, PULL, &[]).await, missing);
-        for wrong in ["", "Bearer", "Bearer ", token, &format!("Basic {token}"), &format!("Bearer{token}")] {
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer ",
+            token,
+            &format!("Basic {token}"),
+            &format!("Bearer{token}"),
+        ] {
             assert_eq!(refused(auth, PULL, &[wrong]).await, invalid, "{wrong}");
         }
         assert_eq!(refused(auth, PULL, &[&good, &good]).await, invalid);
-        assert_eq!(refused(auth, PULL, &[&format!("Bearer {}", phone.tokens.refresh.expose())]).await, invalid);
+        assert_eq!(
+            refused(
+                auth,
+                PULL,
+                &[&format!("Bearer {}", phone.tokens.refresh.expose())]
+            )
+            .await,
+            invalid
+        );
         assert!(call(auth, PULL, &[&format!("bearer {token}")]).await.is_ok());
         auth.clock.advance(15 * 60 * 1_000_000);
-        assert_eq!(refused(auth, PULL, &[&good]).await, no(Code::Unauthenticated, "TOKEN_EXPIRED"));
+        assert_eq!(
+            refused(auth, PULL, &[&good]).await,
+            no(Code::Unauthenticated, "TOKEN_EXPIRED")
+        );
     }
 
     #[tokio::test]
     async fn what_the_role_may_not_do_is_refused() {
         let (fixture, _) = Fixture::with_user(Role::Rep).await;
         let auth = &fixture.auth;
-        let phone = bearer_of(&session::login(auth, login(true)).await.expect("logs in"));
-        let desk = bearer_of(&session::login(auth, login(false)).await.expect("logs in"));
+        let phone = bearer_of(&log_in(auth, login(true)).await.expect("logs in"));
+        let desk = bearer_of(&log_in(auth, login(false)).await.expect("logs in"));
         let denied = |reason| no(Code::PermissionDenied, reason);
-        assert_eq!(refused(auth, LIST_USERS, &[&phone]).await, denied("ROLE_NOT_ALLOWED"));
+        assert_eq!(
+            refused(auth, LIST_USERS, &[&phone]).await,
+            denied("ROLE_NOT_ALLOWED")
+        );
         assert_eq!(refused(auth, PULL, &[&desk]).await, denied("DEVICE_NEEDED"));
         let unknown = no(Code::Unimplemented, "UNKNOWN_METHOD");
-        assert_eq!(refused(auth, "/roundsman.admin.v1.AdminService/Destroy", &[&phone]).await, unknown);
+        assert_eq!(
+            refused(auth, "/roundsman.admin.v1.AdminService/Destroy", &[&phone]).await,
+            unknown
+        );
         assert_eq!(refused(auth, "/", &[]).await, unknown);
     }
 
@@ -304,19 +372,28 @@ mod tests {
     async fn rights_end_while_a_stream_is_open() {
         let (fixture, user) = Fixture::with_user(Role::Rep).await;
         let auth = &fixture.auth;
-        let phone = session::login(auth, login(true)).await.expect("logs in");
-        let headers: HeaderMap =
-            [(header::AUTHORIZATION, bearer_of(&phone).parse().expect("is a header"))].into_iter().collect();
+        let phone = log_in(auth, login(true)).await.expect("logs in");
+        let headers: HeaderMap = [(
+            header::AUTHORIZATION,
+            bearer_of(&phone).parse().expect("is a header"),
+        )]
+        .into_iter()
+        .collect();
         let (pull, push) = (admit(auth, PULL, &headers), admit(auth, PUSH, &headers));
         let (pull, push) = (pull.expect("is let in"), push.expect("is let in"));
+        let (pull, push) = (pull.expect("has a caller"), push.expect("has a caller"));
         assert_eq!(pull.expires_at_us(), phone.tokens.access_expires_at_us);
         assert!(pull.check().is_ok());
-        auth.revocations.revoke_device(user.tenant, phone.caller.device.expect("is a device"));
+        auth.revocations
+            .revoke_device(user.tenant, phone.caller.device.expect("is a device"));
         let ended = pull.check().expect_err("the device is revoked");
         assert_eq!(status::reason(&ended).as_deref(), Some("DEVICE_REVOKED"));
         assert!(push.check().is_ok(), "what it holds goes to quarantine");
-        session::logout(auth, &phone.tokens.refresh, None).await.expect("logs out");
-        assert_eq!(push.check().expect_err("the session is over").code(), Code::Unauthenticated);
+        logout(auth, &phone.tokens.refresh, None).await.expect("logs out");
+        assert_eq!(
+            push.check().expect_err("the session is over").code(),
+            Code::Unauthenticated
+        );
         auth.clock.advance(15 * 60 * 1_000_000);
         let ended = push.check().expect_err("the token has ended");
         assert_eq!(status::reason(&ended).as_deref(), Some("TOKEN_EXPIRED"));
@@ -325,8 +402,14 @@ mod tests {
     #[test]
     fn a_door_without_the_gate_refuses() {
         let request = tonic::Request::new(());
-        assert_eq!(caller(&request).expect_err("there is none").code(), Code::Unauthenticated);
-        assert_eq!(lease(&request).expect_err("there is none").code(), Code::Unauthenticated);
+        assert_eq!(
+            caller(&request).expect_err("there is none").code(),
+            Code::Unauthenticated
+        );
+        assert_eq!(
+            lease(&request).expect_err("there is none").code(),
+            Code::Unauthenticated
+        );
     }
 
     #[test]
@@ -334,7 +417,10 @@ mod tests {
         let address = SocketAddr::from(([192, 0, 2, 1], 5_000));
         let mut extensions = Extensions::new();
         assert_eq!(peer(&extensions), None);
-        extensions.insert(TcpConnectInfo { local_addr: None, remote_addr: Some(address) });
+        extensions.insert(TcpConnectInfo {
+            local_addr: None,
+            remote_addr: Some(address),
+        });
         assert_eq!(peer(&extensions), Some(address.ip()));
         extensions.insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 2], 5_000))));
         assert_eq!(peer(&extensions), Some(IpAddr::from([192, 0, 2, 2])));

@@ -3,6 +3,12 @@
 //! Adding one: a message and a line in `roundsman.trade.v1.Command`, a rule in `sync::trade`, a file here that implements
 //! [`Decide`], and an arm in [`of`], which the compiler asks for.
 
+mod import_records;
+mod move_outlet;
+mod pending;
+mod set_prices;
+mod set_stock;
+
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Override, Status};
 use roundsman_proto::trade::{Reason, command::Command};
@@ -82,7 +88,7 @@ pub struct Target<'a> {
 }
 
 /// How a command is handled.
-pub trait Decide {
+pub trait Decide: Sync {
     /// The name of its message.
     fn name(&self) -> &'static str;
 

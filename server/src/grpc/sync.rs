@@ -3,27 +3,36 @@
 use std::sync::Arc;
 
 use roundsman_proto::sync::sync_service_server::SyncService;
-use roundsman_proto::sync::{self as proto, PullRequest, PullResponse, PushRequest, PushResponse};
+use roundsman_proto::sync::{OutboxSummary, PullRequest, PullResponse, PushRequest, PushResponse};
+use roundsman_proto::trade::Reason;
 use roundsman_sync::limits::{COMMAND_BYTES, DEVICE_BUCKETS, PUSH_BYTES, PUSH_COMMANDS};
+use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::version::Position;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::status::{self, Invalid};
+use super::detached::detached;
+use super::status;
 use crate::app::Core;
-use crate::auth::authenticate::{Session, session};
-use crate::batch::{BATCH_COMMANDS, Answer, Sender, Submission, Submitted};
+use crate::auth::authenticate::session;
+use crate::auth::caller::Caller;
+use crate::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted};
 use crate::commands::Issuer;
+use crate::lane::LaneError;
 use crate::pull::{Pull, PullError};
 
 /// The version of the protocol that this server speaks.
 const PROTOCOL_VERSION: u32 = 1;
-/// Messages of a pull that wait for a slow device: at most about a megabyte.
+/// Messages of a pull that wait for a slow device: together less than a megabyte.
 const PULL_MESSAGES: usize = 3;
-/// Staging cursors, lagging buckets and the inventory are bounded by what a device may hold, with room for what it drops.
+/// What a request may name of buckets: what a device may hold, and as many that it is about to drop.
 const NAMED_BUCKETS: usize = 2 * DEVICE_BUCKETS;
+/// What a request may name of kinds.
+const NAMED_KINDS: usize = 1_000;
+/// An app's version has at most this many characters.
+const APP_VERSION_CHARS: usize = 64;
 
 /// `roundsman.sync.v1.SyncService`.
 #[derive(Clone, Debug)]
@@ -35,19 +44,22 @@ impl SyncService for SyncDoor {
 
     async fn pull(&self, request: Request<PullRequest>) -> Result<Response<Self::PullStream>, Status> {
         let session = session(&request)?;
+        let caller = session.caller.clone();
         let request = request.into_inner();
-        check_version(request.protocol_version)?;
-        check_pull(&request)?;
-        let core = Arc::clone(&self.0);
-        hear(&core, &session, request.device_clock_us, request.outbox);
+        check_app(request.protocol_version, &request.app_version)?;
+        let named = request.lagging.len() + request.staging.len() + request.inventory.len();
+        if named > 3 * NAMED_BUCKETS || request.kinds.len() > NAMED_KINDS {
+            return Err(status::of_rejection(&Rejection::new(Reason::LimitExceeded).field("inventory")));
+        }
+        hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
         let (out, messages) = mpsc::channel(PULL_MESSAGES);
         let pull = Pull {
-            db: core.db.clone(),
-            clock: Arc::clone(&core.clock),
-            caller: session.caller.clone(),
+            db: self.0.db.clone(),
+            clock: Arc::clone(&self.0.clock),
+            tails: self.0.lanes.of(caller.tenant).follow(),
+            caller: caller.clone(),
             standing: Arc::new(move || session.check()),
             out: out.clone(),
-            tails: core.lanes.of(session_tenant(&request, &core, &out)?).follow(),
         };
         tokio::spawn(async move {
             let end = match pull.serve(&request).await {
@@ -63,29 +75,12 @@ impl SyncService for SyncDoor {
 
     async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushResponse>, Status> {
         let session = session(&request)?;
-        let device = session.device()?;
-        let request_id = status::request_id(&request);
+        let caller = session.caller.clone();
         let request = request.into_inner();
-        check_version(request.protocol_version)?;
-        let commands = check_push(&request)?;
-        let core = Arc::clone(&self.0);
-        let received_at_us = core.clock.now_us();
-        let offset_us = hear(&core, &session, request.device_clock_us, request.outbox);
-        let mut chunks: Vec<Vec<Submitted>> = Vec::new();
-        for (command, id) in request.commands.into_iter().zip(commands) {
-            if chunks.last().is_none_or(|chunk| chunk.len() == BATCH_COMMANDS) {
-                chunks.push(Vec::new());
-            }
-            let submitted = Submitted {
-                id,
-                seq: command.seq,
-                captured_at_us: command.captured_at_us.saturating_sub(offset_us),
-                clock_correction_us: -offset_us,
-                business_day: command.business_day,
-                body: command.body,
-            };
-            chunks.last_mut().expect("there is a chunk").push(submitted);
-        }
+        check_app(request.protocol_version, &request.app_version)?;
+        let ids = check_commands(&request)?;
+        let offset_us = hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
+        let device = session.device()?;
         let sender = Sender {
             device,
             confirmed_seq: request.confirmed_seq,
@@ -93,44 +88,93 @@ impl SyncService for SyncDoor {
             skip: request.skip.map(|skip| (skip.from_seq, skip.to_seq)),
             position: request.position.map(Position::from),
         };
-        let first = Submission {
-            issuer: Issuer::User(session.caller.clone()),
+        let commands = request.commands.into_iter().zip(ids).map(|(command, id)| Submitted {
+            id,
+            seq: command.seq,
+            captured_at_us: command.captured_at_us.saturating_sub(offset_us),
+            clock_correction_us: offset_us.saturating_neg(),
+            business_day: command.business_day,
+            body: command.body,
+        });
+        let submission = Submission {
+            issuer: Issuer::User(caller.clone()),
             sender: Some(sender),
-            request: request_id,
-            received_at_us,
-            commands: Vec::new(),
+            request: status::request_id(),
+            received_at_us: self.0.clock.now_us(),
+            commands: commands.collect(),
         };
-        let answer = push_chunks(&core, first, chunks).await?;
+        let core = Arc::clone(&self.0);
+        let tenant = caller.tenant;
+        let answer = detached(async move { submit(&core, tenant, submission).await.map_err(|e| status::of_lane(&e)) }).await?;
         Ok(Response::new(PushResponse {
             results: answer.results,
             version: answer.version,
             durable_version: answer.durable_version,
             expected_seq: answer.expected_seq,
             fork: answer.fork,
-            server_time_us: core.clock.now_us(),
+            server_time_us: self.0.clock.now_us(),
         }))
     }
 }
 
-/// Hands the commands in, a batch's worth at a time, in order; a request without commands still says what it says.
-async fn push_chunks(core: &Core, first: Submission, chunks: Vec<Vec<Submitted>>) -> Result<Answer, Status> {
-    let Issuer::User(caller) = &first.issuer else { return Err(Status::internal("a push has a user")) };
-    let lane = core.lanes.of(caller.tenant);
-    let mut whole: Option<Answer> = None;
-    let chunks = if chunks.is_empty() { vec![Vec::new()] } else { chunks };
-    for commands in chunks {
-        let answer = lane.submit(Submission { commands, ..first.clone() }).await.map_err(|e| status::of_lane(&e))?;
-        let stopped = answer.expected_seq != 0 && !answer.fork;
-        whole = Some(match whole {
-            None => answer,
-            Some(before) => {
-                let results = before.results.into_iter().chain(answer.results).collect();
-                Answer { results, fork: before.fork || answer.fork, ..answer }
-            }
-        });
-        if stopped {
-            break;
+/// Hands commands in, a batch's worth at a time and in order. Without commands it still says what the sender says.
+///
+/// # Errors
+/// See [`LaneError`]; what was committed before is found again when the device repeats its request.
+pub async fn submit(core: &Core, tenant: i64, mut submission: Submission) -> Result<Answer, LaneError> {
+    let lane = core.lanes.of(tenant);
+    let mut rest = std::mem::take(&mut submission.commands);
+    let mut whole = Answer::default();
+    loop {
+        let later = rest.split_off(rest.len().min(BATCH_COMMANDS));
+        let commands = std::mem::replace(&mut rest, later);
+        let sent = commands.len();
+        let answer = lane.submit(Submission { commands, ..submission.clone() }).await?;
+        let decided = answer.results.len();
+        whole.results.extend(answer.results);
+        whole = Answer { results: whole.results, fork: whole.fork || answer.fork, ..answer };
+        if rest.is_empty() || decided < sent {
+            return Ok(whole);
         }
     }
-    Ok(whole.unwrap_or_default())
+}
+
+fn hear(core: &Core, caller: &Caller, clock_us: i64, outbox: Option<OutboxSummary>) -> Result<i64, Status> {
+    let device = caller.device.ok_or_else(|| status::internal("the gate let a device's call in without a device"))?;
+    Ok(core.contacts.hear((caller.tenant, device), clock_us, core.clock.now_us(), outbox))
+}
+
+fn check_app(protocol: u32, app_version: &str) -> Result<(), Status> {
+    if protocol != PROTOCOL_VERSION {
+        return Err(status::of_rejection(
+            &Rejection::new(Reason::UnknownValue)
+                .field("protocol_version")
+                .fact(None, "spoken_protocol_version", PROTOCOL_VERSION),
+        ));
+    }
+    roundsman_sync::trade::check::text(app_version, APP_VERSION_CHARS, "app_version")
+        .map_err(|rejection| status::of_rejection(&rejection))
+}
+
+/// The ids of the commands, when all of them may be handed in. A command that is too large or has no id can't be stored,
+/// so it is an error of the whole request, and nothing of it was done.
+fn check_commands(request: &PushRequest) -> Result<Vec<Uuid>, Status> {
+    let refuse = |rejection: Rejection| status::of_rejection(&rejection);
+    let limit = |field: &str| refuse(Rejection::new(Reason::LimitExceeded).field(field));
+    if request.commands.len() > PUSH_COMMANDS {
+        return Err(limit("commands"));
+    }
+    let bytes: usize = request.commands.iter().map(|command| command.body.len()).sum();
+    if bytes > PUSH_BYTES || request.commands.iter().any(|command| command.body.len() > COMMAND_BYTES) {
+        return Err(limit("commands.body"));
+    }
+    let mut ids = Vec::with_capacity(request.commands.len());
+    for command in &request.commands {
+        let id = roundsman_sync::trade::check::id(&command.command_id, "commands.command_id").map_err(refuse)?;
+        if command.seq < 1 {
+            return Err(refuse(Rejection::new(Reason::OutOfRange).field("commands.seq")));
+        }
+        ids.push(id);
+    }
+    Ok(ids)
 }

@@ -36,7 +36,15 @@ fn user((tenant, id, login, role, rep, team, disabled_at): UserRow) -> Result<Us
         .ok()
         .and_then(|number| Role::try_from(number).ok())
         .ok_or_else(|| StoreError::Corrupt(format!("user {id} has the role {role}")))?;
-    Ok(User { tenant, id, login, role, rep, team, disabled: disabled_at.is_some() })
+    Ok(User {
+        tenant,
+        id,
+        login,
+        role,
+        rep,
+        team,
+        disabled: disabled_at.is_some(),
+    })
 }
 
 /// A hash of a password, as it is stored. It is never shown, not even to a log.
@@ -54,7 +62,10 @@ impl std::fmt::Debug for PasswordHash {
 /// # Errors
 /// When the database does not answer.
 pub async fn create_tenant(tx: &mut Tx, name: &str) -> Result<Option<i64>> {
-    let (id,): (i64,) = tx.query_as("SELECT COALESCE(MAX(id), 0) + 1 FROM tenant").one().await?;
+    let (id,): (i64,) = tx
+        .query_as("SELECT COALESCE(MAX(id), 0) + 1 FROM tenant")
+        .one()
+        .await?;
     let written = tx
         .query(
             "INSERT INTO tenant (id, name, horizon, writer_version, durable_version) VALUES ($1, $2, 0, $3, 0) \
@@ -73,7 +84,10 @@ pub async fn create_tenant(tx: &mut Tx, name: &str) -> Result<Option<i64>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn any_user(tx: &mut Tx) -> Result<bool> {
-    let found: Option<(i64,)> = tx.query_as("SELECT tenant FROM user_account LIMIT 1").optional().await?;
+    let found: Option<(i64,)> = tx
+        .query_as("SELECT tenant FROM user_account LIMIT 1")
+        .optional()
+        .await?;
     Ok(found.is_some())
 }
 
@@ -274,7 +288,12 @@ pub struct Device {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn devices(tx: &mut Tx, tenant: i64, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<Device>> {
+pub async fn devices(
+    tx: &mut Tx,
+    tenant: i64,
+    after: Option<(i64, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Device>> {
     let (seen_at, id) = after.unwrap_or((i64::MAX, Uuid::max()));
     tx.query_as(
         "SELECT * FROM (\
@@ -348,11 +367,21 @@ pub async fn find_session(tx: &mut Tx, tenant: i64, id: Uuid) -> Result<Option<S
         .bind(id)
         .optional()
         .await?;
-    let Some((user, device, hash, expires_at_us, revoked_at)) = row else { return Ok(None) };
+    let Some((user, device, hash, expires_at_us, revoked_at)) = row else {
+        return Ok(None);
+    };
     let token_hash = hash
         .try_into()
         .map_err(|_| StoreError::Corrupt(format!("session {id} has no hash of 32 bytes")))?;
-    Ok(Some(Session { tenant, id, user, device, token_hash, expires_at_us, revoked: revoked_at.is_some() }))
+    Ok(Some(Session {
+        tenant,
+        id,
+        user,
+        device,
+        token_hash,
+        expires_at_us,
+        revoked: revoked_at.is_some(),
+    }))
 }
 
 /// Exchanges the token that is good now for the next. Of any number of callers with the same token one gets `true`:
@@ -431,10 +460,19 @@ pub async fn ended(tx: &mut Tx, since_us: i64) -> Result<Ended> {
         .bind(since_us)
         .all()
         .await?;
-    let users = tx.query_as("SELECT tenant, id FROM user_account WHERE disabled_at IS NOT NULL").all().await?;
-    let devices =
-        tx.query_as("SELECT tenant, device FROM device_sequence WHERE revoked_at IS NOT NULL").all().await?;
-    Ok(Ended { sessions, users, devices })
+    let users = tx
+        .query_as("SELECT tenant, id FROM user_account WHERE disabled_at IS NOT NULL")
+        .all()
+        .await?;
+    let devices = tx
+        .query_as("SELECT tenant, device FROM device_sequence WHERE revoked_at IS NOT NULL")
+        .all()
+        .await?;
+    Ok(Ended {
+        sessions,
+        users,
+        devices,
+    })
 }
 
 /// The server's secrets whose names begin so, by name.
@@ -467,7 +505,10 @@ pub async fn add_secret(tx: &mut Tx, name: &str, value: &[u8]) -> Result<bool> {
 /// # Errors
 /// When the database does not answer.
 pub async fn remove_secret(tx: &mut Tx, name: &str) -> Result<()> {
-    tx.query("DELETE FROM server_secret WHERE name = $1").bind(name.to_owned()).execute().await?;
+    tx.query("DELETE FROM server_secret WHERE name = $1")
+        .bind(name.to_owned())
+        .execute()
+        .await?;
     Ok(())
 }
 

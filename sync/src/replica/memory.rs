@@ -29,7 +29,7 @@ enum Undo {
     Head(Head),
     Bucket(Slot, Option<Bucket>),
     Pages(Slot, Vec<proto::Page>),
-    Unstage(Slot, usize),
+    Page(Slot),
     Member(Slot, Uuid, Option<Member>),
     Document(Uuid, Option<(Document, u32)>),
     Rows(Box<Rows>),
@@ -67,12 +67,10 @@ impl MemoryStorage {
         }
     }
 
-    fn put_page(&mut self, slot: Slot, number: u32, page: &proto::Page) -> Undo {
+    fn put_page(&mut self, slot: Slot, page: &proto::Page) -> Undo {
         let pages = self.pages.entry(slot).or_default();
-        let before = pages.len();
-        pages.truncate(number as usize);
         pages.push(page.clone());
-        Undo::Unstage(slot, before.min(number as usize))
+        Undo::Page(slot)
     }
 
     fn put_holders(&mut self, record: Uuid, holders: u32) -> Option<Undo> {
@@ -97,7 +95,7 @@ impl MemoryStorage {
             Undo::Head(head) => self.state.head = head,
             Undo::Bucket(slot, bucket) => drop(self.put_bucket(slot, bucket)),
             Undo::Pages(slot, pages) => drop(self.pages.insert(slot, pages)),
-            Undo::Unstage(slot, length) => self.pages.entry(slot).or_default().truncate(length),
+            Undo::Page(slot) => drop(self.pages.entry(slot).or_default().pop()),
             Undo::Member(slot, record, member) => drop(self.put_member(slot, record, member)),
             Undo::Document(record, document) => drop(self.put_document(record, document)),
             Undo::Rows(rows) => self.rows = *rows,
@@ -136,7 +134,7 @@ impl Storage for MemoryStorage {
         let undo = match change {
             Change::Head(head) => Some(Undo::Head(mem::replace(&mut self.state.head, head.clone()))),
             Change::Bucket(slot, bucket) => Some(Undo::Bucket(slot, self.put_bucket(slot, bucket.cloned()))),
-            Change::Page(slot, number, page) => Some(self.put_page(slot, number, page)),
+            Change::Page(slot, _, page) => Some(self.put_page(slot, page)),
             Change::Unstage(slot) => self.pages.remove(&slot).map(|pages| Undo::Pages(slot, pages)),
             Change::Member(slot, record, member) => {
                 Some(Undo::Member(slot, record, self.put_member(slot, record, member)))

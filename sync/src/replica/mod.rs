@@ -1,1 +1,483 @@
-//! The device's copy of the buckets that its user holds.
+//! The device's copy of the buckets that its user holds, kept by what a pull says.
+//!
+//! It is the device's half of Pull, without the network: [`Replica::request`] says where the device is,
+//! [`Replica::receive`] takes one message of the stream, [`Replica::cut`] notes that the stream ended. What is shown
+//! changes only at a checkpoint, in one transaction of the [`Storage`]; pages wait beside it until then.
+//!
+//! Invariants:
+//!
+//! - A record is shown while some bucket has a **membership** of it; its **document** is that of the highest version that
+//!   any bucket brought. So buckets may overlap, lag behind one another, and records may move between them in any order.
+//! - A bucket's rows and checksum are sums over its memberships, kept with each change: nothing scans a bucket, except
+//!   what replaces, drops or lists it.
+//! - A bucket that is [`At::Nothing`] or [`At::Damaged`] has no position. Whatever comes for it begins at its first row and
+//!   replaces what is held, whether the plan says RESET or APPEND.
+//! - Staged rows are applied only if a plan *of this pull* names their bucket, and thrown away by the last checkpoint
+//!   otherwise: what the server no longer grants or counts on must not appear.
+//! - A page that begins at or before the place where the bucket's pages had to begin (its **base**) starts the staging
+//!   over. That is how a server says that it doesn't go on from a staging cursor; if it has no row to send, an empty page
+//!   says it.
+//! - Rows at or before the cursor are skipped: the device holds them, or staged them, or news of them follows.
+
+mod checkpoint;
+pub mod fault;
+pub mod memory;
+mod plan;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod storage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+
+use bytes::Bytes;
+use roundsman_proto::sync as proto;
+use roundsman_proto::sync::pull_response::Message;
+use roundsman_proto::sync::{OutboxSummary, PullRequest, PullResponse};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::page::{self, Cursor, PageError};
+use crate::version::Position;
+
+pub use storage::{At, Bucket, Change, Document, Head, Holding, Member, Slot, Staging, State, Storage};
+
+/// The version of the protocol that this crate speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// What a device wants of a pull, and what it reports on the way.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Want {
+    /// The kinds that the app understands; empty: all.
+    pub kinds: Vec<u32>,
+    /// Keep the stream open.
+    pub follow: bool,
+    /// A version that must be covered; 0: none.
+    pub at_least: i64,
+    /// Only today's work.
+    pub today_only: bool,
+    /// The app's own version.
+    pub app_version: String,
+    /// The device's clock, in microseconds since the Unix epoch.
+    pub device_clock_us: i64,
+    /// The highest sequence number for which the outbox has an outcome.
+    pub last_outcome_seq: i64,
+    /// What waits in the outbox.
+    pub outbox: Option<OutboxSummary>,
+}
+
+/// What a message of the stream meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The server lost a part of the history: tell the outbox.
+    Fork {
+        /// The sequence number that the server expects next.
+        expected_seq: i64,
+    },
+    /// The server needs the inventory: the next request carries it.
+    InventoryWanted,
+    /// A plan came.
+    Planned {
+        /// The rows that it announces, at most.
+        rows: i64,
+        /// Their bytes, at most.
+        bytes: i64,
+    },
+    /// A page was staged.
+    Staged {
+        /// Its rows; 0: it brought nothing new.
+        rows: u32,
+        /// Its bytes before compression.
+        bytes: usize,
+    },
+    /// A checkpoint was applied.
+    Checkpoint {
+        /// The group that is complete.
+        group: u32,
+        /// Everything wanted has come.
+        last: bool,
+        /// Where the covered buckets are now.
+        position: Position,
+        /// How many memberships changed.
+        changed: usize,
+        /// The buckets whose sum is wrong. The next pull mends them: end this one.
+        damaged: Vec<(String, u32)>,
+    },
+    /// Nothing changed, or a message that this program doesn't know.
+    Alive {
+        /// Up to where nothing changed.
+        position: Option<Position>,
+    },
+}
+
+/// Why a message was not taken. It changed nothing; the pull is over. After [`ReplicaError::Storage`] and
+/// [`ReplicaError::Lost`] the storage must be opened again.
+#[derive(Debug, Error)]
+pub enum ReplicaError<E: Error + 'static> {
+    /// The storage failed.
+    #[error("the replica's storage failed")]
+    Storage(#[source] E),
+    /// A staged page is not there, or not as it was staged.
+    #[error("a staged page of bucket {0} was lost")]
+    Lost(i64),
+    /// A page is malformed.
+    #[error("a page of bucket {bucket_id} is malformed")]
+    Page {
+        /// The bucket.
+        bucket_id: i64,
+        /// What is wrong.
+        source: PageError,
+    },
+    /// A page begins after the device's cursor.
+    #[error("a page of bucket {bucket_id} begins after {from:?}, the device is at {cursor:?}")]
+    Gap {
+        /// The bucket.
+        bucket_id: i64,
+        /// Where the page begins.
+        from: Cursor,
+        /// Where it had to begin at the latest.
+        cursor: Cursor,
+    },
+    /// A bucket number that the device doesn't hold and that comes without its scope.
+    #[error("bucket {0} is not held, and its scope is not named")]
+    Unknown(i64),
+    /// A page for a bucket that no plan of this pull named, or a sum of one that the checkpoint doesn't cover.
+    #[error("no plan of this pull covers bucket {0}")]
+    NotPlanned(i64),
+    /// A plan gives one number to two buckets.
+    #[error("the plan gives the number {0} to two buckets")]
+    Number(i64),
+    /// A plan's entry has a scope without a kind.
+    #[error("the plan names bucket {0} without a kind")]
+    Kind(i64),
+    /// A plan's entry has an action that this program doesn't know.
+    #[error("the plan has an unknown action, {0}")]
+    Action(i32),
+    /// A checkpoint without a position.
+    #[error("a checkpoint must carry its position")]
+    NoPosition,
+    /// A checkpoint before the device's position, without a fork.
+    #[error("the checkpoint at version {offered} is before the device's, {held}")]
+    WentBack {
+        /// The device's version.
+        held: i64,
+        /// The checkpoint's.
+        offered: i64,
+    },
+}
+
+/// What the plans of this pull said about a bucket.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    group: u32,
+    /// Where its pages begin at the latest, when nothing is staged.
+    base: Cursor,
+    /// What comes replaces what is held.
+    replace: bool,
+    /// It goes at the next checkpoint.
+    drop: bool,
+}
+
+/// What is known only while the stream lasts.
+#[derive(Clone, Debug, Default)]
+struct Flight {
+    courses: BTreeMap<Slot, Course>,
+    /// The server's numbers of all buckets that stay, as of the last plan.
+    numbers: BTreeMap<i64, Slot>,
+    /// Buckets that only a plan knows so far: nothing of them is stored, and a cut forgets them.
+    fresh: BTreeSet<Slot>,
+    /// Held versions count as 0 from the next checkpoint on.
+    fork: bool,
+    /// Something came since the last checkpoint that was the last of its round.
+    open: bool,
+}
+
+/// A device's replica.
+#[derive(Debug)]
+pub struct Replica<S: Storage> {
+    storage: S,
+    state: State,
+    flight: Flight,
+    inventory: bool,
+}
+
+impl<S: Storage> Replica<S> {
+    /// Opens what the storage holds as of its last commit.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn open(mut storage: S) -> Result<Self, S::Error> {
+        storage.rollback()?;
+        let state = storage.load()?;
+        Ok(Self { storage, state, flight: Flight::default(), inventory: false })
+    }
+
+    /// What to send to begin a pull. The inventory goes along if the server asked for it.
+    #[must_use]
+    pub fn request(&self, want: &Want) -> PullRequest {
+        let urgency = if want.today_only { proto::Urgency::Today } else { proto::Urgency::All };
+        PullRequest {
+            protocol_version: PROTOCOL_VERSION,
+            app_version: want.app_version.clone(),
+            device_clock_us: want.device_clock_us,
+            kinds: want.kinds.clone(),
+            position: self.position().map(Into::into),
+            scope_digest: self.state.head.scope_digest,
+            lagging: self.buckets().filter_map(lagging).collect(),
+            staging: self.buckets().filter_map(staging).collect(),
+            last_outcome_seq: want.last_outcome_seq,
+            outbox: want.outbox,
+            follow: want.follow,
+            at_least: want.at_least,
+            urgency: urgency.into(),
+            inventory: if self.inventory { self.buckets().filter_map(held).collect() } else { Vec::new() },
+            has_inventory: self.inventory,
+        }
+    }
+
+    /// Takes one message of the stream.
+    ///
+    /// # Errors
+    /// When it is malformed or the storage failed; nothing was changed then, and the pull is over: [`Replica::cut`].
+    pub fn receive(&mut self, response: PullResponse) -> Result<Event, ReplicaError<S::Error>> {
+        match response.message {
+            Some(Message::Fork(fork)) => Ok(Event::Fork { expected_seq: fork.expected_seq }),
+            Some(Message::InventoryRequest(_)) => {
+                self.inventory = true;
+                Ok(Event::InventoryWanted)
+            }
+            Some(Message::Plan(plan)) => self.plan(&plan),
+            Some(Message::Page(page)) => self.stage(&page),
+            Some(Message::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint),
+            Some(Message::KeepAlive(alive)) => self.keep_alive(alive.position.map(Into::into)),
+            None => Ok(Event::Alive { position: None }),
+        }
+    }
+
+    /// The stream ended, for whatever reason: its plans are forgotten, what was staged stays.
+    pub fn cut(&mut self) {
+        for slot in &self.flight.fresh {
+            self.state.buckets.remove(slot);
+        }
+        self.flight = Flight::default();
+    }
+
+    /// The position of the last checkpoint.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.state.head.position
+    }
+
+    /// Whether every bucket, also one that is only planned, is at this version or later.
+    #[must_use]
+    pub fn covers(&self, version: i64) -> bool {
+        let reached = |position: Option<Position>| position.is_some_and(|position| position.version >= version);
+        reached(self.position()) && self.buckets().all(|bucket| reached(self.position_of(bucket)))
+    }
+
+    /// The buckets, with what they hold and where they are.
+    pub fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+        self.state.buckets.values()
+    }
+
+    /// A record's document, if some bucket holds the record.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn document(&self, record: Uuid) -> Result<Option<Document>, S::Error> {
+        self.storage.document(record)
+    }
+
+    /// All records in buckets of a kind, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn records(&self, kind: u32) -> Result<Vec<(Uuid, Document)>, S::Error> {
+        let mut records = BTreeSet::new();
+        for (slot, _) in self.state.buckets.iter().filter(|(_, bucket)| bucket.kind == kind) {
+            records.extend(self.storage.members(*slot)?.into_iter().map(|(record, _)| record));
+        }
+        let documents = records.into_iter().map(|record| Ok(self.storage.document(record)?.map(|found| (record, found))));
+        documents.filter_map(Result::transpose).collect()
+    }
+
+    /// Everything held: (scope, kind) → record → document; buckets without a record are left out. While buckets lag behind
+    /// one another, a document that is newer through another bucket stands for the older one.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn content(&self) -> Result<BTreeMap<(String, u32), BTreeMap<Uuid, Bytes>>, S::Error> {
+        let mut content = BTreeMap::new();
+        for (slot, bucket) in &self.state.buckets {
+            let mut records = BTreeMap::new();
+            for (record, _) in self.storage.members(*slot)? {
+                if let Some(document) = self.storage.document(record)? {
+                    records.insert(record, document.bytes);
+                }
+            }
+            if !records.is_empty() {
+                content.insert((bucket.scope.to_string(), bucket.kind), records);
+            }
+        }
+        Ok(content)
+    }
+
+    /// Gives the storage back.
+    #[must_use]
+    pub fn into_storage(self) -> S {
+        self.storage
+    }
+
+    fn position_of(&self, bucket: &Bucket) -> Option<Position> {
+        match bucket.at {
+            At::Head => self.position(),
+            At::Behind(position) => Some(position),
+            At::Nothing | At::Damaged => None,
+        }
+    }
+
+    /// The planned bucket under this number.
+    fn slot_of(&self, bucket_id: i64) -> Option<(Slot, Course)> {
+        let slot = self.flight.numbers.get(&bucket_id)?;
+        Some((*slot, *self.flight.courses.get(slot)?))
+    }
+
+    fn stage(&mut self, page: &proto::Page) -> Result<Event, ReplicaError<S::Error>> {
+        let bucket_id = page.bucket_id;
+        let (slot, course) = self.slot_of(bucket_id).ok_or(ReplicaError::NotPlanned(bucket_id))?;
+        let malformed = |source| ReplicaError::Page { bucket_id, source };
+        let range = Range::of(page).map_err(malformed)?;
+        page::unpack(page).map_err(malformed)?;
+        let staged = self.state.buckets[&slot].staging;
+        let cursor = staged.map_or(course.base, |staging| staging.cursor);
+        if range.from > cursor {
+            return Err(ReplicaError::Gap { bucket_id, from: range.from, cursor });
+        }
+        let starts_over = range.from <= course.base;
+        let staging = next_staging(staged.filter(|_| !starts_over), &range, &course);
+        self.flight.open = true;
+        if staging == staged {
+            return Ok(Event::Staged { rows: 0, bytes: 0 });
+        }
+        let bucket = Bucket { staging, ..self.state.buckets[&slot].clone() };
+        let written = self.write_page(slot, &bucket, page, starts_over && staged.is_some());
+        self.settle(written.map_err(ReplicaError::Storage))?;
+        self.state.buckets.insert(slot, bucket);
+        self.flight.fresh.remove(&slot);
+        Ok(Event::Staged { rows: page.rows, bytes: page.payload_size as usize })
+    }
+
+    fn write_page(&mut self, slot: Slot, bucket: &Bucket, page: &proto::Page, clear: bool) -> Result<(), S::Error> {
+        if clear {
+            self.storage.write(Change::Unstage(slot))?;
+        }
+        if let Some(staging) = bucket.staging {
+            self.storage.write(Change::Page(slot, staging.pages - 1, page))?;
+        }
+        self.storage.write(Change::Bucket(slot, Some(bucket)))
+    }
+
+    fn keep_alive(&mut self, position: Option<Position>) -> Result<Event, ReplicaError<S::Error>> {
+        if let (Some(held), Some(offered)) = (self.position(), position)
+            && offered.version > held.version
+            && !self.flight.open
+        {
+            let head = Head { position, ..self.state.head.clone() };
+            let written = self.storage.write(Change::Head(&head));
+            self.settle(written.map_err(ReplicaError::Storage))?;
+            self.state.head = head;
+        }
+        Ok(Event::Alive { position })
+    }
+
+    /// Ends a transaction: commits what was written, or takes all of it back.
+    fn settle<T>(&mut self, written: Result<T, ReplicaError<S::Error>>) -> Result<T, ReplicaError<S::Error>> {
+        match written {
+            Ok(value) => match self.storage.commit() {
+                Ok(()) => Ok(value),
+                Err(error) => self.take_back(ReplicaError::Storage(error)),
+            },
+            Err(error) => self.take_back(error),
+        }
+    }
+
+    fn take_back<T>(&mut self, error: ReplicaError<S::Error>) -> Result<T, ReplicaError<S::Error>> {
+        match self.storage.rollback() {
+            Ok(()) => Err(error),
+            Err(failed) => Err(ReplicaError::Storage(failed)),
+        }
+    }
+}
+
+/// A page's range and build, decoded.
+struct Range {
+    from: Cursor,
+    through: Cursor,
+    build: Position,
+}
+
+impl Range {
+    fn of(page: &proto::Page) -> Result<Self, PageError> {
+        match (&page.from, &page.through, page.build) {
+            (Some(from), Some(through), Some(build)) => {
+                Ok(Self { from: from.try_into()?, through: through.try_into()?, build: build.into() })
+            }
+            _ => Err(PageError::Range),
+        }
+    }
+}
+
+/// The staging with this page; unchanged if the page ends at or before its cursor.
+fn next_staging(staged: Option<Staging>, page: &Range, course: &Course) -> Option<Staging> {
+    let cursor = staged.map_or(course.base, |staging| staging.cursor);
+    if page.through <= cursor {
+        return staged;
+    }
+    Some(Staging {
+        pages: staged.map_or(0, |staging| staging.pages) + 1,
+        cursor: page.through,
+        oldest: staged.map_or(page.build, |staging| staging.oldest.min(page.build)),
+        newest: staged.map_or(page.build, |staging| staging.newest.max(page.build)),
+        replace: course.replace,
+    })
+}
+
+fn lagging(bucket: &Bucket) -> Option<proto::LaggingBucket> {
+    let position = match bucket.at {
+        At::Head => return None,
+        At::Behind(position) => Some(position.into()),
+        At::Nothing | At::Damaged => None,
+    };
+    Some(proto::LaggingBucket { bucket_id: bucket.id, position })
+}
+
+fn staging(bucket: &Bucket) -> Option<proto::StagingCursor> {
+    bucket.staging.map(|staging| proto::StagingCursor {
+        bucket_id: bucket.id,
+        cursor: Some(staging.cursor.into()),
+        oldest_build: Some(staging.oldest.into()),
+        newest_build: Some(staging.newest.into()),
+        reset: staging.replace,
+    })
+}
+
+/// A damaged bucket is listed at version 0: its position would make the server add to what is wrong.
+fn held(bucket: &Bucket) -> Option<proto::HeldBucket> {
+    let position = match bucket.at {
+        At::Nothing => return None,
+        At::Head => None,
+        At::Behind(position) => Some(position),
+        At::Damaged => Some(Position::default()),
+    };
+    Some(proto::HeldBucket {
+        bucket_id: bucket.id,
+        scope: bucket.scope.to_string(),
+        kind: bucket.kind,
+        rows: bucket.rows,
+        checksum: bucket.checksum.0,
+        position: position.map(Into::into),
+    })
+}
+
+#[cfg(test)]
+mod tests;

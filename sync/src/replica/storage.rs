@@ -126,7 +126,7 @@ pub enum Change<'a> {
     Head(&'a Head),
     /// Puts a bucket's row, or takes it away; its pages and memberships are taken away by changes of their own.
     Bucket(Slot, Option<&'a Bucket>),
-    /// Stages a page under this number.
+    /// Stages a page under the next number, from 0.
     Page(Slot, u32, &'a proto::Page),
     /// Takes all staged pages of a bucket away.
     Unstage(Slot),

@@ -1,0 +1,171 @@
+//! The server as one value: built from its configuration, served on a listener, stopped in good order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use roundsman_proto::admin::admin_service_server::AdminServiceServer;
+use roundsman_proto::admin::office_service_server::OfficeServiceServer;
+use roundsman_proto::auth::auth_service_server::AuthServiceServer;
+use roundsman_proto::sync::sync_service_server::SyncServiceServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+
+use crate::auth::Auth;
+use crate::auth::authenticate::AuthLayer;
+use crate::batch::Writer;
+use crate::clock::{Clock, Random};
+use crate::contacts::Contacts;
+use crate::error::StoreError;
+use crate::fail::FailPoints;
+use crate::grpc::admin::AdminDoor;
+use crate::grpc::auth::AuthDoor;
+use crate::grpc::office::OfficeDoor;
+use crate::grpc::sync::SyncDoor;
+use crate::lane::Lanes;
+use crate::policy::Policy;
+use crate::store::sql::{self, Db};
+
+/// A gRPC message that comes in has at most this many bytes, after decompression.
+const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// A connection may have this many calls under way.
+const STREAMS: u32 = 100;
+/// Open streams get this long to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What the doors share.
+#[derive(Debug)]
+pub struct Core {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// Random numbers.
+    pub random: Arc<Random>,
+    /// Users, sessions and tokens.
+    pub auth: Arc<Auth>,
+    /// The one way to change anything.
+    pub lanes: Lanes,
+    /// What is heard of devices.
+    pub contacts: Contacts,
+    /// Settings that decisions depend on.
+    pub policy: Policy,
+}
+
+/// What a server is built from; tests and simulations bring their own.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database, with its schema up to date.
+    pub db: Db,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// Random numbers.
+    pub random: Arc<Random>,
+    /// Settings that decisions depend on.
+    pub policy: Policy,
+    /// Where it is to fail.
+    pub fail: FailPoints,
+}
+
+impl Core {
+    /// Puts a server together.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
+        let Parts { db, clock, random, policy, fail } = parts;
+        let auth = Auth::start(db.clone(), Arc::clone(&clock), Arc::clone(&random)).await?;
+        let writer = Writer { db: db.clone(), clock: Arc::clone(&clock), random: Arc::clone(&random), policy, fail };
+        let lanes = Lanes::new(Arc::new(writer));
+        Ok(Arc::new(Self { db, clock, random, auth, lanes, contacts: Contacts::default(), policy }))
+    }
+
+    /// Finishes what was taken, writes what is only in memory, and closes the database.
+    ///
+    /// # Errors
+    /// When the database does not answer; nothing that was acknowledged is lost by that.
+    pub async fn stop(&self) -> Result<(), StoreError> {
+        self.lanes.stop().await;
+        let written = self.contacts.write(&self.db).await;
+        self.db.close().await;
+        written
+    }
+}
+
+/// All doors on one port: gRPC and gRPC-web behind the gate, `/healthz` and `/readyz` beside it.
+pub async fn router(core: &Arc<Core>) -> axum::Router {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<SyncServiceServer<SyncDoor>>().await;
+    let mut routes = Routes::builder();
+    routes
+        .add_service(SyncServiceServer::new(SyncDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES))
+        .add_service(OfficeServiceServer::new(OfficeDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES))
+        .add_service(AuthServiceServer::new(AuthDoor::new(Arc::clone(&core.auth))).max_decoding_message_size(MESSAGE_BYTES))
+        .add_service(AdminServiceServer::new(AdminDoor::new(Arc::clone(&core.auth))).max_decoding_message_size(MESSAGE_BYTES))
+        .add_service(health_service);
+    match tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(roundsman_proto::FILE_DESCRIPTOR_SET)
+        .build_v1()
+    {
+        Ok(reflection) => {
+            routes.add_service(reflection);
+        }
+        Err(error) => tracing::error!(%error, "no reflection: our own descriptors can't be read"),
+    }
+    let grpc = routes.routes().into_axum_router().layer(AuthLayer::new(Arc::clone(&core.auth)));
+    let http = axum::Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(Arc::clone(core));
+    grpc.layer(tonic_web::GrpcWebLayer::new()).merge(http)
+}
+
+/// Serves until `stop`, then lets what is under way end.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    core: Arc<Core>,
+    metrics: Option<PrometheusHandle>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let mut router = router(&core).await;
+    if let Some(metrics) = metrics {
+        router = router.route("/metrics", get(async move || metrics.render()));
+    }
+    let stopping = CancellationToken::new();
+    let stopped = stopping.clone();
+    let server = tonic::transport::Server::builder()
+        .accept_http1(true)
+        // Without this tonic lifts even hyper's own limit.
+        .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .add_routes(Routes::from(router))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
+            stopped.cancelled().await;
+        });
+    let serving = tokio::spawn(server);
+    stop.await;
+    tracing::info!("stopping");
+    stopping.cancel();
+    // Followers end when the lanes do.
+    let ended = core.stop().await;
+    if tokio::time::timeout(DRAIN, serving).await.is_err() {
+        tracing::warn!("some calls did not end in time");
+    }
+    Ok(ended?)
+}
+
+async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
+    match sql::ping(&core.db).await {
+        Ok(()) => (StatusCode::OK, "ready\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}

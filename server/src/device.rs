@@ -1,0 +1,298 @@
+//! A device over the wire: the device half of `roundsman_sync` with a gRPC connection. What the demo, the tests and the
+//! load test drive, and an example for whoever writes an app in Rust.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use roundsman_proto::auth::auth_service_client::AuthServiceClient;
+use roundsman_proto::auth::{self, LoginRequest, RefreshRequest, Tokens};
+use roundsman_proto::sync::sync_service_client::SyncServiceClient;
+use roundsman_proto::sync::{Outcome, PullResponse};
+use roundsman_proto::trade;
+use roundsman_sync::outbox::{Outbox, OutboxError, OutboxStorage};
+use roundsman_sync::replica::{Event, Replica, ReplicaError, Storage, Want};
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::{Request, Status, Streaming};
+use uuid::Uuid;
+
+/// The version of the protocol that this device speaks.
+const PROTOCOL_VERSION: u32 = 1;
+/// A call that takes longer is given up and repeated later.
+const CALL: Duration = Duration::from_secs(30);
+
+/// Why a device could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError<R: Error + 'static, O: Error + 'static> {
+    /// The server said no, or the connection failed.
+    #[error(transparent)]
+    Call(#[from] Box<Status>),
+    /// The replica's storage failed, or what came could not be taken.
+    #[error(transparent)]
+    Replica(ReplicaError<R>),
+    /// The outbox's storage failed.
+    #[error(transparent)]
+    Outbox(OutboxError<O>),
+    /// The stream ended before its last checkpoint.
+    #[error("the pull was cut")]
+    Cut,
+}
+
+/// What a synchronization brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Synced {
+    /// The outcomes of the commands that were pushed, in order.
+    pub outcomes: Vec<(Uuid, Outcome)>,
+    /// Rows that came.
+    pub rows: u64,
+    /// Bytes of the messages that came.
+    pub bytes_down: u64,
+    /// Bytes of the messages that went.
+    pub bytes_up: u64,
+    /// Bytes that had come when today's work was complete.
+    pub bytes_to_today: u64,
+    /// Checkpoints applied.
+    pub checkpoints: u32,
+    /// Buckets whose sum was wrong.
+    pub damaged: u32,
+}
+
+/// A logged-in device.
+#[derive(Debug)]
+pub struct Device<R: Storage, O: OutboxStorage> {
+    channel: Channel,
+    tokens: Tokens,
+    /// What the device knows.
+    pub replica: Replica<R>,
+    /// What it has captured.
+    pub outbox: Outbox<O>,
+}
+
+type Failure<R, O> = DeviceError<<R as Storage>::Error, <O as OutboxStorage>::Error>;
+
+impl<R: Storage, O: OutboxStorage> Device<R, O>
+where
+    R::Error: Error + 'static,
+    O::Error: Error + 'static,
+{
+    /// A device with these storages and tokens.
+    pub fn new(channel: Channel, tokens: Tokens, replica: Replica<R>, outbox: Outbox<O>) -> Self {
+        Self { channel, tokens, replica, outbox }
+    }
+
+    /// Uses another connection from now on.
+    pub fn reconnect(&mut self, channel: Channel) {
+        self.channel = channel;
+    }
+
+    /// Exchanges the refresh token for new tokens.
+    ///
+    /// # Errors
+    /// When the server says no.
+    pub async fn refresh(&mut self) -> Result<(), Box<Status>> {
+        let refresh_token = self.tokens.refresh_token.clone();
+        let mut client = AuthServiceClient::new(self.channel.clone());
+        let answer = client.refresh(RefreshRequest { refresh_token }).await.map_err(Box::new)?.into_inner();
+        self.tokens = answer.tokens.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Puts a command into the outbox.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn capture(
+        &mut self,
+        id: Uuid,
+        command: trade::command::Command,
+        (at_us, day): (i64, i32),
+    ) -> Result<i64, Failure<R, O>> {
+        let body = trade::Command { command: Some(command) }.encode_to_vec();
+        self.outbox.capture(id, body.into(), at_us, day).map_err(DeviceError::Outbox)
+    }
+
+    /// Pushes everything that waits, then pulls to the last checkpoint.
+    ///
+    /// # Errors
+    /// See [`DeviceError`]; what was stored before stays, and the next call goes on from there.
+    pub async fn sync(&mut self, now_us: i64) -> Result<Synced, Failure<R, O>> {
+        let mut synced = Synced::default();
+        self.push(now_us, &mut synced).await?;
+        self.pull(now_us, &mut synced).await?;
+        Ok(synced)
+    }
+
+    /// Pushes until nothing waits.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub async fn push(&mut self, now_us: i64, synced: &mut Synced) -> Result<(), Failure<R, O>> {
+        while let Some(mut request) = self.outbox.request() {
+            request.protocol_version = PROTOCOL_VERSION;
+            request.device_clock_us = now_us;
+            request.position = self.replica.position().map(Into::into);
+            synced.bytes_up += request.encoded_len() as u64;
+            let request = self.authorized(request)?;
+            let mut client = SyncServiceClient::new(self.channel.clone());
+            let response = client.push(request).await.map_err(Box::new)?.into_inner();
+            synced.bytes_down += response.encoded_len() as u64;
+            let news = self.outbox.receive(response, now_us).map_err(DeviceError::Outbox)?;
+            synced.outcomes.extend(news);
+        }
+        Ok(())
+    }
+
+    /// Pulls to the last checkpoint.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub async fn pull(&mut self, now_us: i64, synced: &mut Synced) -> Result<(), Failure<R, O>> {
+        loop {
+            let mut stream = self.open(now_us, false, synced).await?;
+            match self.drain(&mut stream, now_us, synced).await? {
+                Drained::Complete => return Ok(()),
+                Drained::InventoryWanted => {}
+            }
+        }
+    }
+
+    /// Opens a stream of changes.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub async fn open(
+        &mut self,
+        now_us: i64,
+        follow: bool,
+        synced: &mut Synced,
+    ) -> Result<Streaming<PullResponse>, Failure<R, O>> {
+        let want = Want {
+            follow,
+            device_clock_us: now_us,
+            last_outcome_seq: self.outbox.last_outcome_seq(),
+            outbox: Some(self.outbox.summary()),
+            ..Want::default()
+        };
+        let request = self.replica.request(&want);
+        synced.bytes_up += request.encoded_len() as u64;
+        let request = self.authorized(request)?;
+        let mut client =
+            SyncServiceClient::new(self.channel.clone()).max_decoding_message_size(4 * 1024 * 1024);
+        Ok(client.pull(request).await.map_err(Box::new)?.into_inner())
+    }
+
+    async fn drain(
+        &mut self,
+        stream: &mut Streaming<PullResponse>,
+        now_us: i64,
+        synced: &mut Synced,
+    ) -> Result<Drained, Failure<R, O>> {
+        loop {
+            let message = match stream.message().await {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    self.replica.cut();
+                    return Err(DeviceError::Cut);
+                }
+                Err(status) => {
+                    self.replica.cut();
+                    return Err(Box::new(status).into());
+                }
+            };
+            match self.take(message, now_us, synced)? {
+                Event::InventoryWanted => {
+                    self.replica.cut();
+                    return Ok(Drained::InventoryWanted);
+                }
+                Event::Checkpoint { last: true, .. } => {
+                    self.replica.cut();
+                    return Ok(Drained::Complete);
+                }
+                Event::Checkpoint { .. }
+                | Event::Fork { .. }
+                | Event::Planned { .. }
+                | Event::Staged { .. }
+                | Event::Alive { .. } => {}
+            }
+        }
+    }
+
+    /// Takes one message of a stream.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn take(
+        &mut self,
+        message: PullResponse,
+        now_us: i64,
+        synced: &mut Synced,
+    ) -> Result<Event, Failure<R, O>> {
+        synced.bytes_down += message.encoded_len() as u64;
+        let event = self.replica.receive(message).map_err(DeviceError::Replica)?;
+        match &event {
+            Event::Fork { expected_seq } => {
+                self.outbox.fork(*expected_seq, now_us).map_err(DeviceError::Outbox)?;
+            }
+            Event::Staged { rows, .. } => synced.rows += u64::from(*rows),
+            Event::Checkpoint { group, damaged, .. } => {
+                synced.checkpoints += 1;
+                synced.damaged += u32::try_from(damaged.len()).unwrap_or(u32::MAX);
+                if *group == 1 || synced.bytes_to_today == 0 {
+                    synced.bytes_to_today = synced.bytes_down;
+                }
+            }
+            Event::InventoryWanted | Event::Planned { .. } | Event::Alive { .. } => {}
+        }
+        Ok(event)
+    }
+
+    fn authorized<T>(&self, message: T) -> Result<Request<T>, Failure<R, O>> {
+        authorized(&self.tokens.access_token, message).map_err(DeviceError::Call)
+    }
+}
+
+enum Drained {
+    Complete,
+    InventoryWanted,
+}
+
+/// A request with an access token and a deadline.
+///
+/// # Errors
+/// When the token can't be sent.
+pub fn authorized<T>(access_token: &str, message: T) -> Result<Request<T>, Box<Status>> {
+    let mut request = Request::new(message);
+    let value = MetadataValue::try_from(format!("Bearer {access_token}"))
+        .map_err(|_| Box::new(Status::unauthenticated("the access token is not text")))?;
+    request.metadata_mut().insert("authorization", value);
+    request.set_timeout(CALL);
+    Ok(request)
+}
+
+/// Logs in, as a device if there is an installation.
+///
+/// # Errors
+/// When the server says no.
+pub async fn login(
+    channel: Channel,
+    (tenant, login, password): (&str, &str, &str),
+    installation: Option<Uuid>,
+) -> Result<auth::LoginResponse, Box<Status>> {
+    let device = installation.map(|installation| auth::Device {
+        installation_id: installation.as_bytes().to_vec(),
+        name: "device".to_owned(),
+        app_version: env!("CARGO_PKG_VERSION").to_owned(),
+    });
+    let request =
+        LoginRequest { tenant: tenant.to_owned(), login: login.to_owned(), password: password.to_owned(), device };
+    let answer = AuthServiceClient::new(channel).login(request).await.map_err(Box::new)?;
+    Ok(answer.into_inner())
+}
+
+/// A command's body, as it is captured.
+#[must_use]
+pub fn body(command: trade::command::Command) -> Bytes {
+    trade::Command { command: Some(command) }.encode_to_vec().into()
+}

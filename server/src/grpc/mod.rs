@@ -1,0 +1,9 @@
+//! The gRPC doors: decode, check, call; nothing else. Who may call what is decided before, by the gate in `auth`.
+
+pub mod admin;
+pub mod auth;
+pub mod detached;
+mod fields;
+pub mod office;
+pub mod status;
+pub mod sync;

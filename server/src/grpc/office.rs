@@ -1,0 +1,82 @@
+//! The office's door: one command at a time, under an id of the caller's.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use roundsman_proto::admin::office_service_server::OfficeService;
+use roundsman_proto::admin::{ExecuteRequest, ExecuteResponse};
+use roundsman_proto::sync::{Outcome, Status as Decision};
+use roundsman_proto::trade::{self, Reason};
+use roundsman_sync::limits::COMMAND_BYTES;
+use roundsman_sync::trade::check;
+use roundsman_sync::trade::rejection::Rejection;
+use tonic::{Request, Response, Status};
+
+use super::detached::detached;
+use super::status;
+use crate::app::Core;
+use crate::auth::authenticate::session;
+use crate::auth::caller::Caller;
+use crate::batch::{Submission, Submitted};
+use crate::commands::Issuer;
+
+/// `roundsman.admin.v1.OfficeService`.
+#[derive(Clone, Debug)]
+pub struct OfficeDoor(pub Arc<Core>);
+
+#[tonic::async_trait]
+impl OfficeService for OfficeDoor {
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteResponse>, Status> {
+        let caller = session(&request)?.caller;
+        let ExecuteRequest { command_id, command } = request.into_inner();
+        let command = command.ok_or_else(|| status::of_rejection(&check::missing("command")))?;
+        let (outcome, version) = execute(&self.0, &caller, &command_id, command).await?;
+        Ok(Response::new(ExecuteResponse { outcome: Some(outcome), version }))
+    }
+}
+
+/// Decides a command of a person or a system at a desk.
+///
+/// # Errors
+/// When the request is malformed, builds on a command in quarantine, or can't be carried out now.
+pub async fn execute(
+    core: &Arc<Core>,
+    caller: &Caller,
+    command_id: &[u8],
+    command: trade::Command,
+) -> Result<(Outcome, i64), Status> {
+    let id = check::id(command_id, "command_id").map_err(|rejection| status::of_rejection(&rejection))?;
+    let body = command.encode_to_vec();
+    // An import is a chunk of a bulk job, and may be larger than what a device sends.
+    let bulk = matches!(&command.command, Some(trade::command::Command::ImportRecords(_)));
+    if body.len() > COMMAND_BYTES && !bulk {
+        return Err(status::of_rejection(&Rejection::new(Reason::LimitExceeded).field("command")));
+    }
+    let now_us = core.clock.now_us();
+    let submission = Submission {
+        issuer: Issuer::User(caller.clone()),
+        sender: None,
+        request: status::request_id(),
+        received_at_us: now_us,
+        commands: vec![Submitted {
+            id,
+            seq: 0,
+            captured_at_us: now_us,
+            clock_correction_us: 0,
+            business_day: i32::try_from(now_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX),
+            body: body.into(),
+        }],
+    };
+    let lane = core.lanes.of(caller.tenant);
+    let answer = detached(async move {
+        let answer = if bulk { lane.submit_bulk(submission).await } else { lane.submit(submission).await };
+        answer.map_err(|error| status::of_lane(&error))
+    })
+    .await?;
+    let outcome = answer.results.into_iter().next().and_then(|result| result.outcome);
+    let outcome = outcome.ok_or_else(|| status::internal("a command got no outcome"))?;
+    if outcome.status() == Decision::Rejected && outcome.reason() == Reason::DependsOnQuarantined {
+        return Err(Status::failed_precondition("it builds on a command that is in quarantine"));
+    }
+    Ok((outcome, answer.version))
+}

@@ -1,0 +1,107 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use roundsman::app::{Core, Parts};
+use roundsman::auth::users;
+use roundsman::clock::{Clock, Random};
+use roundsman::config::{Config, Settings};
+use roundsman::fail::FailPoints;
+use roundsman::policy::Policy;
+use roundsman::store::sql::Db;
+use roundsman::{app, telemetry};
+use tokio::net::TcpListener;
+
+/// Roundsman: the backend of mobile sales representatives.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    /// A file with settings, in TOML.
+    #[arg(long, global = true, env = "ROUNDSMAN_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serves devices, the office and logistics until it is told to stop.
+    Serve,
+    /// Brings the database's schema up to date, and ends.
+    Migrate,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+            {
+                eprintln!("roundsman: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::resolve(cli.settings, cli.config.as_deref())?;
+    telemetry::log(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.verb {
+            Verb::Serve => serve(config).await,
+            Verb::Migrate => migrate(&config).await,
+        }
+    })
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let db = Db::connect(&config.database).await?;
+    db.migrate().await?;
+    db.close().await;
+    tracing::info!("the schema is up to date");
+    Ok(())
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let metrics = telemetry::metrics()?;
+    let db = Db::connect(&config.database).await?;
+    db.migrate().await?;
+    let random = Arc::new(Random::from_machine()?);
+    let clock = Arc::new(Clock::Machine);
+    if let Some(code) = users::setup_code(&db, &random).await? {
+        #[expect(clippy::print_stdout, reason = "shown once, to the person who starts the server; never logged")]
+        {
+            println!("This server has no users yet. The first administrator claims it with this code: {}", code);
+        }
+    }
+    let parts = Parts { db, clock, random, policy: Policy::default(), fail: FailPoints::default() };
+    let core = Core::start(parts).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| anyhow::anyhow!("can't listen on {} ({error}); choose another with --listen", config.listen))?;
+    tracing::info!(listen = %listener.local_addr()?, database = core.db.name(), "serving");
+    app::serve(core, Some(metrics), listener, stop_signal()).await
+}
+
+/// Resolves when the process is asked to end.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The commands that a device captured and has not yet seen through.

@@ -1,0 +1,362 @@
+//! The commands that a device captured, until nobody can lose them any more.
+//!
+//! It is the device's half of Push, without the network: [`Outbox::capture`] stores a command, [`Outbox::request`] makes
+//! the next batch, [`Outbox::receive`] takes the answer. One push is under way at a time. It is kept apart from the
+//! replica: whatever happens to that, a captured command stays.
+//!
+//! Invariants:
+//!
+//! - A command has its number, durably, before it is sent; its id never changes.
+//! - A batch is a run of consecutive numbers from the first command that waits. Where numbers are missing before it that
+//!   the server still expects, the batch says so with a Skip, so that the server's count always comes up to the device's.
+//! - An answered command is kept until what it did survives the loss of the server, and at least
+//!   [`KEEP_ACKNOWLEDGED_US`]. After a fork it waits again, under its number; its old outcome belonged to a history that
+//!   is gone.
+//! - Whatever the server decides is an outcome to be kept and shown; no decision stops the commands behind it.
+
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod storage;
+
+use bytes::Bytes;
+use prost::Message as _;
+use roundsman_proto::sync as proto;
+use roundsman_proto::sync::{Outcome, OutboxSummary, PushRequest, PushResponse};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::limits::{COMMAND_BYTES, KEEP_ACKNOWLEDGED_US, PUSH_BYTES, PUSH_COMMANDS};
+use crate::replica::PROTOCOL_VERSION;
+use crate::version::Position;
+
+pub use storage::{Answer, Change, Entry, Head, OutboxStorage};
+
+/// Why the outbox did not do what it was asked. It is as it was before; after [`OutboxError::Storage`] the storage must be
+/// opened again.
+#[derive(Debug, Error)]
+pub enum OutboxError<E: std::error::Error + 'static> {
+    /// The storage failed.
+    #[error("the outbox's storage failed")]
+    Storage(#[source] E),
+    /// A command's body is over the limit.
+    #[error("a command of {0} bytes is over the limit of {COMMAND_BYTES}")]
+    TooLarge(usize),
+    /// The id was used for another command.
+    #[error("command {0} was captured before with another body")]
+    Known(Uuid),
+    /// A result lacks its command's id or its outcome.
+    #[error("a result must carry a command's id and its outcome")]
+    Result,
+    /// Sequence numbers begin with 1.
+    #[error("{0} is not a sequence number")]
+    Sequence(i64),
+}
+
+/// A device's outbox.
+#[derive(Debug)]
+pub struct Outbox<S: OutboxStorage> {
+    storage: S,
+    head: Head,
+    /// In the order of their numbers, which is the order of capture.
+    entries: Vec<Entry>,
+}
+
+/// What is about to be stored. It becomes the outbox's state once it is.
+struct Next {
+    head: Head,
+    entries: Vec<Entry>,
+}
+
+impl<S: OutboxStorage> Outbox<S> {
+    /// Opens what the storage holds as of its last commit.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn open(mut storage: S) -> Result<Self, S::Error> {
+        storage.rollback()?;
+        let (head, entries) = storage.load()?;
+        Ok(Self { storage, head, entries })
+    }
+
+    /// Stores a command and gives it its number. Capturing the same command again changes nothing.
+    ///
+    /// # Errors
+    /// When it is too large, its id is that of another command, or the storage fails.
+    pub fn capture(
+        &mut self,
+        command_id: Uuid,
+        body: Bytes,
+        captured_at_us: i64,
+        business_day: i32,
+    ) -> Result<i64, OutboxError<S::Error>> {
+        if body.len() > COMMAND_BYTES {
+            return Err(OutboxError::TooLarge(body.len()));
+        }
+        if let Some(known) = self.entries.iter().find(|entry| entry.command_id == command_id) {
+            return if known.body == body { Ok(known.seq) } else { Err(OutboxError::Known(command_id)) };
+        }
+        let seq = self.head.next_seq;
+        let head = Head { next_seq: seq + 1, ..self.head };
+        let entry = Entry { command_id, seq, body, captured_at_us, business_day, answer: None };
+        let written = self.storage.write(Change::Entry(&entry)).and_then(|()| self.storage.write(Change::Head(&head)));
+        self.settle(written)?;
+        self.head = head;
+        self.entries.push(entry);
+        Ok(seq)
+    }
+
+    /// The next push; `None` when nothing waits and nothing is to be confirmed.
+    #[must_use]
+    pub fn request(
+        &self,
+        app_version: &str,
+        device_clock_us: i64,
+        position: Option<Position>,
+    ) -> Option<PushRequest> {
+        let commands = self.batch();
+        let skip = self.skip();
+        if commands.is_empty() && skip.is_none() && self.head.told_seq >= self.confirmed_seq() {
+            return None;
+        }
+        Some(PushRequest {
+            protocol_version: PROTOCOL_VERSION,
+            app_version: app_version.to_owned(),
+            device_clock_us,
+            commands,
+            confirmed_seq: self.confirmed_seq(),
+            last_outcome_seq: self.head.last_outcome_seq,
+            position: position.map(Into::into),
+            outbox: Some(self.summary()),
+            skip,
+        })
+    }
+
+    /// Takes the answer to the last request; gives the outcomes that are new. Answered commands that nobody can lose any
+    /// more are taken away.
+    ///
+    /// # Errors
+    /// When the answer is malformed or the storage fails; nothing of it was taken then.
+    pub fn receive(
+        &mut self,
+        response: PushResponse,
+        now_us: i64,
+    ) -> Result<Vec<(Uuid, Outcome)>, OutboxError<S::Error>> {
+        if response.expected_seq < 0 {
+            return Err(OutboxError::Sequence(response.expected_seq));
+        }
+        let mut next = Next { head: self.head, entries: self.entries.clone() };
+        next.head.told_seq = self.confirmed_seq();
+        if self.skip().is_some() && !response.fork && response.expected_seq == 0 {
+            next.head.expected_seq = self.first_waiting();
+        }
+        let new = next.answer(response.results, response.version, now_us)?;
+        if response.fork {
+            next.fork(response.expected_seq);
+        } else {
+            next.head.durable_version = next.head.durable_version.max(response.durable_version);
+            next.expect(response.expected_seq);
+        }
+        next.retire(now_us);
+        self.adopt(next)?;
+        Ok(new)
+    }
+
+    /// The server lost a part of the history and expects this number next: answered commands from there on wait again.
+    ///
+    /// # Errors
+    /// When the storage fails, or this is not a sequence number.
+    pub fn fork(&mut self, expected_seq: i64) -> Result<(), OutboxError<S::Error>> {
+        if expected_seq < 0 {
+            return Err(OutboxError::Sequence(expected_seq));
+        }
+        let mut next = Next { head: self.head, entries: self.entries.clone() };
+        next.fork(expected_seq);
+        self.adopt(next)
+    }
+
+    /// What waits, as it is reported at every contact.
+    #[must_use]
+    pub fn summary(&self) -> OutboxSummary {
+        let oldest = self.waiting_entries().map(|entry| entry.captured_at_us).min();
+        OutboxSummary {
+            commands: u32::try_from(self.waiting()).unwrap_or(u32::MAX),
+            oldest_captured_at_us: oldest.unwrap_or(0),
+        }
+    }
+
+    /// The highest sequence number for which there is an outcome; 0: none.
+    #[must_use]
+    pub fn last_outcome_seq(&self) -> i64 {
+        self.head.last_outcome_seq
+    }
+
+    /// The outcomes of the commands that are kept, in the order of capture.
+    pub fn outcomes(&self) -> impl Iterator<Item = (Uuid, &Outcome)> {
+        self.entries.iter().filter_map(|entry| Some((entry.command_id, &entry.answer.as_ref()?.outcome)))
+    }
+
+    /// The commands that are kept, in the order of capture: id, body, and, once answered, the version that a pull must
+    /// cover to show what came of it.
+    pub fn pending(&self) -> impl Iterator<Item = (Uuid, &Bytes, Option<i64>)> {
+        let version = |entry: &Entry| entry.answer.as_ref().map(|answer| answer.version);
+        self.entries.iter().map(move |entry| (entry.command_id, &entry.body, version(entry)))
+    }
+
+    /// How many commands wait for an outcome.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting_entries().count()
+    }
+
+    /// Gives the storage back.
+    #[must_use]
+    pub fn into_storage(self) -> S {
+        self.storage
+    }
+
+    fn waiting_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.answer.is_none())
+    }
+
+    /// The first number that waits, or the next one to be given.
+    fn first_waiting(&self) -> i64 {
+        self.waiting_entries().next().map_or(self.head.next_seq, |entry| entry.seq)
+    }
+
+    fn confirmed_seq(&self) -> i64 {
+        self.head.last_outcome_seq.min(self.first_waiting() - 1)
+    }
+
+    /// The numbers that the server expects and whose commands the device doesn't have.
+    fn skip(&self) -> Option<proto::Skip> {
+        let (from_seq, to_seq) = (self.head.expected_seq, self.first_waiting() - 1);
+        (from_seq <= to_seq).then_some(proto::Skip { from_seq, to_seq })
+    }
+
+    fn batch(&self) -> Vec<proto::Command> {
+        let (mut seq, mut bytes) = (self.first_waiting(), 0);
+        let mut commands = Vec::new();
+        for entry in self.waiting_entries().take(PUSH_COMMANDS) {
+            let command = wire(entry);
+            bytes += command.encoded_len();
+            if entry.seq != seq || (bytes > PUSH_BYTES && !commands.is_empty()) {
+                break;
+            }
+            commands.push(command);
+            seq += 1;
+        }
+        commands
+    }
+
+    /// Writes what differs, and then makes it the outbox's state.
+    fn adopt(&mut self, next: Next) -> Result<(), OutboxError<S::Error>> {
+        let written = self.write(&next);
+        self.settle(written)?;
+        (self.head, self.entries) = (next.head, next.entries);
+        Ok(())
+    }
+
+    fn write(&mut self, next: &Next) -> Result<(), S::Error> {
+        if next.head != self.head {
+            self.storage.write(Change::Head(&next.head))?;
+        }
+        // Both are in the order of capture, and the next one has no other commands.
+        let mut stays = next.entries.iter().peekable();
+        for entry in &self.entries {
+            match stays.next_if(|next| next.command_id == entry.command_id) {
+                None => self.storage.write(Change::Remove(entry.command_id))?,
+                Some(next) if next != entry => self.storage.write(Change::Entry(next))?,
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, written: Result<(), S::Error>) -> Result<(), OutboxError<S::Error>> {
+        written.and_then(|()| self.storage.commit()).or_else(|error| {
+            self.storage.rollback().map_err(OutboxError::Storage)?;
+            Err(OutboxError::Storage(error))
+        })
+    }
+}
+
+fn wire(entry: &Entry) -> proto::Command {
+    proto::Command {
+        command_id: entry.command_id.as_bytes().to_vec(),
+        seq: entry.seq,
+        captured_at_us: entry.captured_at_us,
+        business_day: entry.business_day,
+        body: entry.body.clone(),
+    }
+}
+
+impl Next {
+    /// Notes the outcomes. A result under another number than the command has now answers an older request; the command
+    /// is sent again and answered again.
+    fn answer<E: std::error::Error>(
+        &mut self,
+        results: Vec<proto::CommandResult>,
+        version: i64,
+        now_us: i64,
+    ) -> Result<Vec<(Uuid, Outcome)>, OutboxError<E>> {
+        let mut new = Vec::new();
+        for result in results {
+            let command_id = Uuid::from_slice(&result.command_id).map_err(|_| OutboxError::Result)?;
+            let outcome = result.outcome.ok_or(OutboxError::Result)?;
+            let Ok(place) = self.entries.binary_search_by_key(&result.seq, |entry| entry.seq) else { continue };
+            let entry = &mut self.entries[place];
+            if entry.command_id != command_id || entry.answer.is_some() {
+                continue;
+            }
+            self.head.last_outcome_seq = self.head.last_outcome_seq.max(entry.seq);
+            self.head.expected_seq = self.head.expected_seq.max(entry.seq + 1);
+            entry.answer = Some(Answer { outcome: outcome.clone(), version, answered_at_us: now_us });
+            new.push((command_id, outcome));
+        }
+        Ok(new)
+    }
+
+    /// The server said which number it expects; 0: it had nothing to say. What waits is numbered from there.
+    fn expect(&mut self, expected_seq: i64) {
+        if expected_seq == 0 {
+            return;
+        }
+        if expected_seq <= self.head.last_outcome_seq {
+            return self.fork(expected_seq);
+        }
+        let mut seq = expected_seq;
+        for entry in self.entries.iter_mut().filter(|entry| entry.answer.is_none()) {
+            entry.seq = seq;
+            seq += 1;
+        }
+        self.entries.sort_by_key(|entry| entry.seq);
+        (self.head.expected_seq, self.head.next_seq) = (expected_seq, seq);
+    }
+
+    fn fork(&mut self, expected_seq: i64) {
+        // Durable was a part of the history that is gone.
+        self.head.durable_version = 0;
+        if expected_seq == 0 || expected_seq > self.head.last_outcome_seq {
+            return;
+        }
+        self.head.expected_seq = expected_seq;
+        self.head.last_outcome_seq = expected_seq - 1;
+        self.head.told_seq = self.head.told_seq.min(expected_seq - 1);
+        for entry in self.entries.iter_mut().filter(|entry| entry.seq >= expected_seq) {
+            entry.answer = None;
+        }
+    }
+
+    /// Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides.
+    fn retire(&mut self, now_us: i64) {
+        let durable = self.head.durable_version;
+        self.entries.retain(|entry| match &entry.answer {
+            None => true,
+            Some(answer) => {
+                let young = now_us.saturating_sub(answer.answered_at_us) < KEEP_ACKNOWLEDGED_US;
+                young || (durable > 0 && answer.version > durable)
+            }
+        });
+    }
+}

@@ -1,0 +1,242 @@
+//! How a checkpoint is applied: everything that was staged for the buckets that it covers, in one transaction.
+
+use std::collections::BTreeSet;
+use std::mem;
+
+use roundsman_proto::sync as proto;
+use uuid::Uuid;
+
+use super::storage::{At, Bucket, Change, Document, Head, Member, Slot, State, Storage};
+use super::{Course, Event, Flight, Range, Replica, ReplicaError};
+use crate::checksum::{Checksum, row_hash};
+use crate::page::{self, Cursor, Row};
+use crate::version::Position;
+
+/// What a checkpoint did.
+struct Applied {
+    state: State,
+    changed: usize,
+    damaged: BTreeSet<Slot>,
+}
+
+impl<S: Storage> Replica<S> {
+    pub(super) fn checkpoint(&mut self, checkpoint: &proto::Checkpoint) -> Result<Event, ReplicaError<S::Error>> {
+        let position: Position = checkpoint.position.ok_or(ReplicaError::NoPosition)?.into();
+        if let Some(held) = self.position()
+            && held.version > position.version
+            && !self.flight.fork
+        {
+            return Err(ReplicaError::WentBack { held: held.version, offered: position.version });
+        }
+        let applied = self.apply(checkpoint, position);
+        let Applied { state, changed, damaged } = self.settle(applied)?;
+        let name = |slot: &Slot| (state.buckets[slot].scope.to_string(), state.buckets[slot].kind);
+        let event = Event::Checkpoint {
+            group: checkpoint.group,
+            last: checkpoint.last,
+            position,
+            changed,
+            damaged: damaged.iter().map(name).collect(),
+        };
+        self.flight.land(checkpoint, position, &damaged);
+        self.state = state;
+        Ok(event)
+    }
+
+    fn apply(&mut self, checkpoint: &proto::Checkpoint, position: Position) -> Result<Applied, ReplicaError<S::Error>> {
+        let mut state = self.state.clone();
+        if self.flight.fork {
+            self.storage.write(Change::Forget).map_err(ReplicaError::Storage)?;
+        }
+        let covered: Vec<(Slot, Course)> = self.flight.covered(checkpoint).collect();
+        let mut changed = 0;
+        // First everything that goes, so that an old document does not outweigh the one that replaces it.
+        for (slot, _) in covered.iter().filter(|(_, course)| course.replace) {
+            let Some(bucket) = state.buckets.get_mut(slot) else { continue };
+            changed += clear(&mut self.storage, *slot, bucket).map_err(ReplicaError::Storage)?;
+        }
+        for (slot, course) in &covered {
+            let Some(bucket) = state.buckets.get_mut(slot) else { continue };
+            changed += explode(&mut self.storage, *slot, bucket, course.base)?;
+        }
+        self.flight.settle_positions(&mut state, checkpoint, position);
+        let damaged = self.verify(&mut state, checkpoint)?;
+        self.save(&state, &BTreeSet::new())?;
+        Ok(Applied { state, changed, damaged })
+    }
+
+    /// Compares the buckets with what they must hold, and marks those that differ.
+    fn verify(
+        &self,
+        state: &mut State,
+        checkpoint: &proto::Checkpoint,
+    ) -> Result<BTreeSet<Slot>, ReplicaError<S::Error>> {
+        let mut damaged = BTreeSet::new();
+        for must in &checkpoint.buckets {
+            let covered = |slot: &Slot| {
+                checkpoint.last || self.flight.courses.get(slot).is_some_and(|course| course.covered_by(checkpoint))
+            };
+            let slot = self.flight.numbers.get(&must.bucket_id).copied().filter(covered);
+            let bucket = slot.and_then(|slot| Some((slot, state.buckets.get_mut(&slot)?)));
+            let (slot, bucket) = bucket.ok_or(ReplicaError::NotPlanned(must.bucket_id))?;
+            if (bucket.rows, bucket.checksum) != (must.rows, Checksum(must.checksum)) {
+                bucket.at = At::Damaged;
+                damaged.insert(slot);
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Writes what differs between the held state and the next one, except the buckets that are only planned.
+    pub(super) fn save(&mut self, next: &State, fresh: &BTreeSet<Slot>) -> Result<(), ReplicaError<S::Error>> {
+        let (storage, held) = (&mut self.storage, &self.state);
+        let mut write = |change| storage.write(change).map_err(ReplicaError::Storage);
+        if next.head != held.head {
+            write(Change::Head(&next.head))?;
+        }
+        for (slot, bucket) in &held.buckets {
+            let stays = next.buckets.get(slot);
+            if bucket.staging.is_some() && stays.is_none_or(|bucket| bucket.staging.is_none()) {
+                write(Change::Unstage(*slot))?;
+            }
+            if stays.is_none() {
+                write(Change::Bucket(*slot, None))?;
+            }
+        }
+        for (slot, bucket) in &next.buckets {
+            let stored = !self.flight.fresh.contains(slot) && held.buckets.get(slot) == Some(bucket);
+            if !stored && !fresh.contains(slot) {
+                write(Change::Bucket(*slot, Some(bucket)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Course {
+    /// A bucket that goes, goes with the next checkpoint, whatever its group.
+    fn covered_by(&self, checkpoint: &proto::Checkpoint) -> bool {
+        checkpoint.last || self.group <= checkpoint.group || self.drop
+    }
+}
+
+impl Flight {
+    fn covered(&self, checkpoint: &proto::Checkpoint) -> impl Iterator<Item = (Slot, Course)> {
+        let courses = self.courses.iter().map(|(slot, course)| (*slot, *course));
+        courses.filter(|(_, course)| course.covered_by(checkpoint))
+    }
+
+    /// Says where each bucket is after the checkpoint, and which are gone.
+    fn settle_positions(&self, state: &mut State, checkpoint: &proto::Checkpoint, position: Position) {
+        let before = mem::replace(&mut state.head.position, Some(position));
+        let mut dropped = false;
+        state.buckets.retain(|slot, bucket| {
+            let course = self.courses.get(slot);
+            let named = course.is_some_and(|course| course.covered_by(checkpoint));
+            if course.is_some_and(|course| course.drop) || (checkpoint.last && !named && bucket.at == At::Nothing) {
+                dropped |= bucket.at != At::Nothing;
+                return false;
+            }
+            bucket.at = match bucket.at {
+                _ if named => At::Head,
+                At::Head => before.filter(|_| !checkpoint.last).map_or(At::Head, At::Behind),
+                At::Behind(_) if checkpoint.last => At::Head,
+                at @ (At::Behind(_) | At::Nothing | At::Damaged) => at,
+            };
+            if named || checkpoint.last {
+                bucket.staging = None;
+            }
+            true
+        });
+        if checkpoint.last {
+            state.head.scope_digest = checkpoint.scope_digest;
+        } else if dropped {
+            // The old digest would still name what is gone.
+            state.head.scope_digest = 0;
+        }
+    }
+
+    /// What the stream may still bring after a checkpoint goes on from there.
+    fn land(&mut self, checkpoint: &proto::Checkpoint, position: Position, damaged: &BTreeSet<Slot>) {
+        self.courses.retain(|slot, course| !course.drop && !damaged.contains(slot));
+        for course in self.courses.values_mut().filter(|course| course.covered_by(checkpoint)) {
+            (course.base, course.replace) = (Cursor::after(position.version), false);
+        }
+        self.fresh.clear();
+        self.fork = false;
+        self.open &= !checkpoint.last;
+    }
+}
+
+/// Takes all memberships of a bucket away.
+fn clear<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket) -> Result<usize, S::Error> {
+    if bucket.rows == 0 {
+        return Ok(0);
+    }
+    let members = storage.members(slot)?;
+    for (record, _) in &members {
+        let (_, holding) = storage.look(slot, *record)?;
+        storage.write(Change::Member(slot, *record, None))?;
+        storage.write(Change::Holders(*record, holding.map_or(0, |holding| holding.holders.saturating_sub(1))))?;
+    }
+    (bucket.rows, bucket.checksum) = (0, Checksum::default());
+    Ok(members.len())
+}
+
+/// Applies the staged pages of a bucket, from the place where they had to begin.
+fn explode<S: Storage>(
+    storage: &mut S,
+    slot: Slot,
+    bucket: &mut Bucket,
+    base: Cursor,
+) -> Result<usize, ReplicaError<S::Error>> {
+    let (mut cursor, mut changed) = (base, 0);
+    for number in 0..bucket.staging.map_or(0, |staging| staging.pages) {
+        let page = storage.page(slot, number).map_err(ReplicaError::Storage)?;
+        let staged = page.and_then(|page| Some((Range::of(&page).ok()?.through, page::unpack(&page).ok()?)));
+        let (through, rows) = staged.ok_or(ReplicaError::Lost(bucket.id))?;
+        for row in rows {
+            if (Cursor { version: row.version, record: Some(row.record) }) > cursor {
+                changed += usize::from(take(storage, slot, bucket, &row).map_err(ReplicaError::Storage)?);
+            }
+        }
+        cursor = cursor.max(through);
+    }
+    Ok(changed)
+}
+
+/// Applies one row; says whether it was news.
+fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row) -> Result<bool, S::Error> {
+    let (member, holding) = storage.look(slot, row.record)?;
+    if member.is_some_and(|member| member.version > row.version) {
+        return Ok(false);
+    }
+    if let Some(member) = member {
+        bucket.checksum.remove(member.hash);
+        bucket.rows -= 1;
+    }
+    let others = holding.map_or(0, |holding| holding.holders) - u32::from(member.is_some() && holding.is_some());
+    let Some(bytes) = &row.document else {
+        if member.is_some() {
+            storage.write(Change::Member(slot, row.record, None))?;
+            storage.write(Change::Holders(row.record, others))?;
+        }
+        return Ok(member.is_some());
+    };
+    let hash = row_hash(row.record, bytes);
+    bucket.checksum.add(hash);
+    bucket.rows += 1;
+    storage.write(Change::Member(slot, row.record, Some(Member { version: row.version, hash })))?;
+    match holding {
+        Some(holding) if holding.version > row.version => {
+            if member.is_none() {
+                storage.write(Change::Holders(row.record, others + 1))?;
+            }
+        }
+        _ => {
+            let document = Document { kind: bucket.kind, version: row.version, bytes: bytes.clone() };
+            storage.write(Change::Document(row.record, &document, others + 1))?;
+        }
+    }
+    Ok(true)
+}

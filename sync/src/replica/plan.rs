@@ -1,0 +1,136 @@
+//! What a plan changes: which buckets there are, under which numbers, and what is about to happen to each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use roundsman_proto::sync as proto;
+use roundsman_proto::sync::BucketAction;
+
+use super::storage::{At, Bucket, Slot, State, Storage};
+use super::{Course, Event, Flight, Replica, ReplicaError};
+use crate::checksum::Checksum;
+use crate::page::Cursor;
+use crate::version::Position;
+
+impl<S: Storage> Replica<S> {
+    pub(super) fn plan(&mut self, plan: &proto::Plan) -> Result<Event, ReplicaError<S::Error>> {
+        let (mut state, mut flight) = (self.state.clone(), self.flight.clone());
+        flight.fork |= plan.fork;
+        flight.open = true;
+        for (entry, slot) in resolve(plan, &mut state, &mut flight)? {
+            follow(entry, plan.version, slot, &mut state, &mut flight)?;
+        }
+        flight.numbers = numbers(&state, &flight)?;
+        let written = self.save(&state, &flight.fresh);
+        self.settle(written)?;
+        (self.state, self.flight, self.inventory) = (state, flight, false);
+        let sum = |of: fn(&proto::BucketPlan) -> i64| plan.buckets.iter().map(of).fold(0, i64::saturating_add);
+        Ok(Event::Planned { rows: sum(|entry| entry.rows), bytes: sum(|entry| entry.bytes) })
+    }
+}
+
+/// Finds the bucket of each entry, by the numbers that held before this plan, or makes it.
+fn resolve<'p, E: std::error::Error>(
+    plan: &'p proto::Plan,
+    state: &mut State,
+    flight: &mut Flight,
+) -> Result<Vec<(&'p proto::BucketPlan, Slot)>, ReplicaError<E>> {
+    let dropped = |slot: &Slot| flight.courses.get(slot).is_some_and(|course| course.drop);
+    let by_id: HashMap<i64, Slot> =
+        state.buckets.iter().filter(|(slot, _)| !dropped(slot)).map(|(slot, bucket)| (bucket.id, *slot)).collect();
+    let mut by_name: HashMap<(Arc<str>, u32), Slot> =
+        state.buckets.iter().map(|(slot, bucket)| ((bucket.scope.clone(), bucket.kind), *slot)).collect();
+    let mut found = Vec::with_capacity(plan.buckets.len());
+    for entry in &plan.buckets {
+        let slot = if entry.scope.is_empty() {
+            by_id.get(&entry.bucket_id).copied()
+        } else if entry.kind == 0 {
+            return Err(ReplicaError::Kind(entry.bucket_id));
+        } else {
+            by_name.get(&(entry.scope.as_str().into(), entry.kind)).copied()
+        };
+        let slot = match slot {
+            Some(slot) => slot,
+            // Nothing to take away.
+            None if entry.action() == BucketAction::Drop => continue,
+            None if entry.scope.is_empty() => return Err(ReplicaError::Unknown(entry.bucket_id)),
+            None => {
+                let (slot, bucket) = (next_slot(state), fresh(entry));
+                by_name.insert((bucket.scope.clone(), bucket.kind), slot);
+                state.buckets.insert(slot, bucket);
+                flight.fresh.insert(slot);
+                slot
+            }
+        };
+        found.push((entry, slot));
+    }
+    Ok(found)
+}
+
+fn next_slot(state: &State) -> Slot {
+    Slot(state.buckets.last_key_value().map_or(0, |(slot, _)| slot.0 + 1))
+}
+
+fn fresh(entry: &proto::BucketPlan) -> Bucket {
+    Bucket {
+        id: entry.bucket_id,
+        scope: entry.scope.as_str().into(),
+        kind: entry.kind,
+        group: entry.group,
+        at: At::Nothing,
+        rows: 0,
+        checksum: Checksum::default(),
+        staging: None,
+    }
+}
+
+/// Notes what will happen to a bucket, and throws away what was staged for something else.
+fn follow<E: std::error::Error>(
+    entry: &proto::BucketPlan,
+    version: i64,
+    slot: Slot,
+    state: &mut State,
+    flight: &mut Flight,
+) -> Result<(), ReplicaError<E>> {
+    let head = state.head.position;
+    let Some(bucket) = state.buckets.get_mut(&slot) else { return Err(ReplicaError::Unknown(entry.bucket_id)) };
+    (bucket.id, bucket.group) = (entry.bucket_id, entry.group);
+    let before = flight.courses.get(&slot).filter(|course| !course.drop);
+    let (group, drop) = (entry.group, false);
+    let course = match entry.action() {
+        BucketAction::Unspecified => return Err(ReplicaError::Action(entry.action)),
+        BucketAction::Keep => Course { group, base: Cursor::after(version), replace: false, drop },
+        // More of what this pull has already announced: an earlier RESET or KEEP stands.
+        BucketAction::Append if before.is_some() => Course { group, ..*before.expect("just seen") },
+        BucketAction::Append => match position(bucket, head) {
+            Some(position) => Course { group, base: Cursor::after(position.version), replace: false, drop },
+            None => Course { group, base: Cursor::default(), replace: true, drop },
+        },
+        BucketAction::Reset => Course { group, base: Cursor::default(), replace: true, drop },
+        BucketAction::Drop => Course { group, base: Cursor::default(), replace: true, drop: true },
+    };
+    let kept = matches!(entry.action(), BucketAction::Append | BucketAction::Reset);
+    bucket.staging = bucket.staging.filter(|staging| kept && staging.replace == course.replace);
+    flight.courses.insert(slot, course);
+    Ok(())
+}
+
+fn position(bucket: &Bucket, head: Option<Position>) -> Option<Position> {
+    match bucket.at {
+        At::Head => head,
+        At::Behind(position) => Some(position),
+        At::Nothing | At::Damaged => None,
+    }
+}
+
+/// The buckets by the server's numbers. One that is to go may share its number with another.
+fn numbers<E: std::error::Error>(state: &State, flight: &Flight) -> Result<BTreeMap<i64, Slot>, ReplicaError<E>> {
+    let mut numbers = BTreeMap::new();
+    let stays = |slot: &Slot| flight.courses.get(slot).is_none_or(|course| !course.drop);
+    for (slot, bucket) in state.buckets.iter().filter(|(slot, _)| stays(slot)) {
+        if numbers.insert(bucket.id, *slot).is_some() {
+            return Err(ReplicaError::Number(bucket.id));
+        }
+    }
+    Ok(numbers)
+}

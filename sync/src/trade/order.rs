@@ -1,0 +1,517 @@
+//! Orders: submitting, calling off, releasing holds, and handing to the warehouse. [`edit`] merges changes, [`decide`]
+//! confirms or holds, [`hold`] knows why, [`fulfil`] follows the goods.
+
+pub mod decide;
+pub mod edit;
+pub mod fulfil;
+pub mod hold;
+
+use std::collections::BTreeMap;
+
+use roundsman_proto::trade::{
+    Agreement, CancelOrder, HoldReason, NewOrderLine, Order, OrderLine, OrderStatus, Outlet, PriceList,
+    Product, Reason, ReleaseHold, ReleaseOrder, SubmitOrder, Visit,
+};
+use uuid::Uuid;
+
+use self::decide::{Touch, Touched};
+use super::capture::{Capture, Editor};
+use super::check;
+use super::credit::Credit;
+use super::price::Known;
+use super::rejection::Rejection;
+use super::stock::Available;
+use super::verdict::Verdict;
+
+/// An order's day may lie this long before the business date on which it was captured, in days.
+const DAYS_BACK: i32 = 31;
+/// An order's day, and its delivery, may lie this long after that date, in days.
+const DAYS_AHEAD: i32 = 366;
+
+/// A product of an order, with what is known about it.
+#[derive(Clone, Debug)]
+pub struct Goods<'a> {
+    /// The product.
+    pub product: &'a Product,
+    /// Its prices in the price lists of all agreements of [`Setting::terms`], and the records that the lines name.
+    pub prices: Vec<Known<'a>>,
+    /// Its stock in the warehouse of the outlet's territory; `None`: not known there, and not checked.
+    pub available: Option<&'a Available>,
+}
+
+/// An agreement and its price list.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The agreement.
+    pub agreement: &'a Agreement,
+    /// The price list that it names.
+    pub price_list: &'a PriceList,
+}
+
+/// What an order is decided by, beside order and command.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// The order.
+    pub order_id: Uuid,
+    /// Its outlet; the survivor, if it was archived as a duplicate.
+    pub outlet_id: Uuid,
+    /// What the outlet is like.
+    pub outlet: &'a Outlet,
+    /// The order's agreement and, in an edit, the one that the editor wants.
+    pub terms: &'a BTreeMap<Uuid, Terms<'a>>,
+    /// All products of the order's lines, and of those that the command adds.
+    pub goods: &'a BTreeMap<Uuid, Goods<'a>>,
+    /// The credit of the order's customer in the order's currency.
+    pub credit: &'a Credit,
+    /// How the command was captured. For a rule's own decision only `decided_at_us` counts.
+    pub capture: &'a Capture,
+    /// The company's grace for prices, in microseconds; see [`super::price::GRACE_US`].
+    pub price_grace_us: i64,
+}
+
+/// What is to be stored of a decision about an order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The order.
+    pub order: Order,
+    /// The credit of its customer.
+    pub credit: Credit,
+    /// The stock of its products, by product; only what changed.
+    pub available: BTreeMap<Uuid, Available>,
+    /// The outcome.
+    pub verdict: Verdict,
+}
+
+/// Who releases a hold.
+#[derive(Clone, Debug)]
+pub struct Releaser {
+    /// The user.
+    pub user_id: Uuid,
+    /// The user's name, for people.
+    pub name: String,
+    /// A supervisor, who may not decide about credit.
+    pub supervisor: bool,
+}
+
+/// The form of an order that is handed in.
+///
+/// # Errors
+/// For its form.
+pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejection> {
+    check::id(&command.order_id, "order_id")?;
+    check::id(&command.outlet_id, "outlet_id")?;
+    check::id(&command.agreement_id, "agreement_id")?;
+    check::optional_id(&command.visit_id, "visit_id")?;
+    check::currency(&command.currency, "currency")?;
+    check::text(&command.comment, check::TEXT_CHARS, "comment")?;
+    let day = order_day(command, capture);
+    let around =
+        capture.business_day.saturating_sub(DAYS_BACK)..=capture.business_day.saturating_add(DAYS_AHEAD);
+    check::day(day, "order_day")?;
+    check::range(day, around, "order_day")?;
+    delivery_day_form(command.delivery_day, day)?;
+    if command.lines.is_empty() {
+        return Err(check::missing("lines"));
+    }
+    check::count(command.lines.len(), check::LINES, "lines")?;
+    let mut ids = Vec::new();
+    for (index, line) in command.lines.iter().enumerate() {
+        ids.push(new_line_form(line).map_err(check::at("lines", index))?);
+    }
+    check::unique(ids, "line_id")
+}
+
+fn order_day(command: &SubmitOrder, capture: &Capture) -> i32 {
+    if command.order_day == 0 {
+        capture.business_day
+    } else {
+        command.order_day
+    }
+}
+
+fn delivery_day_form(delivery_day: i32, order_day: i32) -> Result<(), Rejection> {
+    if delivery_day == 0 {
+        return Ok(());
+    }
+    check::range(
+        delivery_day,
+        order_day..=order_day.saturating_add(DAYS_AHEAD),
+        "delivery_day",
+    )
+}
+
+fn new_line_form(line: &NewOrderLine) -> Result<Uuid, Rejection> {
+    let id = check::id(&line.line_id, "line_id")?;
+    check::id(&line.product_id, "product_id")?;
+    check::text(&line.packaging_code, check::NAME_CHARS, "packaging_code")?;
+    check::quantity(line.coefficient_milli, "coefficient_milli")?;
+    check::quantity(line.quantity_milli, "quantity_milli")?;
+    check::optional_id(&line.price_id, "price_id")?;
+    check::range(line.price_version, 0..=i64::MAX, "price_version")?;
+    check::money(line.shown_price_minor, "shown_price_minor")?;
+    check::basis_points(line.discount_bp, "discount_bp")?;
+    Ok(id)
+}
+
+/// A rep hands an order in (C1, C2, C5–C13, C15). `current` is the order of this id, if there is one; `visit` the one
+/// that the command names.
+///
+/// Without a cause to hold it, it is confirmed at once; otherwise it stays submitted. The customer is the agreement's,
+/// or the outlet's under a standard agreement.
+///
+/// # Errors
+/// For its form; `REASON_ID_TAKEN`, `REASON_MISMATCH`, `REASON_CURRENCY_MISMATCH`, `REASON_NOT_FOUND`.
+pub fn decide_submit(
+    current: Option<&Order>,
+    visit: Option<&Visit>,
+    rep_id: Uuid,
+    command: &SubmitOrder,
+    setting: &Setting<'_>,
+) -> Result<Decision, Rejection> {
+    submit_form(command, setting.capture)?;
+    let order = handed_in(rep_id, command, setting)?;
+    if let Some(current) = current {
+        if !same_content(current, &order) {
+            return Err(Rejection::new(Reason::IdTaken).field("order_id"));
+        }
+        return Ok(unchanged(current, setting, Verdict::nothing_to_do()));
+    }
+    match visit {
+        Some(visit) if visit.outlet_id != order.outlet_id || visit.rep_id != order.rep_id => {
+            return Err(check::mismatch("visit_id"));
+        }
+        None if !command.visit_id.is_empty() => {
+            return Err(Rejection::new(Reason::NotFound).field("visit_id"));
+        }
+        Some(_) | None => {}
+    }
+    let touch = Touch {
+        price_at_us: Some(setting.capture.captured_at_us),
+        discount: true,
+        ..Touch::default()
+    };
+    let lines = order
+        .lines
+        .iter()
+        .map(|line| (line.line_id.clone(), touch))
+        .collect();
+    decide::decide(
+        order,
+        None,
+        &Touched {
+            lines,
+            terms: true,
+            fewer: false,
+        },
+        setting,
+    )
+}
+
+fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Result<Order, Rejection> {
+    let agreement_id = check::id(&command.agreement_id, "agreement_id")?;
+    let terms = agreed(agreement_id, setting)?;
+    if command.currency != terms.agreement.currency {
+        return Err(Rejection::new(Reason::CurrencyMismatch).field("currency"));
+    }
+    let mut lines = Vec::with_capacity(command.lines.len());
+    for (index, line) in command.lines.iter().enumerate() {
+        lines.push(new_line(line, terms, setting).map_err(check::at("lines", index))?);
+    }
+    Ok(Order {
+        outlet_id: setting.outlet_id.as_bytes().to_vec(),
+        customer_id: customer(terms, setting.outlet)?.to_vec(),
+        agreement_id: command.agreement_id.clone(),
+        rep_id: rep_id.as_bytes().to_vec(),
+        visit_id: command.visit_id.clone(),
+        order_day: order_day(command, setting.capture),
+        delivery_day: command.delivery_day,
+        currency: command.currency.clone(),
+        comment: command.comment.clone(),
+        fulfilment: roundsman_proto::trade::Fulfilment::None.into(),
+        exchange: roundsman_proto::trade::Exchange::Received.into(),
+        lines,
+        submitted_at_us: setting.capture.captured_at_us,
+        ..Order::default()
+    })
+}
+
+/// The terms of an agreement that the outlet lists.
+fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
+    let listed = setting
+        .outlet
+        .agreement_ids
+        .iter()
+        .any(|id| id == agreement_id.as_bytes());
+    if !listed {
+        return Err(check::mismatch("agreement_id").fact(
+            Some(setting.outlet_id),
+            "agreement_ids",
+            "not listed",
+        ));
+    }
+    let found = setting.terms.get(&agreement_id).copied();
+    let terms = found.ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id"))?;
+    if terms.price_list.currency != terms.agreement.currency {
+        return Err(Rejection::new(Reason::CurrencyMismatch).field("agreement_id"));
+    }
+    Ok(terms)
+}
+
+/// Who owes for an order under these terms.
+fn customer<'a>(terms: Terms<'a>, outlet: &'a Outlet) -> Result<&'a [u8], Rejection> {
+    let own = terms.agreement.customer_id.as_slice();
+    let customer = if own.is_empty() {
+        outlet.customer_id.as_slice()
+    } else {
+        own
+    };
+    if customer.is_empty() {
+        Err(check::mismatch("agreement_id"))
+    } else {
+        Ok(customer)
+    }
+}
+
+/// A line as it was handed in, before any decision about it.
+fn new_line(line: &NewOrderLine, terms: Terms<'_>, setting: &Setting<'_>) -> Result<OrderLine, Rejection> {
+    let product_id = check::id(&line.product_id, "product_id")?;
+    let goods = setting.goods.get(&product_id);
+    let goods = goods.ok_or_else(|| {
+        Rejection::new(Reason::NotFound)
+            .field("product_id")
+            .about(product_id)
+    })?;
+    price_belongs(&line.price_id, &line.product_id, terms, goods)?;
+    Ok(OrderLine {
+        line_id: line.line_id.clone(),
+        product_id: line.product_id.clone(),
+        packaging_code: line.packaging_code.clone(),
+        coefficient_milli: line.coefficient_milli,
+        ordered_milli: line.quantity_milli,
+        price_id: line.price_id.clone(),
+        price_version: line.price_version,
+        shown_price_minor: line.shown_price_minor,
+        price_minor: line.shown_price_minor,
+        discount_bp: line.discount_bp,
+        vat_bp: goods.product.vat_bp,
+        ..OrderLine::default()
+    })
+}
+
+/// A price record that is known has to be of the line's product and of the agreement's list.
+fn price_belongs(
+    price_id: &[u8],
+    product: &[u8],
+    terms: Terms<'_>,
+    goods: &Goods<'_>,
+) -> Result<(), Rejection> {
+    let named = goods.prices.iter().find(|known| known.id.as_bytes() == price_id);
+    let belongs = named.is_none_or(|known| {
+        known.price.product_id == product && known.price.price_list_id == terms.agreement.price_list_id
+    });
+    if belongs {
+        Ok(())
+    } else {
+        Err(check::mismatch("price_id"))
+    }
+}
+
+/// Whether an order says what the one that is handed in says, whatever was decided about it.
+fn same_content(current: &Order, new: &Order) -> bool {
+    let line = |line: &OrderLine| OrderLine {
+        confirmed_milli: 0,
+        shipped_milli: 0,
+        delivered_milli: 0,
+        refused_milli: 0,
+        price_minor: 0,
+        vat_bp: 0,
+        amount_minor: 0,
+        vat_minor: 0,
+        difference: 0,
+        ..line.clone()
+    };
+    let head = |order: &Order| {
+        let ids = [
+            &order.outlet_id,
+            &order.agreement_id,
+            &order.rep_id,
+            &order.visit_id,
+        ]
+        .map(Clone::clone);
+        (
+            ids,
+            order.order_day,
+            order.delivery_day,
+            order.currency.clone(),
+            order.comment.clone(),
+        )
+    };
+    head(current) == head(new) && current.lines.iter().map(line).eq(new.lines.iter().map(line))
+}
+
+fn unchanged(current: &Order, setting: &Setting<'_>, verdict: Verdict) -> Decision {
+    Decision {
+        order: current.clone(),
+        credit: setting.credit.clone(),
+        available: BTreeMap::new(),
+        verdict,
+    }
+}
+
+/// An order that waits, once more, by a rule: a payment came, a limit rose, an outlet was unblocked, stock arrived. Holds
+/// whose cause has gone are released.
+///
+/// # Errors
+/// When its records don't suffice to decide it.
+pub fn decide_again(current: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
+    match current.status() {
+        OrderStatus::Submitted => {
+            decide::decide(current.clone(), Some(current), &Touched::default(), setting)
+        }
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Confirmed | OrderStatus::Released => {
+            Ok(unchanged(current, setting, Verdict::nothing_to_do()))
+        }
+        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => {
+            Ok(unchanged(current, setting, Verdict::nothing_to_do()))
+        }
+    }
+}
+
+/// A person releases one hold. What the hold was about then counts as it is: a shown price, a given discount, a sum
+/// that was held against a limit, up to that sum. Everything else, credit first of all, is decided again.
+///
+/// # Errors
+/// For its form; `REASON_HOLD_NOT_OPEN`, `REASON_ORDER_CLOSED`; `REASON_ROLE_NOT_ALLOWED` for a supervisor who would
+/// decide about credit.
+pub fn decide_release_hold(
+    current: &Order,
+    command: &ReleaseHold,
+    releaser: &Releaser,
+    setting: &Setting<'_>,
+) -> Result<Decision, Rejection> {
+    let reason: HoldReason = check::choice(command.reason, "reason")?;
+    check::text(&command.comment, check::TEXT_CHARS, "comment")?;
+    open_for_decisions(current)?;
+    if releaser.supervisor && hold::is_credit(reason) {
+        return Err(Rejection::new(Reason::RoleNotAllowed).field("reason"));
+    }
+    let open = current
+        .holds
+        .iter()
+        .any(|hold| hold::is_open(hold) && hold.reason() == reason);
+    if !open {
+        return Err(Rejection::new(Reason::HoldNotOpen).fact(None, "reason", reason.as_str_name()));
+    }
+    let mut order = current.clone();
+    for hold in order
+        .holds
+        .iter_mut()
+        .filter(|hold| hold::is_open(hold) && hold.reason() == reason)
+    {
+        hold.released_at_us = setting.capture.decided_at_us.max(1);
+        hold.released_by_id = releaser.user_id.as_bytes().to_vec();
+        hold.released_by.clone_from(&releaser.name);
+        hold.release_comment.clone_from(&command.comment);
+    }
+    let decision = decide::decide(order, Some(current), &Touched::default(), setting)?;
+    let short_of_credit = hold::open_reasons(&decision.order).contains(&HoldReason::CreditLimit);
+    let verdict = if short_of_credit {
+        Verdict::held(Reason::HeldCreditLimit)
+    } else {
+        Verdict::done()
+    };
+    Ok(Decision { verdict, ..decision })
+}
+
+/// Refuses what comes after an order's end.
+fn open_for_decisions(order: &Order) -> Result<(), Rejection> {
+    let state = |reason| Rejection::new(reason).fact(None, "status", order.status().as_str_name());
+    match order.status() {
+        OrderStatus::Submitted | OrderStatus::Confirmed | OrderStatus::Released => Ok(()),
+        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => {
+            Err(state(Reason::OrderClosed))
+        }
+        OrderStatus::Unspecified | OrderStatus::Draft => Err(state(Reason::WrongState)),
+    }
+}
+
+/// Refuses edits of an order that the warehouse has (C4).
+fn open_for_edits(order: &Order) -> Result<(), Rejection> {
+    open_for_decisions(order)?;
+    if order.status() == OrderStatus::Released {
+        let shipment = Uuid::from_slice(&order.shipment_id).ok();
+        return Err(Rejection::new(Reason::OrderReleased).fact(
+            shipment,
+            "shipment_id",
+            super::edit::show_id(&order.shipment_id),
+        ));
+    }
+    Ok(())
+}
+
+/// The rep or the office calls an order off. Its promises end, and so do its holds.
+///
+/// # Errors
+/// For its form; `REASON_ROLE_NOT_ALLOWED`, `REASON_ORDER_RELEASED`, `REASON_ORDER_CLOSED`.
+pub fn decide_cancel(
+    current: &Order,
+    editor: Editor,
+    command: &CancelOrder,
+    setting: &Setting<'_>,
+) -> Result<Decision, Rejection> {
+    check::required_text(&command.reason, check::TEXT_CHARS, "reason")?;
+    editor.may_touch(&current.rep_id)?;
+    open_for_edits(current)?;
+    let mut order = current.clone();
+    order.set_status(OrderStatus::Cancelled);
+    order.status_reason.clone_from(&command.reason);
+    hold::release_all(
+        &mut order,
+        setting.capture.decided_at_us,
+        "rule: the order was cancelled",
+    );
+    let mut available = BTreeMap::new();
+    for (product, goods) in setting.goods {
+        if let Some(stock) = goods
+            .available
+            .filter(|stock| stock.reserved_by(setting.order_id) != 0)
+        {
+            available.insert(*product, stock.clone().reserving(setting.order_id, 0));
+        }
+    }
+    let credit = setting.credit.clone().without_order(setting.order_id);
+    Ok(Decision {
+        order,
+        credit,
+        available,
+        verdict: Verdict::done(),
+    })
+}
+
+/// A confirmed order goes to the warehouse. `None`: it is there already.
+///
+/// # Errors
+/// `REASON_ORDER_HELD`, `REASON_ORDER_CLOSED`; `REASON_NO_LINES` when nothing of it could be confirmed.
+pub fn decide_release_order(current: &Order, command: &ReleaseOrder) -> Result<Option<Order>, Rejection> {
+    check::id(&command.order_id, "order_id")?;
+    open_for_decisions(current)?;
+    if current.status() == OrderStatus::Released {
+        return Ok(None);
+    }
+    let open = hold::open_reasons(current);
+    if !open.is_empty() || current.status() != OrderStatus::Confirmed {
+        let held = Rejection::new(Reason::OrderHeld);
+        return Err(open
+            .iter()
+            .fold(held, |held, reason| held.fact(None, "hold", reason.as_str_name())));
+    }
+    if current.lines.iter().all(|line| line.confirmed_milli <= 0) {
+        return Err(Rejection::new(Reason::NoLines));
+    }
+    let mut order = current.clone();
+    order.set_status(OrderStatus::Released);
+    Ok(Some(order))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,459 @@
+//! The decision about an order: what can be confirmed, what it comes to, and why it has to wait.
+//!
+//! What is decided anew, and what is left as it was promised:
+//! - A line's price and discount are decided when the line was touched, and as long as a hold about them is open.
+//! - A line's confirmed quantity of a confirmed order is left alone unless the line was touched; it is never lowered
+//!   below what the order has reserved. A held order reserves nothing more than it had before.
+//! - Credit, overdue debt and a blocked outlet hold a confirmed order only if its value grows.
+//! - What a person has agreed to by releasing a hold is not held again: a line as long as it is not touched, a sum as
+//!   long as it is not worse than the one that was agreed to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roundsman_proto::trade::{
+    Agreement, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Reason, ShortageRule,
+};
+use uuid::Uuid;
+
+use super::hold::{self, Cause};
+use super::{Decision, Goods, Setting, Terms};
+use crate::trade::check;
+use crate::trade::credit::{Credit, CreditTerms};
+use crate::trade::money::{self, Rate, Sum};
+use crate::trade::price::{self, Judgement, Known, Occasion, Shown};
+use crate::trade::rejection::Rejection;
+use crate::trade::stock::{self, Available};
+use crate::trade::verdict::Verdict;
+
+/// What was touched of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touch {
+    /// The shown price is to be judged as of this moment; `None`: not because of this touch.
+    pub price_at_us: Option<i64>,
+    /// The discount is to be judged.
+    pub discount: bool,
+    /// The office has set the price: it counts.
+    pub price_settled: bool,
+    /// The office has set the discount: it counts.
+    pub discount_settled: bool,
+}
+
+/// What a command has touched of an order; nothing, when a rule decides again.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    /// The lines, by their ids.
+    pub lines: BTreeMap<Vec<u8>, Touch>,
+    /// The agreement.
+    pub terms: bool,
+    /// A line was taken out.
+    pub fewer: bool,
+}
+
+/// A line, with what the decision needs.
+struct Item<'a> {
+    line: OrderLine,
+    product_id: Uuid,
+    goods: &'a Goods<'a>,
+    touch: Option<Touch>,
+    /// The sum at the price that the rep saw, of all that was ordered.
+    ordered: Sum,
+    /// The price in force, where the shown one does not count by itself.
+    disputed: Option<Option<i64>>,
+}
+
+/// Decides an order. `before` is the order before the command, if there was one.
+///
+/// # Errors
+/// `REASON_NOT_FOUND` when a record is missing in `setting`; `REASON_OUT_OF_RANGE` when a sum is too large.
+pub fn decide(
+    order: Order,
+    before: Option<&Order>,
+    touched: &Touched,
+    setting: &Setting<'_>,
+) -> Result<Decision, Rejection> {
+    let terms = terms(&order, setting)?;
+    let promised = before.filter(|order| order.status() == OrderStatus::Confirmed);
+    let mut items = Vec::with_capacity(order.lines.len());
+    for line in &order.lines {
+        items.push(item(line, &order, touched, terms, setting)?);
+    }
+    let short = confirm(&mut items, promised.is_some(), terms, &order, setting.order_id);
+    for item in &mut items {
+        let sum = money::line(
+            item.line.confirmed_milli,
+            rate(&item.line, item.line.price_minor, terms),
+        )?;
+        item.line.amount_minor = sum.amount_minor;
+        item.line.vat_minor = sum.vat_minor;
+    }
+    let mut order = Order {
+        value_minor: money::total(items.iter().map(|item| item.line.amount_minor))?,
+        ordered_value_minor: money::total(items.iter().map(|item| item.ordered.amount_minor))?,
+        ..order
+    };
+    let mut causes = line_causes(&items, &order, terms)?;
+    causes.extend(short);
+    causes.extend(head_causes(&order, promised, touched, terms, setting));
+    order.lines = items.iter().map(|item| item.line.clone()).collect();
+    order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
+    let open = hold::open_reasons(&order);
+    order.set_status(if open.is_empty() {
+        OrderStatus::Confirmed
+    } else {
+        OrderStatus::Submitted
+    });
+    let available = reserve(&items, open.is_empty(), setting);
+    let credit = reckon(&order, &open, setting);
+    let partly = order
+        .lines
+        .iter()
+        .any(|line| line.confirmed_milli < line.ordered_milli);
+    let verdict = match hold::outcome(&open) {
+        Some(reason) => Verdict::held(reason),
+        None if partly => Verdict::applied(Reason::PartlyConfirmed),
+        None => Verdict::done(),
+    };
+    Ok(Decision {
+        order,
+        credit,
+        available,
+        verdict,
+    })
+}
+
+fn terms<'a>(order: &Order, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
+    let id = check::id(&order.agreement_id, "agreement_id")?;
+    setting
+        .terms
+        .get(&id)
+        .copied()
+        .ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id").about(id))
+}
+
+fn rate(line: &OrderLine, price_minor: i64, terms: Terms<'_>) -> Rate {
+    let vat_included = terms.price_list.vat_included;
+    Rate {
+        price_minor,
+        discount_bp: line.discount_bp,
+        vat_bp: line.vat_bp,
+        vat_included,
+    }
+}
+
+fn item<'a>(
+    line: &OrderLine,
+    order: &Order,
+    touched: &Touched,
+    terms: Terms<'_>,
+    setting: &Setting<'a>,
+) -> Result<Item<'a>, Rejection> {
+    let product_id = check::id(&line.product_id, "product_id")?;
+    let goods = setting.goods.get(&product_id);
+    let goods = goods.ok_or_else(|| {
+        Rejection::new(Reason::NotFound)
+            .field("product_id")
+            .about(product_id)
+    })?;
+    let touch = touched.lines.get(&line.line_id).copied();
+    let mut line = line.clone();
+    if touch.is_some() {
+        line.vat_bp = goods.product.vat_bp;
+        line.price_minor = line.shown_price_minor;
+    }
+    let ordered = money::line(line.ordered_milli, rate(&line, line.shown_price_minor, terms))?;
+    let disputed = disputed(&line, touch, order, terms, goods, setting.price_grace_us);
+    Ok(Item {
+        line,
+        product_id,
+        goods,
+        touch,
+        ordered,
+        disputed,
+    })
+}
+
+/// The price in force, if the shown one does not count (C5). A line that nobody touched stays disputed until the price
+/// that it shows is in force again.
+fn disputed(
+    line: &OrderLine,
+    touch: Option<Touch>,
+    order: &Order,
+    terms: Terms<'_>,
+    goods: &Goods<'_>,
+    company_grace_us: i64,
+) -> Option<Option<i64>> {
+    if touch.is_some_and(|touch| touch.price_settled) {
+        return None;
+    }
+    let captured_at_us = touch.and_then(|touch| touch.price_at_us);
+    let waiting = is_among(hold::open(order, HoldReason::Price), line);
+    if captured_at_us.is_none() && !waiting {
+        return None;
+    }
+    let list = &terms.agreement.price_list_id;
+    let of_list =
+        |known: &&Known<'_>| known.price.price_list_id == *list && known.price.product_id == line.product_id;
+    let prices: Vec<Known<'_>> = goods.prices.iter().filter(of_list).copied().collect();
+    let grace_us = terms
+        .agreement
+        .price_grace_s
+        .map_or(company_grace_us, |seconds| i64::from(seconds) * 1_000_000);
+    let shown = Shown {
+        price_id: Uuid::from_slice(&line.price_id).ok(),
+        version: line.price_version,
+        price_minor: line.shown_price_minor,
+    };
+    let on = Occasion {
+        quantity_milli: line.ordered_milli,
+        day: order.order_day,
+        captured_at_us: captured_at_us.unwrap_or(i64::MAX),
+        grace_us,
+    };
+    match (price::judge(&shown, &prices, &on), captured_at_us) {
+        (Judgement::InForce, _) | (Judgement::Honoured(_), Some(_)) => None,
+        (Judgement::Honoured(current), None) | (Judgement::Held(current), _) => Some(current),
+    }
+}
+
+fn is_among(hold: Option<&Hold>, line: &OrderLine) -> bool {
+    hold.is_some_and(|hold| hold.line_ids.is_empty() || hold.line_ids.contains(&line.line_id))
+}
+
+/// Confirms what stock allows, line by line in the order of entry (C11), and says for which lines the agreement wants
+/// the order to wait. Back-orders and substitutes are not made yet: such agreements wait like those that ship complete.
+fn confirm(
+    items: &mut [Item<'_>],
+    was_confirmed: bool,
+    terms: Terms<'_>,
+    order: &Order,
+    order_id: Uuid,
+) -> Option<Cause> {
+    let waits = match terms.agreement.shortage_rule() {
+        ShortageRule::Unspecified | ShortageRule::ConfirmPart => false,
+        ShortageRule::BackOrder | ShortageRule::Substitute | ShortageRule::ShipComplete => true,
+    };
+    let agreed = hold::agreed(order, HoldReason::Stock);
+    let mut left: BTreeMap<Uuid, i64> = BTreeMap::new();
+    // What was promised already comes first.
+    for item in items.iter().filter(|item| was_confirmed && item.touch.is_none()) {
+        let budget = budget(&mut left, item, order_id);
+        *budget = budget.saturating_sub(item.line.confirmed_milli);
+    }
+    let mut short = Vec::new();
+    for item in items
+        .iter_mut()
+        .filter(|item| !was_confirmed || item.touch.is_some())
+    {
+        let budget = budget(&mut left, item, order_id);
+        let found = stock::confirmable(item.line.ordered_milli, *budget);
+        let lacks = found < item.line.ordered_milli;
+        let dropped = item.touch.is_none() && is_among(agreed, &item.line);
+        let waits = lacks && waits && !dropped;
+        let confirmed = if waits { item.line.ordered_milli } else { found };
+        *budget = budget.saturating_sub(confirmed);
+        if waits {
+            short.push(item.line.line_id.clone());
+        }
+        item.line.confirmed_milli = confirmed;
+        let difference = difference(&item.line, item.goods.product.withdrawn);
+        item.line.set_difference(difference);
+    }
+    let facts = "free stock does not suffice, and the agreement does not allow to drop the rest".to_owned();
+    (!short.is_empty()).then(|| Cause::new(HoldReason::Stock, facts).lines(short))
+}
+
+fn budget<'a>(left: &'a mut BTreeMap<Uuid, i64>, item: &Item<'_>, order_id: Uuid) -> &'a mut i64 {
+    let all = || {
+        item.goods
+            .available
+            .map_or(i64::MAX, |stock| stock.budget(order_id))
+    };
+    left.entry(item.product_id).or_insert_with(all)
+}
+
+fn difference(line: &OrderLine, withdrawn: bool) -> LineDifference {
+    match (
+        line.confirmed_milli < line.ordered_milli,
+        withdrawn,
+        line.difference(),
+    ) {
+        (true, true, _) => LineDifference::Withdrawn,
+        (true, false, _) => LineDifference::StockShort,
+        (false, _, LineDifference::OfficeChanged) => LineDifference::OfficeChanged,
+        (false, _, _) => LineDifference::Unspecified,
+    }
+}
+
+/// Causes that concern lines: price, discount, withdrawn product.
+fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Vec<Cause>, Rejection> {
+    let ids = |found: &[&Item<'_>]| {
+        found
+            .iter()
+            .map(|item| item.line.line_id.clone())
+            .collect::<Vec<_>>()
+    };
+    let judged =
+        |item: &Item<'_>, reason, touched: bool| touched || is_among(hold::open(order, reason), &item.line);
+    let mut causes = Vec::new();
+    let priced: Vec<&Item<'_>> = items.iter().filter(|item| item.disputed.is_some()).collect();
+    if !priced.is_empty() {
+        causes.push(price_cause(&priced, order, items, terms)?.lines(ids(&priced)));
+    }
+    let limit = terms.agreement.manual_discount_limit_bp;
+    let generous = |item: &&Item<'_>| {
+        let settled = item.touch.is_some_and(|touch| touch.discount_settled);
+        let touched = item.touch.is_some_and(|touch| touch.discount);
+        item.line.discount_bp > limit.max(0) && !settled && judged(item, HoldReason::Discount, touched)
+    };
+    let generous: Vec<&Item<'_>> = items.iter().filter(generous).collect();
+    if let Some(most) = generous.iter().map(|item| item.line.discount_bp).max() {
+        let facts = format!("a discount of {most} basis points is above the agreement's {limit}");
+        causes.push(Cause::new(HoldReason::Discount, facts).lines(ids(&generous)));
+    }
+    let withdrawn = |item: &&Item<'_>| {
+        item.goods.product.withdrawn && judged(item, HoldReason::ProductWithdrawn, item.touch.is_some())
+    };
+    let withdrawn: Vec<&Item<'_>> = items.iter().filter(withdrawn).collect();
+    if !withdrawn.is_empty() {
+        let facts = "a product is no longer sold".to_owned();
+        causes.push(Cause::new(HoldReason::ProductWithdrawn, facts).lines(ids(&withdrawn)));
+    }
+    Ok(causes)
+}
+
+/// For one line the unit prices, for several the order's value as shown and as it would be at the prices in force.
+fn price_cause(
+    disputed: &[&Item<'_>],
+    order: &Order,
+    all: &[Item<'_>],
+    terms: Terms<'_>,
+) -> Result<Cause, Rejection> {
+    let (shown, current) = match disputed {
+        [item] => (item.line.shown_price_minor, item.disputed.flatten()),
+        _ => {
+            let mut sums = Vec::with_capacity(all.len());
+            for item in all {
+                let price = item.disputed.flatten().unwrap_or(item.line.shown_price_minor);
+                sums.push(money::line(item.line.ordered_milli, rate(&item.line, price, terms))?.amount_minor);
+            }
+            (order.ordered_value_minor, Some(money::total(sums)?))
+        }
+    };
+    let facts = match current {
+        Some(current) => {
+            format!(
+                "shown {shown}, in force {current}, difference {}",
+                current.saturating_sub(shown)
+            )
+        }
+        None => format!("shown {shown}, and the price list has no price for it"),
+    };
+    let cause = Cause::new(HoldReason::Price, facts);
+    Ok(Cause {
+        shown_minor: Some(shown),
+        current_minor: current,
+        ..cause
+    })
+}
+
+/// Causes that concern the whole order: minimum, terms, outlet, debt.
+fn head_causes(
+    order: &Order,
+    promised: Option<&Order>,
+    touched: &Touched,
+    terms: Terms<'_>,
+    setting: &Setting<'_>,
+) -> Vec<Cause> {
+    let agreement = terms.agreement;
+    let is_open = |reason| hold::open(order, reason).is_some();
+    let mut causes = Vec::new();
+    let (value, minimum) = (order.ordered_value_minor, agreement.minimum_order_minor);
+    let judged =
+        !touched.lines.is_empty() || touched.terms || touched.fewer || is_open(HoldReason::MinimumSum);
+    if judged && value < minimum && agreed(order, HoldReason::MinimumSum).is_none_or(|agreed| value < agreed)
+    {
+        let facts = format!("the order's value of {value} is below the minimum of {minimum}");
+        causes.push(Cause::new(HoldReason::MinimumSum, facts).limit(minimum, value));
+    }
+    let (from, to, day) = (agreement.valid_from_day, agreement.valid_to_day, order.order_day);
+    let valid = (from == 0 || from <= day) && (to == 0 || day <= to);
+    if !valid && (touched.terms || is_open(HoldReason::TermsExpired)) {
+        let facts =
+            format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
+        causes.push(Cause::new(HoldReason::TermsExpired, facts));
+    }
+    if promised.is_some_and(|promised| order.value_minor <= promised.value_minor) {
+        return causes;
+    }
+    if setting.outlet.blocked && hold::agreed(order, HoldReason::OutletBlocked).is_none() {
+        causes.push(Cause::new(
+            HoldReason::OutletBlocked,
+            format!("the outlet is blocked: {}", setting.outlet.blocked_reason),
+        ));
+    }
+    causes.extend(debt_causes(order, agreement, setting));
+    causes
+}
+
+/// Causes in what the customer owes (C9, C10).
+fn debt_causes(order: &Order, agreement: &Agreement, setting: &Setting<'_>) -> Vec<Cause> {
+    let terms = CreditTerms::from(agreement);
+    // What the books contain already does not count twice.
+    let coming = if order.booked { 0 } else { order.value_minor };
+    let mut causes = Vec::new();
+    if let Err(over) = setting.credit.admit(setting.order_id, coming, terms) {
+        let (limit, exposure) = (over.limit_minor, over.exposure_minor);
+        let facts =
+            format!("the credit exposure of {exposure} with this order is above the limit of {limit}");
+        causes.push(Cause::new(HoldReason::CreditLimit, facts).limit(limit, exposure));
+    }
+    if let Some(overdue) = setting.credit.banning_overdue(terms) {
+        causes.push(Cause::new(HoldReason::Overdue, format!("{overdue} is overdue")).limit(0, overdue));
+    }
+    causes
+        .retain(|cause| agreed(order, cause.reason).is_none_or(|agreed| cause.exposure_minor > Some(agreed)));
+    causes
+}
+
+/// The number that was held against the limit when a person agreed to it.
+fn agreed(order: &Order, reason: HoldReason) -> Option<i64> {
+    hold::agreed(order, reason).map(|hold| hold.exposure_minor.unwrap_or_default())
+}
+
+/// Stock after the decision: a confirmed order has what it was promised; a held one keeps of what it had before what it
+/// still wants.
+fn reserve(items: &[Item<'_>], confirmed: bool, setting: &Setting<'_>) -> BTreeMap<Uuid, Available> {
+    let wanted = |product: Uuid| {
+        let lines = items.iter().filter(|item| item.product_id == product);
+        lines.fold(0_i64, |sum, item| sum.saturating_add(item.line.confirmed_milli))
+    };
+    let mut changed = BTreeMap::new();
+    let products: BTreeSet<Uuid> = setting.goods.keys().copied().collect();
+    for product in products {
+        let Some(stock) = setting.goods.get(&product).and_then(|goods| goods.available) else {
+            continue;
+        };
+        let before = stock.reserved_by(setting.order_id);
+        let after = if confirmed {
+            wanted(product)
+        } else {
+            wanted(product).min(before)
+        };
+        if after != before {
+            changed.insert(product, stock.clone().reserving(setting.order_id, after));
+        }
+    }
+    changed
+}
+
+/// Credit after the decision.
+fn reckon(order: &Order, open: &[HoldReason], setting: &Setting<'_>) -> Credit {
+    let credit = setting.credit.clone();
+    if open.is_empty() && !order.booked {
+        credit.with_order(setting.order_id, order.value_minor)
+    } else if !open.is_empty() && open.iter().all(|reason| hold::is_credit(*reason)) {
+        credit.with_held(setting.order_id, order)
+    } else {
+        credit.without_order(setting.order_id)
+    }
+}

@@ -1,0 +1,180 @@
+//! What the warehouse and the driver do to an order: quantities, fulfilment, status, and what the customer will owe.
+//!
+//! What was not picked, and what was not taken, leaves the confirmed quantities, so that an order's value is at all
+//! times what the customer will owe, and the credit exposure follows from it.
+
+use std::collections::BTreeMap;
+
+use roundsman_proto::trade::{
+    Fulfilment, LineDifference, Order, OrderLine, OrderStatus, Shipment, ShipmentLine,
+};
+use uuid::Uuid;
+
+use super::hold;
+use crate::trade::credit::Credit;
+use crate::trade::money::{self, Rate};
+use crate::trade::rejection::Rejection;
+use crate::trade::stock::Available;
+
+/// What follows the goods beside the order.
+#[derive(Clone, Copy, Debug)]
+pub struct Ledger<'a> {
+    /// The order.
+    pub order_id: Uuid,
+    /// Whether the price list of the order's agreement contains tax.
+    pub vat_included: bool,
+    /// The credit of the order's customer in the order's currency.
+    pub credit: &'a Credit,
+    /// The stock of the shipment's products in its warehouse, by product; those without figures are left out.
+    pub available: &'a BTreeMap<Uuid, Available>,
+}
+
+/// What is to be stored of an order whose goods have moved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moved {
+    /// The order.
+    pub order: Order,
+    /// The credit of its customer.
+    pub credit: Credit,
+    /// The stock of its products, by product; only what changed.
+    pub available: BTreeMap<Uuid, Available>,
+}
+
+/// The warehouse has the list.
+#[must_use]
+pub fn prepared(order: &Order, shipment_id: Uuid) -> Order {
+    let mut order = Order {
+        shipment_id: shipment_id.as_bytes().to_vec(),
+        ..order.clone()
+    };
+    order.set_fulfilment(Fulfilment::Picking);
+    order
+}
+
+/// The goods have left the warehouse, as far as they were loaded.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when a sum is too large.
+pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Result<Moved, Rejection> {
+    let with_line = |line: &mut OrderLine, gone: &ShipmentLine| {
+        line.shipped_milli = gone.loaded_milli;
+        line.confirmed_milli = gone.loaded_milli;
+        if gone.loaded_milli < gone.ordered_milli {
+            line.set_difference(LineDifference::PickedShort);
+        }
+    };
+    let mut order = follow(order, shipment, ledger.vat_included, with_line)?;
+    let all = shipment
+        .lines
+        .iter()
+        .all(|line| line.loaded_milli >= line.ordered_milli);
+    let some = shipment.lines.iter().any(|line| line.loaded_milli > 0);
+    order.set_fulfilment(match (all, some) {
+        (true, _) => Fulfilment::Shipped,
+        (false, true) => Fulfilment::PartlyShipped,
+        (false, false) => Fulfilment::None,
+    });
+    let mut available = BTreeMap::new();
+    for (product, stock) in ledger.available {
+        let lines = shipment
+            .lines
+            .iter()
+            .filter(|line| line.product_id == product.as_bytes());
+        let gone = lines.fold(0_i64, |sum, line| sum.saturating_add(line.loaded_milli));
+        let after = stock.clone().shipped(ledger.order_id, gone);
+        if after != *stock {
+            available.insert(*product, after);
+        }
+    }
+    let credit = reckon(&order, ledger);
+    Ok(Moved {
+        order,
+        credit,
+        available,
+    })
+}
+
+/// The goods have arrived, or not: the order is closed.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when a sum is too large.
+pub fn delivered(
+    order: &Order,
+    shipment: &Shipment,
+    attempted: bool,
+    now_us: i64,
+    ledger: &Ledger<'_>,
+) -> Result<Moved, Rejection> {
+    let with_line = |line: &mut OrderLine, gone: &ShipmentLine| {
+        line.delivered_milli = gone.delivered_milli;
+        line.refused_milli = gone.refused_milli;
+        line.confirmed_milli = gone.delivered_milli;
+        let missing = gone
+            .loaded_milli
+            .saturating_sub(gone.delivered_milli)
+            .saturating_sub(gone.refused_milli);
+        if !attempted && gone.loaded_milli > 0 {
+            line.set_difference(LineDifference::NotAttempted);
+        } else if missing > 0 {
+            line.set_difference(LineDifference::DeliveredShort);
+        } else if gone.refused_milli > 0 {
+            line.set_difference(LineDifference::Refused);
+        }
+    };
+    let mut order = follow(order, shipment, ledger.vat_included, with_line)?;
+    let all = shipment
+        .lines
+        .iter()
+        .all(|line| line.delivered_milli >= line.ordered_milli);
+    let some = shipment.lines.iter().any(|line| line.delivered_milli > 0);
+    if some {
+        order.set_fulfilment(if all {
+            Fulfilment::Delivered
+        } else {
+            Fulfilment::PartlyDelivered
+        });
+    }
+    order.set_status(OrderStatus::Closed);
+    hold::release_all(&mut order, now_us, "rule: the order was closed");
+    let credit = reckon(&order, ledger);
+    Ok(Moved {
+        order,
+        credit,
+        available: BTreeMap::new(),
+    })
+}
+
+fn follow(
+    order: &Order,
+    shipment: &Shipment,
+    vat_included: bool,
+    with_line: impl Fn(&mut OrderLine, &ShipmentLine),
+) -> Result<Order, Rejection> {
+    let mut order = order.clone();
+    for line in &mut order.lines {
+        if let Some(gone) = shipment.lines.iter().find(|gone| gone.line_id == line.line_id) {
+            with_line(line, gone);
+        }
+        let rate = Rate {
+            price_minor: line.price_minor,
+            discount_bp: line.discount_bp,
+            vat_bp: line.vat_bp,
+            vat_included,
+        };
+        let sum = money::line(line.confirmed_milli, rate)?;
+        line.amount_minor = sum.amount_minor;
+        line.vat_minor = sum.vat_minor;
+    }
+    order.value_minor = money::total(order.lines.iter().map(|line| line.amount_minor))?;
+    Ok(order)
+}
+
+/// What the books contain already is theirs to correct.
+fn reckon(order: &Order, ledger: &Ledger<'_>) -> Credit {
+    let credit = ledger.credit.clone();
+    if order.booked {
+        credit.without_order(ledger.order_id)
+    } else {
+        credit.with_order(ledger.order_id, order.value_minor)
+    }
+}

@@ -1,0 +1,1158 @@
+//! The cases of orders, by their numbers, and laws that hold for all of them.
+
+use proptest::prelude::*;
+use roundsman_proto::sync::Status;
+use roundsman_proto::trade::order_line_edit::Edit;
+use roundsman_proto::trade::{
+    BytesChange, ChangeOrder, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
+    OrderLineEdit, OrderLineRemoval, Price, PriceBreak, Shipment, ShipmentLine, ShortageRule, StringChange,
+};
+
+use super::edit::decide_change;
+use super::fulfil::{self, Ledger};
+use super::*;
+use crate::trade::credit::{CreditTerms, releasable};
+
+const ORDER: Uuid = Uuid::from_u128(1);
+const OUTLET: Uuid = Uuid::from_u128(2);
+const AGREEMENT: Uuid = Uuid::from_u128(3);
+const OTHER_AGREEMENT: Uuid = Uuid::from_u128(4);
+const LIST: Uuid = Uuid::from_u128(5);
+const CUSTOMER: Uuid = Uuid::from_u128(6);
+const REP: Uuid = Uuid::from_u128(7);
+const TEA: Uuid = Uuid::from_u128(10);
+const SUGAR: Uuid = Uuid::from_u128(11);
+const TODAY: i32 = 20_000;
+const HOUR_US: i64 = 3_600 * 1_000_000;
+const NOW_US: i64 = 1_000 * HOUR_US;
+
+fn bytes(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
+}
+
+fn line_id(number: u8) -> Vec<u8> {
+    vec![number; 16]
+}
+
+/// Everything that an order is decided by: tea at 100 and sugar at 50, of which there is plenty.
+#[derive(Debug)]
+struct World {
+    outlet: Outlet,
+    agreement: Agreement,
+    other_agreement: Agreement,
+    list: PriceList,
+    products: BTreeMap<Uuid, (Product, Price, i64, i64)>,
+    available: BTreeMap<Uuid, Available>,
+    credit: Credit,
+    capture: Capture,
+}
+
+impl World {
+    fn new() -> Self {
+        let agreement = Agreement {
+            price_list_id: bytes(LIST),
+            currency: "EUR".to_owned(),
+            manual_discount_limit_bp: 500,
+            overdue_ban: true,
+            ..Agreement::default()
+        };
+        let price = |product: Uuid, price_minor| Price {
+            price_list_id: bytes(LIST),
+            product_id: bytes(product),
+            breaks: vec![PriceBreak {
+                min_quantity_milli: 0,
+                price_minor,
+            }],
+            ..Price::default()
+        };
+        let tea = (Product::default(), price(TEA, 100), 5, 0);
+        let sugar = (Product::default(), price(SUGAR, 50), 5, 0);
+        let stock = Available::default().counted(1_000_000);
+        let agreement_ids = vec![bytes(AGREEMENT), bytes(OTHER_AGREEMENT)];
+        Self {
+            outlet: Outlet {
+                agreement_ids,
+                customer_id: bytes(CUSTOMER),
+                ..Outlet::default()
+            },
+            other_agreement: agreement.clone(),
+            agreement,
+            list: PriceList {
+                currency: "EUR".to_owned(),
+                vat_included: true,
+                ..PriceList::default()
+            },
+            products: [(TEA, tea), (SUGAR, sugar)].into(),
+            available: [(TEA, stock.clone()), (SUGAR, stock)].into(),
+            credit: Credit::default(),
+            capture: Capture {
+                captured_at_us: NOW_US,
+                decided_at_us: NOW_US + HOUR_US,
+                business_day: TODAY,
+                today: TODAY,
+                ..Capture::default()
+            },
+        }
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&Setting<'_>) -> T) -> T {
+        let prices: Vec<Known<'_>> = self
+            .products
+            .iter()
+            .map(|(id, row)| Known {
+                id: price_id(*id),
+                version: row.2,
+                changed_at_us: row.3,
+                price: &row.1,
+                before: None,
+            })
+            .collect();
+        let goods = self.products.iter().map(|(id, row)| {
+            (
+                *id,
+                Goods {
+                    product: &row.0,
+                    prices: prices.clone(),
+                    available: self.available.get(id),
+                },
+            )
+        });
+        let terms = |agreement| Terms {
+            agreement,
+            price_list: &self.list,
+        };
+        run(&Setting {
+            order_id: ORDER,
+            outlet_id: OUTLET,
+            outlet: &self.outlet,
+            terms: &[
+                (AGREEMENT, terms(&self.agreement)),
+                (OTHER_AGREEMENT, terms(&self.other_agreement)),
+            ]
+            .into(),
+            goods: &goods.collect(),
+            credit: &self.credit,
+            capture: &self.capture,
+            price_grace_us: crate::trade::price::GRACE_US,
+        })
+    }
+
+    fn submit(&self, lines: &[NewOrderLine]) -> Result<Decision, Rejection> {
+        self.with(|setting| decide_submit(None, None, REP, &submit(lines), setting))
+    }
+
+    fn take(&mut self, decision: &Decision) -> Order {
+        self.credit = decision.credit.clone();
+        self.available.extend(decision.available.clone());
+        decision.order.clone()
+    }
+
+    /// Hands in, and stores what was decided.
+    fn submitted(&mut self, lines: &[NewOrderLine]) -> Order {
+        let decision = self.submit(lines).expect("taken");
+        self.take(&decision)
+    }
+
+    fn change(&self, order: &Order, editor: Editor, edits: Vec<Edit>) -> Result<Decision, Rejection> {
+        let lines = edits
+            .into_iter()
+            .map(|edit| OrderLineEdit { edit: Some(edit) })
+            .collect();
+        let command = ChangeOrder {
+            order_id: bytes(ORDER),
+            lines,
+            ..ChangeOrder::default()
+        };
+        self.with(|setting| decide_change(order, editor, &command, setting))
+    }
+
+    fn release(&self, order: &Order, reason: HoldReason) -> Result<Decision, Rejection> {
+        let command = ReleaseHold {
+            order_id: bytes(ORDER),
+            reason: reason.into(),
+            comment: String::new(),
+        };
+        let releaser = Releaser {
+            user_id: Uuid::from_u128(99),
+            name: "Ada".to_owned(),
+            supervisor: false,
+        };
+        self.with(|setting| decide_release_hold(order, &command, &releaser, setting))
+    }
+
+    fn set_price(&mut self, product: Uuid, price_minor: i64, version: i64, changed_at_us: i64) {
+        let row = self.products.get_mut(&product).expect("known");
+        row.1.breaks[0].price_minor = price_minor;
+        (row.2, row.3) = (version, changed_at_us);
+    }
+}
+
+fn price_id(product: Uuid) -> Uuid {
+    Uuid::from_u128(product.as_u128() + 100)
+}
+
+fn line(number: u8, product: Uuid, units: i64, price_minor: i64) -> NewOrderLine {
+    NewOrderLine {
+        line_id: line_id(number),
+        product_id: bytes(product),
+        coefficient_milli: 1_000,
+        quantity_milli: units * 1_000,
+        price_id: bytes(price_id(product)),
+        price_version: 5,
+        shown_price_minor: price_minor,
+        ..NewOrderLine::default()
+    }
+}
+
+fn tea(units: i64) -> NewOrderLine {
+    line(1, TEA, units, 100)
+}
+
+fn sugar(units: i64) -> NewOrderLine {
+    line(2, SUGAR, units, 50)
+}
+
+fn submit(lines: &[NewOrderLine]) -> SubmitOrder {
+    SubmitOrder {
+        order_id: bytes(ORDER),
+        outlet_id: bytes(OUTLET),
+        agreement_id: bytes(AGREEMENT),
+        currency: "EUR".to_owned(),
+        lines: lines.to_vec(),
+        ..SubmitOrder::default()
+    }
+}
+
+fn quantity(line: u8, base: i64, value: i64) -> Edit {
+    let quantity_milli = Some(Int64Change {
+        base: base * 1_000,
+        value: value * 1_000,
+    });
+    Edit::Change(OrderLineChange {
+        line_id: line_id(line),
+        quantity_milli,
+        ..OrderLineChange::default()
+    })
+}
+
+fn discount(line: u8, base: i32, value: i32) -> Edit {
+    let discount_bp = Some(Int32Change { base, value });
+    Edit::Change(OrderLineChange {
+        line_id: line_id(line),
+        discount_bp,
+        ..OrderLineChange::default()
+    })
+}
+
+fn removal(line: u8, base: i64) -> Edit {
+    Edit::Remove(OrderLineRemoval {
+        line_id: line_id(line),
+        base_quantity_milli: base * 1_000,
+    })
+}
+
+fn holds(order: &Order) -> Vec<HoldReason> {
+    hold::open_reasons(order)
+}
+
+fn reason(result: Result<Decision, Rejection>) -> Reason {
+    result.expect_err("rejected").reason
+}
+
+fn confirmed(order: &Order) -> Vec<i64> {
+    order
+        .lines
+        .iter()
+        .map(|line| line.confirmed_milli / 1_000)
+        .collect()
+}
+
+#[test]
+fn an_order_without_holds_is_confirmed_at_once() {
+    let decision = World::new().submit(&[tea(3), sugar(2)]).expect("taken");
+    let order = &decision.order;
+    assert_eq!(
+        (order.status(), order.value_minor, order.ordered_value_minor),
+        (OrderStatus::Confirmed, 400, 400)
+    );
+    assert_eq!(
+        (order.customer_id.clone(), order.order_day, order.submitted_at_us),
+        (bytes(CUSTOMER), TODAY, NOW_US)
+    );
+    assert_eq!(decision.verdict, Verdict::done());
+    assert_eq!(decision.credit.exposure_minor(), 400);
+    assert_eq!(decision.available[&TEA].reserved_by(ORDER), 3_000);
+}
+
+#[test]
+fn c01_the_same_order_again_changes_nothing() {
+    let mut world = World::new();
+    let order = world.submitted(&[tea(3)]);
+    let again = world.with(|setting| decide_submit(Some(&order), None, REP, &submit(&[tea(3)]), setting));
+    let again = again.expect("taken");
+    assert_eq!((again.verdict.reason, again.order), (Reason::NothingToDo, order));
+    assert_eq!((again.credit, again.available), (world.credit, BTreeMap::new()));
+}
+
+#[test]
+fn c02_the_same_id_with_other_content_is_refused() {
+    let mut world = World::new();
+    let order = world.submitted(&[tea(3)]);
+    let other = world.with(|setting| decide_submit(Some(&order), None, REP, &submit(&[tea(4)]), setting));
+    assert_eq!(reason(other), Reason::IdTaken);
+}
+
+#[test]
+fn c03_edits_of_different_lines_both_take_effect() {
+    let mut world = World::new();
+    let first = world.submitted(&[tea(3), sugar(2)]);
+    let office = world
+        .change(&first, Editor::Office, vec![quantity(2, 2, 5)])
+        .expect("taken");
+    let order = world.take(&office);
+    assert_eq!(order.lines[1].difference(), LineDifference::OfficeChanged);
+    let rep = world
+        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)])
+        .expect("taken");
+    assert_eq!(
+        (confirmed(&rep.order), rep.verdict),
+        (vec![4, 5], Verdict::done())
+    );
+    assert_eq!(rep.credit.exposure_minor(), 650);
+}
+
+#[test]
+fn c03_in_the_same_place_the_office_wins_and_both_are_told() {
+    let mut world = World::new();
+    let first = world.submitted(&[tea(3), sugar(2)]);
+    let office = world
+        .change(&first, Editor::Office, vec![quantity(1, 3, 5)])
+        .expect("taken");
+    let order = world.take(&office);
+    let rep = world
+        .change(
+            &order,
+            Editor::Rep(REP),
+            vec![quantity(1, 3, 4), quantity(2, 2, 1)],
+        )
+        .expect("taken");
+    assert_eq!(confirmed(&rep.order), [5, 1]);
+    assert_eq!(
+        (rep.verdict.status, rep.verdict.reason),
+        (Status::Merged, Reason::OfficeWins)
+    );
+    let told = &rep.verdict.overrides[0];
+    assert_eq!(
+        (told.field.as_str(), told.kept.as_str(), told.lost.as_str()),
+        ("ordered_milli", "5000", "4000")
+    );
+    let late = world
+        .change(&order, Editor::Office, vec![quantity(1, 3, 6)])
+        .expect("taken");
+    assert_eq!(
+        (confirmed(&late.order), late.verdict.overrides[0].lost.as_str()),
+        (vec![6, 2], "5000")
+    );
+}
+
+#[test]
+fn c03_the_head_is_merged_field_by_field() {
+    let mut world = World::new();
+    let order = Order {
+        comment: "by the office".to_owned(),
+        ..world.submitted(&[tea(3)])
+    };
+    let command = ChangeOrder {
+        order_id: bytes(ORDER),
+        comment: Some(StringChange {
+            base: String::new(),
+            value: "by the rep".to_owned(),
+        }),
+        delivery_day: Some(Int32Change {
+            base: 0,
+            value: TODAY + 2,
+        }),
+        ..ChangeOrder::default()
+    };
+    let merged = world
+        .with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting))
+        .expect("taken");
+    assert_eq!(
+        (merged.order.comment.as_str(), merged.order.delivery_day),
+        ("by the office", TODAY + 2)
+    );
+    assert_eq!(
+        (merged.verdict.reason, merged.available.len()),
+        (Reason::OfficeWins, 0)
+    );
+}
+
+#[test]
+fn c03_lines_come_and_go() {
+    let mut world = World::new();
+    let first = world.submitted(&[tea(3), sugar(2)]);
+    let less = world
+        .change(&first, Editor::Rep(REP), vec![removal(2, 2)])
+        .expect("taken");
+    assert_eq!(
+        (confirmed(&less.order), less.available[&SUGAR].reserved_by(ORDER)),
+        (vec![3], 0)
+    );
+    let order = world.take(&less);
+    let gone = world
+        .change(&order, Editor::Rep(REP), vec![quantity(2, 2, 9)])
+        .expect("taken");
+    assert_eq!(
+        (gone.verdict.reason, gone.order),
+        (Reason::LineRemoved, order.clone())
+    );
+    let again = world
+        .change(&order, Editor::Rep(REP), vec![removal(2, 2)])
+        .expect("taken");
+    assert_eq!(again.verdict.reason, Reason::StaleBase);
+    let more = world
+        .change(&order, Editor::Rep(REP), vec![Edit::Add(line(3, SUGAR, 1, 50))])
+        .expect("taken");
+    assert_eq!(confirmed(&more.order), [3, 1]);
+    assert_eq!(
+        reason(world.change(&order, Editor::Rep(REP), vec![removal(1, 3)])),
+        Reason::NoLines
+    );
+    let changed = world
+        .change(&first, Editor::Rep(REP), vec![removal(1, 4)])
+        .expect("taken");
+    assert_eq!(
+        (changed.verdict.reason, changed.order.lines.len()),
+        (Reason::OfficeWins, 2)
+    );
+}
+
+#[test]
+fn c04_the_warehouse_has_it() {
+    let mut world = World::new();
+    let mut order = world.submitted(&[tea(3)]);
+    order.set_status(OrderStatus::Released);
+    assert_eq!(
+        reason(world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)])),
+        Reason::OrderReleased
+    );
+    let command = CancelOrder {
+        order_id: bytes(ORDER),
+        reason: "no".to_owned(),
+    };
+    let cancel =
+        |order: &Order| world.with(|setting| decide_cancel(order, Editor::Office, &command, setting));
+    assert_eq!(reason(cancel(&order)), Reason::OrderReleased);
+    order.set_status(OrderStatus::Closed);
+    assert_eq!(reason(cancel(&order)), Reason::OrderClosed);
+}
+
+#[test]
+fn c05_an_old_price_is_honoured_or_held() {
+    let mut world = World::new();
+    world.set_price(TEA, 110, 9, NOW_US - HOUR_US);
+    let order = world.submit(&[tea(3), sugar(1)]).expect("taken").order;
+    assert_eq!(
+        (order.status(), order.value_minor),
+        (OrderStatus::Confirmed, 350),
+        "changed an hour ago"
+    );
+    world.agreement.price_grace_s = Some(0);
+    let held = world.submit(&[tea(3), sugar(1)]).expect("taken");
+    assert_eq!(
+        (held.verdict.status, held.verdict.reason),
+        (Status::Held, Reason::HeldPrice)
+    );
+    assert_eq!(
+        (held.order.status(), held.credit.exposure_minor()),
+        (OrderStatus::Submitted, 0)
+    );
+    let hold = &held.order.holds[0];
+    assert_eq!(
+        (hold.shown_minor, hold.current_minor, &hold.line_ids),
+        (Some(100), Some(110), &vec![line_id(1)])
+    );
+    assert_eq!(
+        held.order.lines[0].confirmed_milli, 3_000,
+        "what would be promised"
+    );
+    world.set_price(SUGAR, 60, 9, 0);
+    let several = world.submit(&[tea(3), sugar(1)]).expect("taken").order;
+    assert_eq!(
+        (several.holds[0].shown_minor, several.holds[0].current_minor),
+        (Some(350), Some(390))
+    );
+}
+
+#[test]
+fn c05_whoever_releases_a_price_honours_it() {
+    let mut world = World::new();
+    world.set_price(TEA, 110, 9, 0);
+    let order = world.submitted(&[tea(3)]);
+    assert_eq!(holds(&order), [HoldReason::Price]);
+    let released = world.release(&order, HoldReason::Price).expect("released");
+    assert_eq!(
+        (released.order.status(), released.order.value_minor),
+        (OrderStatus::Confirmed, 300)
+    );
+    assert_eq!(
+        (released.order.holds[0].released_by.as_str(), released.verdict),
+        ("Ada", Verdict::done())
+    );
+    assert_eq!(released.available[&TEA].reserved_by(ORDER), 3_000);
+    assert_eq!(
+        reason(world.release(&released.order, HoldReason::Price)),
+        Reason::HoldNotOpen
+    );
+    world.set_price(TEA, 100, 10, 0);
+    let again = world
+        .with(|setting| decide_again(&order, setting))
+        .expect("decided");
+    assert_eq!(
+        (again.order.status(), again.order.holds[0].released_by_id.len()),
+        (OrderStatus::Confirmed, 0)
+    );
+}
+
+#[test]
+fn c08_a_discount_above_the_limit_waits() {
+    let mut world = World::new();
+    let order = world.submitted(&[NewOrderLine {
+        discount_bp: 501,
+        ..tea(10)
+    }]);
+    assert_eq!(
+        (holds(&order), order.value_minor),
+        (vec![HoldReason::Discount], 950)
+    );
+    let released = world.release(&order, HoldReason::Discount).expect("released");
+    assert_eq!(
+        (released.order.status(), released.order.value_minor),
+        (OrderStatus::Confirmed, 950)
+    );
+    let order = world.take(&released);
+    let more = world
+        .change(&order, Editor::Rep(REP), vec![discount(1, 501, 600)])
+        .expect("taken")
+        .order;
+    assert_eq!(
+        holds(&more),
+        [HoldReason::Discount],
+        "what was agreed to was another discount"
+    );
+    let office = world
+        .change(&order, Editor::Office, vec![discount(1, 501, 600)])
+        .expect("taken")
+        .order;
+    assert_eq!((holds(&office), office.value_minor), (vec![], 940));
+}
+
+#[test]
+fn c09_a_limit_holds_and_a_payment_releases() {
+    let mut world = World::new();
+    world.agreement.credit_limit_minor = Some(500);
+    world.credit.booked_debt_minor = 300;
+    let held = world.submit(&[tea(3)]).expect("taken");
+    assert_eq!(
+        (held.verdict.status, held.verdict.reason),
+        (Status::Held, Reason::HeldCreditLimit)
+    );
+    let hold = &held.order.holds[0];
+    assert_eq!((hold.limit_minor, hold.exposure_minor), (Some(500), Some(600)));
+    assert_eq!(
+        (held.credit.exposure_minor(), held.credit.held.len()),
+        (300, 1),
+        "a held order is no exposure"
+    );
+    let order = world.take(&held);
+    world.credit = world.credit.clone().with_payment(Uuid::from_u128(50), 100);
+    let terms = CreditTerms::from(&world.agreement);
+    assert_eq!(releasable(&world.credit, |_| Some(terms)).orders, [ORDER]);
+    let freed = world
+        .with(|setting| decide_again(&order, setting))
+        .expect("decided");
+    assert_eq!(
+        (freed.order.status(), freed.credit.exposure_minor()),
+        (OrderStatus::Confirmed, 500)
+    );
+    assert!(freed.credit.held.is_empty() && freed.order.holds[0].released_by.starts_with("rule: "));
+}
+
+#[test]
+fn c09_releasing_another_hold_decides_credit_again() {
+    let mut world = World::new();
+    world.agreement.credit_limit_minor = Some(500);
+    let order = world.submitted(&[NewOrderLine {
+        discount_bp: 600,
+        ..tea(5)
+    }]);
+    assert_eq!(
+        (holds(&order), world.credit.held.len()),
+        (vec![HoldReason::Discount], 0)
+    );
+    world.credit.booked_debt_minor = 100;
+    let released = world.release(&order, HoldReason::Discount).expect("released");
+    assert_eq!(
+        (released.verdict.status, released.verdict.reason),
+        (Status::Held, Reason::HeldCreditLimit)
+    );
+    let order = world.take(&released);
+    let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
+    assert_eq!(
+        (agreed.order.status(), agreed.credit.exposure_minor()),
+        (OrderStatus::Confirmed, 570)
+    );
+}
+
+#[test]
+fn c09_an_approval_covers_what_was_approved() {
+    let mut world = World::new();
+    world.agreement.credit_limit_minor = Some(100);
+    let order = world.submitted(&[NewOrderLine {
+        discount_bp: 600,
+        ..tea(5)
+    }]);
+    let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
+    let order = world.take(&agreed);
+    assert_eq!(holds(&order), [HoldReason::Discount]);
+    let same = world.release(&order, HoldReason::Discount).expect("released");
+    assert_eq!(same.order.status(), OrderStatus::Confirmed);
+    world.credit.booked_debt_minor = 1;
+    let more = world.release(&order, HoldReason::Discount).expect("released");
+    assert_eq!(
+        holds(&more.order),
+        [HoldReason::CreditLimit],
+        "the exposure has grown since"
+    );
+}
+
+#[test]
+fn c09_a_confirmed_order_that_shrinks_is_not_held() {
+    let mut world = World::new();
+    let order = world.submitted(&[tea(5)]);
+    world.agreement.credit_limit_minor = Some(100);
+    world.outlet.blocked = true;
+    let less = world
+        .change(&order, Editor::Rep(REP), vec![quantity(1, 5, 4)])
+        .expect("taken");
+    assert_eq!(
+        (less.order.status(), less.credit.exposure_minor()),
+        (OrderStatus::Confirmed, 400)
+    );
+    let more = world
+        .change(&order, Editor::Rep(REP), vec![quantity(1, 5, 6)])
+        .expect("taken");
+    assert_eq!(
+        holds(&more.order),
+        [HoldReason::OutletBlocked, HoldReason::CreditLimit]
+    );
+    assert_eq!(more.verdict.reason, Reason::HeldSeveral);
+    assert_eq!(more.credit.exposure_minor(), 0);
+    let kept = world.available[&TEA].reserved_by(ORDER);
+    assert_eq!(
+        (more.available.is_empty(), kept),
+        (true, 5_000),
+        "what was promised stays reserved"
+    );
+}
+
+#[test]
+fn c10_overdue_debt_has_a_hold_of_its_own() {
+    let mut world = World::new();
+    world.credit.overdue_minor = 70;
+    let order = world.submitted(&[tea(5)]);
+    assert_eq!(
+        (holds(&order), order.holds[0].exposure_minor),
+        (vec![HoldReason::Overdue], Some(70))
+    );
+    let command = ReleaseHold {
+        order_id: bytes(ORDER),
+        reason: HoldReason::Overdue.into(),
+        comment: String::new(),
+    };
+    let releaser = Releaser {
+        user_id: Uuid::from_u128(99),
+        name: "Bo".to_owned(),
+        supervisor: true,
+    };
+    let refused = world.with(|setting| decide_release_hold(&order, &command, &releaser, setting));
+    assert_eq!(reason(refused), Reason::RoleNotAllowed);
+    world.credit.overdue_minor = 0;
+    let paid = world
+        .with(|setting| decide_again(&order, setting))
+        .expect("decided")
+        .order;
+    assert_eq!(paid.status(), OrderStatus::Confirmed);
+}
+
+#[test]
+fn c11_what_is_there_is_confirmed() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(4_000));
+    let decision = world
+        .submit(&[tea(3), line(3, TEA, 3, 100), sugar(1)])
+        .expect("taken");
+    assert_eq!(confirmed(&decision.order), [3, 1, 1]);
+    assert_eq!(
+        (decision.verdict.status, decision.verdict.reason),
+        (Status::Applied, Reason::PartlyConfirmed)
+    );
+    assert_eq!(decision.order.lines[1].difference(), LineDifference::StockShort);
+    assert_eq!(
+        (decision.order.value_minor, decision.order.ordered_value_minor),
+        (450, 650)
+    );
+    world.available.remove(&TEA);
+    assert_eq!(
+        confirmed(&world.submit(&[tea(3)]).expect("taken").order),
+        [3],
+        "stock that nobody knows is not checked"
+    );
+}
+
+#[test]
+fn c11_a_promise_is_kept_when_stock_goes() {
+    let mut world = World::new();
+    let order = world.submitted(&[tea(3), sugar(2)]);
+    let lost = world.available[&TEA].clone().counted(0);
+    world.available.insert(TEA, lost);
+    let edited = world
+        .change(&order, Editor::Rep(REP), vec![quantity(2, 2, 3)])
+        .expect("taken")
+        .order;
+    assert_eq!(confirmed(&edited), [3, 3]);
+    let less = world
+        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 2)])
+        .expect("taken")
+        .order;
+    assert_eq!(confirmed(&less), [2, 2]);
+    let more = world
+        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 9)])
+        .expect("taken")
+        .order;
+    assert_eq!(confirmed(&more), [3, 2]);
+}
+
+#[test]
+fn c11_an_agreement_may_want_the_order_complete() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(2_000));
+    world.agreement.set_shortage_rule(ShortageRule::ShipComplete);
+    let order = world.submitted(&[tea(3), sugar(1)]);
+    assert_eq!(
+        (holds(&order), confirmed(&order)),
+        (vec![HoldReason::Stock], vec![3, 1])
+    );
+    assert_eq!(world.available[&TEA].reserved_by(ORDER), 0);
+    let agreed = world.release(&order, HoldReason::Stock).expect("released").order;
+    assert_eq!(
+        (agreed.status(), confirmed(&agreed)),
+        (OrderStatus::Confirmed, vec![2, 1])
+    );
+    world.available.insert(TEA, Available::default().counted(3_000));
+    let arrived = world
+        .with(|setting| decide_again(&order, setting))
+        .expect("decided")
+        .order;
+    assert_eq!(
+        (arrived.status(), confirmed(&arrived)),
+        (OrderStatus::Confirmed, vec![3, 1])
+    );
+}
+
+#[test]
+fn c12_only_the_line_of_a_withdrawn_product_is_held() {
+    let mut world = World::new();
+    world.products.get_mut(&TEA).expect("known").0.withdrawn = true;
+    let order = world.submitted(&[tea(3), sugar(1)]);
+    assert_eq!(
+        (holds(&order), &order.holds[0].line_ids),
+        (vec![HoldReason::ProductWithdrawn], &vec![line_id(1)])
+    );
+    let without = world
+        .change(&order, Editor::Rep(REP), vec![removal(1, 3)])
+        .expect("taken")
+        .order;
+    assert_eq!(without.status(), OrderStatus::Confirmed);
+    assert_eq!(
+        world
+            .release(&order, HoldReason::ProductWithdrawn)
+            .expect("released")
+            .order
+            .value_minor,
+        350
+    );
+}
+
+#[test]
+fn c13_a_blocked_outlet_holds_until_it_is_unblocked() {
+    let mut world = World::new();
+    world.outlet.blocked = true;
+    let order = world.submitted(&[tea(3)]);
+    assert_eq!(holds(&order), [HoldReason::OutletBlocked]);
+    world.outlet.blocked = false;
+    let freed = world
+        .with(|setting| decide_again(&order, setting))
+        .expect("decided")
+        .order;
+    assert_eq!(freed.status(), OrderStatus::Confirmed);
+}
+
+#[test]
+fn c15_terms_and_minimum_are_those_of_the_orders_day() {
+    let mut world = World::new();
+    world.agreement.valid_to_day = TODAY - 1;
+    world.agreement.minimum_order_minor = 1_000;
+    let order = world.submitted(&[tea(3)]);
+    assert_eq!(holds(&order), [HoldReason::MinimumSum, HoldReason::TermsExpired]);
+    let more = world
+        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 10)])
+        .expect("taken")
+        .order;
+    assert_eq!(holds(&more), [HoldReason::TermsExpired]);
+    let agreement_id = Some(BytesChange {
+        base: bytes(AGREEMENT),
+        value: bytes(OTHER_AGREEMENT),
+    });
+    let command = ChangeOrder {
+        order_id: bytes(ORDER),
+        agreement_id,
+        ..ChangeOrder::default()
+    };
+    let moved = world
+        .with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting))
+        .expect("taken");
+    assert_eq!(
+        (moved.order.status(), moved.order.agreement_id),
+        (OrderStatus::Confirmed, bytes(OTHER_AGREEMENT))
+    );
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let world = World::new();
+    let try_with = |change: &dyn Fn(&mut SubmitOrder)| {
+        let mut command = submit(&[tea(3)]);
+        change(&mut command);
+        let rejected = world.with(|setting| decide_submit(None, None, REP, &command, setting));
+        let rejected = rejected.expect_err("rejected");
+        (rejected.reason, rejected.field)
+    };
+    let cases: [(&dyn Fn(&mut SubmitOrder), Reason, &str); 10] = [
+        (
+            &|c| c.agreement_id = bytes(LIST),
+            Reason::Mismatch,
+            "agreement_id",
+        ),
+        (
+            &|c| c.currency = "USD".to_owned(),
+            Reason::CurrencyMismatch,
+            "currency",
+        ),
+        (&|c| c.visit_id = bytes(LIST), Reason::NotFound, "visit_id"),
+        (
+            &|c| c.lines[0].price_id = bytes(price_id(SUGAR)),
+            Reason::Mismatch,
+            "price_id",
+        ),
+        (
+            &|c| c.lines[0].product_id = bytes(LIST),
+            Reason::NotFound,
+            "product_id",
+        ),
+        (&|c| c.lines.clear(), Reason::MissingField, "lines"),
+        (&|c| c.lines.push(tea(1)), Reason::RepeatedId, "line_id"),
+        (
+            &|c| c.lines[0].quantity_milli = 0,
+            Reason::OutOfRange,
+            "quantity_milli",
+        ),
+        (&|c| c.order_day = TODAY - 40, Reason::OutOfRange, "order_day"),
+        (
+            &|c| c.delivery_day = TODAY - 1,
+            Reason::OutOfRange,
+            "delivery_day",
+        ),
+    ];
+    for (change, reason, field) in cases {
+        assert_eq!(try_with(change), (reason, field.to_owned()));
+    }
+    assert_eq!(
+        reason(world.change(&Order::default(), Editor::Rep(REP), vec![])),
+        Reason::RoleNotAllowed
+    );
+}
+
+#[test]
+fn calling_off_ends_all_promises() {
+    let mut world = World::new();
+    let order = world.submitted(&[tea(3)]);
+    let command = CancelOrder {
+        order_id: bytes(ORDER),
+        reason: "changed their mind".to_owned(),
+    };
+    let off = world
+        .with(|setting| decide_cancel(&order, Editor::Rep(REP), &command, setting))
+        .expect("done");
+    assert_eq!(
+        (off.order.status(), off.credit.exposure_minor()),
+        (OrderStatus::Cancelled, 0)
+    );
+    assert_eq!(off.available[&TEA].reserved_by(ORDER), 0);
+}
+
+#[test]
+fn only_a_confirmed_order_goes_to_the_warehouse() {
+    let mut world = World::new();
+    let command = ReleaseOrder {
+        order_id: bytes(ORDER),
+    };
+    let order = world.submitted(&[tea(3)]);
+    let released = decide_release_order(&order, &command)
+        .expect("allowed")
+        .expect("changed");
+    assert_eq!(released.status(), OrderStatus::Released);
+    assert_eq!(decide_release_order(&released, &command), Ok(None));
+    world.outlet.blocked = true;
+    let held = world.submit(&[tea(3)]).expect("taken").order;
+    assert_eq!(
+        decide_release_order(&held, &command).expect_err("held").reason,
+        Reason::OrderHeld
+    );
+    let mut empty = order;
+    empty.lines[0].confirmed_milli = 0;
+    assert_eq!(
+        decide_release_order(&empty, &command).expect_err("empty").reason,
+        Reason::NoLines
+    );
+}
+
+fn shipment(order: &Order, loaded: &[i64], delivered: &[i64], refused: &[i64]) -> Shipment {
+    let lines = order.lines.iter().enumerate().map(|(index, line)| ShipmentLine {
+        line_id: line.line_id.clone(),
+        product_id: line.product_id.clone(),
+        ordered_milli: 3_000,
+        picked_milli: loaded[index] * 1_000,
+        loaded_milli: loaded[index] * 1_000,
+        delivered_milli: delivered[index] * 1_000,
+        refused_milli: refused[index] * 1_000,
+        ..ShipmentLine::default()
+    });
+    Shipment {
+        lines: lines.collect(),
+        ..Shipment::default()
+    }
+}
+
+#[test]
+fn c23_what_does_not_arrive_is_not_owed() {
+    let mut world = World::new();
+    let order = world.submitted(&[tea(3), line(2, SUGAR, 3, 50)]);
+    let ledger = |credit, available| Ledger {
+        order_id: ORDER,
+        vat_included: true,
+        credit,
+        available,
+    };
+    let gone = shipment(&order, &[3, 2], &[0, 0], &[0, 0]);
+    let shipped = fulfil::shipped(&order, &gone, &ledger(&world.credit, &world.available)).expect("shipped");
+    assert_eq!(
+        (shipped.order.fulfilment(), shipped.order.value_minor),
+        (Fulfilment::PartlyShipped, 400)
+    );
+    assert_eq!(shipped.order.lines[1].difference(), LineDifference::PickedShort);
+    assert_eq!(shipped.credit.exposure_minor(), 400);
+    assert_eq!(
+        (
+            shipped.available[&SUGAR].on_hand_milli,
+            shipped.available[&SUGAR].reserved_by(ORDER)
+        ),
+        (998_000, 0)
+    );
+    let arrived = shipment(&order, &[3, 2], &[2, 1], &[1, 0]);
+    let none = BTreeMap::new();
+    let done = fulfil::delivered(
+        &shipped.order,
+        &arrived,
+        true,
+        NOW_US,
+        &ledger(&shipped.credit, &none),
+    )
+    .expect("done");
+    assert_eq!(
+        (done.order.status(), done.order.fulfilment()),
+        (OrderStatus::Closed, Fulfilment::PartlyDelivered)
+    );
+    let differences: Vec<_> = done.order.lines.iter().map(OrderLine::difference).collect();
+    assert_eq!(
+        differences,
+        [LineDifference::Refused, LineDifference::DeliveredShort]
+    );
+    assert_eq!((done.order.value_minor, done.credit.exposure_minor()), (250, 250));
+    let booked = Order {
+        booked: true,
+        ..shipped.order
+    };
+    let done =
+        fulfil::delivered(&booked, &arrived, true, NOW_US, &ledger(&shipped.credit, &none)).expect("done");
+    assert_eq!(done.credit.exposure_minor(), 0, "the books have it");
+}
+
+fn new_lines() -> impl Strategy<Value = Vec<NewOrderLine>> {
+    let one = (any::<bool>(), 1..20_i64, 80..130_i64, 0..900_i32, 4..7_i64);
+    proptest::collection::vec(one, 1..5).prop_map(|lines| {
+        let numbered = (1_u8..).zip(lines);
+        let build = |(number, (tea, units, price, discount_bp, price_version))| NewOrderLine {
+            discount_bp,
+            price_version,
+            ..line(number, if tea { TEA } else { SUGAR }, units, price)
+        };
+        numbered.map(build).collect()
+    })
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let numbers = (
+        0..60_000_i64,
+        proptest::option::of(0..3_000_i64),
+        -500..500_i64,
+        0..2_i64,
+    );
+    (numbers, 0..5_i32, any::<[bool; 3]>()).prop_map(|((on_hand, limit, debt, overdue), rule, flags)| {
+        let mut world = World::new();
+        world.available.insert(TEA, Available::default().counted(on_hand));
+        world.agreement.credit_limit_minor = limit;
+        world.agreement.shortage_rule = rule;
+        world.agreement.minimum_order_minor = if flags[0] { 1_000 } else { 0 };
+        world.list.vat_included = flags[1];
+        world.outlet.blocked = flags[2];
+        world.credit.booked_debt_minor = debt;
+        world.credit.overdue_minor = overdue;
+        world.set_price(TEA, 105, 6, NOW_US - 30 * HOUR_US);
+        world
+    })
+}
+
+/// What holds for every decision about an order.
+fn lawful(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
+    let order = &decision.order;
+    let open = holds(order);
+    prop_assert_eq!(
+        order.value_minor,
+        order.lines.iter().map(|line| line.amount_minor).sum::<i64>()
+    );
+    prop_assert_eq!(open.is_empty(), order.status() == OrderStatus::Confirmed);
+    prop_assert_eq!(open.is_empty(), decision.verdict.status != Status::Held);
+    let distinct: std::collections::BTreeSet<i32> = open.iter().map(|reason| i32::from(*reason)).collect();
+    prop_assert_eq!(
+        distinct.len(),
+        open.len(),
+        "at most one open hold for each reason"
+    );
+    prop_assert!(
+        order
+            .lines
+            .iter()
+            .all(|line| (0..=line.ordered_milli).contains(&line.confirmed_milli))
+    );
+    let exposure = world.credit.clone().without_order(ORDER).exposure_minor();
+    let own = if open.is_empty() { order.value_minor } else { 0 };
+    prop_assert_eq!(decision.credit.exposure_minor(), exposure + own);
+    if let (true, Some(stock)) = (open.is_empty(), decision.available.get(&TEA)) {
+        prop_assert!(stock.free_milli() >= 0);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_decision_is_lawful_and_the_same_when_repeated(world in worlds(), lines in new_lines()) {
+        let mut world = world;
+        let decision = world.submit(&lines).expect("taken");
+        lawful(&world, &decision)?;
+        let order = world.take(&decision);
+        let again = world.with(|setting| decide_again(&order, setting)).expect("decided");
+        prop_assert_eq!(&again.order, &order);
+        prop_assert_eq!(again.credit, decision.credit);
+        prop_assert!(again.available.is_empty());
+    }
+
+    #[test]
+    fn edits_of_different_lines_come_to_the_same_in_any_order(
+        world in worlds(), lines in new_lines(), first in 1..20_i64, second in 1..20_i64,
+    ) {
+        let mut world = world;
+        // Stock is given to whoever comes first; here there is enough.
+        world.available.clear();
+        let mut lines = lines;
+        lines.push(line(9, SUGAR, 5, 50));
+        let order = world.submitted(&lines);
+        let one = quantity(1, order.lines[0].ordered_milli / 1_000, first);
+        let two = quantity(9, 5, second);
+        let run = |edits: [&Edit; 2]| {
+            let mut world = World { credit: world.credit.clone(), available: BTreeMap::new(), ..World::new() };
+            edits.into_iter().fold(order.clone(), |order, edit| {
+                let decision = world.change(&order, Editor::Rep(REP), vec![edit.clone()]).expect("taken");
+                world.take(&decision)
+            })
+        };
+        let (a, b) = (run([&one, &two]), run([&two, &one]));
+        prop_assert_eq!(a.lines, b.lines);
+        prop_assert_eq!(a.value_minor, b.value_minor);
+    }
+
+    #[test]
+    fn whatever_is_edited_the_decision_is_lawful(
+        world in worlds(), lines in new_lines(), base in 1..20_i64, value in 1..20_i64, office in any::<bool>(),
+        lost in 0..60_000_i64,
+    ) {
+        let mut world = world;
+        let order = world.submitted(&lines);
+        if let Some(stock) = world.available.get_mut(&TEA) {
+            *stock = stock.clone().counted(lost.max(stock.reserved_by(ORDER)));
+        }
+        let editor = if office { Editor::Office } else { Editor::Rep(REP) };
+        let edits = vec![quantity(1, base, value), discount(2, 0, 700)];
+        let decision = world.change(&order, editor, edits).expect("taken");
+        if decision.order != order {
+            lawful(&world, &decision)?;
+        }
+    }
+
+    #[test]
+    fn no_input_panics(
+        numbers in any::<[i64; 6]>(), small in any::<[i32; 4]>(), limit in any::<i64>(), debt in any::<i64>(),
+        stock in any::<i64>(), hold in any::<(i32, i64, bool)>(),
+    ) {
+        let mut world = World::new();
+        world.agreement.credit_limit_minor = Some(limit);
+        world.agreement.minimum_order_minor = limit;
+        world.agreement.price_grace_s = Some(small[0]);
+        world.agreement.valid_to_day = small[1];
+        world.credit.booked_debt_minor = debt;
+        world.available.insert(TEA, Available::default().counted(stock).reserving(ORDER, numbers[0]));
+        world.set_price(TEA, numbers[1], numbers[2], numbers[3]);
+        let new = NewOrderLine {
+            quantity_milli: numbers[4], shown_price_minor: numbers[5], discount_bp: small[2], ..tea(1)
+        };
+        let _ = world.submit(&[new]);
+        // A stored order may hold what no form would let in.
+        let line = OrderLine {
+            line_id: line_id(1), product_id: bytes(TEA), ordered_milli: numbers[4], confirmed_milli: numbers[0],
+            shown_price_minor: numbers[5], price_minor: numbers[3], discount_bp: small[2], vat_bp: small[3],
+            ..OrderLine::default()
+        };
+        let hold = Hold { reason: hold.0, released_at_us: hold.1, released_by_id: vec![1; usize::from(hold.2)], ..Hold::default() };
+        let mut order = Order {
+            agreement_id: bytes(AGREEMENT), lines: vec![line.clone(), line], holds: vec![hold], order_day: small[1],
+            ..Order::default()
+        };
+        order.set_status(OrderStatus::Submitted);
+        let _ = world.with(|setting| decide_again(&order, setting));
+        order.set_status(OrderStatus::Confirmed);
+        let _ = world.change(&order, Editor::Office, vec![quantity(1, 1, 2), discount(2, small[2], 100)]);
+        let gone = shipment(&order, &[small[0].into(), small[1].into()], &[0, 0], &[0, 0]);
+        let ledger = Ledger { order_id: ORDER, vat_included: false, credit: &world.credit, available: &world.available };
+        let _ = fulfil::shipped(&order, &gone, &ledger);
+    }
+}

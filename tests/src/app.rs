@@ -1,0 +1,243 @@
+//! The app under test: a real server on a free port, with a clock that the test moves.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use prost::Message as _;
+use roundsman::app::{self, Core, Parts};
+use roundsman::auth::users;
+use roundsman::clock::{Clock, Random};
+use roundsman::device::{self, Device, Synced};
+use roundsman::fail::FailPoints;
+use roundsman::policy::Policy;
+use roundsman::store::sql::Db;
+use roundsman_proto::admin::admin_service_client::AdminServiceClient;
+use roundsman_proto::admin::office_service_client::OfficeServiceClient;
+use roundsman_proto::admin::{CreateUserRequest, ExecuteRequest};
+use roundsman_proto::auth::auth_service_client::AuthServiceClient;
+use roundsman_proto::auth::{ClaimServerRequest, Role};
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{self, command::Command};
+use roundsman_sync::outbox::Outbox;
+use roundsman_sync::replica::Replica;
+use roundsman_sync::replica::memory::MemoryStorage;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::transport::{Channel, Endpoint};
+use uuid::Uuid;
+
+use crate::database::{Database, Kind};
+
+/// Where the clock of a test begins: Monday, 2026-11-23, 06:00 in Helsinki.
+pub const START_US: i64 = 1_795_406_400_000_000;
+/// The day of [`START_US`], in days since 1970-01-01.
+pub const TODAY: i32 = 20_780;
+/// The name of the tenant under test.
+pub const TENANT: &str = "Nordic Wholesale";
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A device with its storages in memory.
+pub type TestDevice = Device<MemoryStorage, roundsman_sync::outbox::memory::MemoryOutbox>;
+
+/// The whole app.
+pub struct TestApp {
+    /// The parts behind the doors, for a look at what is stored.
+    pub core: Arc<Core>,
+    /// A connection to the server.
+    pub channel: Channel,
+    /// The administrator's access token.
+    pub admin_token: String,
+    database: Database,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+    next_id: AtomicI64,
+}
+
+impl TestApp {
+    /// A server with an empty tenant and its administrator.
+    pub async fn start(kind: Kind) -> Self {
+        Self::start_failing(kind, FailPoints::default()).await
+    }
+
+    /// The same, failing where the test says.
+    pub async fn start_failing(kind: Kind, fail: FailPoints) -> Self {
+        let database = Database::create(kind).await;
+        let db = Db::connect(&database.url).await.expect("connects");
+        db.migrate().await.expect("migrates");
+        let clock = Arc::new(Clock::Manual(AtomicI64::new(START_US)));
+        let random = Arc::new(Random::seeded(1));
+        let code = users::setup_code(&db, &random).await.expect("answers").expect("a new server has a code");
+        let parts = Parts { db, clock, random, policy: Policy::default(), fail };
+        let core = Core::start(parts).await.expect("starts");
+        let (channel, stop, server) = serve(&core).await;
+        AuthServiceClient::new(channel.clone())
+            .claim_server(ClaimServerRequest {
+                setup_code: code,
+                tenant: TENANT.to_owned(),
+                login: "admin".to_owned(),
+                password: PASSWORD.to_owned(),
+            })
+            .await
+            .expect("the server is claimed");
+        let admin_token = login(&channel, "admin").await;
+        let server = Some(server);
+        Self { core, channel, admin_token, database, stop: Some(stop), server, next_id: AtomicI64::new(1) }
+    }
+
+    /// Ends the server in good order, and takes its database away.
+    pub async fn finish(mut self) {
+        self.halt().await;
+        self.database.remove().await;
+    }
+
+    async fn halt(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(server) = self.server.take() {
+            server.await.expect("the server ends").expect("in good order");
+        }
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, minutes: i64) {
+        self.core.clock.advance(minutes * 60_000_000);
+    }
+
+    /// The moment, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.core.clock.now_us()
+    }
+
+    /// The number of the tenant under test.
+    pub async fn tenant(&self) -> i64 {
+        let mut tx = self.core.db.read().await.expect("reads");
+        let tenants = roundsman::store::tenant::all(&mut tx).await.expect("answers");
+        tenants.first().expect("a tenant").0
+    }
+
+    /// An id that nothing else in this test has.
+    pub fn id(&self) -> Uuid {
+        let number = self.next_id.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 | u128::from(number.unsigned_abs()))
+    }
+
+    /// Makes a user.
+    pub async fn user(&self, login: &str, role: Role, rep: Option<Uuid>, team: Option<Uuid>) -> Uuid {
+        let user = self.id();
+        let bytes = |id: Option<Uuid>| id.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+        let request = CreateUserRequest {
+            user_id: user.as_bytes().to_vec(),
+            login: login.to_owned(),
+            password: PASSWORD.to_owned(),
+            role: role.into(),
+            rep_id: bytes(rep),
+            team_id: bytes(team),
+        };
+        let request = device::authorized(&self.admin_token, request).expect("a request");
+        AdminServiceClient::new(self.channel.clone()).create_user(request).await.expect("the user is made");
+        user
+    }
+
+    /// An access token of somebody at a desk.
+    pub async fn token(&self, login: &str) -> String {
+        self::login(&self.channel, login).await
+    }
+
+    /// A command of the administrator's.
+    pub async fn office(&self, command: Command) -> Outcome {
+        self.office_as(&self.admin_token, self.id(), command).await.expect("the office is answered")
+    }
+
+    /// A command of somebody at a desk, under an id.
+    pub async fn office_as(&self, token: &str, id: Uuid, command: Command) -> Result<Outcome, Box<tonic::Status>> {
+        let command = Some(trade::Command { command: Some(command) });
+        let request = ExecuteRequest { command_id: id.as_bytes().to_vec(), command };
+        let request = device::authorized(token, request).expect("a request");
+        let answer = OfficeServiceClient::new(self.channel.clone()).execute(request).await.map_err(Box::new)?;
+        Ok(answer.into_inner().outcome.expect("an outcome"))
+    }
+
+    /// A fresh installation of the app, logged in.
+    pub async fn device(&self, login: &str) -> TestDevice {
+        let installation = self.id();
+        let answer = device::login(self.channel.clone(), (TENANT, login, PASSWORD), Some(installation))
+            .await
+            .expect("logs in");
+        let replica = Replica::open(MemoryStorage::default()).expect("opens");
+        let outbox = Outbox::open(Default::default()).expect("opens");
+        Device::new(self.channel.clone(), answer.tokens.expect("tokens"), replica, outbox)
+    }
+
+    /// Captures a command on a device, now and today.
+    pub fn capture(&self, device: &mut TestDevice, command: Command) -> Uuid {
+        let id = self.id();
+        device.capture(id, command, (self.now_us(), TODAY)).expect("is captured");
+        id
+    }
+
+    /// Captures a command, synchronizes, and tells what became of it.
+    pub async fn decide(&self, device: &mut TestDevice, command: Command) -> Outcome {
+        let id = self.capture(device, command);
+        let synced = self.sync(device).await;
+        let (_, outcome) = synced.outcomes.into_iter().find(|(command, _)| *command == id).expect("an outcome");
+        outcome
+    }
+
+    /// Pushes and pulls.
+    pub async fn sync(&self, device: &mut TestDevice) -> Synced {
+        let synced = device.sync(self.now_us()).await.expect("synchronizes");
+        assert_eq!(synced.damaged, 0, "every sum is right");
+        synced
+    }
+
+    /// A record as a device shows it.
+    pub fn shown<R: roundsman_sync::kind::Record>(&self, device: &TestDevice, id: Uuid) -> Option<R> {
+        let document = device.replica.document(id).expect("reads")?;
+        Some(R::decode(document.bytes).expect("a document of its kind"))
+    }
+
+    /// Compares a device with what the server holds for its scopes, byte for byte.
+    pub async fn assert_converged(&self, device: &TestDevice, caller: &roundsman::auth::caller::Caller) {
+        let held = device.replica.content().expect("reads");
+        let stored = self.projection(caller).await;
+        let names = |content: &Content| content.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&held), names(&stored), "the buckets");
+        for (bucket, records) in &stored {
+            assert_eq!(held.get(bucket), Some(records), "the records of {bucket:?}");
+        }
+    }
+
+    /// What the records say that a caller should hold: placed anew, past all buckets.
+    async fn projection(&self, caller: &roundsman::auth::caller::Caller) -> Content {
+        roundsman::verify::projection(&self.core.db, caller).await.expect("is computed")
+    }
+}
+
+type Content = roundsman::verify::Content;
+
+async fn login(channel: &Channel, name: &str) -> String {
+    let answer = device::login(channel.clone(), (TENANT, name, PASSWORD), None).await.expect("logs in");
+    answer.tokens.expect("tokens").access_token
+}
+
+type Serving = (Channel, oneshot::Sender<()>, tokio::task::JoinHandle<anyhow::Result<()>>);
+
+async fn serve(core: &Arc<Core>) -> Serving {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(app::serve(Arc::clone(core), None, listener, async move {
+        let _ = stopped.await;
+    }));
+    let endpoint = Endpoint::try_from(format!("http://{address}")).expect("an address");
+    (endpoint.connect_lazy(), stop, server)
+}
+
+/// A command's message as bytes, for tests that send it in their own way.
+#[must_use]
+pub fn encoded(command: Command) -> Vec<u8> {
+    trade::Command { command: Some(command) }.encode_to_vec()
+}
