@@ -18,8 +18,6 @@ use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 use uuid::Uuid;
 
-/// The version of the protocol that this device speaks.
-const PROTOCOL_VERSION: u32 = 1;
 /// A call that takes longer is given up and repeated later.
 const CALL: Duration = Duration::from_secs(30);
 
@@ -129,10 +127,8 @@ where
     /// # Errors
     /// See [`DeviceError`].
     pub async fn push(&mut self, now_us: i64, synced: &mut Synced) -> Result<(), Failure<R, O>> {
-        while let Some(mut request) = self.outbox.request() {
-            request.protocol_version = PROTOCOL_VERSION;
-            request.device_clock_us = now_us;
-            request.position = self.replica.position().map(Into::into);
+        let app_version = env!("CARGO_PKG_VERSION");
+        while let Some(request) = self.outbox.request(app_version, now_us, self.replica.position()) {
             synced.bytes_up += request.encoded_len() as u64;
             let request = self.authorized(request)?;
             let mut client = SyncServiceClient::new(self.channel.clone());
@@ -151,7 +147,7 @@ where
     pub async fn pull(&mut self, now_us: i64, synced: &mut Synced) -> Result<(), Failure<R, O>> {
         loop {
             let mut stream = self.open(now_us, false, synced).await?;
-            match self.drain(&mut stream, now_us, synced).await? {
+            match self.drain(&mut stream, synced).await? {
                 Drained::Complete => return Ok(()),
                 Drained::InventoryWanted => {}
             }
@@ -186,7 +182,6 @@ where
     async fn drain(
         &mut self,
         stream: &mut Streaming<PullResponse>,
-        now_us: i64,
         synced: &mut Synced,
     ) -> Result<Drained, Failure<R, O>> {
         loop {
@@ -201,7 +196,7 @@ where
                     return Err(Box::new(status).into());
                 }
             };
-            match self.take(message, now_us, synced)? {
+            match self.take(message, synced)? {
                 Event::InventoryWanted => {
                     self.replica.cut();
                     return Ok(Drained::InventoryWanted);
@@ -226,14 +221,13 @@ where
     pub fn take(
         &mut self,
         message: PullResponse,
-        now_us: i64,
         synced: &mut Synced,
     ) -> Result<Event, Failure<R, O>> {
         synced.bytes_down += message.encoded_len() as u64;
         let event = self.replica.receive(message).map_err(DeviceError::Replica)?;
         match &event {
             Event::Fork { expected_seq } => {
-                self.outbox.fork(*expected_seq, now_us).map_err(DeviceError::Outbox)?;
+                self.outbox.fork(*expected_seq).map_err(DeviceError::Outbox)?;
             }
             Event::Staged { rows, .. } => synced.rows += u64::from(*rows),
             Event::Checkpoint { group, damaged, .. } => {

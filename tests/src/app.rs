@@ -38,7 +38,7 @@ pub const TENANT: &str = "Nordic Wholesale";
 pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A device with its storages in memory.
-pub type TestDevice = Device<MemoryStorage, roundsman_sync::outbox::memory::MemoryOutbox>;
+pub type TestDevice = Device<MemoryStorage, roundsman_sync::outbox::memory::MemoryStorage>;
 
 /// The whole app.
 pub struct TestApp {

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use super::detached::detached;
 use super::status;
 use crate::app::Core;
-use crate::auth::authenticate::session;
+use crate::auth::authenticate::caller;
 use crate::auth::caller::Caller;
 use crate::batch::{Submission, Submitted};
 use crate::commands::Issuer;
@@ -27,9 +27,9 @@ pub struct OfficeDoor(pub Arc<Core>);
 #[tonic::async_trait]
 impl OfficeService for OfficeDoor {
     async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteResponse>, Status> {
-        let caller = session(&request)?.caller;
+        let caller = caller(&request)?;
         let ExecuteRequest { command_id, command } = request.into_inner();
-        let command = command.ok_or_else(|| status::of_rejection(&check::missing("command")))?;
+        let command = command.ok_or_else(|| status::rejected(&check::missing("command")))?;
         let (outcome, version) = execute(&self.0, &caller, &command_id, command).await?;
         Ok(Response::new(ExecuteResponse { outcome: Some(outcome), version }))
     }
@@ -45,18 +45,18 @@ pub async fn execute(
     command_id: &[u8],
     command: trade::Command,
 ) -> Result<(Outcome, i64), Status> {
-    let id = check::id(command_id, "command_id").map_err(|rejection| status::of_rejection(&rejection))?;
+    let id = check::id(command_id, "command_id").map_err(|rejection| status::rejected(&rejection))?;
     let body = command.encode_to_vec();
     // An import is a chunk of a bulk job, and may be larger than what a device sends.
     let bulk = matches!(&command.command, Some(trade::command::Command::ImportRecords(_)));
     if body.len() > COMMAND_BYTES && !bulk {
-        return Err(status::of_rejection(&Rejection::new(Reason::LimitExceeded).field("command")));
+        return Err(status::rejected(&Rejection::new(Reason::LimitExceeded).field("command")));
     }
     let now_us = core.clock.now_us();
     let submission = Submission {
         issuer: Issuer::User(caller.clone()),
         sender: None,
-        request: status::request_id(),
+        request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
         received_at_us: now_us,
         commands: vec![Submitted {
             id,
@@ -70,7 +70,7 @@ pub async fn execute(
     let lane = core.lanes.of(caller.tenant);
     let answer = detached(async move {
         let answer = if bulk { lane.submit_bulk(submission).await } else { lane.submit(submission).await };
-        answer.map_err(|error| status::of_lane(&error))
+        answer.map_err(Status::from)
     })
     .await?;
     let outcome = answer.results.into_iter().next().and_then(|result| result.outcome);

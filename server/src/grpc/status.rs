@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::auth::{AuthError, Refusal, Taken};
 use crate::error::StoreError;
+use crate::lane::LaneError;
 
 /// Whose codes they are.
 pub const DOMAIN: &str = "roundsman";
@@ -183,6 +184,16 @@ pub fn of_store(error: &StoreError) -> Status {
 impl From<StoreError> for Status {
     fn from(error: StoreError) -> Self {
         of_store(&error)
+    }
+}
+
+impl From<LaneError> for Status {
+    fn from(error: LaneError) -> Self {
+        match error {
+            LaneError::Busy => exhausted("LANE_FULL", "too many commands wait", RETRY_AFTER),
+            LaneError::Stopping => unavailable("the server is stopping"),
+            LaneError::Store(error) => of_store(&error),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::detached::detached;
 use super::status;
 use crate::app::Core;
-use crate::auth::authenticate::session;
+use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
 use crate::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted};
 use crate::commands::Issuer;
@@ -43,13 +43,12 @@ impl SyncService for SyncDoor {
     type PullStream = ReceiverStream<Result<PullResponse, Status>>;
 
     async fn pull(&self, request: Request<PullRequest>) -> Result<Response<Self::PullStream>, Status> {
-        let session = session(&request)?;
-        let caller = session.caller.clone();
+        let (caller, lease) = (caller(&request)?, lease(&request)?);
         let request = request.into_inner();
         check_app(request.protocol_version, &request.app_version)?;
         let named = request.lagging.len() + request.staging.len() + request.inventory.len();
         if named > 3 * NAMED_BUCKETS || request.kinds.len() > NAMED_KINDS {
-            return Err(status::of_rejection(&Rejection::new(Reason::LimitExceeded).field("inventory")));
+            return Err(status::rejected(&Rejection::new(Reason::LimitExceeded).field("inventory")));
         }
         hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
         let (out, messages) = mpsc::channel(PULL_MESSAGES);
@@ -57,8 +56,8 @@ impl SyncService for SyncDoor {
             db: self.0.db.clone(),
             clock: Arc::clone(&self.0.clock),
             tails: self.0.lanes.of(caller.tenant).follow(),
-            caller: caller.clone(),
-            standing: Arc::new(move || session.check()),
+            caller: (*caller).clone(),
+            standing: Arc::new(move || lease.check()),
             out: out.clone(),
         };
         tokio::spawn(async move {
@@ -74,13 +73,12 @@ impl SyncService for SyncDoor {
     }
 
     async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushResponse>, Status> {
-        let session = session(&request)?;
-        let caller = session.caller.clone();
+        let caller = caller(&request)?;
         let request = request.into_inner();
         check_app(request.protocol_version, &request.app_version)?;
         let ids = check_commands(&request)?;
         let offset_us = hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
-        let device = session.device()?;
+        let device = caller.device.ok_or_else(|| status::internal("the gate lets no push in without a device"))?;
         let sender = Sender {
             device,
             confirmed_seq: request.confirmed_seq,
@@ -97,15 +95,15 @@ impl SyncService for SyncDoor {
             body: command.body,
         });
         let submission = Submission {
-            issuer: Issuer::User(caller.clone()),
+            issuer: Issuer::User((*caller).clone()),
             sender: Some(sender),
-            request: status::request_id(),
+            request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
             received_at_us: self.0.clock.now_us(),
             commands: commands.collect(),
         };
         let core = Arc::clone(&self.0);
         let tenant = caller.tenant;
-        let answer = detached(async move { submit(&core, tenant, submission).await.map_err(|e| status::of_lane(&e)) }).await?;
+        let answer = detached(async move { submit(&core, tenant, submission).await.map_err(Status::from) }).await?;
         Ok(Response::new(PushResponse {
             results: answer.results,
             version: answer.version,
@@ -146,20 +144,20 @@ fn hear(core: &Core, caller: &Caller, clock_us: i64, outbox: Option<OutboxSummar
 
 fn check_app(protocol: u32, app_version: &str) -> Result<(), Status> {
     if protocol != PROTOCOL_VERSION {
-        return Err(status::of_rejection(
+        return Err(status::rejected(
             &Rejection::new(Reason::UnknownValue)
                 .field("protocol_version")
                 .fact(None, "spoken_protocol_version", PROTOCOL_VERSION),
         ));
     }
     roundsman_sync::trade::check::text(app_version, APP_VERSION_CHARS, "app_version")
-        .map_err(|rejection| status::of_rejection(&rejection))
+        .map_err(|rejection| status::rejected(&rejection))
 }
 
 /// The ids of the commands, when all of them may be handed in. A command that is too large or has no id can't be stored,
 /// so it is an error of the whole request, and nothing of it was done.
 fn check_commands(request: &PushRequest) -> Result<Vec<Uuid>, Status> {
-    let refuse = |rejection: Rejection| status::of_rejection(&rejection);
+    let refuse = |rejection: Rejection| status::rejected(&rejection);
     let limit = |field: &str| refuse(Rejection::new(Reason::LimitExceeded).field(field));
     if request.commands.len() > PUSH_COMMANDS {
         return Err(limit("commands"));

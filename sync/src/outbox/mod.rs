@@ -19,6 +19,8 @@ pub mod memory;
 pub mod sqlite;
 mod storage;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use prost::Message as _;
 use roundsman_proto::sync as proto;
@@ -58,14 +60,15 @@ pub enum OutboxError<E: std::error::Error + 'static> {
 pub struct Outbox<S: OutboxStorage> {
     storage: S,
     head: Head,
-    /// In the order of their numbers, which is the order of capture.
-    entries: Vec<Entry>,
+    /// In the order of their numbers.
+    entries: Vec<Arc<Entry>>,
 }
 
 /// What is about to be stored. It becomes the outbox's state once it is.
 struct Next {
     head: Head,
-    entries: Vec<Entry>,
+    /// Place by place what becomes of the outbox's entries; `None`: it is taken away.
+    entries: Vec<Option<Arc<Entry>>>,
 }
 
 impl<S: OutboxStorage> Outbox<S> {
@@ -76,7 +79,7 @@ impl<S: OutboxStorage> Outbox<S> {
     pub fn open(mut storage: S) -> Result<Self, S::Error> {
         storage.rollback()?;
         let (head, entries) = storage.load()?;
-        Ok(Self { storage, head, entries })
+        Ok(Self { storage, head, entries: entries.into_iter().map(Arc::new).collect() })
     }
 
     /// Stores a command and gives it its number. Capturing the same command again changes nothing.
@@ -102,7 +105,7 @@ impl<S: OutboxStorage> Outbox<S> {
         let written = self.storage.write(Change::Entry(&entry)).and_then(|()| self.storage.write(Change::Head(&head)));
         self.settle(written)?;
         self.head = head;
-        self.entries.push(entry);
+        self.entries.push(Arc::new(entry));
         Ok(seq)
     }
 
@@ -142,20 +145,26 @@ impl<S: OutboxStorage> Outbox<S> {
         response: PushResponse,
         now_us: i64,
     ) -> Result<Vec<(Uuid, Outcome)>, OutboxError<S::Error>> {
-        if response.expected_seq < 0 {
-            return Err(OutboxError::Sequence(response.expected_seq));
-        }
-        let mut next = Next { head: self.head, entries: self.entries.clone() };
+        let expected_seq = sequence(response.expected_seq)?;
+        let mut next = self.next();
         next.head.told_seq = self.confirmed_seq();
-        if self.skip().is_some() && !response.fork && response.expected_seq == 0 {
+        if self.skip().is_some() && !response.fork && expected_seq.is_none() {
             next.head.expected_seq = self.first_waiting();
         }
         let new = next.answer(response.results, response.version, now_us)?;
         if response.fork {
-            next.fork(response.expected_seq);
+            next.fork(expected_seq);
+            // The numbers that were sent are taken.
+            if let Some(seq) = expected_seq.filter(|seq| *seq > next.first_waiting()) {
+                next.renumber(seq);
+            }
         } else {
-            next.head.durable_version = next.head.durable_version.max(response.durable_version);
-            next.expect(response.expected_seq);
+            next.believe(response.durable_version);
+            match expected_seq {
+                Some(seq) if seq <= next.head.last_outcome_seq => next.fork(expected_seq),
+                Some(seq) => next.renumber(seq),
+                None => {}
+            }
         }
         next.retire(now_us);
         self.adopt(next)?;
@@ -167,11 +176,8 @@ impl<S: OutboxStorage> Outbox<S> {
     /// # Errors
     /// When the storage fails, or this is not a sequence number.
     pub fn fork(&mut self, expected_seq: i64) -> Result<(), OutboxError<S::Error>> {
-        if expected_seq < 0 {
-            return Err(OutboxError::Sequence(expected_seq));
-        }
-        let mut next = Next { head: self.head, entries: self.entries.clone() };
-        next.fork(expected_seq);
+        let mut next = self.next();
+        next.fork(sequence(expected_seq)?);
         self.adopt(next)
     }
 
@@ -215,7 +221,11 @@ impl<S: OutboxStorage> Outbox<S> {
         self.storage
     }
 
-    fn waiting_entries(&self) -> impl Iterator<Item = &Entry> {
+    fn next(&self) -> Next {
+        Next { head: self.head, entries: self.entries.iter().cloned().map(Some).collect() }
+    }
+
+    fn waiting_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.iter().filter(|entry| entry.answer.is_none())
     }
 
@@ -253,7 +263,9 @@ impl<S: OutboxStorage> Outbox<S> {
     fn adopt(&mut self, next: Next) -> Result<(), OutboxError<S::Error>> {
         let written = self.write(&next);
         self.settle(written)?;
-        (self.head, self.entries) = (next.head, next.entries);
+        self.head = next.head;
+        self.entries = next.entries.into_iter().flatten().collect();
+        self.entries.sort_by_key(|entry| entry.seq);
         Ok(())
     }
 
@@ -261,12 +273,10 @@ impl<S: OutboxStorage> Outbox<S> {
         if next.head != self.head {
             self.storage.write(Change::Head(&next.head))?;
         }
-        // Both are in the order of capture, and the next one has no other commands.
-        let mut stays = next.entries.iter().peekable();
-        for entry in &self.entries {
-            match stays.next_if(|next| next.command_id == entry.command_id) {
+        for (entry, next) in self.entries.iter().zip(&next.entries) {
+            match next {
                 None => self.storage.write(Change::Remove(entry.command_id))?,
-                Some(next) if next != entry => self.storage.write(Change::Entry(next))?,
+                Some(next) if !Arc::ptr_eq(entry, next) => self.storage.write(Change::Entry(next))?,
                 Some(_) => {}
             }
         }
@@ -291,6 +301,12 @@ fn wire(entry: &Entry) -> proto::Command {
     }
 }
 
+/// A sequence number from outside; 0 says that there is none.
+fn sequence<E: std::error::Error>(seq: i64) -> Result<Option<i64>, OutboxError<E>> {
+    // Far above what is ever reached, far below what cannot be counted on from.
+    if (0..=i64::MAX / 2).contains(&seq) { Ok(Some(seq).filter(|seq| *seq > 0)) } else { Err(OutboxError::Sequence(seq)) }
+}
+
 impl Next {
     /// Notes the outcomes. A result under another number than the command has now answers an older request; the command
     /// is sent again and answered again.
@@ -304,11 +320,11 @@ impl Next {
         for result in results {
             let command_id = Uuid::from_slice(&result.command_id).map_err(|_| OutboxError::Result)?;
             let outcome = result.outcome.ok_or(OutboxError::Result)?;
-            let Ok(place) = self.entries.binary_search_by_key(&result.seq, |entry| entry.seq) else { continue };
-            let entry = &mut self.entries[place];
-            if entry.command_id != command_id || entry.answer.is_some() {
-                continue;
-            }
+            let seq_of = |entry: &Option<Arc<Entry>>| entry.as_ref().map(|entry| entry.seq);
+            let place = self.entries.binary_search_by_key(&Some(result.seq), seq_of).ok();
+            let entry = place.and_then(|place| self.entries[place].as_mut());
+            let waits = |entry: &&mut Arc<Entry>| entry.command_id == command_id && entry.answer.is_none();
+            let Some(entry) = entry.filter(waits).map(Arc::make_mut) else { continue };
             self.head.last_outcome_seq = self.head.last_outcome_seq.max(entry.seq);
             self.head.expected_seq = self.head.expected_seq.max(entry.seq + 1);
             entry.answer = Some(Answer { outcome: outcome.clone(), version, answered_at_us: now_us });
@@ -317,46 +333,56 @@ impl Next {
         Ok(new)
     }
 
-    /// The server said which number it expects; 0: it had nothing to say. What waits is numbered from there.
-    fn expect(&mut self, expected_seq: i64) {
-        if expected_seq == 0 {
-            return;
-        }
-        if expected_seq <= self.head.last_outcome_seq {
-            return self.fork(expected_seq);
-        }
+    /// The first number that waits, or the next one to be given.
+    fn first_waiting(&self) -> i64 {
+        let mut waiting = self.entries.iter().flatten().filter(|entry| entry.answer.is_none());
+        waiting.next().map_or(self.head.next_seq, |entry| entry.seq)
+    }
+
+    /// Numbers what waits from there.
+    fn renumber(&mut self, expected_seq: i64) {
         let mut seq = expected_seq;
-        for entry in self.entries.iter_mut().filter(|entry| entry.answer.is_none()) {
-            entry.seq = seq;
+        for entry in self.entries.iter_mut().flatten().filter(|entry| entry.answer.is_none()) {
+            if entry.seq != seq {
+                Arc::make_mut(entry).seq = seq;
+            }
             seq += 1;
         }
-        self.entries.sort_by_key(|entry| entry.seq);
         (self.head.expected_seq, self.head.next_seq) = (expected_seq, seq);
     }
 
-    fn fork(&mut self, expected_seq: i64) {
-        // Durable was a part of the history that is gone.
-        self.head.durable_version = 0;
-        if expected_seq == 0 || expected_seq > self.head.last_outcome_seq {
-            return;
-        }
-        self.head.expected_seq = expected_seq;
-        self.head.last_outcome_seq = expected_seq - 1;
+    /// What was answered from there on waits again.
+    fn fork(&mut self, expected_seq: Option<i64>) {
+        // What was durable was a part of the history that is gone.
+        self.head.durable_version = self.head.durable_version.map(|_| 0);
+        let Some(expected_seq) = expected_seq else { return };
+        self.head.last_outcome_seq = self.head.last_outcome_seq.min(expected_seq - 1);
         self.head.told_seq = self.head.told_seq.min(expected_seq - 1);
-        for entry in self.entries.iter_mut().filter(|entry| entry.seq >= expected_seq) {
-            entry.answer = None;
+        let lost = |entry: &&mut Arc<Entry>| entry.answer.is_some() && entry.seq >= expected_seq;
+        for entry in self.entries.iter_mut().flatten().filter(lost) {
+            Arc::make_mut(entry).answer = None;
+        }
+        // A higher number means that the answer to what waits was lost: it is sent again as it is.
+        if expected_seq <= self.first_waiting() {
+            self.head.expected_seq = expected_seq;
+        }
+    }
+
+    fn believe(&mut self, durable_version: i64) {
+        if durable_version > 0 {
+            self.head.durable_version = self.head.durable_version.max(Some(durable_version));
         }
     }
 
     /// Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides.
     fn retire(&mut self, now_us: i64) {
         let durable = self.head.durable_version;
-        self.entries.retain(|entry| match &entry.answer {
-            None => true,
-            Some(answer) => {
-                let young = now_us.saturating_sub(answer.answered_at_us) < KEEP_ACKNOWLEDGED_US;
-                young || (durable > 0 && answer.version > durable)
+        for place in &mut self.entries {
+            let answer = place.as_ref().and_then(|entry| entry.answer.as_ref());
+            let old = answer.filter(|answer| now_us.saturating_sub(answer.answered_at_us) >= KEEP_ACKNOWLEDGED_US);
+            if old.is_some_and(|answer| durable.is_none_or(|durable| answer.version <= durable)) {
+                *place = None;
             }
-        });
+        }
     }
 }

@@ -16,17 +16,17 @@ pub struct Head {
     pub last_outcome_seq: i64,
     /// The number through which the server has been told that outcomes are stored.
     pub told_seq: i64,
-    /// Everything up to this version survives the loss of the server; 0: nothing is known to.
-    pub durable_version: i64,
+    /// Everything up to this version survives the loss of the server; `None`: no server has ever said such a thing.
+    pub durable_version: Option<i64>,
 }
 
 impl Default for Head {
     fn default() -> Self {
-        Self { next_seq: 1, expected_seq: 1, last_outcome_seq: 0, told_seq: 0, durable_version: 0 }
+        Self { next_seq: 1, expected_seq: 1, last_outcome_seq: 0, told_seq: 0, durable_version: None }
     }
 }
 
-/// A captured command. Body and outcome are shared, so that copying one is cheap.
+/// A captured command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Its id, which never changes.

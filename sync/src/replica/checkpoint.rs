@@ -1,12 +1,10 @@
 //! How a checkpoint is applied: everything that was staged for the buckets that it covers, in one transaction.
 
 use std::collections::BTreeSet;
-use std::mem;
 
 use roundsman_proto::sync as proto;
-use uuid::Uuid;
 
-use super::storage::{At, Bucket, Change, Document, Head, Member, Slot, State, Storage};
+use super::storage::{At, Bucket, Change, Document, Member, Slot, State, Storage};
 use super::{Course, Event, Flight, Range, Replica, ReplicaError};
 use crate::checksum::{Checksum, row_hash};
 use crate::page::{self, Cursor, Row};
@@ -128,7 +126,7 @@ impl Flight {
 
     /// Says where each bucket is after the checkpoint, and which are gone.
     fn settle_positions(&self, state: &mut State, checkpoint: &proto::Checkpoint, position: Position) {
-        let before = mem::replace(&mut state.head.position, Some(position));
+        let before = state.head.position.replace(position);
         let mut dropped = false;
         state.buckets.retain(|slot, bucket| {
             let course = self.courses.get(slot);
@@ -215,7 +213,7 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
         bucket.checksum.remove(member.hash);
         bucket.rows -= 1;
     }
-    let others = holding.map_or(0, |holding| holding.holders) - u32::from(member.is_some() && holding.is_some());
+    let others = holding.map_or(0, |holding| holding.holders).saturating_sub(u32::from(member.is_some()));
     let Some(bytes) = &row.document else {
         if member.is_some() {
             storage.write(Change::Member(slot, row.record, None))?;

@@ -66,6 +66,9 @@ pub struct Want {
     pub outbox: Option<OutboxSummary>,
 }
 
+/// What a replica holds: (scope, kind) → record → document.
+pub type Content = BTreeMap<(String, u32), BTreeMap<Uuid, Bytes>>;
+
 /// What a message of the stream meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -301,13 +304,13 @@ impl<S: Storage> Replica<S> {
         documents.filter_map(Result::transpose).collect()
     }
 
-    /// Everything held: (scope, kind) → record → document; buckets without a record are left out. While buckets lag behind
+    /// Everything held; buckets without a record are left out. While buckets lag behind
     /// one another, a document that is newer through another bucket stands for the older one.
     ///
     /// # Errors
     /// When the storage cannot be read.
-    pub fn content(&self) -> Result<BTreeMap<(String, u32), BTreeMap<Uuid, Bytes>>, S::Error> {
-        let mut content = BTreeMap::new();
+    pub fn content(&self) -> Result<Content, S::Error> {
+        let mut content = Content::new();
         for (slot, bucket) in &self.state.buckets {
             let mut records = BTreeMap::new();
             for (record, _) in self.storage.members(*slot)? {

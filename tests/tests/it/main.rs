@@ -1,0 +1,5 @@
+//! Tests of the whole service, each on both databases.
+
+#[macro_use]
+mod both;
+mod sync;
