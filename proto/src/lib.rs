@@ -1,7 +1,6 @@
 //! The messages and services of Roundsman, generated from the `.proto` files beside this crate.
 //!
 //! The comments in those files are the manual for app developers; nothing is added here.
-#![expect(missing_docs, unused_qualifications, clippy::large_enum_variant, reason = "generated code")]
 
 mod roundsman {
     macro_rules! package {

@@ -4,10 +4,12 @@
 use std::fmt::Debug;
 
 use prost::Message;
+use roundsman_proto::trade::Price;
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::stock::Available;
+use roundsman_sync::trade::visit::RepDay;
 use uuid::Uuid;
 
 /// Ids of internal records are UUIDs of version 5 in this namespace.
@@ -278,5 +280,160 @@ impl Internal for Credit {
 
     fn name((customer, currency): &(Uuid, String)) -> String {
         format!("credit{{customer:{customer} {currency}}}")
+    }
+}
+
+impl Internal for RepDay {
+    /// The rep, and the day of the check-in in the territory's calendar, in days since 1970-01-01.
+    type Key = (Uuid, i32);
+    const KIND: i64 = 1_020;
+
+    fn name((rep, day): &(Uuid, i32)) -> String {
+        format!("rep_day{{rep:{rep} {day}}}")
+    }
+}
+
+/// The prices of one product in one price list: which records these are, and how each of them changed last.
+#[derive(Clone, PartialEq, Message)]
+pub struct ProductPrices {
+    /// In ascending order of their ids.
+    #[prost(message, repeated, tag = "1")]
+    pub prices: Vec<PriceChange>,
+}
+
+/// A price record, and its last change.
+#[derive(Clone, PartialEq, Message)]
+pub struct PriceChange {
+    /// The record; 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub price_id: Vec<u8>,
+    /// When it changed, or was made, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "2")]
+    pub changed_at_us: i64,
+    /// What it said before; missing: it was not there.
+    #[prost(message, optional, tag = "3")]
+    pub before: Option<Price>,
+    /// The version that had written that.
+    #[prost(sint64, tag = "4")]
+    pub before_version: i64,
+}
+
+impl Internal for ProductPrices {
+    /// Price list and product.
+    type Key = (Uuid, Uuid);
+    const KIND: i64 = 1_021;
+
+    fn name((price_list, product): &(Uuid, Uuid)) -> String {
+        format!("prices{{price_list:{price_list} product:{product}}}")
+    }
+}
+
+impl ProductPrices {
+    /// Notes that a price changes. `before` is what it says until now, with the version that wrote it: 0 within the same
+    /// batch, which no device has seen, so that what was noted stays.
+    pub fn note(&mut self, price: Uuid, at_us: i64, before: Option<(Price, i64)>) {
+        let found = self.prices.binary_search_by(|entry| entry.price_id.as_slice().cmp(price.as_bytes()));
+        let (before, before_version) = match before {
+            Some((_, 0)) if found.is_ok() => return,
+            Some((before, version)) => (Some(before), version),
+            None => (None, 0),
+        };
+        let entry =
+            PriceChange { price_id: price.as_bytes().to_vec(), changed_at_us: at_us, before, before_version };
+        match found {
+            Ok(index) => self.prices[index] = entry,
+            Err(index) => self.prices.insert(index, entry),
+        }
+    }
+
+    /// The price records.
+    pub fn ids(&self) -> impl Iterator<Item = Uuid> {
+        self.prices.iter().filter_map(|entry| Uuid::from_slice(&entry.price_id).ok())
+    }
+}
+
+/// The stock records of a product, one for each warehouse.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ProductStocks {
+    /// In ascending order of the warehouse.
+    #[prost(message, repeated, tag = "1")]
+    pub stocks: Vec<WarehouseStock>,
+}
+
+/// A product's stock record in a warehouse.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct WarehouseStock {
+    /// The warehouse; 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub warehouse_id: Vec<u8>,
+    /// The record; 16 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub stock_id: Vec<u8>,
+}
+
+impl Internal for ProductStocks {
+    /// The product.
+    type Key = Uuid;
+    const KIND: i64 = 1_022;
+
+    fn name(product: &Uuid) -> String {
+        format!("stocks{{product:{product}}}")
+    }
+}
+
+impl ProductStocks {
+    /// The record of a warehouse.
+    #[must_use]
+    pub fn at(&self, warehouse: Uuid) -> Option<Uuid> {
+        let index = self.position(warehouse).ok()?;
+        self.stocks.get(index).and_then(|entry| Uuid::from_slice(&entry.stock_id).ok())
+    }
+
+    /// Notes the record of a warehouse.
+    pub fn note(&mut self, warehouse: Uuid, stock: Uuid) {
+        let entry =
+            WarehouseStock { warehouse_id: warehouse.as_bytes().to_vec(), stock_id: stock.as_bytes().to_vec() };
+        match self.position(warehouse) {
+            Ok(index) => self.stocks[index] = entry,
+            Err(index) => self.stocks.insert(index, entry),
+        }
+    }
+
+    fn position(&self, warehouse: Uuid) -> Result<usize, usize> {
+        self.stocks.binary_search_by(|entry| entry.warehouse_id.as_slice().cmp(warehouse.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roundsman_proto::trade::PriceBreak;
+
+    fn price(price_minor: i64) -> Price {
+        let breaks = vec![PriceBreak { min_quantity_milli: 0, price_minor }];
+        Price { breaks, ..Price::default() }
+    }
+
+    #[test]
+    fn a_price_that_changes_twice_in_a_batch_was_what_devices_saw() {
+        let id = Uuid::from_u128(1);
+        let mut prices = ProductPrices::default();
+        prices.note(id, 10, None);
+        prices.note(id, 20, Some((price(100), 7)));
+        prices.note(id, 21, Some((price(110), 0)));
+        let entry = prices.prices.first().expect("noted");
+        assert_eq!((entry.before.clone(), entry.before_version, entry.changed_at_us), (Some(price(100)), 7, 20));
+        assert_eq!(prices.ids().collect::<Vec<_>>(), [id]);
+    }
+
+    #[test]
+    fn a_product_has_one_stock_record_for_each_warehouse() {
+        let [north, south, first, second] = [1, 2, 3, 4].map(Uuid::from_u128);
+        let mut stocks = ProductStocks::default();
+        stocks.note(south, first);
+        stocks.note(north, second);
+        stocks.note(south, second);
+        assert_eq!((stocks.at(north), stocks.at(south), stocks.stocks.len()), (Some(second), Some(second), 2));
+        assert_eq!(stocks.at(first), None);
     }
 }

@@ -16,7 +16,9 @@ use roundsman_sync::trade::stock::{Available, coarse};
 use uuid::Uuid;
 
 use crate::calendar;
-use crate::internal::{Granted, Reach, Reaching, RepAssignments, TerritoryReps, insert_id};
+use crate::internal::{
+    Granted, ProductPrices, ProductStocks, Reach, Reaching, RepAssignments, TerritoryReps, insert_id,
+};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -50,15 +52,8 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
                 keys.internal::<Granted>(&Scope::Territory(territory));
             }
         }
-        Record::Price(price) => {
-            keys.record(&price.price_list_id);
-            keys.record(&price.product_id);
-        }
-        Record::Stock(stock) => {
-            keys.record(&stock.warehouse_id);
-            keys.record(&stock.product_id);
-            keys.internal::<Available>(&(id(&stock.warehouse_id), id(&stock.product_id)));
-        }
+        Record::Price(price) => price_keys(price, keys),
+        Record::Stock(stock) => stock_keys(stock, keys),
         Record::Rep(rep) => {
             keys.record(&rep.team_id);
             keys.internal::<RepAssignments>(&own);
@@ -77,6 +72,25 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
     }
     Ok(())
+}
+
+/// Asks for what [`put_price`] needs, beside the record itself.
+pub fn price_keys(price: &Price, keys: &mut Keys) {
+    let price_list = Uuid::from_slice(&price.price_list_id).unwrap_or_default();
+    let product = Uuid::from_slice(&price.product_id).unwrap_or_default();
+    keys.id(price_list);
+    keys.id(product);
+    keys.internal::<ProductPrices>(&(price_list, product));
+}
+
+/// Asks for what [`put_stock`] needs, beside the record itself.
+pub fn stock_keys(stock: &Stock, keys: &mut Keys) {
+    let warehouse = Uuid::from_slice(&stock.warehouse_id).unwrap_or_default();
+    let product = Uuid::from_slice(&stock.product_id).unwrap_or_default();
+    keys.id(warehouse);
+    keys.id(product);
+    keys.internal::<Available>(&(warehouse, product));
+    keys.internal::<ProductStocks>(&product);
 }
 
 /// Asks for what [`put_receivable`] needs.
@@ -149,7 +163,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
             check::currency(&list.currency, "currency")?;
             workspace.put(id, list, &Stamps::default())
         }
-        Record::Price(price) => put_price(workspace, id, price),
+        Record::Price(price) => put_price(workspace, id, price, moment.now_us),
         Record::Warehouse(warehouse) => {
             check::required_text(&warehouse.name, check::NAME_CHARS, "name")?;
             workspace.put(id, warehouse, &Stamps::default())
@@ -239,11 +253,12 @@ fn check_product(product: &Product) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Writes a price; its list and its product never change.
+/// Writes a price; its list and its product never change. What it said before, and until when, stays known, since orders
+/// with the old price may still come. `now_us` is the moment of the decision, in microseconds since the Unix epoch.
 ///
 /// # Errors
 /// See [`Stop`].
-pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price) -> Result<(), Stop> {
+pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price, now_us: i64) -> Result<(), Stop> {
     check::count(price.breaks.len(), check::ENTRIES, "breaks")?;
     if price.breaks.is_empty() {
         return Err(check::missing("breaks").about(id).into());
@@ -255,13 +270,20 @@ pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price) -> Result<(
     }
     check::optional_day(price.valid_from_day, "valid_from_day")?;
     check::optional_day(price.valid_to_day, "valid_to_day")?;
-    workspace.live::<PriceList>(&price.price_list_id)?;
-    workspace.live::<Product>(&price.product_id)?;
-    if let Some(before) = workspace.find::<Price>(id)?
+    let (price_list, _) = workspace.live::<PriceList>(&price.price_list_id)?;
+    let (product, _) = workspace.live::<Product>(&price.product_id)?;
+    let before = workspace.find::<Price>(id)?;
+    if before.as_ref() == Some(price) {
+        return Ok(());
+    }
+    if let Some(before) = &before
         && (&before.price_list_id, &before.product_id) != (&price.price_list_id, &price.product_id)
     {
         return Err(check::mismatch("product_id").about(id).into());
     }
+    let mut prices: ProductPrices = workspace.internal(&(price_list, product))?;
+    prices.note(id, now_us, before.zip(workspace.version(id)?));
+    workspace.put_internal(&(price_list, product), &prices)?;
     workspace.put(id, price, &Stamps::default())
 }
 
@@ -282,6 +304,9 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
     let key = (warehouse, product);
     let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
     workspace.put_internal(&key, &available)?;
+    let mut stocks: ProductStocks = workspace.internal(&product)?;
+    stocks.note(warehouse, id);
+    workspace.put_internal(&product, &stocks)?;
     let published = Stock { free_milli: coarse(available.free_milli()), ..stock.clone() };
     workspace.put(id, &published, &Stamps::default())
 }

@@ -227,6 +227,17 @@ impl Workspace {
         }
     }
 
+    /// An internal record, if it was ever written.
+    ///
+    /// # Errors
+    /// [`Stop::Load`] when it is not loaded.
+    pub fn find_internal<T: Internal>(&self, key: &T::Key) -> Result<Option<T>, Stop> {
+        match self.stored(T::id(key))? {
+            None => Ok(None),
+            Some(_) => self.internal(key).map(Some),
+        }
+    }
+
     /// Writes an internal record.
     ///
     /// # Errors

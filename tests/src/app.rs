@@ -160,6 +160,28 @@ impl TestApp {
         Ok(answer.into_inner().outcome.expect("an outcome"))
     }
 
+    /// An access token of a fresh installation of the app.
+    pub async fn device_token(&self, login: &str) -> String {
+        let answer = device::login(self.channel.clone(), (TENANT, login, PASSWORD), Some(self.id()))
+            .await
+            .expect("logs in");
+        answer.tokens.expect("tokens").access_token
+    }
+
+    /// Makes the stored sums of a scope's buckets wrong, or right again: as a device sees it, its own are wrong.
+    pub async fn shift_checksum(&self, scope: &str, by: i64) {
+        let mut tx = self.core.db.write().await.expect("begins");
+        let shifted = tx
+            .query("UPDATE bucket SET checksum = checksum + $1 WHERE scope = $2")
+            .bind(by)
+            .bind(scope.to_owned())
+            .execute()
+            .await
+            .expect("is written");
+        assert!(shifted > 0, "{scope} has buckets");
+        tx.commit().await.expect("commits");
+    }
+
     /// A fresh installation of the app, logged in.
     pub async fn device(&self, login: &str) -> TestDevice {
         let installation = self.id();

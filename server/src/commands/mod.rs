@@ -3,6 +3,10 @@
 //! Adding one: a message and a line in `roundsman.trade.v1.Command`, a rule in `sync::trade`, a file here that implements
 //! [`Decide`], and an arm in [`of`], which the compiler asks for.
 
+mod cancel_visit;
+mod check_in;
+mod check_out;
+mod field;
 mod import_records;
 mod move_outlet;
 mod pending;
@@ -13,6 +17,7 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Override, Status};
 use roundsman_proto::trade::{Reason, command::Command};
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::verdict::Verdict;
 use uuid::Uuid;
 
 use crate::auth::caller::Caller;
@@ -137,6 +142,13 @@ pub fn merged(overrides: Vec<Override>) -> Outcome {
         None => applied(),
         Some(first) => Outcome { reason: first.reason, overrides, ..outcome(Status::Merged, Reason::Unspecified) },
     }
+}
+
+/// As a rule decided.
+#[must_use]
+pub fn decided(verdict: Verdict) -> Outcome {
+    let Verdict { status, reason, facts, overrides } = verdict;
+    Outcome { facts, overrides, ..outcome(status, reason) }
 }
 
 /// Not done.

@@ -35,8 +35,6 @@ macro_rules! pending {
     };
 }
 pending! {
-    CheckIn
-    CheckOut
     SubmitOrder
     ChangeOrder
     CancelOrder
@@ -51,7 +49,6 @@ pending! {
     SetReceivable
     ReleaseHold
     ReleaseOrder
-    CancelVisit
     AssignTask
     AssignRep
     HandTerritoryOver

@@ -29,19 +29,18 @@ impl Decide for SetPrices {
         for entry in &self.prices {
             keys.record(&entry.price_id);
             if let Some(price) = &entry.price {
-                keys.record(&price.price_list_id);
-                keys.record(&price.product_id);
+                reference::price_keys(price, keys);
             }
         }
         Ok(())
     }
 
-    fn decide(&self, _: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         check::count(self.prices.len(), PRICES, "prices")?;
         for (index, entry) in self.prices.iter().enumerate() {
             let id = check::id(&entry.price_id, "price_id").map_err(check::at("prices", index))?;
             let price = entry.price.as_ref().ok_or_else(|| check::at("prices", index)(check::missing("price")))?;
-            reference::put_price(workspace, id, price)?;
+            reference::put_price(workspace, id, price, context.now_us)?;
         }
         Ok(applied())
     }

@@ -4,8 +4,6 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::SetStock;
 use roundsman_sync::trade::check;
-use roundsman_sync::trade::stock::Available;
-use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied};
 use crate::reference;
@@ -30,12 +28,9 @@ impl Decide for SetStock {
     fn keys(&self, _: &Context<'_>, _: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         for entry in &self.stocks {
             keys.record(&entry.stock_id);
-            let Some(stock) = &entry.stock else { continue };
-            keys.record(&stock.warehouse_id);
-            keys.record(&stock.product_id);
-            let warehouse = Uuid::from_slice(&stock.warehouse_id).unwrap_or_default();
-            let product = Uuid::from_slice(&stock.product_id).unwrap_or_default();
-            keys.internal::<Available>(&(warehouse, product));
+            if let Some(stock) = &entry.stock {
+                reference::stock_keys(stock, keys);
+            }
         }
         Ok(())
     }

@@ -2,4 +2,5 @@
 
 #[macro_use]
 mod both;
+mod pull;
 mod sync;

@@ -1,0 +1,278 @@
+//! What commands about an outlet have in common: the outlet that a command names, or the one that took its place; its
+//! territory with its calendar; what the caller may do there; how the command was captured.
+
+use chrono_tz::Tz;
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{Outlet, Reason, Territory};
+use roundsman_sync::kind::Record;
+use roundsman_sync::scope::Month;
+use roundsman_sync::trade::assignment::{self, Assigned, Placed, Right};
+use roundsman_sync::trade::capture::{Capture, Editor};
+use roundsman_sync::trade::check;
+use roundsman_sync::trade::placement::Stamps;
+use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::verdict::Verdict;
+use uuid::Uuid;
+
+use super::{Context, Issuer, decided};
+use crate::calendar;
+use crate::network::{self, stored_id};
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// So many outlets may have been merged one into the next.
+const MERGES: usize = 64;
+
+/// Where a command counts.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The outlet that the command names.
+    named: Uuid,
+    /// The outlet where it counts: the one that remained, when the named one was archived as a duplicate.
+    pub outlet_id: Uuid,
+    /// What that outlet is like. Of one that was archived without a survivor only the territory is left.
+    pub outlet: Outlet,
+    /// It was archived, and no other took its place.
+    pub archived: bool,
+    /// Its territory.
+    pub territory_id: Uuid,
+    /// What the territory is like.
+    pub territory: Territory,
+    zone: Tz,
+}
+
+/// Asks for what [`place`] and the rights of a rep need, and for what a new document hangs on.
+pub fn keys(context: &Context<'_>, outlet: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    if let Some(rep) = context.issuer.rep() {
+        keys.internal::<Assigned>(&rep);
+    }
+    let Ok(mut id) = Uuid::from_slice(outlet) else { return };
+    for _ in 0..MERGES {
+        keys.id(id);
+        keys.internal::<Placed>(&id);
+        network::hang_keys(id.as_bytes(), made_in(context), keys);
+        match workspace.stored(id) {
+            Ok(Some(stored)) => match stored.survivor {
+                Some(survivor) => id = survivor,
+                None => break,
+            },
+            Ok(None) | Err(_) => return,
+        }
+    }
+    let territory = match workspace.find::<Outlet>(id) {
+        Ok(Some(outlet)) => Uuid::from_slice(&outlet.territory_id).ok(),
+        Ok(None) => last_territory(workspace, id).ok().flatten(),
+        Err(_) => None,
+    };
+    if let Some(territory) = territory {
+        keys.id(territory);
+    }
+}
+
+/// Where a command counts that names this outlet.
+///
+/// # Errors
+/// See [`Stop`]; rejections for an id that is none, or not an outlet's.
+pub fn place(workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
+    let named = check::id(outlet, Outlet::NAME)?;
+    let outlet_id = remaining(workspace, named)?;
+    let found = workspace.find::<Outlet>(outlet_id)?;
+    let archived = found.is_none();
+    let outlet = match found {
+        Some(outlet) => outlet,
+        None => {
+            let territory = last_territory(workspace, outlet_id)?
+                .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} never had a territory")))?;
+            Outlet { territory_id: territory.as_bytes().to_vec(), ..Outlet::default() }
+        }
+    };
+    let territory_id = stored_id(&outlet.territory_id)?;
+    let territory: Territory = workspace
+        .find(territory_id)?
+        .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} is in a territory that is not there")))?;
+    let zone = zone(&territory)?;
+    Ok(Place { named, outlet_id, outlet, archived, territory_id, territory, zone })
+}
+
+/// The outlet that stands for this one: itself, or where it was merged into.
+fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
+    let mut id = named;
+    for _ in 0..MERGES {
+        match workspace.stored(id)? {
+            None => return Err(Rejection::new(Reason::NotFound).about(named).field(Outlet::NAME).into()),
+            Some(stored) => match stored.survivor {
+                Some(survivor) => id = survivor,
+                None => return Ok(id),
+            },
+        }
+    }
+    Err(Stop::Corrupt(format!("the outlet {named} was merged too often")))
+}
+
+fn last_territory(workspace: &Workspace, outlet: Uuid) -> Result<Option<Uuid>, Stop> {
+    let placed: Placed = workspace.internal(&outlet)?;
+    Ok(placed.spans.last().and_then(|span| Uuid::from_slice(&span.territory).ok()))
+}
+
+fn zone(territory: &Territory) -> Result<Tz, Stop> {
+    calendar::zone(&territory.time_zone).ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))
+}
+
+impl Place {
+    /// The day that a moment lies in, by the territory's calendar; moments in microseconds since the Unix epoch, days since
+    /// 1970-01-01.
+    #[must_use]
+    pub fn day(&self, at_us: i64) -> i32 {
+        calendar::day(self.zone, at_us)
+    }
+
+    /// The placement of an open document of the outlet.
+    #[must_use]
+    pub fn open(&self) -> Stamps {
+        Stamps::of_territory(self.territory_id)
+    }
+
+    /// The placement of a document that ends with this decision: the month is that of the decision.
+    #[must_use]
+    pub fn closed(&self, context: &Context<'_>) -> Stamps {
+        self.open().closed(Some(calendar::month(self.zone, context.now_us)))
+    }
+
+    /// The outcome of a command that names the outlet.
+    #[must_use]
+    pub fn outcome(&self, verdict: Verdict) -> Outcome {
+        decided(if self.merged() { verdict.redirected() } else { verdict })
+    }
+
+    fn merged(&self) -> bool {
+        self.named != self.outlet_id
+    }
+}
+
+/// The rep who issues the command.
+///
+/// # Errors
+/// `REASON_ROLE_NOT_ALLOWED` for everybody else.
+pub fn rep(context: &Context<'_>) -> Result<Uuid, Rejection> {
+    context.issuer.rep().ok_or_else(|| Rejection::new(Reason::RoleNotAllowed))
+}
+
+/// Who edits: the rep, or else the office.
+#[must_use]
+pub fn editor(context: &Context<'_>) -> Editor {
+    context.issuer.rep().map_or(Editor::Office, Editor::Rep)
+}
+
+/// The circumstances of an order or an edit: it has to be within the caller's rights, at an outlet that is still there.
+///
+/// # Errors
+/// `REASON_NOT_IN_SCOPE`, `REASON_GRACE_EXCEEDED`, `REASON_OUTLET_ARCHIVED`.
+pub fn edit(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Result<Capture, Stop> {
+    may_edit(context, workspace, place)?;
+    if place.archived {
+        return Err(Rejection::new(Reason::OutletArchived).about(place.outlet_id).into());
+    }
+    capture(context, place, false)
+}
+
+/// The circumstances of something that happened in the field: it is taken if the rep has ever held the outlet. An outlet
+/// that was archived without a survivor is nobody's any more, so that the fact is flagged.
+///
+/// # Errors
+/// `REASON_NOT_IN_SCOPE`.
+pub fn fact(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Result<Capture, Stop> {
+    let outside = match context.issuer.rep() {
+        Some(rep) => right(context, workspace, rep, &workspace.internal(&place.named)?)?.for_fact()?,
+        None => false,
+    };
+    may_supervise(context, &place.territory)?;
+    capture(context, place, outside || place.archived)
+}
+
+/// Whether the caller may edit what belongs to an outlet.
+///
+/// # Errors
+/// `REASON_NOT_IN_SCOPE`, `REASON_GRACE_EXCEEDED`.
+pub fn may_edit(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Result<(), Stop> {
+    if let Some(rep) = context.issuer.rep() {
+        right(context, workspace, rep, &workspace.internal(&place.named)?)?.for_edit()?;
+    }
+    may_supervise(context, &place.territory)
+}
+
+/// Whether a rep may add to a territory.
+///
+/// # Errors
+/// `REASON_NOT_IN_SCOPE`, `REASON_GRACE_EXCEEDED`.
+pub fn may_enter(context: &Context<'_>, workspace: &Workspace, territory: Uuid) -> Result<(), Stop> {
+    if let Some(rep) = context.issuer.rep() {
+        right(context, workspace, rep, &Placed::first(territory))?.for_edit()?;
+    }
+    Ok(())
+}
+
+/// Whether a supervisor may act in a territory: it has to be the team's. All others are judged by other rules.
+///
+/// # Errors
+/// `REASON_NOT_IN_SCOPE`.
+pub fn may_supervise(context: &Context<'_>, territory: &Territory) -> Result<(), Stop> {
+    match context.issuer {
+        Issuer::Server => Ok(()),
+        Issuer::User(caller) => match caller.role {
+            Role::Supervisor if caller.team.is_some_and(|team| team.as_bytes()[..] == territory.team_id) => Ok(()),
+            Role::Supervisor | Role::Unspecified => Err(Rejection::new(Reason::NotInScope).into()),
+            Role::Rep | Role::Logistics | Role::Office | Role::Admin | Role::Integration => Ok(()),
+        },
+    }
+}
+
+fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Placed) -> Result<Right, Stop> {
+    let assigned: Assigned = workspace.internal(&rep)?;
+    let grace_us = context.policy.handover_grace_us;
+    Ok(assignment::right(&assigned, placed, context.captured_at_us, context.received_at_us, grace_us))
+}
+
+/// How the command was captured. The business date counts where a device has captured it; at a desk it is the territory's
+/// day. `device_revoked` is for commands that an administrator lets out of quarantine.
+fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
+    let today = place.day(context.now_us);
+    let business_day = if context.issuer.rep().is_some() { context.business_day } else { today };
+    check::day(business_day, "business_day")?;
+    Ok(Capture {
+        captured_at_us: context.captured_at_us,
+        decided_at_us: context.now_us,
+        business_day,
+        today,
+        clock_corrected: context.clock_correction_us.saturating_abs() > context.policy.clock_flag_us,
+        device_revoked: false,
+        outside_assignment,
+        outlet_merged: place.merged(),
+    })
+}
+
+/// The record that a command is to create, if its id is there already.
+///
+/// # Errors
+/// `REASON_MISSING_FIELD`, `REASON_BAD_ID`, `REASON_ID_OF_ANOTHER_KIND`; `REASON_REMOVED` when it was deleted.
+pub fn existing<R: Record>(workspace: &Workspace, id: &[u8]) -> Result<(Uuid, Option<R>), Stop> {
+    let id = check::id(id, R::NAME)?;
+    let found = workspace.find(id)?;
+    if found.is_none() && workspace.stored(id)?.is_some() {
+        return Err(Rejection::new(Reason::Removed).about(id).into());
+    }
+    Ok((id, found))
+}
+
+/// Notes a new document of the place, so that it moves with the outlet.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn hang(context: &Context<'_>, workspace: &mut Workspace, place: &Place, document: Uuid) -> Result<(), Stop> {
+    network::hang_on_outlet(workspace, place.outlet_id, document, made_in(context))
+}
+
+/// Under which month an outlet's new documents are listed. The list is cut into months only to keep it short, so that any
+/// calendar does, and UTC is known before the territory is.
+fn made_in(context: &Context<'_>) -> Month {
+    calendar::month(Tz::UTC, context.now_us)
+}

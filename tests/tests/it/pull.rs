@@ -1,0 +1,141 @@
+//! What a device may rely on when it pulls, message by message.
+
+use roundsman::device::Synced;
+use roundsman_proto::sync::sync_service_client::SyncServiceClient;
+use roundsman_proto::sync::pull_response::Message;
+use roundsman_proto::sync::{Position, PullRequest};
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::{MoveOutlet, Outlet, Price, PriceToSet, SetPrices};
+use roundsman_sync::replica::Event;
+use roundsman_tests::app::{TestApp, TestDevice};
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::{World, bytes};
+use tonic::Streaming;
+
+on_both_databases!(
+    a_follower_hears_of_what_it_holds_and_of_nothing_else,
+    a_follower_gains_and_loses_with_its_scopes,
+    a_first_sync_that_is_cut_goes_on_where_it_was,
+    a_position_of_another_history_is_compared_instead_of_believed,
+    a_damaged_bucket_is_fetched_again,
+);
+
+type Stream = Streaming<roundsman_proto::sync::PullResponse>;
+
+/// Reads a stream up to its next last checkpoint; returns the rows that came.
+async fn to_checkpoint(device: &mut TestDevice, stream: &mut Stream) -> u64 {
+    let mut synced = Synced::default();
+    loop {
+        let message = stream.message().await.expect("goes on").expect("does not end");
+        if let Event::Checkpoint { last: true, .. } = device.take(message, &mut synced).expect("takes it") {
+            assert_eq!(synced.damaged, 0);
+            return synced.rows;
+        }
+    }
+}
+
+async fn follow(app: &TestApp, device: &mut TestDevice) -> Stream {
+    let mut stream = device.open(app.now_us(), true, &mut Synced::default()).await.expect("opens");
+    to_checkpoint(device, &mut stream).await;
+    stream
+}
+
+fn one_price(world: &World, index: usize, price_minor: i64) -> Command {
+    let price = Some(world.price(index, price_minor));
+    Command::SetPrices(SetPrices { prices: vec![PriceToSet { price_id: bytes(world.prices[index]), price }] })
+}
+
+async fn a_follower_hears_of_what_it_holds_and_of_nothing_else(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let mut stream = follow(&app, &mut anna).await;
+
+    app.office(one_price(&world, 0, 1_111)).await;
+    assert_eq!(to_checkpoint(&mut anna, &mut stream).await, 1);
+    // A change in another territory, then one of her own: she hears of the second only, and her position covers both.
+    let elsewhere = roundsman_proto::trade::BlockOutlet {
+        outlet_id: bytes(world.boris.outlets[0]),
+        blocked: true,
+        reason: "unpaid".to_owned(),
+    };
+    app.office(Command::BlockOutlet(elsewhere)).await;
+    app.office(one_price(&world, 1, 1_222)).await;
+    assert_eq!(to_checkpoint(&mut anna, &mut stream).await, 1);
+    let price: Price = app.shown(&anna, world.prices[1]).expect("the price");
+    assert_eq!(price.breaks[0].price_minor, 1_222);
+    app.assert_converged(&anna, &world.caller(&world.anna)).await;
+    drop(stream);
+    anna.replica.cut();
+    assert_eq!(app.sync(&mut anna).await.rows, 0, "a later pull goes on from there");
+    app.finish().await;
+}
+
+async fn a_follower_gains_and_loses_with_its_scopes(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let (mut anna, mut boris) = (app.device("anna").await, app.device("boris").await);
+    let mut annas = follow(&app, &mut anna).await;
+    let mut boriss = follow(&app, &mut boris).await;
+    let outlet = world.anna.outlets[0];
+    let move_outlet = MoveOutlet { outlet_id: bytes(outlet), territory_id: bytes(world.boris.territory) };
+    app.office(Command::MoveOutlet(move_outlet)).await;
+    to_checkpoint(&mut anna, &mut annas).await;
+    to_checkpoint(&mut boris, &mut boriss).await;
+    assert!(app.shown::<Outlet>(&anna, outlet).is_none());
+    assert!(app.shown::<Outlet>(&boris, outlet).is_some());
+    app.assert_converged(&anna, &world.caller(&world.anna)).await;
+    app.assert_converged(&boris, &world.caller(&world.boris)).await;
+    app.finish().await;
+}
+
+async fn a_first_sync_that_is_cut_goes_on_where_it_was(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    for taken in 1..=6 {
+        let mut stream = anna.open(app.now_us(), false, &mut Synced::default()).await.expect("opens");
+        for _ in 0..taken {
+            let Some(message) = stream.message().await.expect("goes on") else { break };
+            anna.take(message, &mut Synced::default()).expect("takes it");
+        }
+        anna.replica.cut();
+    }
+    app.sync(&mut anna).await;
+    app.assert_converged(&anna, &world.caller(&world.anna)).await;
+    app.finish().await;
+}
+
+async fn a_position_of_another_history_is_compared_instead_of_believed(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    World::make(&app).await;
+    let request = PullRequest {
+        protocol_version: 1,
+        position: Some(Position { version: 1_000, nonce: 7 }),
+        ..PullRequest::default()
+    };
+    let token = app.device_token("anna").await;
+    let request = roundsman::device::authorized(&token, request).expect("a request");
+    let mut stream = SyncServiceClient::new(app.channel.clone()).pull(request).await.expect("opens").into_inner();
+    let mut messages = Vec::new();
+    while let Some(message) = stream.message().await.expect("goes on") {
+        messages.push(message.message.expect("is known"));
+    }
+    assert!(matches!(messages.as_slice(), [Message::Fork(_), Message::InventoryRequest(_)]), "{messages:?}");
+    app.finish().await;
+}
+
+async fn a_damaged_bucket_is_fetched_again(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    app.shift_checksum(&format!("price_list:{}", world.price_list), 1).await;
+    app.office(one_price(&world, 2, 1_333)).await;
+    let synced = anna.sync(app.now_us()).await.expect("synchronizes");
+    assert_eq!(synced.damaged, 1, "the sum tells that something is wrong");
+    app.shift_checksum(&format!("price_list:{}", world.price_list), -1).await;
+    let again = app.sync(&mut anna).await;
+    assert!(again.rows >= 10, "the whole bucket came again: {again:?}");
+    app.finish().await;
+}
