@@ -7,7 +7,12 @@ mod roundsman {
         ($name:ident) => {
             pub mod $name {
                 pub mod v1 {
-                    include!(concat!(env!("OUT_DIR"), "/roundsman.", stringify!($name), ".v1.rs"));
+                    include!(concat!(
+                        env!("OUT_DIR"),
+                        "/roundsman.",
+                        stringify!($name),
+                        ".v1.rs"
+                    ));
                 }
             }
         };

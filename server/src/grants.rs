@@ -30,8 +30,16 @@ pub struct Holding {
 /// # Errors
 /// When the database does not answer, or a grant can't be read.
 pub async fn holding(tx: &mut Tx, caller: &Caller) -> Result<Holding, StoreError> {
-    let mut holding = Holding { scopes: roots(caller), grants: Vec::new() };
-    let mut wave: Vec<Scope> = holding.scopes.iter().copied().filter(|scope| gives(*scope)).collect();
+    let mut holding = Holding {
+        scopes: roots(caller),
+        grants: Vec::new(),
+    };
+    let mut wave: Vec<Scope> = holding
+        .scopes
+        .iter()
+        .copied()
+        .filter(|scope| gives(*scope))
+        .collect();
     while !wave.is_empty() {
         let ids: Vec<Uuid> = wave.iter().map(Granted::id).collect();
         let found = record::find(tx, caller.tenant, &ids).await?;
@@ -40,7 +48,11 @@ pub async fn holding(tx: &mut Tx, caller: &Caller) -> Result<Holding, StoreError
         for (id, stored) in found {
             let granted = Granted::decode(stored.document)
                 .map_err(|error| StoreError::Corrupt(format!("grant {id}: {error}")))?;
-            wave.extend(granted.held().filter(|scope| holding.scopes.insert(*scope) && gives(*scope)));
+            wave.extend(
+                granted
+                    .held()
+                    .filter(|scope| holding.scopes.insert(*scope) && gives(*scope)),
+            );
         }
     }
     holding.grants.sort_unstable();

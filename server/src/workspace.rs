@@ -131,7 +131,9 @@ impl Workspace {
     /// # Errors
     /// [`Stop::Load`] when it is not loaded; a rejection when the id belongs to a record of another kind.
     pub fn find<R: Record>(&self, id: Uuid) -> Result<Option<R>, Stop> {
-        let Some(stored) = self.stored(id)? else { return Ok(None) };
+        let Some(stored) = self.stored(id)? else {
+            return Ok(None);
+        };
         if stored.kind != i64::from(R::KIND as i32) {
             return Err(Rejection::new(Reason::IdOfAnotherKind).about(id).into());
         }
@@ -161,8 +163,11 @@ impl Workspace {
     /// # Errors
     /// [`Stop::Load`] when it is not loaded.
     pub fn stamps(&self, id: Uuid) -> Result<Stamps, Stop> {
-        let Some(stored) = self.stored(id)? else { return Ok(Stamps::default()) };
-        Stamps::decode(stored.stamps.clone()).map_err(|error| Stop::Corrupt(format!("stamps of {id}: {error}")))
+        let Some(stored) = self.stored(id)? else {
+            return Ok(Stamps::default());
+        };
+        Stamps::decode(stored.stamps.clone())
+            .map_err(|error| Stop::Corrupt(format!("stamps of {id}: {error}")))
     }
 
     /// The version of the record's last change, 0 when this batch made it.
@@ -170,7 +175,10 @@ impl Workspace {
     /// # Errors
     /// [`Stop::Load`] when it is not loaded.
     pub fn version(&self, id: Uuid) -> Result<Option<i64>, Stop> {
-        Ok(self.stored(id)?.filter(|stored| stored.removed_at_us.is_none()).map(|stored| stored.version))
+        Ok(self
+            .stored(id)?
+            .filter(|stored| stored.removed_at_us.is_none())
+            .map(|stored| stored.version))
     }
 
     /// Writes a record with its stamps.
@@ -178,7 +186,12 @@ impl Workspace {
     /// # Errors
     /// [`Stop::Load`] when it is not loaded: what is not known can't be overwritten.
     pub fn put<R: Record>(&mut self, id: Uuid, record: &R, stamps: &Stamps) -> Result<(), Stop> {
-        self.write(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps.encode_to_vec().into())
+        self.write(
+            id,
+            i64::from(R::KIND as i32),
+            record.encode_to_vec().into(),
+            stamps.encode_to_vec().into(),
+        )
     }
 
     /// Writes a record, and leaves its stamps as they are.
@@ -186,8 +199,16 @@ impl Workspace {
     /// # Errors
     /// As [`Workspace::put`].
     pub fn update<R: Record>(&mut self, id: Uuid, record: &R) -> Result<(), Stop> {
-        let stamps = self.stored(id)?.map(|stored| stored.stamps.clone()).unwrap_or_default();
-        self.write(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps)
+        let stamps = self
+            .stored(id)?
+            .map(|stored| stored.stamps.clone())
+            .unwrap_or_default();
+        self.write(
+            id,
+            i64::from(R::KIND as i32),
+            record.encode_to_vec().into(),
+            stamps,
+        )
     }
 
     /// Places a record anew, and leaves its document as it is.
@@ -195,7 +216,9 @@ impl Workspace {
     /// # Errors
     /// As [`Workspace::put`].
     pub fn restamp(&mut self, id: Uuid, stamps: &Stamps) -> Result<(), Stop> {
-        let Some(stored) = self.stored(id)?.cloned() else { return Ok(()) };
+        let Some(stored) = self.stored(id)?.cloned() else {
+            return Ok(());
+        };
         self.write(id, stored.kind, stored.document, stamps.encode_to_vec().into())
     }
 
@@ -204,7 +227,9 @@ impl Workspace {
     /// # Errors
     /// [`Stop::Load`] when it is not loaded.
     pub fn remove(&mut self, id: Uuid, at_us: i64, survivor: Option<Uuid>) -> Result<(), Stop> {
-        let Some(mut stored) = self.stored(id)?.cloned() else { return Ok(()) };
+        let Some(mut stored) = self.stored(id)?.cloned() else {
+            return Ok(());
+        };
         stored.document = Bytes::new();
         stored.stamps = Bytes::new();
         stored.removed_at_us = Some(at_us);
@@ -261,7 +286,17 @@ impl Workspace {
                 return Ok(());
             }
         }
-        self.overlay.insert(id, Stored { kind, version: 0, document, stamps, removed_at_us: None, survivor: None });
+        self.overlay.insert(
+            id,
+            Stored {
+                kind,
+                version: 0,
+                document,
+                stamps,
+                removed_at_us: None,
+                survivor: None,
+            },
+        );
         Ok(())
     }
 
@@ -272,8 +307,12 @@ impl Workspace {
 
     /// Makes the current command's changes part of the batch, and says which records those are.
     pub fn keep(&mut self) -> (Vec<Uuid>, Vec<Announcement>) {
-        let mut changed: Vec<Uuid> =
-            self.overlay.iter().filter(|(_, stored)| stored.kind < FIRST_INTERNAL_KIND).map(|(id, _)| *id).collect();
+        let mut changed: Vec<Uuid> = self
+            .overlay
+            .iter()
+            .filter(|(_, stored)| stored.kind < FIRST_INTERNAL_KIND)
+            .map(|(id, _)| *id)
+            .collect();
         changed.sort_unstable();
         self.batch.extend(self.overlay.drain());
         (changed, std::mem::take(&mut self.announcements))
@@ -294,11 +333,22 @@ impl Workspace {
     /// Ends the batch: every record that differs from what is stored, by id, with what it was before.
     #[must_use]
     pub fn finish(self) -> Vec<Change> {
-        let Self { mut loaded, batch, .. } = self;
+        let Self {
+            mut loaded, batch, ..
+        } = self;
         let mut changes: Vec<Change> = batch
             .into_iter()
-            .map(|(id, after)| Change { id, before: loaded.remove(&id).flatten(), after })
-            .filter(|change| !change.before.as_ref().is_some_and(|before| same(before, &change.after)))
+            .map(|(id, after)| Change {
+                id,
+                before: loaded.remove(&id).flatten(),
+                after,
+            })
+            .filter(|change| {
+                !change
+                    .before
+                    .as_ref()
+                    .is_some_and(|before| same(before, &change.after))
+            })
             .collect();
         changes.sort_unstable_by_key(|change| change.id);
         changes

@@ -41,32 +41,56 @@ pub struct Place {
     zone: Tz,
 }
 
-/// Asks for what [`place`] and the rights of a rep need, and for what a new document hangs on.
+/// Asks for what [`place`] and the rights of the caller need.
 pub fn keys(context: &Context<'_>, outlet: &[u8], workspace: &Workspace, keys: &mut Keys) {
     if let Some(rep) = context.issuer.rep() {
         keys.internal::<Assigned>(&rep);
-    }
-    let Ok(mut id) = Uuid::from_slice(outlet) else { return };
-    for _ in 0..MERGES {
-        keys.id(id);
-        keys.internal::<Placed>(&id);
-        network::hang_keys(id.as_bytes(), made_in(context), keys);
-        match workspace.stored(id) {
-            Ok(Some(stored)) => match stored.survivor {
-                Some(survivor) => id = survivor,
-                None => break,
-            },
-            Ok(None) | Err(_) => return,
+        if let Ok(outlet) = Uuid::from_slice(outlet) {
+            keys.internal::<Placed>(&outlet);
         }
     }
+    place_keys(outlet, workspace, keys);
+}
+
+/// Asks for what [`place`] needs.
+pub fn place_keys(outlet: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    let Some(id) = last_known(outlet, workspace, keys) else {
+        return;
+    };
     let territory = match workspace.find::<Outlet>(id) {
         Ok(Some(outlet)) => Uuid::from_slice(&outlet.territory_id).ok(),
-        Ok(None) => last_territory(workspace, id).ok().flatten(),
+        Ok(None) => {
+            keys.internal::<Placed>(&id);
+            last_territory(workspace, id).ok().flatten()
+        }
         Err(_) => None,
     };
     if let Some(territory) = territory {
         keys.id(territory);
     }
+}
+
+/// Asks for what [`hang`] needs.
+pub fn hang_keys(context: &Context<'_>, outlet: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    network::hang_keys(outlet, made_in(context), keys);
+    if let Ok(named) = Uuid::from_slice(outlet)
+        && let Ok(survivor) = remaining(workspace, named)
+    {
+        network::hang_keys(survivor.as_bytes(), made_in(context), keys);
+    }
+}
+
+/// Asks for the outlet and those that it was merged into, and returns the last of them that is known by now.
+fn last_known(outlet: &[u8], workspace: &Workspace, keys: &mut Keys) -> Option<Uuid> {
+    let mut id = Uuid::from_slice(outlet).ok()?;
+    for _ in 0..MERGES {
+        keys.id(id);
+        match workspace.stored(id).ok()??.survivor {
+            Some(survivor) => id = survivor,
+            None => return Some(id),
+        }
+    }
+    None
 }
 
 /// Where a command counts that names this outlet.
@@ -83,15 +107,28 @@ pub fn place(workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
         None => {
             let territory = last_territory(workspace, outlet_id)?
                 .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} never had a territory")))?;
-            Outlet { territory_id: territory.as_bytes().to_vec(), ..Outlet::default() }
+            Outlet {
+                territory_id: territory.as_bytes().to_vec(),
+                ..Outlet::default()
+            }
         }
     };
     let territory_id = stored_id(&outlet.territory_id)?;
-    let territory: Territory = workspace
-        .find(territory_id)?
-        .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} is in a territory that is not there")))?;
+    let territory: Territory = workspace.find(territory_id)?.ok_or_else(|| {
+        Stop::Corrupt(format!(
+            "the outlet {outlet_id} is in a territory that is not there"
+        ))
+    })?;
     let zone = zone(&territory)?;
-    Ok(Place { named, outlet_id, outlet, archived, territory_id, territory, zone })
+    Ok(Place {
+        named,
+        outlet_id,
+        outlet,
+        archived,
+        territory_id,
+        territory,
+        zone,
+    })
 }
 
 /// The outlet that stands for this one: itself, or where it was merged into.
@@ -99,7 +136,12 @@ fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
     let mut id = named;
     for _ in 0..MERGES {
         match workspace.stored(id)? {
-            None => return Err(Rejection::new(Reason::NotFound).about(named).field(Outlet::NAME).into()),
+            None => {
+                return Err(Rejection::new(Reason::NotFound)
+                    .about(named)
+                    .field(Outlet::NAME)
+                    .into());
+            }
             Some(stored) => match stored.survivor {
                 Some(survivor) => id = survivor,
                 None => return Ok(id),
@@ -111,7 +153,10 @@ fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
 
 fn last_territory(workspace: &Workspace, outlet: Uuid) -> Result<Option<Uuid>, Stop> {
     let placed: Placed = workspace.internal(&outlet)?;
-    Ok(placed.spans.last().and_then(|span| Uuid::from_slice(&span.territory).ok()))
+    Ok(placed
+        .spans
+        .last()
+        .and_then(|span| Uuid::from_slice(&span.territory).ok()))
 }
 
 fn zone(territory: &Territory) -> Result<Tz, Stop> {
@@ -135,13 +180,18 @@ impl Place {
     /// The placement of a document that ends with this decision: the month is that of the decision.
     #[must_use]
     pub fn closed(&self, context: &Context<'_>) -> Stamps {
-        self.open().closed(Some(calendar::month(self.zone, context.now_us)))
+        self.open()
+            .closed(Some(calendar::month(self.zone, context.now_us)))
     }
 
     /// The outcome of a command that names the outlet.
     #[must_use]
     pub fn outcome(&self, verdict: Verdict) -> Outcome {
-        decided(if self.merged() { verdict.redirected() } else { verdict })
+        decided(if self.merged() {
+            verdict.redirected()
+        } else {
+            verdict
+        })
     }
 
     fn merged(&self) -> bool {
@@ -154,7 +204,10 @@ impl Place {
 /// # Errors
 /// `REASON_ROLE_NOT_ALLOWED` for everybody else.
 pub fn rep(context: &Context<'_>) -> Result<Uuid, Rejection> {
-    context.issuer.rep().ok_or_else(|| Rejection::new(Reason::RoleNotAllowed))
+    context
+        .issuer
+        .rep()
+        .ok_or_else(|| Rejection::new(Reason::RoleNotAllowed))
 }
 
 /// Who edits: the rep, or else the office.
@@ -170,7 +223,9 @@ pub fn editor(context: &Context<'_>) -> Editor {
 pub fn edit(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Result<Capture, Stop> {
     may_edit(context, workspace, place)?;
     if place.archived {
-        return Err(Rejection::new(Reason::OutletArchived).about(place.outlet_id).into());
+        return Err(Rejection::new(Reason::OutletArchived)
+            .about(place.outlet_id)
+            .into());
     }
     capture(context, place, false)
 }
@@ -219,7 +274,13 @@ pub fn may_supervise(context: &Context<'_>, territory: &Territory) -> Result<(),
     match context.issuer {
         Issuer::Server => Ok(()),
         Issuer::User(caller) => match caller.role {
-            Role::Supervisor if caller.team.is_some_and(|team| team.as_bytes()[..] == territory.team_id) => Ok(()),
+            Role::Supervisor
+                if caller
+                    .team
+                    .is_some_and(|team| team.as_bytes()[..] == territory.team_id) =>
+            {
+                Ok(())
+            }
             Role::Supervisor | Role::Unspecified => Err(Rejection::new(Reason::NotInScope).into()),
             Role::Rep | Role::Logistics | Role::Office | Role::Admin | Role::Integration => Ok(()),
         },
@@ -229,14 +290,24 @@ pub fn may_supervise(context: &Context<'_>, territory: &Territory) -> Result<(),
 fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Placed) -> Result<Right, Stop> {
     let assigned: Assigned = workspace.internal(&rep)?;
     let grace_us = context.policy.handover_grace_us;
-    Ok(assignment::right(&assigned, placed, context.captured_at_us, context.received_at_us, grace_us))
+    Ok(assignment::right(
+        &assigned,
+        placed,
+        context.captured_at_us,
+        context.received_at_us,
+        grace_us,
+    ))
 }
 
 /// How the command was captured. The business date counts where a device has captured it; at a desk it is the territory's
 /// day. `device_revoked` is for commands that an administrator lets out of quarantine.
 fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
     let today = place.day(context.now_us);
-    let business_day = if context.issuer.rep().is_some() { context.business_day } else { today };
+    let business_day = if context.issuer.rep().is_some() {
+        context.business_day
+    } else {
+        today
+    };
     check::day(business_day, "business_day")?;
     Ok(Capture {
         captured_at_us: context.captured_at_us,
@@ -267,7 +338,12 @@ pub fn existing<R: Record>(workspace: &Workspace, id: &[u8]) -> Result<(Uuid, Op
 ///
 /// # Errors
 /// [`Stop::Load`].
-pub fn hang(context: &Context<'_>, workspace: &mut Workspace, place: &Place, document: Uuid) -> Result<(), Stop> {
+pub fn hang(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    place: &Place,
+    document: Uuid,
+) -> Result<(), Stop> {
     network::hang_on_outlet(workspace, place.outlet_id, document, made_in(context))
 }
 

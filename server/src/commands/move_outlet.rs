@@ -19,17 +19,27 @@ impl Decide for MoveOutlet {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target { id: &self.outlet_id, creates: false })
+        Some(Target {
+            id: &self.outlet_id,
+            creates: false,
+        })
     }
 
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.outlet_id);
         keys.record(&self.territory_id);
-        let Ok(outlet) = Uuid::from_slice(&self.outlet_id) else { return Ok(()) };
+        let Ok(outlet) = Uuid::from_slice(&self.outlet_id) else {
+            return Ok(());
+        };
         network::move_keys(outlet, workspace, keys)?;
-        let Some(before) = workspace.find::<Outlet>(outlet)? else { return Ok(()) };
+        let Some(before) = workspace.find::<Outlet>(outlet)? else {
+            return Ok(());
+        };
         network::outlet_keys(&self.outlet_id, &before, workspace, keys)?;
-        let after = Outlet { territory_id: self.territory_id.clone(), ..before };
+        let after = Outlet {
+            territory_id: self.territory_id.clone(),
+            ..before
+        };
         network::outlet_keys(&self.outlet_id, &after, workspace, keys)
     }
 
@@ -39,7 +49,10 @@ impl Decide for MoveOutlet {
         if outlet.territory_id == self.territory_id {
             return Ok(applied_because(Reason::NothingToDo));
         }
-        let moved = Outlet { territory_id: self.territory_id.clone(), ..outlet };
+        let moved = Outlet {
+            territory_id: self.territory_id.clone(),
+            ..outlet
+        };
         network::put_outlet(workspace, id, &moved, context.now_us)?;
         network::restamp_documents(workspace, id, territory)?;
         Ok(applied())

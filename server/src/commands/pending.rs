@@ -35,9 +35,6 @@ macro_rules! pending {
     };
 }
 pending! {
-    SubmitOrder
-    ChangeOrder
-    CancelOrder
     CollectPayment
     AnswerSurvey
     FileClaim
@@ -47,8 +44,6 @@ pending! {
     BlockOutlet
     ArchiveOutlet
     SetReceivable
-    ReleaseHold
-    ReleaseOrder
     AssignTask
     AssignRep
     HandTerritoryOver

@@ -22,7 +22,14 @@ pub(super) struct Pages {
 impl Pages {
     /// Up to about `bound` bytes in memory; the rest in a file if `spill`.
     pub fn new(bound: usize, spill: bool) -> Self {
-        Self { bound, spill, bytes: 0, memory: Default::default(), file: None, reader: None }
+        Self {
+            bound,
+            spill,
+            bytes: 0,
+            memory: Default::default(),
+            file: None,
+            reader: None,
+        }
     }
 
     /// Whether nothing more is taken.
@@ -43,7 +50,9 @@ impl Pages {
         };
         let bytes = page.encode_to_vec();
         let length = u32::try_from(bytes.len()).expect("a page is small");
-        file.write_all(&length.to_le_bytes()).and_then(|()| file.write_all(&bytes)).map_err(disk)
+        file.write_all(&length.to_le_bytes())
+            .and_then(|()| file.write_all(&bytes))
+            .map_err(disk)
     }
 
     /// The next page.
@@ -56,7 +65,9 @@ impl Pages {
             file.rewind().map_err(disk)?;
             self.reader = Some(BufReader::new(file));
         }
-        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
         let mut length = [0; 4];
         match reader.read_exact(&mut length) {
             Ok(()) => {}
@@ -81,7 +92,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_in_memory_comes_back_from_the_disk_in_order() {
-        let page = |id| Page { bucket_id: id, payload: vec![1; 100].into(), ..Page::default() };
+        let page = |id| Page {
+            bucket_id: id,
+            payload: vec![1; 100].into(),
+            ..Page::default()
+        };
         let mut pages = Pages::new(250, true);
         for id in 0..10 {
             assert!(!pages.is_full());
@@ -99,7 +114,12 @@ mod tests {
         let mut pages = Pages::new(250, false);
         for _ in 0..3 {
             assert!(!pages.is_full());
-            pages.push(Page { payload: vec![1; 100].into(), ..Page::default() }).expect("a page");
+            pages
+                .push(Page {
+                    payload: vec![1; 100].into(),
+                    ..Page::default()
+                })
+                .expect("a page");
         }
         assert!(pages.is_full());
     }

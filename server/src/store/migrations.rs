@@ -1,8 +1,8 @@
 //! The schema's history: common files for both databases.
 
+use sqlx::AssertSqlSafe;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType};
-use sqlx::AssertSqlSafe;
 
 const FILES: [(i64, &str, &str); 1] = [(1, "core", include_str!("../../migrations/0001_core.sql"))];
 
@@ -11,7 +11,11 @@ pub(super) fn all(sqlite: bool) -> Vec<Migration> {
     FILES
         .iter()
         .map(|(version, name, text)| {
-            let text = if sqlite { text.replace("/* WITHOUT ROWID */", "WITHOUT ROWID") } else { (*text).to_owned() };
+            let text = if sqlite {
+                text.replace("/* WITHOUT ROWID */", "WITHOUT ROWID")
+            } else {
+                (*text).to_owned()
+            };
             let sql = AssertSqlSafe(text).into_sql_str();
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
         })

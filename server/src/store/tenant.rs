@@ -54,14 +54,19 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
         .bind(tenant)
         .optional()
         .await?;
-    Ok(row.map(|(horizon, durable_version, writer_version, quarantined, version, nonce, at_us)| Head {
-        position: Position { version: version.unwrap_or(0), nonce: nonce.unwrap_or(0).cast_unsigned() },
-        at_us: at_us.unwrap_or(0),
-        horizon,
-        durable_version,
-        writer_version,
-        quarantined: quarantined != 0,
-    }))
+    Ok(row.map(
+        |(horizon, durable_version, writer_version, quarantined, version, nonce, at_us)| Head {
+            position: Position {
+                version: version.unwrap_or(0),
+                nonce: nonce.unwrap_or(0).cast_unsigned(),
+            },
+            at_us: at_us.unwrap_or(0),
+            horizon,
+            durable_version,
+            writer_version,
+            quarantined: quarantined != 0,
+        },
+    ))
 }
 
 /// Whether this position is a point of the tenant's history.
@@ -95,5 +100,8 @@ pub fn commit_row(tenant: i64, position: Position, at_us: i64) -> Rows {
         position.nonce.cast_signed().into(),
         at_us.into(),
     ];
-    Rows { table: &COMMITS, rows: vec![row] }
+    Rows {
+        table: &COMMITS,
+        rows: vec![row],
+    }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 use roundsman_proto::sync as proto;
-use roundsman_proto::sync::{Outcome, OutboxSummary, PushRequest, PushResponse};
+use roundsman_proto::sync::{OutboxSummary, Outcome, PushRequest, PushResponse};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -79,7 +79,11 @@ impl<S: OutboxStorage> Outbox<S> {
     pub fn open(mut storage: S) -> Result<Self, S::Error> {
         storage.rollback()?;
         let (head, entries) = storage.load()?;
-        Ok(Self { storage, head, entries: entries.into_iter().map(Arc::new).collect() })
+        Ok(Self {
+            storage,
+            head,
+            entries: entries.into_iter().map(Arc::new).collect(),
+        })
     }
 
     /// Stores a command and gives it its number. Capturing the same command again changes nothing.
@@ -97,12 +101,29 @@ impl<S: OutboxStorage> Outbox<S> {
             return Err(OutboxError::TooLarge(body.len()));
         }
         if let Some(known) = self.entries.iter().find(|entry| entry.command_id == command_id) {
-            return if known.body == body { Ok(known.seq) } else { Err(OutboxError::Known(command_id)) };
+            return if known.body == body {
+                Ok(known.seq)
+            } else {
+                Err(OutboxError::Known(command_id))
+            };
         }
         let seq = self.head.next_seq;
-        let head = Head { next_seq: seq + 1, ..self.head };
-        let entry = Entry { command_id, seq, body, captured_at_us, business_day, answer: None };
-        let written = self.storage.write(Change::Entry(&entry)).and_then(|()| self.storage.write(Change::Head(&head)));
+        let head = Head {
+            next_seq: seq + 1,
+            ..self.head
+        };
+        let entry = Entry {
+            command_id,
+            seq,
+            body,
+            captured_at_us,
+            business_day,
+            answer: None,
+        };
+        let written = self
+            .storage
+            .write(Change::Entry(&entry))
+            .and_then(|()| self.storage.write(Change::Head(&head)));
         self.settle(written)?;
         self.head = head;
         self.entries.push(Arc::new(entry));
@@ -151,20 +172,19 @@ impl<S: OutboxStorage> Outbox<S> {
         if self.skip().is_some() && !response.fork && expected_seq.is_none() {
             next.head.expected_seq = self.first_waiting();
         }
-        let new = next.answer(response.results, response.version, now_us)?;
+        // Which number a fork expects was found before the commands were decided.
         if response.fork {
             next.fork(expected_seq);
-            // The numbers that were sent are taken.
-            if let Some(seq) = expected_seq.filter(|seq| *seq > next.first_waiting()) {
-                next.renumber(seq);
-            }
         } else {
             next.believe(response.durable_version);
-            match expected_seq {
-                Some(seq) if seq <= next.head.last_outcome_seq => next.fork(expected_seq),
-                Some(seq) => next.renumber(seq),
-                None => {}
-            }
+        }
+        let new = next.answer(response.results, response.version, now_us)?;
+        match expected_seq {
+            // What waits is below: its numbers are taken.
+            Some(seq) if response.fork && seq > next.first_waiting() => next.renumber(seq),
+            Some(seq) if !response.fork && seq > next.head.last_outcome_seq => next.renumber(seq),
+            Some(_) if !response.fork => next.fork(expected_seq),
+            Some(_) | None => {}
         }
         next.retire(now_us);
         self.adopt(next)?;
@@ -199,14 +219,18 @@ impl<S: OutboxStorage> Outbox<S> {
 
     /// The outcomes of the commands that are kept, in the order of capture.
     pub fn outcomes(&self) -> impl Iterator<Item = (Uuid, &Outcome)> {
-        self.entries.iter().filter_map(|entry| Some((entry.command_id, &entry.answer.as_ref()?.outcome)))
+        self.entries
+            .iter()
+            .filter_map(|entry| Some((entry.command_id, &entry.answer.as_ref()?.outcome)))
     }
 
     /// The commands that are kept, in the order of capture: id, body, and, once answered, the version that a pull must
     /// cover to show what came of it.
     pub fn pending(&self) -> impl Iterator<Item = (Uuid, &Bytes, Option<i64>)> {
         let version = |entry: &Entry| entry.answer.as_ref().map(|answer| answer.version);
-        self.entries.iter().map(move |entry| (entry.command_id, &entry.body, version(entry)))
+        self.entries
+            .iter()
+            .map(move |entry| (entry.command_id, &entry.body, version(entry)))
     }
 
     /// How many commands wait for an outcome.
@@ -222,7 +246,10 @@ impl<S: OutboxStorage> Outbox<S> {
     }
 
     fn next(&self) -> Next {
-        Next { head: self.head, entries: self.entries.iter().cloned().map(Some).collect() }
+        Next {
+            head: self.head,
+            entries: self.entries.iter().cloned().map(Some).collect(),
+        }
     }
 
     fn waiting_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
@@ -231,7 +258,9 @@ impl<S: OutboxStorage> Outbox<S> {
 
     /// The first number that waits, or the next one to be given.
     fn first_waiting(&self) -> i64 {
-        self.waiting_entries().next().map_or(self.head.next_seq, |entry| entry.seq)
+        self.waiting_entries()
+            .next()
+            .map_or(self.head.next_seq, |entry| entry.seq)
     }
 
     fn confirmed_seq(&self) -> i64 {
@@ -304,7 +333,11 @@ fn wire(entry: &Entry) -> proto::Command {
 /// A sequence number from outside; 0 says that there is none.
 fn sequence<E: std::error::Error>(seq: i64) -> Result<Option<i64>, OutboxError<E>> {
     // Far above what is ever reached, far below what cannot be counted on from.
-    if (0..=i64::MAX / 2).contains(&seq) { Ok(Some(seq).filter(|seq| *seq > 0)) } else { Err(OutboxError::Sequence(seq)) }
+    if (0..=i64::MAX / 2).contains(&seq) {
+        Ok(Some(seq).filter(|seq| *seq > 0))
+    } else {
+        Err(OutboxError::Sequence(seq))
+    }
 }
 
 impl Next {
@@ -324,10 +357,16 @@ impl Next {
             let place = self.entries.binary_search_by_key(&Some(result.seq), seq_of).ok();
             let entry = place.and_then(|place| self.entries[place].as_mut());
             let waits = |entry: &&mut Arc<Entry>| entry.command_id == command_id && entry.answer.is_none();
-            let Some(entry) = entry.filter(waits).map(Arc::make_mut) else { continue };
+            let Some(entry) = entry.filter(waits).map(Arc::make_mut) else {
+                continue;
+            };
             self.head.last_outcome_seq = self.head.last_outcome_seq.max(entry.seq);
             self.head.expected_seq = self.head.expected_seq.max(entry.seq + 1);
-            entry.answer = Some(Answer { outcome: outcome.clone(), version, answered_at_us: now_us });
+            entry.answer = Some(Answer {
+                outcome: outcome.clone(),
+                version,
+                answered_at_us: now_us,
+            });
             new.push((command_id, outcome));
         }
         Ok(new)
@@ -335,14 +374,23 @@ impl Next {
 
     /// The first number that waits, or the next one to be given.
     fn first_waiting(&self) -> i64 {
-        let mut waiting = self.entries.iter().flatten().filter(|entry| entry.answer.is_none());
+        let mut waiting = self
+            .entries
+            .iter()
+            .flatten()
+            .filter(|entry| entry.answer.is_none());
         waiting.next().map_or(self.head.next_seq, |entry| entry.seq)
     }
 
     /// Numbers what waits from there.
     fn renumber(&mut self, expected_seq: i64) {
         let mut seq = expected_seq;
-        for entry in self.entries.iter_mut().flatten().filter(|entry| entry.answer.is_none()) {
+        for entry in self
+            .entries
+            .iter_mut()
+            .flatten()
+            .filter(|entry| entry.answer.is_none())
+        {
             if entry.seq != seq {
                 Arc::make_mut(entry).seq = seq;
             }
@@ -379,7 +427,8 @@ impl Next {
         let durable = self.head.durable_version;
         for place in &mut self.entries {
             let answer = place.as_ref().and_then(|entry| entry.answer.as_ref());
-            let old = answer.filter(|answer| now_us.saturating_sub(answer.answered_at_us) >= KEEP_ACKNOWLEDGED_US);
+            let old =
+                answer.filter(|answer| now_us.saturating_sub(answer.answered_at_us) >= KEEP_ACKNOWLEDGED_US);
             if old.is_some_and(|answer| durable.is_none_or(|durable| answer.version <= durable)) {
                 *place = None;
             }

@@ -18,16 +18,26 @@ struct Applied {
 }
 
 impl<S: Storage> Replica<S> {
-    pub(super) fn checkpoint(&mut self, checkpoint: &proto::Checkpoint) -> Result<Event, ReplicaError<S::Error>> {
+    pub(super) fn checkpoint(
+        &mut self,
+        checkpoint: &proto::Checkpoint,
+    ) -> Result<Event, ReplicaError<S::Error>> {
         let position: Position = checkpoint.position.ok_or(ReplicaError::NoPosition)?.into();
         if let Some(held) = self.position()
             && held.version > position.version
             && !self.flight.fork
         {
-            return Err(ReplicaError::WentBack { held: held.version, offered: position.version });
+            return Err(ReplicaError::WentBack {
+                held: held.version,
+                offered: position.version,
+            });
         }
         let applied = self.apply(checkpoint, position);
-        let Applied { state, changed, damaged } = self.settle(applied)?;
+        let Applied {
+            state,
+            changed,
+            damaged,
+        } = self.settle(applied)?;
         let name = |slot: &Slot| (state.buckets[slot].scope.to_string(), state.buckets[slot].kind);
         let event = Event::Checkpoint {
             group: checkpoint.group,
@@ -41,26 +51,40 @@ impl<S: Storage> Replica<S> {
         Ok(event)
     }
 
-    fn apply(&mut self, checkpoint: &proto::Checkpoint, position: Position) -> Result<Applied, ReplicaError<S::Error>> {
+    fn apply(
+        &mut self,
+        checkpoint: &proto::Checkpoint,
+        position: Position,
+    ) -> Result<Applied, ReplicaError<S::Error>> {
         let mut state = self.state.clone();
         if self.flight.fork {
-            self.storage.write(Change::Forget).map_err(ReplicaError::Storage)?;
+            self.storage
+                .write(Change::Forget)
+                .map_err(ReplicaError::Storage)?;
         }
         let covered: Vec<(Slot, Course)> = self.flight.covered(checkpoint).collect();
         let mut changed = 0;
         // First everything that goes, so that an old document does not outweigh the one that replaces it.
         for (slot, _) in covered.iter().filter(|(_, course)| course.replace) {
-            let Some(bucket) = state.buckets.get_mut(slot) else { continue };
+            let Some(bucket) = state.buckets.get_mut(slot) else {
+                continue;
+            };
             changed += clear(&mut self.storage, *slot, bucket).map_err(ReplicaError::Storage)?;
         }
         for (slot, course) in &covered {
-            let Some(bucket) = state.buckets.get_mut(slot) else { continue };
+            let Some(bucket) = state.buckets.get_mut(slot) else {
+                continue;
+            };
             changed += explode(&mut self.storage, *slot, bucket, course.base)?;
         }
         self.flight.settle_positions(&mut state, checkpoint, position);
         let damaged = self.verify(&mut state, checkpoint)?;
         self.save(&state, &BTreeSet::new())?;
-        Ok(Applied { state, changed, damaged })
+        Ok(Applied {
+            state,
+            changed,
+            damaged,
+        })
     }
 
     /// Compares the buckets with what they must hold, and marks those that differ.
@@ -72,7 +96,12 @@ impl<S: Storage> Replica<S> {
         let mut damaged = BTreeSet::new();
         for must in &checkpoint.buckets {
             let covered = |slot: &Slot| {
-                checkpoint.last || self.flight.courses.get(slot).is_some_and(|course| course.covered_by(checkpoint))
+                checkpoint.last
+                    || self
+                        .flight
+                        .courses
+                        .get(slot)
+                        .is_some_and(|course| course.covered_by(checkpoint))
             };
             let slot = self.flight.numbers.get(&must.bucket_id).copied().filter(covered);
             let bucket = slot.and_then(|slot| Some((slot, state.buckets.get_mut(&slot)?)));
@@ -86,7 +115,11 @@ impl<S: Storage> Replica<S> {
     }
 
     /// Writes what differs between the held state and the next one, except the buckets that are only planned.
-    pub(super) fn save(&mut self, next: &State, fresh: &BTreeSet<Slot>) -> Result<(), ReplicaError<S::Error>> {
+    pub(super) fn save(
+        &mut self,
+        next: &State,
+        fresh: &BTreeSet<Slot>,
+    ) -> Result<(), ReplicaError<S::Error>> {
         let (storage, held) = (&mut self.storage, &self.state);
         let mut write = |change| storage.write(change).map_err(ReplicaError::Storage);
         if next.head != held.head {
@@ -127,12 +160,12 @@ impl Flight {
     /// Says where each bucket is after the checkpoint, and which are gone.
     fn settle_positions(&self, state: &mut State, checkpoint: &proto::Checkpoint, position: Position) {
         let before = state.head.position.replace(position);
-        let mut dropped = false;
         state.buckets.retain(|slot, bucket| {
             let course = self.courses.get(slot);
             let named = course.is_some_and(|course| course.covered_by(checkpoint));
-            if course.is_some_and(|course| course.drop) || (checkpoint.last && !named && bucket.at == At::Nothing) {
-                dropped |= bucket.at != At::Nothing;
+            if course.is_some_and(|course| course.drop)
+                || (checkpoint.last && !named && bucket.at == At::Nothing)
+            {
                 return false;
             }
             bucket.at = match bucket.at {
@@ -146,18 +179,18 @@ impl Flight {
             }
             true
         });
-        if checkpoint.last {
-            state.head.scope_digest = checkpoint.scope_digest;
-        } else if dropped {
-            // The old digest would still name what is gone.
-            state.head.scope_digest = 0;
-        }
+        state.head.scope_digest = checkpoint.scope_digest;
     }
 
     /// What the stream may still bring after a checkpoint goes on from there.
     fn land(&mut self, checkpoint: &proto::Checkpoint, position: Position, damaged: &BTreeSet<Slot>) {
-        self.courses.retain(|slot, course| !course.drop && !damaged.contains(slot));
-        for course in self.courses.values_mut().filter(|course| course.covered_by(checkpoint)) {
+        self.courses
+            .retain(|slot, course| !course.drop && !damaged.contains(slot));
+        for course in self
+            .courses
+            .values_mut()
+            .filter(|course| course.covered_by(checkpoint))
+        {
             (course.base, course.replace) = (Cursor::after(position.version), false);
         }
         self.fresh.clear();
@@ -175,7 +208,10 @@ fn clear<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket) -> Result
     for (record, _) in &members {
         let (_, holding) = storage.look(slot, *record)?;
         storage.write(Change::Member(slot, *record, None))?;
-        storage.write(Change::Holders(*record, holding.map_or(0, |holding| holding.holders.saturating_sub(1))))?;
+        storage.write(Change::Holders(
+            *record,
+            holding.map_or(0, |holding| holding.holders.saturating_sub(1)),
+        ))?;
     }
     (bucket.rows, bucket.checksum) = (0, Checksum::default());
     Ok(members.len())
@@ -194,7 +230,11 @@ fn explode<S: Storage>(
         let staged = page.and_then(|page| Some((Range::of(&page).ok()?.through, page::unpack(&page).ok()?)));
         let (through, rows) = staged.ok_or(ReplicaError::Lost(bucket.id))?;
         for row in rows {
-            if (Cursor { version: row.version, record: Some(row.record) }) > cursor {
+            if (Cursor {
+                version: row.version,
+                record: Some(row.record),
+            }) > cursor
+            {
                 changed += usize::from(take(storage, slot, bucket, &row).map_err(ReplicaError::Storage)?);
             }
         }
@@ -213,7 +253,9 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
         bucket.checksum.remove(member.hash);
         bucket.rows -= 1;
     }
-    let others = holding.map_or(0, |holding| holding.holders).saturating_sub(u32::from(member.is_some()));
+    let others = holding
+        .map_or(0, |holding| holding.holders)
+        .saturating_sub(u32::from(member.is_some()));
     let Some(bytes) = &row.document else {
         if member.is_some() {
             storage.write(Change::Member(slot, row.record, None))?;
@@ -224,7 +266,14 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
     let hash = row_hash(row.record, bytes);
     bucket.checksum.add(hash);
     bucket.rows += 1;
-    storage.write(Change::Member(slot, row.record, Some(Member { version: row.version, hash })))?;
+    storage.write(Change::Member(
+        slot,
+        row.record,
+        Some(Member {
+            version: row.version,
+            hash,
+        }),
+    ))?;
     match holding {
         Some(holding) if holding.version > row.version => {
             if member.is_none() {
@@ -232,7 +281,11 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
             }
         }
         _ => {
-            let document = Document { kind: bucket.kind, version: row.version, bytes: bytes.clone() };
+            let document = Document {
+                kind: bucket.kind,
+                version: row.version,
+                bytes: bytes.clone(),
+            };
             storage.write(Change::Document(row.record, &document, others + 1))?;
         }
     }

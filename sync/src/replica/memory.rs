@@ -3,19 +3,32 @@
 //! Documents are slices of the pages they came with, never copied: a page's bytes live until the last of its documents
 //! was replaced.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 
 use roundsman_proto::sync as proto;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::storage::{Bucket, Change, Document, Head, Holding, Member, Slot, State, Storage};
 
-/// A hash map whose order is the same in every run.
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+/// Quick, and the same in every run, so that a simulation can be repeated.
+#[derive(Clone, Copy, Debug, Default)]
+struct Xxh(u64);
+
+impl Hasher for Xxh {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<Xxh>>;
 
 #[derive(Clone, Debug, Default)]
 struct Rows {
@@ -85,8 +98,15 @@ impl MemoryStorage {
 
     fn forget(&mut self) -> Undo {
         let before = self.rows.clone();
-        self.rows.members.values_mut().flat_map(Map::values_mut).for_each(|member| member.version = 0);
-        self.rows.documents.values_mut().for_each(|(document, _)| document.version = 0);
+        self.rows
+            .members
+            .values_mut()
+            .flat_map(Map::values_mut)
+            .for_each(|member| member.version = 0);
+        self.rows
+            .documents
+            .values_mut()
+            .for_each(|(document, _)| document.version = 0);
         Undo::Rows(Box::new(before))
     }
 
@@ -111,7 +131,11 @@ impl Storage for MemoryStorage {
     }
 
     fn page(&self, slot: Slot, number: u32) -> Result<Option<proto::Page>, Infallible> {
-        Ok(self.pages.get(&slot).and_then(|pages| pages.get(number as usize)).cloned())
+        Ok(self
+            .pages
+            .get(&slot)
+            .and_then(|pages| pages.get(number as usize))
+            .cloned())
     }
 
     fn members(&self, slot: Slot) -> Result<Vec<(Uuid, Member)>, Infallible> {
@@ -120,14 +144,26 @@ impl Storage for MemoryStorage {
     }
 
     fn look(&self, slot: Slot, record: Uuid) -> Result<(Option<Member>, Option<Holding>), Infallible> {
-        let member = self.rows.members.get(&slot).and_then(|members| members.get(&record)).copied();
+        let member = self
+            .rows
+            .members
+            .get(&slot)
+            .and_then(|members| members.get(&record))
+            .copied();
         let holding = self.rows.documents.get(&record);
-        let holding = holding.map(|(document, holders)| Holding { version: document.version, holders: *holders });
+        let holding = holding.map(|(document, holders)| Holding {
+            version: document.version,
+            holders: *holders,
+        });
         Ok((member, holding))
     }
 
     fn document(&self, record: Uuid) -> Result<Option<Document>, Infallible> {
-        Ok(self.rows.documents.get(&record).map(|(document, _)| document.clone()))
+        Ok(self
+            .rows
+            .documents
+            .get(&record)
+            .map(|(document, _)| document.clone()))
     }
 
     fn write(&mut self, change: Change<'_>) -> Result<(), Infallible> {

@@ -7,7 +7,7 @@ use roundsman_proto::sync as proto;
 use roundsman_proto::sync::BucketAction;
 
 use super::storage::{At, Bucket, Slot, State, Storage};
-use super::{Course, Event, Flight, Replica, ReplicaError};
+use super::{Course, Event, Flight, Replica, ReplicaError, START};
 use crate::checksum::Checksum;
 use crate::page::Cursor;
 use crate::version::Position;
@@ -24,8 +24,12 @@ impl<S: Storage> Replica<S> {
         let written = self.save(&state, &flight.fresh);
         self.settle(written)?;
         (self.state, self.flight, self.inventory) = (state, flight, false);
-        let sum = |of: fn(&proto::BucketPlan) -> i64| plan.buckets.iter().map(of).fold(0, i64::saturating_add);
-        Ok(Event::Planned { rows: sum(|entry| entry.rows), bytes: sum(|entry| entry.bytes) })
+        let sum =
+            |of: fn(&proto::BucketPlan) -> i64| plan.buckets.iter().map(of).fold(0, i64::saturating_add);
+        Ok(Event::Planned {
+            rows: sum(|entry| entry.rows),
+            bytes: sum(|entry| entry.bytes),
+        })
     }
 }
 
@@ -36,10 +40,17 @@ fn resolve<'p, E: std::error::Error>(
     flight: &mut Flight,
 ) -> Result<Vec<(&'p proto::BucketPlan, Slot)>, ReplicaError<E>> {
     let dropped = |slot: &Slot| flight.courses.get(slot).is_some_and(|course| course.drop);
-    let by_id: HashMap<i64, Slot> =
-        state.buckets.iter().filter(|(slot, _)| !dropped(slot)).map(|(slot, bucket)| (bucket.id, *slot)).collect();
-    let mut by_name: HashMap<(Arc<str>, u32), Slot> =
-        state.buckets.iter().map(|(slot, bucket)| ((bucket.scope.clone(), bucket.kind), *slot)).collect();
+    let by_id: HashMap<i64, Slot> = state
+        .buckets
+        .iter()
+        .filter(|(slot, _)| !dropped(slot))
+        .map(|(slot, bucket)| (bucket.id, *slot))
+        .collect();
+    let mut by_name: HashMap<(Arc<str>, u32), Slot> = state
+        .buckets
+        .iter()
+        .map(|(slot, bucket)| ((bucket.scope.clone(), bucket.kind), *slot))
+        .collect();
     let mut found = Vec::with_capacity(plan.buckets.len());
     for entry in &plan.buckets {
         let slot = if entry.scope.is_empty() {
@@ -93,24 +104,54 @@ fn follow<E: std::error::Error>(
     flight: &mut Flight,
 ) -> Result<(), ReplicaError<E>> {
     let head = state.head.position;
-    let Some(bucket) = state.buckets.get_mut(&slot) else { return Err(ReplicaError::Unknown(entry.bucket_id)) };
+    let Some(bucket) = state.buckets.get_mut(&slot) else {
+        return Err(ReplicaError::Unknown(entry.bucket_id));
+    };
     (bucket.id, bucket.group) = (entry.bucket_id, entry.group);
     let before = flight.courses.get(&slot).filter(|course| !course.drop);
     let (group, drop) = (entry.group, false);
     let course = match entry.action() {
         BucketAction::Unspecified => return Err(ReplicaError::Action(entry.action)),
-        BucketAction::Keep => Course { group, base: Cursor::after(version), replace: false, drop },
-        // More of what this pull has already announced: an earlier RESET or KEEP stands.
-        BucketAction::Append if before.is_some() => Course { group, ..*before.expect("just seen") },
-        BucketAction::Append => match position(bucket, head) {
-            Some(position) => Course { group, base: Cursor::after(position.version), replace: false, drop },
-            None => Course { group, base: Cursor::default(), replace: true, drop },
+        BucketAction::Keep => Course {
+            group,
+            base: Cursor::after(version),
+            replace: false,
+            drop,
         },
-        BucketAction::Reset => Course { group, base: Cursor::default(), replace: true, drop },
-        BucketAction::Drop => Course { group, base: Cursor::default(), replace: true, drop: true },
+        BucketAction::Append => match (before, position(bucket, head)) {
+            // More of what this pull has already announced: an earlier RESET or KEEP stands.
+            (Some(before), _) => Course { group, ..*before },
+            (None, Some(position)) => Course {
+                group,
+                base: Cursor::after(position.version),
+                replace: false,
+                drop,
+            },
+            (None, None) => Course {
+                group,
+                base: START,
+                replace: true,
+                drop,
+            },
+        },
+        BucketAction::Reset => Course {
+            group,
+            base: START,
+            replace: true,
+            drop,
+        },
+        BucketAction::Drop => Course {
+            group,
+            base: START,
+            replace: true,
+            drop: true,
+        },
     };
-    let kept = matches!(entry.action(), BucketAction::Append | BucketAction::Reset);
-    bucket.staging = bucket.staging.filter(|staging| kept && staging.replace == course.replace);
+    let goes_on = entry.action() == BucketAction::Append && before.is_some();
+    let kept = goes_on || (entry.resumed && entry.action() != BucketAction::Keep && !course.drop);
+    bucket.staging = bucket
+        .staging
+        .filter(|staging| kept && staging.replace == course.replace);
     flight.courses.insert(slot, course);
     Ok(())
 }
@@ -124,7 +165,10 @@ fn position(bucket: &Bucket, head: Option<Position>) -> Option<Position> {
 }
 
 /// The buckets by the server's numbers. One that is to go may share its number with another.
-fn numbers<E: std::error::Error>(state: &State, flight: &Flight) -> Result<BTreeMap<i64, Slot>, ReplicaError<E>> {
+fn numbers<E: std::error::Error>(
+    state: &State,
+    flight: &Flight,
+) -> Result<BTreeMap<i64, Slot>, ReplicaError<E>> {
     let mut numbers = BTreeMap::new();
     let stays = |slot: &Slot| flight.courses.get(slot).is_none_or(|course| !course.drop);
     for (slot, bucket) in state.buckets.iter().filter(|(slot, _)| stays(slot)) {

@@ -28,7 +28,7 @@ pub struct Slot(pub u32);
 pub struct Head {
     /// The position of the last checkpoint.
     pub position: Option<Position>,
-    /// The digest that came with the last checkpoint that carried one; 0: none that names what is held.
+    /// The digest that came with it.
     pub scope_digest: u64,
 }
 

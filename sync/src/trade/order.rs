@@ -258,7 +258,10 @@ fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Re
 }
 
 /// Who owes for an order under these terms.
-fn customer<'a>(terms: Terms<'a>, outlet: &'a Outlet) -> Result<&'a [u8], Rejection> {
+///
+/// # Errors
+/// `REASON_MISMATCH` under a standard agreement at an outlet without a customer.
+pub fn customer<'a>(terms: Terms<'a>, outlet: &'a Outlet) -> Result<&'a [u8], Rejection> {
     let own = terms.agreement.customer_id.as_slice();
     let customer = if own.is_empty() {
         outlet.customer_id.as_slice()

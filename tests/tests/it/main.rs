@@ -3,4 +3,5 @@
 #[macro_use]
 mod both;
 mod pull;
+mod push;
 mod sync;

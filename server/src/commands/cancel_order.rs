@@ -1,0 +1,54 @@
+//! Calls an order off.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{CancelOrder, Order};
+use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::order;
+
+use super::ordering::{self, Needs};
+use super::{Context, Decide, Target, field};
+use crate::workspace::{Keys, Stop, Workspace};
+
+impl Decide for CancelOrder {
+    fn name(&self) -> &'static str {
+        "CancelOrder"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Rep, Role::Office, Role::Admin, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target {
+            id: &self.order_id,
+            creates: false,
+        })
+    }
+
+    fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        keys.record(&self.order_id);
+        let (id, order) = workspace.live::<Order>(&self.order_id)?;
+        field::keys(context, &order.outlet_id, workspace, keys);
+        Needs::of_order(&order, workspace.stamps(id)?.territory()).keys(workspace, keys);
+        if let Some(debtor) = ordering::debtor(&order) {
+            let credit: Credit = workspace.internal(&debtor)?;
+            ordering::held_keys(&credit.without_order(id), workspace, keys);
+        }
+        Ok(())
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        let (id, current) = workspace.live::<Order>(&self.order_id)?;
+        let place = field::place(workspace, &current.outlet_id)?;
+        let capture = field::edit(context, workspace, &place)?;
+        let ground = Needs::of_order(&current, None).read(workspace, id, place.clone(), capture)?;
+        let editor = field::editor(context);
+        let decision = ground.decide(|setting| order::decide_cancel(&current, editor, self, setting))?;
+        let verdict = ground.store(context, workspace, Some(&current), decision)?;
+        if let Some(debtor) = ordering::debtor(&current) {
+            ordering::release_held(context, workspace, &debtor)?;
+        }
+        Ok(place.outcome(verdict))
+    }
+}

@@ -1,0 +1,60 @@
+//! Edits an order.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{ChangeOrder, Order};
+use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::order::edit;
+
+use super::ordering::{self, Needs};
+use super::{Context, Decide, Target, field};
+use crate::workspace::{Keys, Stop, Workspace};
+
+impl Decide for ChangeOrder {
+    fn name(&self) -> &'static str {
+        "ChangeOrder"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Rep, Role::Office, Role::Admin, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target {
+            id: &self.order_id,
+            creates: false,
+        })
+    }
+
+    fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        keys.record(&self.order_id);
+        let (id, order) = workspace.live::<Order>(&self.order_id)?;
+        field::keys(context, &order.outlet_id, workspace, keys);
+        let territory = workspace.stamps(id)?.territory();
+        Needs::of_order(&order, territory)
+            .with_change(self, &order)
+            .keys(workspace, keys);
+        if let Some(debtor) = ordering::debtor(&order) {
+            let credit: Credit = workspace.internal(&debtor)?;
+            // What the edit leaves of the order's value is not known yet: at most all of it becomes free.
+            ordering::held_keys(&credit.without_order(id), workspace, keys);
+        }
+        Ok(())
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        let (id, current) = workspace.live::<Order>(&self.order_id)?;
+        let place = field::place(workspace, &current.outlet_id)?;
+        let capture = field::edit(context, workspace, &place)?;
+        edit::change_form(self, current.order_day)?;
+        let needs = Needs::of_order(&current, None).with_change(self, &current);
+        let ground = needs.read(workspace, id, place.clone(), capture)?;
+        let editor = field::editor(context);
+        let decision = ground.decide(|setting| edit::decide_change(&current, editor, self, setting))?;
+        let verdict = ground.store(context, workspace, Some(&current), decision)?;
+        if let Some(debtor) = ordering::debtor(&current) {
+            ordering::release_held(context, workspace, &debtor)?;
+        }
+        Ok(place.outcome(verdict))
+    }
+}

@@ -1,0 +1,639 @@
+//! What the commands about orders have in common: which records a decision rests on, what is stored of it, and which held
+//! orders it lets go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roundsman_proto::trade::order_line_edit::Edit;
+use roundsman_proto::trade::{
+    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Stock, SubmitOrder,
+    Territory,
+};
+use roundsman_sync::trade::capture::Capture;
+use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
+use roundsman_sync::trade::order::{self, Decision, Goods, Setting, Terms, hold};
+use roundsman_sync::trade::price::{self, Known};
+use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::stock::{Available, coarse};
+use roundsman_sync::trade::verdict::Verdict;
+use uuid::Uuid;
+
+use super::Context;
+use super::field::{self, Place};
+use crate::internal::{PriceChange, ProductPrices, ProductStocks};
+use crate::network::{optional_id, stored_id};
+use crate::workspace::{Keys, Stop, Workspace};
+
+/// A customer and a currency: whose credit it is.
+pub type Debtor = (Uuid, String);
+
+/// The records on which the decision about an order rests, as far as order and command name them.
+#[derive(Debug, Default)]
+pub struct Needs {
+    outlet: Vec<u8>,
+    territory: Option<Uuid>,
+    agreements: BTreeSet<Uuid>,
+    /// By product, the price records that its lines name, each with the lowest version that a device held of it.
+    products: BTreeMap<Uuid, BTreeMap<Uuid, i64>>,
+    debtor: Option<Debtor>,
+    /// Of a new order: whose credit it is follows from the agreement.
+    currency: String,
+    /// Prices are judged.
+    priced: bool,
+}
+
+impl Needs {
+    /// Of an order that is handed in.
+    #[must_use]
+    pub fn of_submit(command: &SubmitOrder) -> Self {
+        let mut needs = Self {
+            outlet: command.outlet_id.clone(),
+            currency: command.currency.clone(),
+            priced: true,
+            ..Self::default()
+        };
+        needs.agreement(&command.agreement_id);
+        for line in &command.lines {
+            needs.line(&line.product_id, &line.price_id, line.price_version);
+        }
+        needs
+    }
+
+    /// Of an order that is there. `territory` is where it is placed: known before its outlet is.
+    #[must_use]
+    pub fn of_order(order: &Order, territory: Option<Uuid>) -> Self {
+        let mut needs = Self {
+            outlet: order.outlet_id.clone(),
+            territory,
+            debtor: debtor(order),
+            // A price that nobody disputes is left as it is.
+            priced: hold::open(order, HoldReason::Price).is_some(),
+            ..Self::default()
+        };
+        needs.agreement(&order.agreement_id);
+        for line in &order.lines {
+            needs.line(&line.product_id, &line.price_id, line.price_version);
+        }
+        needs
+    }
+
+    /// The same, and what an edit names.
+    #[must_use]
+    pub fn with_change(mut self, command: &ChangeOrder, order: &Order) -> Self {
+        self.priced = true;
+        if let Some(change) = &command.agreement_id {
+            self.agreement(&change.value);
+        }
+        for edit in command.lines.iter().filter_map(|line| line.edit.as_ref()) {
+            match edit {
+                Edit::Add(line) => self.line(&line.product_id, &line.price_id, line.price_version),
+                Edit::Change(change) => {
+                    let line = order.lines.iter().find(|line| line.line_id == change.line_id);
+                    if let Some(line) = line {
+                        self.line(&line.product_id, &change.price_id, change.price_version);
+                    }
+                }
+                Edit::Remove(_) => {}
+            }
+        }
+        self
+    }
+
+    fn agreement(&mut self, id: &[u8]) {
+        self.agreements.extend(Uuid::from_slice(id).ok());
+    }
+
+    fn line(&mut self, product: &[u8], price: &[u8], version: i64) {
+        let Ok(product) = Uuid::from_slice(product) else {
+            return;
+        };
+        let named = self.products.entry(product).or_default();
+        if let Ok(price) = Uuid::from_slice(price) {
+            named
+                .entry(price)
+                .and_modify(|held| *held = version.min(*held))
+                .or_insert(version);
+        }
+    }
+
+    /// Asks for all of it that can be named by now.
+    pub fn keys(&self, workspace: &Workspace, keys: &mut Keys) {
+        field::place_keys(&self.outlet, workspace, keys);
+        for agreement in &self.agreements {
+            keys.id(*agreement);
+        }
+        for (product, prices) in &self.products {
+            keys.id(*product);
+            keys.internal::<ProductStocks>(product);
+            for price in prices.keys().filter(|_| self.priced) {
+                keys.id(*price);
+            }
+        }
+        let agreements = self
+            .agreements
+            .iter()
+            .filter_map(|id| workspace.find::<Agreement>(*id).ok().flatten());
+        for agreement in agreements {
+            keys.record(&agreement.price_list_id);
+            if let Ok(price_list) = Uuid::from_slice(&agreement.price_list_id) {
+                self.price_keys(price_list, workspace, keys);
+            }
+        }
+        if let Ok(Some(debtor)) = self.debtor(workspace) {
+            keys.internal::<Credit>(&debtor);
+        }
+        let place = field::place(workspace, &self.outlet).ok();
+        let territory = match place {
+            Some(place) => Some(place.territory),
+            None => self.territory.and_then(|id| {
+                keys.id(id);
+                workspace.find::<Territory>(id).ok().flatten()
+            }),
+        };
+        let warehouse = territory.and_then(|territory| Uuid::from_slice(&territory.warehouse_id).ok());
+        if let Some(warehouse) = warehouse {
+            stock_keys(warehouse, self.products.keys().copied(), workspace, keys);
+        }
+    }
+
+    fn price_keys(&self, price_list: Uuid, workspace: &Workspace, keys: &mut Keys) {
+        for product in self.products.keys().filter(|_| self.priced) {
+            let key = (price_list, *product);
+            keys.internal::<ProductPrices>(&key);
+            for price in workspace
+                .internal::<ProductPrices>(&key)
+                .iter()
+                .flat_map(ProductPrices::ids)
+            {
+                keys.id(price);
+            }
+        }
+    }
+
+    /// Whose credit it is; `None`: agreement and outlet don't say, and the rule refuses them.
+    fn debtor(&self, workspace: &Workspace) -> Result<Option<Debtor>, Stop> {
+        if self.debtor.is_some() {
+            return Ok(self.debtor.clone());
+        }
+        let Some(id) = self.agreements.first() else {
+            return Ok(None);
+        };
+        let Some((agreement, price_list)) = terms(workspace, *id)? else {
+            return Ok(None);
+        };
+        let outlet = field::place(workspace, &self.outlet)?.outlet;
+        let terms = Terms {
+            agreement: &agreement,
+            price_list: &price_list,
+        };
+        let customer = order::customer(terms, &outlet)
+            .ok()
+            .and_then(|id| Uuid::from_slice(id).ok());
+        Ok(customer.map(|customer| (customer, self.currency.clone())))
+    }
+
+    /// Reads it. What is not there is left out: the rule says what is wrong then.
+    ///
+    /// # Errors
+    /// [`Stop::Load`]; [`Stop::Corrupt`]; a rejection when an id is of another kind.
+    pub fn read(
+        &self,
+        workspace: &Workspace,
+        order_id: Uuid,
+        place: Place,
+        capture: Capture,
+    ) -> Result<Ground, Stop> {
+        let mut agreements = BTreeMap::new();
+        for id in &self.agreements {
+            agreements.extend(terms(workspace, *id)?.map(|terms| (*id, terms)));
+        }
+        let warehouse = optional_id(&place.territory.warehouse_id)?;
+        let mut goods = BTreeMap::new();
+        for (id, named) in &self.products {
+            let Some(product) = workspace.find::<Product>(*id)? else {
+                continue;
+            };
+            let lists = agreements
+                .values()
+                .map(|(agreement, _)| agreement.price_list_id.as_slice());
+            let prices = if self.priced {
+                prices(workspace, *id, lists, named)?
+            } else {
+                Vec::new()
+            };
+            let available = match warehouse {
+                Some(warehouse) => workspace.find_internal::<Available>(&(warehouse, *id))?,
+                None => None,
+            };
+            goods.insert(
+                *id,
+                Ware {
+                    product,
+                    prices,
+                    available,
+                },
+            );
+        }
+        let debtor = self.debtor(workspace)?;
+        let credit = match &debtor {
+            Some(debtor) => workspace.internal(debtor)?,
+            None => Credit::default(),
+        };
+        Ok(Ground {
+            order_id,
+            place,
+            capture,
+            warehouse,
+            agreements,
+            goods,
+            debtor,
+            credit,
+        })
+    }
+}
+
+/// Whose credit an order is; `None`: a stored id can't be read.
+#[must_use]
+pub fn debtor(order: &Order) -> Option<Debtor> {
+    Some((Uuid::from_slice(&order.customer_id).ok()?, order.currency.clone()))
+}
+
+fn terms(workspace: &Workspace, agreement: Uuid) -> Result<Option<(Agreement, PriceList)>, Stop> {
+    let Some(agreement) = workspace.find::<Agreement>(agreement)? else {
+        return Ok(None);
+    };
+    let price_list = workspace.find::<PriceList>(stored_id(&agreement.price_list_id)?)?;
+    Ok(price_list.map(|price_list| (agreement, price_list)))
+}
+
+/// All prices of a product in these lists, and those that its lines name.
+fn prices<'a>(
+    workspace: &Workspace,
+    product: Uuid,
+    lists: impl Iterator<Item = &'a [u8]>,
+    named: &BTreeMap<Uuid, i64>,
+) -> Result<Vec<Priced>, Stop> {
+    let mut changes: BTreeMap<Uuid, PriceChange> = BTreeMap::new();
+    for list in lists {
+        let known: ProductPrices = workspace.internal(&(stored_id(list)?, product))?;
+        for change in known.prices {
+            changes.insert(stored_id(&change.price_id)?, change);
+        }
+    }
+    let ids: BTreeSet<Uuid> = changes.keys().chain(named.keys()).copied().collect();
+    let mut prices = Vec::new();
+    for id in ids {
+        let Some(price) = workspace.find::<Price>(id)? else {
+            continue;
+        };
+        let change = changes.remove(&id).unwrap_or_default();
+        // What this batch has written is newer than anything that a device can hold.
+        let version = workspace
+            .version(id)?
+            .filter(|version| *version != 0)
+            .unwrap_or(i64::MAX);
+        let before_known = named.get(&id).is_some_and(|held| *held >= change.before_version);
+        let before = change.before.filter(|_| before_known);
+        prices.push(Priced {
+            id,
+            version,
+            changed_at_us: change.changed_at_us,
+            price,
+            before,
+        });
+    }
+    Ok(prices)
+}
+
+/// Asks for the exact figures of products in a warehouse, and for the stock records that devices see.
+pub fn stock_keys(
+    warehouse: Uuid,
+    products: impl Iterator<Item = Uuid>,
+    workspace: &Workspace,
+    keys: &mut Keys,
+) {
+    for product in products {
+        keys.internal::<Available>(&(warehouse, product));
+        keys.internal::<ProductStocks>(&product);
+        let stocks = workspace.internal::<ProductStocks>(&product).ok();
+        if let Some(stock) = stocks.and_then(|stocks| stocks.at(warehouse)) {
+            keys.id(stock);
+        }
+    }
+}
+
+/// A price record, and what is known of its last change.
+#[derive(Debug)]
+struct Priced {
+    id: Uuid,
+    version: i64,
+    changed_at_us: i64,
+    price: Price,
+    before: Option<Price>,
+}
+
+/// A product of an order.
+#[derive(Debug)]
+struct Ware {
+    product: Product,
+    prices: Vec<Priced>,
+    available: Option<Available>,
+}
+
+/// What an order's decision rests on, read.
+#[derive(Debug)]
+pub struct Ground {
+    order_id: Uuid,
+    place: Place,
+    capture: Capture,
+    warehouse: Option<Uuid>,
+    agreements: BTreeMap<Uuid, (Agreement, PriceList)>,
+    goods: BTreeMap<Uuid, Ware>,
+    debtor: Option<Debtor>,
+    credit: Credit,
+}
+
+impl Ground {
+    /// Lets a rule decide on it.
+    ///
+    /// # Errors
+    /// Those of the rule.
+    pub fn decide<T>(&self, rule: impl FnOnce(&Setting<'_>) -> Result<T, Rejection>) -> Result<T, Rejection> {
+        let terms = self.agreements.iter().map(|(id, (agreement, price_list))| {
+            (
+                *id,
+                Terms {
+                    agreement,
+                    price_list,
+                },
+            )
+        });
+        let goods = self.goods.iter().map(|(id, ware)| {
+            let prices = ware.prices.iter().map(|priced| Known {
+                id: priced.id,
+                version: priced.version,
+                changed_at_us: priced.changed_at_us,
+                price: &priced.price,
+                before: priced.before.as_ref(),
+            });
+            let goods = Goods {
+                product: &ware.product,
+                prices: prices.collect(),
+                available: ware.available.as_ref(),
+            };
+            (*id, goods)
+        });
+        rule(&Setting {
+            order_id: self.order_id,
+            outlet_id: self.place.outlet_id,
+            outlet: &self.place.outlet,
+            terms: &terms.collect(),
+            goods: &goods.collect(),
+            credit: &self.credit,
+            capture: &self.capture,
+            price_grace_us: price::GRACE_US,
+        })
+    }
+
+    /// Stores what was decided. `before` is the order as it was, if it was there.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    pub fn store(
+        &self,
+        context: &Context<'_>,
+        workspace: &mut Workspace,
+        before: Option<&Order>,
+        decision: Decision,
+    ) -> Result<Verdict, Stop> {
+        let Decision {
+            order,
+            credit,
+            available,
+            verdict,
+        } = decision;
+        put_order(context, workspace, &self.place, (self.order_id, before, &order))?;
+        if let Some(debtor) = &self.debtor {
+            workspace.put_internal(debtor, &credit)?;
+        }
+        if let Some(warehouse) = self.warehouse {
+            for (product, available) in &available {
+                put_available(workspace, (warehouse, *product), available)?;
+            }
+        }
+        Ok(verdict)
+    }
+}
+
+/// Writes an order, and tells others what has become of it. An order that has come to its end is placed in the month of
+/// this decision.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_order(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    place: &Place,
+    (id, before, order): (Uuid, Option<&Order>, &Order),
+) -> Result<(), Stop> {
+    if before == Some(order) {
+        return Ok(());
+    }
+    let stamps = match order.status() {
+        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => place.closed(context),
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => place.open(),
+        OrderStatus::Confirmed | OrderStatus::Released => place.open(),
+    };
+    workspace.put(id, order, &stamps)?;
+    if before.is_none() {
+        field::hang(context, workspace, place, id)?;
+    }
+    if let Some(topic) = topic(before, order) {
+        workspace.announce(topic, id);
+    }
+    Ok(())
+}
+
+/// What others are told of an order that has changed. A confirmed order is told again after every change: it is another
+/// promise. A held one is told when it waits for something else than before.
+fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
+    let was = before.map(Order::status);
+    match order.status() {
+        OrderStatus::Submitted => {
+            let waited = before
+                .filter(|order| order.status() == OrderStatus::Submitted)
+                .map(hold::open_reasons);
+            (waited != Some(hold::open_reasons(order))).then_some("order.held")
+        }
+        OrderStatus::Confirmed => Some("order.confirmed"),
+        OrderStatus::Released => (was != Some(OrderStatus::Released)).then_some("order.released"),
+        OrderStatus::Cancelled => Some("order.cancelled"),
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Closed | OrderStatus::Refused => None,
+    }
+}
+
+/// Writes the exact figures of a product in a warehouse. Devices hear of it when what is free has changed by a step that
+/// is large enough to matter.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_available(
+    workspace: &mut Workspace,
+    key: (Uuid, Uuid),
+    available: &Available,
+) -> Result<(), Stop> {
+    let before: Available = workspace.internal(&key)?;
+    workspace.put_internal(&key, available)?;
+    let free_milli = coarse(available.free_milli());
+    if free_milli == coarse(before.free_milli()) {
+        return Ok(());
+    }
+    let (warehouse, product) = key;
+    let Some(id) = workspace.internal::<ProductStocks>(&product)?.at(warehouse) else {
+        return Ok(());
+    };
+    let Some(stock) = workspace.find::<Stock>(id)? else {
+        return Ok(());
+    };
+    workspace.update(
+        id,
+        &Stock {
+            free_milli,
+            on_hand_milli: available.on_hand_milli,
+            ..stock
+        },
+    )
+}
+
+/// Asks for what [`release_held`] needs when the credit will be `after`.
+pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
+    let mut known = BTreeMap::new();
+    for held in &after.held {
+        keys.record(&held.agreement_id);
+        if let Ok(id) = Uuid::from_slice(&held.agreement_id)
+            && let Ok(Some(agreement)) = workspace.find::<Agreement>(id)
+        {
+            known.insert(id, CreditTerms::from(&agreement));
+        }
+    }
+    // What an agreement says that is not loaded yet may be anything.
+    let unlimited = CreditTerms {
+        limit_minor: None,
+        overdue_ban: false,
+    };
+    let terms = |id: Uuid| Some(known.get(&id).copied().unwrap_or(unlimited));
+    for id in credit::releasable(after, terms).orders {
+        keys.id(id);
+        if let Ok(Some(order)) = workspace.find::<Order>(id) {
+            let territory = workspace.stamps(id).ok().and_then(|stamps| stamps.territory());
+            Needs::of_order(&order, territory).keys(workspace, keys);
+        }
+    }
+}
+
+/// Decides the held orders again that now fit the customer's credit, oldest first. At most
+/// [`credit::RELEASED_AT_ONCE`] of them: the next change of this credit goes on with the rest.
+///
+/// # Errors
+/// See [`Stop`]; an order that can't be decided stays held, and rejects nothing.
+pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<(), Stop> {
+    let credit: Credit = workspace.internal(debtor)?;
+    let mut terms = BTreeMap::new();
+    for held in &credit.held {
+        let id = stored_id(&held.agreement_id)?;
+        terms.extend(
+            workspace
+                .find::<Agreement>(id)?
+                .map(|agreement| (id, CreditTerms::from(&agreement))),
+        );
+    }
+    for id in credit::releasable(&credit, |id| terms.get(&id).copied()).orders {
+        match decide_again(context, workspace, id) {
+            Err(Stop::Rejected(rejection)) => {
+                tracing::warn!(order = %id, ?rejection, "a held order stays held")
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Decides an order that waits once more, because something has changed on which it waits.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn decide_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Result<(), Stop> {
+    let Some(order) = workspace.find::<Order>(id)? else {
+        return Ok(());
+    };
+    let place = field::place(workspace, &order.outlet_id)?;
+    let capture = Capture {
+        decided_at_us: context.now_us,
+        ..Capture::default()
+    };
+    let ground = Needs::of_order(&order, None).read(workspace, id, place, capture)?;
+    let decision = ground.decide(|setting| order::decide_again(&order, setting))?;
+    ground.store(context, workspace, Some(&order), decision)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use roundsman_proto::trade::Hold;
+
+    use super::*;
+
+    fn order(status: OrderStatus, holds: &[HoldReason]) -> Order {
+        let holds = holds
+            .iter()
+            .map(|reason| Hold {
+                reason: (*reason).into(),
+                ..Hold::default()
+            })
+            .collect();
+        let mut order = Order {
+            holds,
+            ..Order::default()
+        };
+        order.set_status(status);
+        order
+    }
+
+    #[test]
+    fn others_hear_of_an_order_when_it_is_their_turn() {
+        let held = order(OrderStatus::Submitted, &[HoldReason::Price]);
+        let confirmed = order(OrderStatus::Confirmed, &[]);
+        let released = order(OrderStatus::Released, &[]);
+        assert_eq!(topic(None, &held), Some("order.held"));
+        assert_eq!(topic(Some(&held), &held), None, "it waits for the same as before");
+        let other = order(OrderStatus::Submitted, &[HoldReason::Stock]);
+        assert_eq!(topic(Some(&held), &other), Some("order.held"));
+        assert_eq!(topic(Some(&confirmed), &held), Some("order.held"));
+        assert_eq!(topic(Some(&held), &confirmed), Some("order.confirmed"));
+        assert_eq!(
+            topic(Some(&confirmed), &confirmed),
+            Some("order.confirmed"),
+            "another promise"
+        );
+        assert_eq!(topic(Some(&confirmed), &released), Some("order.released"));
+        assert_eq!(topic(Some(&released), &released), None, "the shipment is told of");
+        assert_eq!(
+            topic(Some(&confirmed), &order(OrderStatus::Cancelled, &[])),
+            Some("order.cancelled")
+        );
+    }
+
+    #[test]
+    fn of_a_price_that_several_lines_name_the_oldest_version_counts() {
+        let [product, price] = [1, 2].map(Uuid::from_u128);
+        let mut needs = Needs::default();
+        for version in [7, 5, 9] {
+            needs.line(product.as_bytes(), price.as_bytes(), version);
+        }
+        needs.line(product.as_bytes(), &[], 0);
+        needs.line(&[1], price.as_bytes(), 1);
+        assert_eq!(
+            needs.products,
+            BTreeMap::from([(product, BTreeMap::from([(price, 5)]))])
+        );
+    }
+}

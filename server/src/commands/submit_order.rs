@@ -1,0 +1,53 @@
+//! Hands an order in.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{Order, SubmitOrder, Visit};
+use roundsman_sync::trade::{check, order};
+
+use super::ordering::Needs;
+use super::{Context, Decide, Target, field};
+use crate::workspace::{Keys, Stop, Workspace};
+
+impl Decide for SubmitOrder {
+    fn name(&self) -> &'static str {
+        "SubmitOrder"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Rep]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target {
+            id: &self.order_id,
+            creates: true,
+        })
+    }
+
+    fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        keys.record(&self.order_id);
+        keys.record(&self.visit_id);
+        field::keys(context, &self.outlet_id, workspace, keys);
+        field::hang_keys(context, &self.outlet_id, workspace, keys);
+        Needs::of_submit(self).keys(workspace, keys);
+        Ok(())
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        let rep = field::rep(context)?;
+        let place = field::place(workspace, &self.outlet_id)?;
+        let capture = field::edit(context, workspace, &place)?;
+        order::submit_form(self, &capture)?;
+        let (id, current) = field::existing::<Order>(workspace, &self.order_id)?;
+        let visit = match check::optional_id(&self.visit_id, "visit_id")? {
+            Some(visit) => workspace.find::<Visit>(visit)?,
+            None => None,
+        };
+        let ground = Needs::of_submit(self).read(workspace, id, place.clone(), capture)?;
+        let decision = ground
+            .decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), rep, self, setting))?;
+        let verdict = ground.store(context, workspace, current.as_ref(), decision)?;
+        Ok(place.outcome(verdict))
+    }
+}

@@ -1,0 +1,226 @@
+//! Money that a rep took. Cash is never refused: what meets no debt is an advance (C22), what is doubtful is flagged.
+
+use roundsman_proto::trade::{CollectPayment, Order, Payment, PaymentMethod, Reason};
+use uuid::Uuid;
+
+use super::capture::Capture;
+use super::check;
+use super::credit::Credit;
+use super::rejection::Rejection;
+use super::verdict::Verdict;
+
+/// What is to be stored of a payment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The payment.
+    pub payment: Payment,
+    /// The credit of its customer in its currency; held orders may fit now.
+    pub credit: Credit,
+    /// The outcome.
+    pub verdict: Verdict,
+}
+
+/// The form of a payment.
+///
+/// # Errors
+/// For its form.
+pub fn collect_form(command: &CollectPayment) -> Result<(), Rejection> {
+    check::id(&command.payment_id, "payment_id")?;
+    check::id(&command.outlet_id, "outlet_id")?;
+    check::id(&command.customer_id, "customer_id")?;
+    check::optional_id(&command.order_id, "order_id")?;
+    check::range(command.amount_minor, 1..=check::MONEY_MINOR, "amount_minor")?;
+    check::currency(&command.currency, "currency")?;
+    check::choice::<PaymentMethod>(command.method, "method")?;
+    check::text(&command.receipt_number, check::NAME_CHARS, "receipt_number")
+}
+
+/// A rep took money. `current` is the payment of this id, if there is one; `order` the one that the command names. A
+/// name of an order that is unknown, or another customer's, is dropped: the money pays the oldest debt.
+///
+/// # Errors
+/// For its form; `REASON_ID_TAKEN`.
+pub fn decide_collect(
+    current: Option<&Payment>,
+    order: Option<&Order>,
+    outlet_id: Uuid,
+    rep_id: Uuid,
+    command: &CollectPayment,
+    credit: &Credit,
+    capture: &Capture,
+) -> Result<Decision, Rejection> {
+    collect_form(command)?;
+    let id = check::id(&command.payment_id, "payment_id")?;
+    let of_customer = order.is_some_and(|order| order.customer_id == command.customer_id);
+    let advance_minor = credit.advance_minor(command.amount_minor);
+    let payment = Payment {
+        outlet_id: outlet_id.as_bytes().to_vec(),
+        customer_id: command.customer_id.clone(),
+        rep_id: rep_id.as_bytes().to_vec(),
+        order_id: if of_customer {
+            command.order_id.clone()
+        } else {
+            Vec::new()
+        },
+        amount_minor: command.amount_minor,
+        currency: command.currency.clone(),
+        method: command.method,
+        receipt_number: command.receipt_number.clone(),
+        taken_at_us: capture.captured_at_us,
+        advance_minor,
+        booked: false,
+        flags: capture.fact_flags(),
+    };
+    if let Some(current) = current {
+        return if same_content(current, &payment) {
+            Ok(Decision {
+                payment: current.clone(),
+                credit: credit.clone(),
+                verdict: Verdict::nothing_to_do(),
+            })
+        } else {
+            Err(Rejection::new(Reason::IdTaken).field("payment_id"))
+        };
+    }
+    let verdict = if advance_minor > 0 {
+        Verdict::applied(Reason::TakenAsAdvance).fact(Some(id), "advance_minor", advance_minor)
+    } else {
+        Verdict::fact_taken(!payment.flags.is_empty())
+    };
+    let credit = credit.clone().with_payment(id, payment.amount_minor);
+    Ok(Decision {
+        payment,
+        credit,
+        verdict,
+    })
+}
+
+/// Whether a payment says what the one that is reported says, whatever the server has added.
+fn same_content(current: &Payment, new: &Payment) -> bool {
+    let own = |payment: &Payment| Payment {
+        advance_minor: 0,
+        booked: false,
+        flags: Vec::new(),
+        order_id: Vec::new(),
+        taken_at_us: 0,
+        ..payment.clone()
+    };
+    own(current) == own(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roundsman_proto::trade::FactFlag;
+
+    const CUSTOMER: [u8; 16] = [3; 16];
+
+    fn command() -> CollectPayment {
+        CollectPayment {
+            payment_id: vec![1; 16],
+            outlet_id: vec![2; 16],
+            customer_id: CUSTOMER.to_vec(),
+            order_id: vec![4; 16],
+            amount_minor: 100,
+            currency: "EUR".to_owned(),
+            method: PaymentMethod::Cash.into(),
+            receipt_number: String::new(),
+        }
+    }
+
+    fn collect(current: Option<&Payment>, credit: &Credit, capture: &Capture) -> Result<Decision, Rejection> {
+        let order = Order {
+            customer_id: CUSTOMER.to_vec(),
+            ..Order::default()
+        };
+        let (outlet, rep) = (Uuid::from_bytes([2; 16]), Uuid::from_bytes([5; 16]));
+        decide_collect(current, Some(&order), outlet, rep, &command(), credit, capture)
+    }
+
+    fn owing(debt: i64) -> Credit {
+        Credit {
+            booked_debt_minor: debt,
+            ..Credit::default()
+        }
+    }
+
+    #[test]
+    fn a_payment_lowers_the_exposure() {
+        let taken = collect(None, &owing(300), &Capture::default()).expect("taken");
+        assert_eq!(
+            (taken.credit.exposure_minor(), taken.verdict),
+            (200, Verdict::done())
+        );
+        assert_eq!(
+            (taken.payment.advance_minor, taken.payment.order_id),
+            (0, vec![4; 16])
+        );
+    }
+
+    #[test]
+    fn c22_cash_beyond_the_debt_is_an_advance() {
+        let taken = collect(None, &owing(60), &Capture::default()).expect("taken");
+        assert_eq!(
+            (taken.payment.advance_minor, taken.verdict.reason),
+            (40, Reason::TakenAsAdvance)
+        );
+        let closed = collect(None, &owing(-10), &Capture::default()).expect("taken");
+        assert_eq!(
+            (closed.payment.advance_minor, closed.credit.exposure_minor()),
+            (100, -110)
+        );
+    }
+
+    #[test]
+    fn c22_doubtful_cash_is_flagged_and_taken() {
+        let capture = Capture {
+            outside_assignment: true,
+            ..Capture::default()
+        };
+        let taken = collect(None, &owing(300), &capture).expect("taken");
+        assert_eq!(taken.payment.flags, [i32::from(FactFlag::OutsideAssignment)]);
+        assert_eq!(taken.verdict.reason, Reason::Flagged);
+    }
+
+    #[test]
+    fn c01_the_same_payment_counts_once() {
+        let first = collect(None, &owing(300), &Capture::default()).expect("taken");
+        let again = collect(Some(&first.payment), &first.credit, &Capture::default()).expect("taken");
+        assert_eq!(
+            (again.verdict.reason, again.credit.exposure_minor()),
+            (Reason::NothingToDo, 200)
+        );
+        let other = Payment {
+            amount_minor: 99,
+            ..first.payment
+        };
+        assert_eq!(
+            collect(Some(&other), &owing(0), &Capture::default())
+                .expect_err("other")
+                .reason,
+            Reason::IdTaken
+        );
+    }
+
+    #[test]
+    fn only_the_form_is_refused() {
+        assert_eq!(
+            collect_form(&CollectPayment {
+                amount_minor: 0,
+                ..command()
+            })
+            .expect_err("0")
+            .field,
+            "amount_minor"
+        );
+        assert_eq!(
+            collect_form(&CollectPayment {
+                method: 0,
+                ..command()
+            })
+            .expect_err("no")
+            .field,
+            "method"
+        );
+    }
+}
