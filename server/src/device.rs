@@ -21,6 +21,9 @@ use uuid::Uuid;
 /// A call that takes longer is given up and repeated later.
 const CALL: Duration = Duration::from_secs(30);
 
+/// An access token that ends within so many microseconds is renewed first.
+const RENEW_BEFORE_US: i64 = 60_000_000;
+
 /// Why a device could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError<R: Error + 'static, O: Error + 'static> {
@@ -131,6 +134,9 @@ where
     /// See [`DeviceError`]; what was stored before stays, and the next call goes on from there.
     pub async fn sync(&mut self, now_us: i64) -> Result<Synced, Failure<R, O>> {
         let mut synced = Synced::default();
+        if self.tokens.access_expires_at_us <= now_us.saturating_add(RENEW_BEFORE_US) {
+            self.refresh().await?;
+        }
         self.push(now_us, &mut synced).await?;
         self.pull(now_us, &mut synced).await?;
         Ok(synced)

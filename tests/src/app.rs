@@ -47,8 +47,8 @@ pub struct TestApp {
     pub core: Arc<Core>,
     /// A connection to the server.
     pub channel: Channel,
-    /// The administrator's access token.
-    pub admin_token: String,
+    /// The administrator's access token, and when it was got.
+    admin: tokio::sync::Mutex<(String, i64)>,
     database: Database,
     stop: Option<oneshot::Sender<()>>,
     server: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
@@ -90,12 +90,12 @@ impl TestApp {
             })
             .await
             .expect("the server is claimed");
-        let admin_token = login(&channel, "admin").await;
+        let admin = tokio::sync::Mutex::new((login(&channel, "admin").await, START_US));
         let server = Some(server);
         Self {
             core,
             channel,
-            admin_token,
+            admin,
             database,
             stop: Some(stop),
             server,
@@ -154,7 +154,7 @@ impl TestApp {
             rep_id: bytes(rep),
             team_id: bytes(team),
         };
-        let request = device::authorized(&self.admin_token, request).expect("a request");
+        let request = device::authorized(&self.admin_token().await, request).expect("a request");
         AdminServiceClient::new(self.channel.clone())
             .create_user(request)
             .await
@@ -167,9 +167,19 @@ impl TestApp {
         self::login(&self.channel, login).await
     }
 
+    /// The administrator's access token, a new one when time has passed.
+    pub async fn admin_token(&self) -> String {
+        const GOOD_FOR_US: i64 = 10 * 60_000_000;
+        let mut admin = self.admin.lock().await;
+        if self.now_us() - admin.1 > GOOD_FOR_US {
+            *admin = (self.token("admin").await, self.now_us());
+        }
+        admin.0.clone()
+    }
+
     /// A command of the administrator's.
     pub async fn office(&self, command: Command) -> Outcome {
-        self.office_as(&self.admin_token, self.id(), command)
+        self.office_as(&self.admin_token().await, self.id(), command)
             .await
             .expect("the office is answered")
     }

@@ -108,7 +108,7 @@ fn follow<E: std::error::Error>(
         return Err(ReplicaError::Unknown(entry.bucket_id));
     };
     (bucket.id, bucket.group) = (entry.bucket_id, entry.group);
-    let before = flight.courses.get(&slot).filter(|course| !course.drop);
+    let before = flight.courses.get(&slot);
     let (group, drop) = (entry.group, false);
     let course = match entry.action() {
         BucketAction::Unspecified => return Err(ReplicaError::Action(entry.action)),
@@ -119,8 +119,13 @@ fn follow<E: std::error::Error>(
             drop,
         },
         BucketAction::Append => match (before, position(bucket, head)) {
-            // More of what this pull has already announced: an earlier RESET or KEEP stands.
-            (Some(before), _) => Course { group, ..*before },
+            // More of what this pull has already announced: an earlier RESET or KEEP stands, and what was to go is
+            // replaced.
+            (Some(before), _) => Course {
+                group,
+                drop,
+                ..*before
+            },
             (None, Some(position)) => Course {
                 group,
                 base: Cursor::after(position.version),

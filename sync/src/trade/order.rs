@@ -177,7 +177,7 @@ pub fn decide_submit(
         return Ok(unchanged(current, setting, Verdict::nothing_to_do()));
     }
     match visit {
-        Some(visit) if visit.outlet_id != order.outlet_id || visit.rep_id != order.rep_id => {
+        Some(visit) if visit.outlet_id != order.outlet_id => {
             return Err(check::mismatch("visit_id"));
         }
         None if !command.visit_id.is_empty() => {

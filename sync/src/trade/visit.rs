@@ -34,8 +34,8 @@ impl Default for Expectations {
     }
 }
 
-/// The internal record `rep_day{rep, business day of the check-in}`. A visit that was forgotten yesterday does not block
-/// today.
+/// The internal record `rep_day{rep, day}`; the day is that of the check-in's moment in the territory's calendar, so that
+/// the check-out finds it by the moment that the visit keeps. A visit that was forgotten yesterday does not block today.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct RepDay {
     /// The rep's visit in progress; empty: none.

@@ -2,6 +2,8 @@
 
 #[macro_use]
 mod both;
+mod conflicts;
+mod layering;
 mod pull;
 mod push;
 mod sync;

@@ -1,0 +1,329 @@
+//! The replica's laws, against a small server and random histories: cuts at any message, kills at any write, overlapping
+//! scopes, moves between buckets, lost histories. After a completed pull the device holds exactly what the server says.
+
+mod replica_model;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use replica_model::{Op, RECORDS, SCOPES, Script, Server, record};
+use roundsman_proto::sync::PullResponse;
+use roundsman_proto::sync::pull_response::Message;
+use roundsman_sync::checksum::Checksum;
+use roundsman_sync::replica::fault::Faulty;
+use roundsman_sync::replica::memory::MemoryStorage;
+use roundsman_sync::replica::{Content, Event, Replica, Storage, Want};
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Op),
+    Purge,
+    BackUp,
+    Restore {
+        renumber: bool,
+    },
+    Pull {
+        script: Script,
+        today: bool,
+        cut: Option<usize>,
+        kill: Option<u64>,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let put = (0..RECORDS, 0..1_u8 << SCOPES, any::<u8>());
+    prop_oneof![
+        8 => put.prop_map(|(record, scopes, salt)| Op::Put { record, scopes, salt }),
+        1 => (0..1_u8 << SCOPES).prop_map(|scopes| Op::Grant { scopes }),
+    ]
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    let ops = || prop::collection::vec(op(), 0..5);
+    (ops(), ops(), 1..5_usize, any::<bool>(), any::<bool>()).prop_map(
+        |(during, after, page_rows, single, shared)| Script {
+            during,
+            after,
+            page_rows,
+            single,
+            shared,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let cut = prop::option::weighted(0.5, 0..25_usize);
+    let kill = prop::option::weighted(0.3, 1..60_u64);
+    prop_oneof![
+        12 => op().prop_map(Step::Write),
+        1 => Just(Step::Purge),
+        1 => Just(Step::BackUp),
+        1 => any::<bool>().prop_map(|renumber| Step::Restore { renumber }),
+        6 => (script(), prop::bool::weighted(0.2), cut, kill)
+            .prop_map(|(script, today, cut, kill)| Step::Pull { script, today, cut, kill }),
+    ]
+}
+
+/// Where a device keeps its replica, and what a restart finds there.
+trait Disk {
+    type Storage: Storage;
+    fn first(&mut self) -> Self::Storage;
+    fn after_kill(&mut self, killed: Self::Storage) -> Self::Storage;
+}
+
+struct Memory;
+
+impl Disk for Memory {
+    type Storage = MemoryStorage;
+
+    fn first(&mut self) -> MemoryStorage {
+        MemoryStorage::default()
+    }
+
+    fn after_kill(&mut self, killed: MemoryStorage) -> MemoryStorage {
+        killed
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod file {
+    use roundsman_sync::replica::sqlite::SqliteStorage;
+    use tempfile::TempDir;
+
+    use super::Disk;
+
+    /// A file; a kill leaves what is on the disk at that moment, without the end of the process tidying up.
+    pub struct File {
+        pub folder: TempDir,
+        pub kills: u32,
+    }
+
+    impl File {
+        fn open(&self) -> SqliteStorage {
+            SqliteStorage::open(&self.folder.path().join(format!("{}.db", self.kills))).expect("opens")
+        }
+    }
+
+    impl Disk for File {
+        type Storage = SqliteStorage;
+
+        fn first(&mut self) -> SqliteStorage {
+            self.open()
+        }
+
+        fn after_kill(&mut self, killed: SqliteStorage) -> SqliteStorage {
+            for ending in ["db", "db-wal"] {
+                let name = |number: u32| self.folder.path().join(format!("{number}.{ending}"));
+                std::fs::copy(name(self.kills), name(self.kills + 1)).expect("copies");
+            }
+            drop(killed);
+            self.kills += 1;
+            self.open()
+        }
+    }
+}
+
+struct Device<'d, D: Disk> {
+    disk: &'d mut D,
+    replica: Option<Replica<Faulty<D::Storage>>>,
+}
+
+/// How a pull ended.
+#[derive(PartialEq)]
+enum End {
+    Complete,
+    Partial,
+    InventoryWanted,
+}
+
+impl<D: Disk> Device<'_, D> {
+    fn replica(&mut self) -> &mut Replica<Faulty<D::Storage>> {
+        self.replica.as_mut().expect("is open")
+    }
+
+    fn set_fuse(&mut self, kill: Option<u64>) {
+        let storage = self.replica.take().expect("is open").into_storage().into_inner();
+        self.replica = Some(Replica::open(Faulty::new(storage, kill)).expect("opens"));
+    }
+
+    /// The process died: what is on the disk is as before the message or as after it.
+    fn restart(&mut self, before: &(Content, i64), after: Option<&Content>) {
+        let killed = self.replica.take().expect("is open").into_storage().into_inner();
+        let storage = self.disk.after_kill(killed);
+        self.replica = Some(Replica::open(Faulty::new(storage, None)).expect("opens"));
+        let found = self.replica().content().expect("reads");
+        let moved = self.replica().position().map_or(0, |at| at.version) != before.1;
+        assert!(
+            found == before.0 || (after.is_some() && moved),
+            "a kill leaves no half of a checkpoint"
+        );
+        self.consistent();
+    }
+
+    /// Sums, counts and documents agree with the memberships.
+    fn consistent(&mut self) {
+        let held = self.replica.take().expect("is open").into_storage();
+        let state = held.load().expect("reads");
+        let mut shown: BTreeMap<_, u32> = BTreeMap::new();
+        for (slot, bucket) in &state.buckets {
+            let members = held.members(*slot).expect("reads");
+            let mut sum = Checksum::default();
+            for (record, member) in &members {
+                sum.add(member.hash);
+                *shown.entry(*record).or_default() += 1;
+            }
+            assert_eq!(
+                (bucket.rows, bucket.checksum),
+                (i64::try_from(members.len()).expect("is small"), sum)
+            );
+            let pages = bucket.staging.map_or(0, |staging| staging.pages);
+            assert!((0..pages).all(|number| held.page(*slot, number).expect("reads").is_some()));
+            assert!(
+                held.page(*slot, pages).expect("reads").is_none(),
+                "no page is left over"
+            );
+        }
+        for number in 0..RECORDS {
+            let record = record(number);
+            let holders = state
+                .buckets
+                .keys()
+                .next()
+                .and_then(|slot| held.look(*slot, record).expect("reads").1);
+            let holders = holders.map(|holding| holding.holders);
+            assert_eq!(holders, shown.get(&record).copied());
+            assert_eq!(held.document(record).expect("reads").is_some(), holders.is_some());
+        }
+        self.replica = Some(Replica::open(held).expect("opens"));
+    }
+
+    fn pull(&mut self, server: &mut Server, script: &Script, today: bool, cut: Option<usize>) -> End {
+        let want = Want {
+            follow: !script.after.is_empty(),
+            today_only: today,
+            ..Want::default()
+        };
+        let request = self.replica().request(&want);
+        let said = server.pull(&request, script);
+        let length = cut.unwrap_or(said.len()).min(said.len());
+        let (mut end, mut fork) = (End::Partial, false);
+        for (message, expected) in said.into_iter().take(length) {
+            fork |= matches!(&message, Message::Plan(plan) if plan.fork);
+            let before = self.replica().position().map_or(0, |at| at.version);
+            let held = (self.replica().content().expect("reads"), before);
+            let event = match self.replica().receive(PullResponse {
+                message: Some(message),
+            }) {
+                Ok(event) => event,
+                Err(error) => {
+                    let killed = matches!(&error, roundsman_sync::replica::ReplicaError::Storage(_));
+                    assert!(killed, "only a kill ends a pull: {error}");
+                    self.restart(&held, expected.as_ref());
+                    return End::Partial;
+                }
+            };
+            let after = self.replica().position().map_or(0, |at| at.version);
+            assert!(after >= before || fork, "positions go back only with a fork");
+            match event {
+                Event::InventoryWanted => end = End::InventoryWanted,
+                Event::Checkpoint { last, damaged, .. } => {
+                    assert!(damaged.is_empty(), "{damaged:?}");
+                    let expected = expected.expect("a checkpoint says what is held");
+                    self.compare(&expected, last);
+                    end = if last { End::Complete } else { End::Partial };
+                }
+                Event::Fork { .. } | Event::Planned { .. } | Event::Staged { .. } | Event::Alive { .. } => {}
+            }
+        }
+        self.replica().cut();
+        end
+    }
+
+    fn compare(&mut self, expected: &Content, last: bool) {
+        let content = self.replica().content().expect("reads");
+        if last {
+            assert_eq!(&content, expected, "after a completed pull");
+        }
+        for (name, rows) in expected {
+            assert_eq!(
+                content.get(name),
+                Some(rows),
+                "what the checkpoint covers: {name:?}"
+            );
+        }
+    }
+}
+
+/// Plays a history, and then pulls until a pull completes: soon, whatever was.
+fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
+    let mut server = Server::default();
+    server.apply(&Op::Grant { scopes: 0b00111 });
+    let storage = disk.first();
+    let mut device = Device {
+        disk,
+        replica: Some(Replica::open(Faulty::new(storage, None)).expect("opens")),
+    };
+    for step in steps {
+        match step {
+            Step::Write(op) => server.apply(op),
+            Step::Purge => server.purge(),
+            Step::BackUp => server.back_up(),
+            Step::Restore { renumber } => server.restore(*renumber),
+            Step::Pull {
+                script,
+                today,
+                cut,
+                kill,
+            } => {
+                if kill.is_some() {
+                    device.set_fuse(*kill);
+                }
+                if device.pull(&mut server, script, *today, *cut) == End::InventoryWanted {
+                    device.pull(&mut server, script, *today, *cut);
+                }
+                device.set_fuse(None);
+                device.consistent();
+            }
+        }
+    }
+    let complete = (0..2).any(|_| device.pull(&mut server, &Script::quiet(), false, None) == End::Complete);
+    assert!(complete, "a pull completes, at the second call at the latest");
+    device.compare(&server.projection(), true);
+    device.consistent();
+    let position = server.position();
+    assert_eq!(device.replica().position(), Some(position));
+    assert!(device.replica().covers(position.version));
+    let shown: BTreeSet<_> = (1..=3)
+        .flat_map(|kind| device.replica().records(kind).expect("reads"))
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(
+        shown,
+        server
+            .projection()
+            .into_values()
+            .flat_map(BTreeMap::into_keys)
+            .collect()
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_completed_pull_leaves_the_projection(steps in prop::collection::vec(step(), 1..30)) {
+        play(&mut Memory, &steps);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn so_it_does_in_a_file(steps in prop::collection::vec(step(), 1..30)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        play(&mut file::File { folder, kills: 0 }, &steps);
+    }
+}
