@@ -7,12 +7,7 @@ mod roundsman {
         ($name:ident) => {
             pub mod $name {
                 pub mod v1 {
-                    include!(concat!(
-                        env!("OUT_DIR"),
-                        "/roundsman.",
-                        stringify!($name),
-                        ".v1.rs"
-                    ));
+                    include!(concat!(env!("OUT_DIR"), "/roundsman.", stringify!($name), ".v1.rs"));
                 }
             }
         };
@@ -26,8 +21,8 @@ mod roundsman {
 }
 
 pub use roundsman::{
-    admin::v1 as admin, auth::v1 as auth, logistics::v1 as logistics, supervision::v1 as supervision,
-    sync::v1 as sync, trade::v1 as trade,
+    admin::v1 as admin, auth::v1 as auth, logistics::v1 as logistics, supervision::v1 as supervision, sync::v1 as sync,
+    trade::v1 as trade,
 };
 
 /// All files as an encoded `FileDescriptorSet`, for gRPC reflection.

@@ -79,31 +79,11 @@ impl Core {
     /// # Errors
     /// When the database does not answer.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts {
-            db,
-            clock,
-            random,
-            policy,
-            fail,
-        } = parts;
+        let Parts { db, clock, random, policy, fail } = parts;
         let auth = Auth::start(db.clone(), Arc::clone(&clock), Arc::clone(&random)).await?;
-        let writer = Writer {
-            db: db.clone(),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            policy,
-            fail,
-        };
+        let writer = Writer { db: db.clone(), clock: Arc::clone(&clock), random: Arc::clone(&random), policy, fail };
         let lanes = Lanes::new(Arc::new(writer));
-        Ok(Arc::new(Self {
-            db,
-            clock,
-            random,
-            auth,
-            lanes,
-            contacts: Contacts::default(),
-            policy,
-        }))
+        Ok(Arc::new(Self { db, clock, random, auth, lanes, contacts: Contacts::default(), policy }))
     }
 
     /// Finishes what was taken, writes what is only in memory, and closes the database.
@@ -124,19 +104,13 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
     health.set_serving::<SyncServiceServer<SyncDoor>>().await;
     let mut routes = Routes::builder();
     routes
+        .add_service(SyncServiceServer::new(SyncDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES))
+        .add_service(OfficeServiceServer::new(OfficeDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES))
         .add_service(
-            SyncServiceServer::new(SyncDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
+            AuthServiceServer::new(AuthDoor::new(Arc::clone(&core.auth))).max_decoding_message_size(MESSAGE_BYTES),
         )
         .add_service(
-            OfficeServiceServer::new(OfficeDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
-        )
-        .add_service(
-            AuthServiceServer::new(AuthDoor::new(Arc::clone(&core.auth)))
-                .max_decoding_message_size(MESSAGE_BYTES),
-        )
-        .add_service(
-            AdminServiceServer::new(AdminDoor::new(Arc::clone(&core.auth)))
-                .max_decoding_message_size(MESSAGE_BYTES),
+            AdminServiceServer::new(AdminDoor::new(Arc::clone(&core.auth))).max_decoding_message_size(MESSAGE_BYTES),
         )
         .add_service(health_service);
     match tonic_reflection::server::Builder::configure()
@@ -148,10 +122,7 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
         }
         Err(error) => tracing::error!(%error, "no reflection: our own descriptors can't be read"),
     }
-    let grpc = routes
-        .routes()
-        .into_axum_router()
-        .layer(AuthLayer::new(Arc::clone(&core.auth)));
+    let grpc = routes.routes().into_axum_router().layer(AuthLayer::new(Arc::clone(&core.auth)));
     let http = axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

@@ -19,12 +19,13 @@ use crate::commands::{self, Context, Decide, Issuer};
 use crate::error::StoreError;
 use crate::fail::FailPoints;
 use crate::policy::Policy;
+use crate::projection;
 use crate::publish::{self, Placed, Publication};
 use crate::store::command::{self, Decided, Known, Quarantine, Sequence};
 use crate::store::sql::{Db, Tx};
 use crate::store::tenant::{self, Head};
-use crate::store::{bucket, record};
-use crate::workspace::{Change, Keys, Stop, Workspace};
+use crate::store::{account, bucket, record, retention};
+use crate::workspace::{Announcement, Change, Effects, Keys, Revocation, Stop, Workspace};
 
 /// A batch takes no more commands once it has this many.
 pub const BATCH_COMMANDS: usize = 64;
@@ -165,11 +166,7 @@ impl Writer {
         let (commit, writes) = batch.publish(&mut tx).await?;
         if writes.iter().all(|rows| rows.rows.is_empty()) {
             let statements = tx.statements();
-            return Ok(Committed {
-                answers,
-                commit,
-                statements,
-            });
+            return Ok(Committed { answers, commit, statements });
         }
         self.fail.pass("batch.decided")?;
         tx.write(writes).await?;
@@ -182,11 +179,7 @@ impl Writer {
                 answer.version = commit.position.version;
             }
         }
-        Ok(Committed {
-            answers,
-            commit,
-            statements,
-        })
+        Ok(Committed { answers, commit, statements })
     }
 }
 
@@ -220,26 +213,13 @@ impl<'w> Batch<'w> {
                 tenant::WRITER_VERSION
             )));
         }
-        let ids: Vec<Uuid> = submissions
-            .iter()
-            .flat_map(|s| s.commands.iter().map(|c| c.id))
-            .collect();
-        let mut devices: Vec<Uuid> = submissions
-            .iter()
-            .filter_map(|s| s.sender.map(|sender| sender.device))
-            .collect();
+        let ids: Vec<Uuid> = submissions.iter().flat_map(|s| s.commands.iter().map(|c| c.id)).collect();
+        let mut devices: Vec<Uuid> = submissions.iter().filter_map(|s| s.sender.map(|sender| sender.device)).collect();
         devices.sort_unstable();
         devices.dedup();
         let known = command::known(tx, tenant, &ids).await?.into_iter().collect();
-        let sequences: HashMap<Uuid, Sequence> = command::sequences(tx, tenant, &devices)
-            .await?
-            .into_iter()
-            .collect();
-        let quarantined = if head.quarantined {
-            command::quarantined_targets(tx, tenant).await?
-        } else {
-            Vec::new()
-        };
+        let sequences: HashMap<Uuid, Sequence> = command::sequences(tx, tenant, &devices).await?.into_iter().collect();
+        let quarantined = if head.quarantined { command::quarantined_targets(tx, tenant).await? } else { Vec::new() };
         Ok(Self {
             writer,
             tenant,
@@ -258,12 +238,7 @@ impl<'w> Batch<'w> {
     async fn load(&mut self, tx: &mut Tx, submissions: &[Submission]) -> Result<(), StoreError> {
         let commands: Vec<(&Submission, &Submitted, trade::command::Command)> = submissions
             .iter()
-            .flat_map(|submission| {
-                submission
-                    .commands
-                    .iter()
-                    .map(move |submitted| (submission, submitted))
-            })
+            .flat_map(|submission| submission.commands.iter().map(move |submitted| (submission, submitted)))
             .filter(|(_, submitted)| !self.known.contains_key(&submitted.id))
             .filter_map(|(submission, submitted)| Some((submission, submitted, decode(&submitted.body)?)))
             .collect();
@@ -302,6 +277,8 @@ impl<'w> Batch<'w> {
             business_day: submitted.business_day,
             clock_correction_us: submitted.clock_correction_us,
             policy: &self.writer.policy,
+            version: self.head.position.version,
+            horizon: self.head.horizon,
         }
     }
 
@@ -341,9 +318,7 @@ impl<'w> Batch<'w> {
     async fn hear(&mut self, tx: &mut Tx, sender: &Sender, answer: &mut Answer) -> Result<(), StoreError> {
         let last_seq = self.sequences.entry(sender.device).or_default().last_seq;
         let unknown = match sender.position {
-            Some(position) if position.version > self.head.horizon => {
-                !tenant::knows(tx, self.tenant, position).await?
-            }
+            Some(position) if position.version > self.head.horizon => !tenant::knows(tx, self.tenant, position).await?,
             Some(_) | None => false,
         };
         if unknown || sender.last_outcome_seq > last_seq {
@@ -359,9 +334,7 @@ impl<'w> Batch<'w> {
             metrics::counter!("roundsman_skipped_commands_total").increment((to - from + 1).cast_unsigned());
             sequence.last_seq = to;
         }
-        sequence.confirmed_seq = sequence
-            .confirmed_seq
-            .max(sender.confirmed_seq.min(sequence.last_seq));
+        sequence.confirmed_seq = sequence.confirmed_seq.max(sender.confirmed_seq.min(sequence.last_seq));
         Ok(())
     }
 
@@ -369,10 +342,7 @@ impl<'w> Batch<'w> {
     /// command's id, never by its number alone: a phone restored from a backup gives old numbers to new commands.
     fn gap(&self, submission: &Submission, submitted: &Submitted) -> Option<i64> {
         let device = submission.sender.as_ref()?.device;
-        let last_seq = self
-            .sequences
-            .get(&device)
-            .map_or(0, |sequence| sequence.last_seq);
+        let last_seq = self.sequences.get(&device).map_or(0, |sequence| sequence.last_seq);
         let known = self.known.contains_key(&submitted.id);
         let ahead = submitted.seq > last_seq + 1;
         (ahead || (!known && submitted.seq != last_seq + 1)).then_some(last_seq + 1)
@@ -381,20 +351,13 @@ impl<'w> Batch<'w> {
     /// The outcome of a command that was decided before.
     fn repeated(&mut self, submission: &Submission, submitted: &Submitted) -> Option<Outcome> {
         let known = self.known.get(&submitted.id)?;
-        let sent = submission
-            .sender
-            .as_ref()
-            .map(|sender| (sender.device, submitted.seq));
+        let sent = submission.sender.as_ref().map(|sender| (sender.device, submitted.seq));
         let outcome = if known.body_hash != xxh3_64(&submitted.body) {
             commands::rejected(Rejection::new(Reason::CommandIdReused))
         } else if known.sent == sent {
             known.outcome.clone()
         } else {
-            Outcome {
-                status: Status::Duplicate.into(),
-                first_status: known.outcome.status,
-                ..known.outcome.clone()
-            }
+            Outcome { status: Status::Duplicate.into(), first_status: known.outcome.status, ..known.outcome.clone() }
         };
         self.advance(submission, submitted);
         Some(outcome)
@@ -420,33 +383,21 @@ impl<'w> Batch<'w> {
             (Some(command), Some(error)) => Verdict::fault(commands::of(command), error),
             (None, Some(error)) => Verdict::fault_unread(error),
             (None, None) => Verdict::decided(unreadable(&submitted.body)),
-            (Some(command), None) => {
-                self.judge(tx, submission, submitted, commands::of(command))
-                    .await?
-            }
+            (Some(command), None) => self.judge(tx, submission, submitted, commands::of(command)).await?,
         };
-        let (changed, announcements) = self.workspace.keep();
-        let name = command
-            .as_ref()
-            .map_or("unknown", |command| commands::of(command).name());
+        let (changed, effects) = self.workspace.keep();
+        let announcements = self.take_effect(tx, effects).await?;
+        let name = command.as_ref().map_or("unknown", |command| commands::of(command).name());
         let outcome = verdict.outcome.clone();
         let body_hash = xxh3_64(&submitted.body);
-        let sent = submission
-            .sender
-            .as_ref()
-            .map(|sender| (sender.device, submitted.seq));
+        let sent = submission.sender.as_ref().map(|sender| (sender.device, submitted.seq));
         self.advance(submission, submitted);
         if let Some(entry) = &verdict.quarantine
             && let Some(target) = entry.target
         {
             self.quarantined.push((target, entry.creates));
         }
-        let known = Known {
-            body_hash,
-            sent,
-            outcome: outcome.clone(),
-            version: 0,
-        };
+        let known = Known { body_hash, sent, outcome: outcome.clone(), version: 0 };
         self.known.insert(submitted.id, known);
         self.decided.push(Decided {
             id: submitted.id,
@@ -468,6 +419,39 @@ impl<'w> Batch<'w> {
         Ok(outcome)
     }
 
+    /// What a command brings about beside records, at once: the commands that follow in this batch meet it. It is written in
+    /// the batch's transaction. A device is shut out by its sequence row, which the doors read too; which devices are a
+    /// rep's stands in control tables, and only their ids are taken from there.
+    async fn take_effect(
+        &mut self,
+        tx: &mut Tx,
+        effects: Effects,
+    ) -> Result<Vec<Announcement>, StoreError> {
+        let Effects { mut announcements, revocations, horizon } = effects;
+        if let Some(horizon) = horizon {
+            retention::set_horizon(tx, self.tenant, horizon).await?;
+            self.head.horizon = horizon;
+        }
+        for revocation in revocations {
+            let (users, devices) = match revocation {
+                Revocation::Device(device) => (Vec::new(), vec![device]),
+                Revocation::Rep(rep) => account::of_rep(tx, self.tenant, rep).await?,
+            };
+            let silent: Vec<Uuid> =
+                devices.iter().copied().filter(|device| !self.sequences.contains_key(device)).collect();
+            for (device, sequence) in command::sequences(tx, self.tenant, &silent).await? {
+                self.sequences.insert(device, sequence);
+                self.sequences_before.insert(device, sequence);
+            }
+            for device in &devices {
+                self.sequences.entry(*device).or_default().revoked_at_us.get_or_insert(self.now_us);
+            }
+            let news = |topic, ids: Vec<Uuid>| ids.into_iter().map(move |record| Announcement { topic, record });
+            announcements.extend(news("device.revoked", devices).chain(news("user.revoked", users)));
+        }
+        Ok(announcements)
+    }
+
     /// Lets the command's rule decide, and loads what it turns out to need.
     async fn judge(
         &mut self,
@@ -477,9 +461,7 @@ impl<'w> Batch<'w> {
         command: &dyn Decide,
     ) -> Result<Verdict, StoreError> {
         if !submission.issuer.may(command.roles()) {
-            return Ok(Verdict::decided(commands::rejected(Rejection::new(
-                Reason::RoleNotAllowed,
-            ))));
+            return Ok(Verdict::decided(commands::rejected(Rejection::new(Reason::RoleNotAllowed))));
         }
         if let Some(verdict) = self.waits(submission, submitted, command) {
             return Ok(verdict);
@@ -501,10 +483,7 @@ impl<'w> Batch<'w> {
                 Stop::Corrupt(error) => return Ok(Verdict::fault(command, &error)),
             }
         }
-        Ok(Verdict::fault(
-            command,
-            "it needs too many records that it did not ask for",
-        ))
+        Ok(Verdict::fault(command, "it needs too many records that it did not ask for"))
     }
 
     /// Whether the command has to wait in quarantine: its device is revoked, or it builds on what is there already.
@@ -530,13 +509,9 @@ impl<'w> Batch<'w> {
         let context = self.context(submission, submitted);
         let _ = command.keys(&context, &Workspace::default(), &mut keys);
         let asked = keys.missing(&Workspace::default());
-        let target = command
-            .target()
-            .and_then(|target| Uuid::from_slice(target.id).ok());
-        let behind = self
-            .quarantined
-            .iter()
-            .find(|(id, creates)| target == Some(*id) || (*creates && asked.contains(id)))?;
+        let target = command.target().and_then(|target| Uuid::from_slice(target.id).ok());
+        let behind =
+            self.quarantined.iter().find(|(id, creates)| target == Some(*id) || (*creates && asked.contains(id)))?;
         if submission.sender.is_some() {
             let mut verdict = Verdict::fault(command, "it builds on a command in quarantine");
             verdict.outcome.reason = Reason::DependsOnQuarantined.into();
@@ -547,78 +522,48 @@ impl<'w> Batch<'w> {
     }
 
     /// Compares old and new placement, and collects everything that is to be written.
-    async fn publish(
-        mut self,
-        tx: &mut Tx,
-    ) -> Result<(Option<Commit>, Vec<crate::store::sql::Rows>), StoreError> {
+    async fn publish(mut self, tx: &mut Tx) -> Result<(Option<Commit>, Vec<crate::store::sql::Rows>), StoreError> {
         let mut changes = std::mem::take(&mut self.workspace).finish();
-        let moved = self.sequences.iter().filter(|(device, sequence)| {
-            self.sequences_before.get(*device).copied().unwrap_or_default() != **sequence
-        });
-        let sequences =
-            command::sequence_rows(self.tenant, moved.map(|(device, sequence)| (*device, *sequence)));
+        let moved = self
+            .sequences
+            .iter()
+            .filter(|(device, sequence)| self.sequences_before.get(*device).copied().unwrap_or_default() != **sequence);
+        let sequences = command::sequence_rows(self.tenant, moved.map(|(device, sequence)| (*device, *sequence)));
         if changes.is_empty() {
             let version = self.head.position.version;
             let mut writes = vec![sequences];
-            writes.extend(command::decided_rows(
-                self.tenant,
-                version,
-                self.now_us,
-                &self.decided,
-            ));
+            writes.extend(command::decided_rows(self.tenant, version, self.now_us, &self.decided));
             return Ok((None, writes));
         }
-        let position = Position {
-            version: self.head.position.version + 1,
-            nonce: self.writer.random.next_u64(),
-        };
+        let position = Position { version: self.head.position.version + 1, nonce: self.writer.random.next_u64() };
         for change in &mut changes {
             change.after.version = position.version;
         }
         let publication = self.place(tx, &changes, position.version).await?;
+        let projected = projection::of(self.tenant, &changes)?;
+        projected.clear(tx).await?;
         let mut writes = vec![
             tenant::commit_row(self.tenant, position, self.now_us),
             record::rows(self.tenant, &changes),
             sequences,
         ];
-        writes.extend(bucket::write(
-            self.tenant,
-            position.version,
-            &publication.buckets,
-            &publication.rows,
-        ));
-        writes.extend(command::decided_rows(
-            self.tenant,
-            position.version,
-            self.now_us,
-            &self.decided,
-        ));
+        writes.extend(bucket::write(self.tenant, position.version, &publication.buckets, &publication.rows));
+        writes.extend(projected.rows);
+        writes.extend(command::decided_rows(self.tenant, position.version, self.now_us, &self.decided));
         let internal = changes
             .iter()
             .filter(|change| change.after.kind >= crate::workspace::FIRST_INTERNAL_KIND)
             .map(|change| change.id)
             .collect();
         let durable_version = self.head.durable_version;
-        Ok((
-            Some(Commit {
-                position,
-                durable_version,
-                publication,
-                internal,
-            }),
-            writes,
-        ))
+        Ok((Some(Commit { position, durable_version, publication, internal }), writes))
     }
 
     async fn place(&self, tx: &mut Tx, changes: &[Change], version: i64) -> Result<Publication, StoreError> {
         let placed = Placed::of(changes)?;
         let stored = bucket::placements(tx, self.tenant, &placed.records()).await?;
         let known = bucket::of_scopes(tx, self.tenant, &placed.scopes()).await?;
-        let last_id = if placed.needs_new_bucket(&known) {
-            bucket::last_id(tx, self.tenant).await?
-        } else {
-            0
-        };
+        let last_id = if placed.needs_new_bucket(&known) { bucket::last_id(tx, self.tenant).await? } else { 0 };
         Ok(publish::plan(&placed, stored, known, last_id, version))
     }
 }
@@ -630,38 +575,23 @@ struct Verdict {
 
 impl Verdict {
     fn decided(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            quarantine: None,
-        }
+        Self { outcome, quarantine: None }
     }
 
     fn fault(command: &dyn Decide, error: &str) -> Self {
-        let target = command
-            .target()
-            .and_then(|target| Some((Uuid::from_slice(target.id).ok()?, target.creates)));
+        let target = command.target().and_then(|target| Some((Uuid::from_slice(target.id).ok()?, target.creates)));
         let entry = Quarantine {
             target: target.map(|(id, _)| id),
             creates: target.is_some_and(|(_, creates)| creates),
             error: error.to_owned(),
         };
         tracing::error!(command = command.name(), error, "a command goes into quarantine");
-        Self {
-            outcome: commands::outcome(Status::Quarantined, Reason::Quarantined),
-            quarantine: Some(entry),
-        }
+        Self { outcome: commands::outcome(Status::Quarantined, Reason::Quarantined), quarantine: Some(entry) }
     }
 
     fn fault_unread(error: &str) -> Self {
-        let entry = Quarantine {
-            target: None,
-            creates: false,
-            error: error.to_owned(),
-        };
-        Self {
-            outcome: commands::outcome(Status::Quarantined, Reason::Quarantined),
-            quarantine: Some(entry),
-        }
+        let entry = Quarantine { target: None, creates: false, error: error.to_owned() };
+        Self { outcome: commands::outcome(Status::Quarantined, Reason::Quarantined), quarantine: Some(entry) }
     }
 }
 

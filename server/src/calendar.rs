@@ -27,17 +27,13 @@ pub fn month(zone: Tz, at_us: i64) -> Month {
 /// moment that there is.
 #[must_use]
 pub fn start_of_day(zone: Tz, day: i32) -> i64 {
-    let date = NaiveDate::default()
-        .checked_add_signed(TimeDelta::days(day.into()))
-        .unwrap_or(NaiveDate::MAX);
+    let date = NaiveDate::default().checked_add_signed(TimeDelta::days(day.into())).unwrap_or(NaiveDate::MAX);
     let midnight = date.and_time(chrono::NaiveTime::MIN);
     // A gap is at most a few hours long.
     (0..8)
         .map(|quarters| midnight + TimeDelta::minutes(30 * quarters))
         .find_map(|local| zone.from_local_datetime(&local).earliest())
-        .map_or(i64::from(day) * 86_400_000_000, |moment| {
-            moment.timestamp_micros()
-        })
+        .map_or(i64::from(day) * 86_400_000_000, |moment| moment.timestamp_micros())
 }
 
 #[cfg(test)]

@@ -30,11 +30,7 @@ impl Clock {
     /// A clock that starts at `start_us` now and runs `speed` times faster than the machine's.
     #[must_use]
     pub fn scaled(start_us: i64, speed: i64) -> Self {
-        Self::Scaled {
-            start_us,
-            origin_us: machine_us(),
-            speed,
-        }
+        Self::Scaled { start_us, origin_us: machine_us(), speed }
     }
 
     /// The moment, in microseconds since the Unix epoch.
@@ -42,11 +38,9 @@ impl Clock {
     pub fn now_us(&self) -> i64 {
         match self {
             Self::Machine => machine_us(),
-            Self::Scaled {
-                start_us,
-                origin_us,
-                speed,
-            } => start_us.saturating_add(machine_us().saturating_sub(*origin_us).saturating_mul(*speed)),
+            Self::Scaled { start_us, origin_us, speed } => {
+                start_us.saturating_add(machine_us().saturating_sub(*origin_us).saturating_mul(*speed))
+            }
             Self::Manual(now) => now.load(Ordering::SeqCst),
         }
     }
@@ -68,10 +62,7 @@ impl Clock {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the machine's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
 fn machine_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
@@ -88,6 +79,7 @@ impl Random {
     /// When it has no randomness to give.
     pub fn from_machine() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
+        #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for randomness")]
         getrandom::fill(&mut seed)?;
         Ok(Self(Mutex::new(ChaCha20Rng::from_seed(seed))))
     }
@@ -100,10 +92,7 @@ impl Random {
 
     /// Fills a buffer.
     pub fn fill(&self, buffer: &mut [u8]) {
-        self.0
-            .lock()
-            .expect("nothing panics while it holds the generator")
-            .fill_bytes(buffer);
+        self.0.lock().expect("nothing panics while it holds the generator").fill_bytes(buffer);
     }
 
     /// A random number.

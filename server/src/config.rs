@@ -48,24 +48,15 @@ impl Config {
             Some(path) => read(path)?,
             None => Settings::default(),
         };
-        let format = given
-            .log_format
-            .or(base.log_format)
-            .unwrap_or_else(|| "text".to_owned());
+        let format = given.log_format.or(base.log_format).unwrap_or_else(|| "text".to_owned());
         let log_json = match format.as_str() {
             "text" => false,
             "json" => true,
             other => anyhow::bail!("log-format is `{other}`; it must be `text` or `json`"),
         };
         Ok(Self {
-            database: given
-                .database
-                .or(base.database)
-                .unwrap_or_else(|| "sqlite:roundsman.db".to_owned()),
-            listen: given
-                .listen
-                .or(base.listen)
-                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7700))),
+            database: given.database.or(base.database).unwrap_or_else(|| "sqlite:roundsman.db".to_owned()),
+            listen: given.listen.or(base.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7700))),
             log_json,
             log: given.log.or(base.log).unwrap_or_else(|| "info".to_owned()),
         })
@@ -75,9 +66,8 @@ impl Config {
 fn read(path: &Path) -> anyhow::Result<Settings> {
     let shown = PathBuf::from(path);
     let shown = shown.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        anyhow::anyhow!("the settings file {shown} can't be read ({error}); check --config")
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("the settings file {shown} can't be read ({error}); check --config"))?;
     toml::from_str(&text).map_err(|error| anyhow::anyhow!("the settings file {shown} is wrong: {error}"))
 }
 
@@ -90,15 +80,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("roundsman.toml");
         std::fs::write(&file, "database = \"sqlite:file.db\"\nlisten = \"127.0.0.1:1\"\n").expect("writes");
-        let given = Settings {
-            listen: Some(SocketAddr::from(([127, 0, 0, 1], 2))),
-            ..Settings::default()
-        };
+        let given = Settings { listen: Some(SocketAddr::from(([127, 0, 0, 1], 2))), ..Settings::default() };
         let config = Config::resolve(given, Some(&file)).expect("resolves");
-        assert_eq!(
-            (config.database.as_str(), config.listen.port()),
-            ("sqlite:file.db", 2)
-        );
+        assert_eq!((config.database.as_str(), config.listen.port()), ("sqlite:file.db", 2));
         assert_eq!(config.log, "info");
     }
 
@@ -107,14 +91,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("roundsman.toml");
         std::fs::write(&file, "databse = \"sqlite:file.db\"\n").expect("writes");
-        let error = Config::resolve(Settings::default(), Some(&file))
-            .expect_err("is wrong")
-            .to_string();
+        let error = Config::resolve(Settings::default(), Some(&file)).expect_err("is wrong").to_string();
         assert!(error.contains("databse"), "{error}");
-        let given = Settings {
-            log_format: Some("xml".to_owned()),
-            ..Settings::default()
-        };
+        let given = Settings { log_format: Some("xml".to_owned()), ..Settings::default() };
         let error = Config::resolve(given, None).expect_err("is wrong").to_string();
         assert!(error.contains("`text` or `json`"), "{error}");
     }

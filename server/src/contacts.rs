@@ -58,9 +58,7 @@ impl Contacts {
         if contact.offsets_us.len() == SAMPLES {
             contact.offsets_us.pop_front();
         }
-        contact
-            .offsets_us
-            .push_back(device_clock_us.saturating_sub(now_us));
+        contact.offsets_us.push_back(device_clock_us.saturating_sub(now_us));
         contact.offset_us()
     }
 
@@ -71,11 +69,7 @@ impl Contacts {
     pub async fn write(&self, db: &Db) -> Result<(), StoreError> {
         let news: Vec<((i64, Uuid), Contact)> = {
             let contacts = self.0.lock().expect("nothing panics while it holds the contacts");
-            contacts
-                .iter()
-                .filter(|(_, contact)| !contact.written)
-                .map(|(key, c)| (*key, c.clone()))
-                .collect()
+            contacts.iter().filter(|(_, contact)| !contact.written).map(|(key, c)| (*key, c.clone())).collect()
         };
         if news.is_empty() {
             return Ok(());
@@ -85,10 +79,7 @@ impl Contacts {
         tx.commit().await?;
         let mut contacts = self.0.lock().expect("nothing panics while it holds the contacts");
         for (key, written) in news {
-            if let Some(contact) = contacts
-                .get_mut(&key)
-                .filter(|contact| contact.seen_at_us == written.seen_at_us)
-            {
+            if let Some(contact) = contacts.get_mut(&key).filter(|contact| contact.seen_at_us == written.seen_at_us) {
                 contact.written = true;
             }
         }
@@ -107,10 +98,6 @@ mod tests {
         for round in 0..5 {
             assert_eq!(contacts.hear(device, 1_000 + round, round, None), 1_000);
         }
-        assert_eq!(
-            contacts.hear(device, 0, 900_000, None),
-            1_000,
-            "a request that was under way for a long time"
-        );
+        assert_eq!(contacts.hear(device, 0, 900_000, None), 1_000, "a request that was under way for a long time");
     }
 }

@@ -80,12 +80,7 @@ where
 {
     /// A device with these storages and tokens.
     pub fn new(channel: Channel, tokens: Tokens, replica: Replica<R>, outbox: Outbox<O>) -> Self {
-        Self {
-            channel,
-            tokens,
-            replica,
-            outbox,
-        }
+        Self { channel, tokens, replica, outbox }
     }
 
     /// Uses another connection from now on.
@@ -100,11 +95,7 @@ where
     pub async fn refresh(&mut self) -> Result<(), Box<Status>> {
         let refresh_token = self.tokens.refresh_token.clone();
         let mut client = AuthServiceClient::new(self.channel.clone());
-        let answer = client
-            .refresh(RefreshRequest { refresh_token })
-            .await
-            .map_err(Box::new)?
-            .into_inner();
+        let answer = client.refresh(RefreshRequest { refresh_token }).await.map_err(Box::new)?.into_inner();
         self.tokens = answer.tokens.unwrap_or_default();
         Ok(())
     }
@@ -119,13 +110,8 @@ where
         command: trade::command::Command,
         (at_us, day): (i64, i32),
     ) -> Result<i64, Failure<R, O>> {
-        let body = trade::Command {
-            command: Some(command),
-        }
-        .encode_to_vec();
-        self.outbox
-            .capture(id, body.into(), at_us, day)
-            .map_err(DeviceError::Outbox)
+        let body = trade::Command { command: Some(command) }.encode_to_vec();
+        self.outbox.capture(id, body.into(), at_us, day).map_err(DeviceError::Outbox)
     }
 
     /// Pushes everything that waits, then pulls to the last checkpoint.
@@ -154,10 +140,7 @@ where
             let mut client = SyncServiceClient::new(self.channel.clone());
             let response = client.push(request).await.map_err(Box::new)?.into_inner();
             synced.bytes_down += response.encoded_len() as u64;
-            let news = self
-                .outbox
-                .receive(response, now_us)
-                .map_err(DeviceError::Outbox)?;
+            let news = self.outbox.receive(response, now_us).map_err(DeviceError::Outbox)?;
             synced.outcomes.extend(news);
         }
         Ok(())
@@ -197,8 +180,7 @@ where
         let request = self.replica.request(&want);
         synced.bytes_up += request.encoded_len() as u64;
         let request = self.authorized(request)?;
-        let mut client =
-            SyncServiceClient::new(self.channel.clone()).max_decoding_message_size(4 * 1024 * 1024);
+        let mut client = SyncServiceClient::new(self.channel.clone()).max_decoding_message_size(4 * 1024 * 1024);
         Ok(client.pull(request).await.map_err(Box::new)?.into_inner())
     }
 
@@ -298,25 +280,14 @@ pub async fn login(
         name: "device".to_owned(),
         app_version: env!("CARGO_PKG_VERSION").to_owned(),
     });
-    let request = LoginRequest {
-        tenant: tenant.to_owned(),
-        login: login.to_owned(),
-        password: password.to_owned(),
-        device,
-    };
-    let answer = AuthServiceClient::new(channel)
-        .login(request)
-        .await
-        .map_err(Box::new)?;
+    let request =
+        LoginRequest { tenant: tenant.to_owned(), login: login.to_owned(), password: password.to_owned(), device };
+    let answer = AuthServiceClient::new(channel).login(request).await.map_err(Box::new)?;
     Ok(answer.into_inner())
 }
 
 /// A command's body, as it is captured.
 #[must_use]
 pub fn body(command: trade::command::Command) -> Bytes {
-    trade::Command {
-        command: Some(command),
-    }
-    .encode_to_vec()
-    .into()
+    trade::Command { command: Some(command) }.encode_to_vec().into()
 }

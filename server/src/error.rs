@@ -37,10 +37,7 @@ impl From<sqlx::Error> for StoreError {
                 return Self::Data(error);
             }
         }
-        if matches!(
-            error,
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)
-        ) {
+        if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) {
             return Self::Data(error);
         }
         Self::Unavailable(error)

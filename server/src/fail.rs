@@ -33,10 +33,6 @@ impl FailPoints {
 
 impl fmt::Debug for FailPoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "FailPoints(armed)"
-        } else {
-            "FailPoints(none)"
-        })
+        f.write_str(if self.0.is_some() { "FailPoints(armed)" } else { "FailPoints(none)" })
     }
 }

@@ -30,16 +30,8 @@ pub struct Holding {
 /// # Errors
 /// When the database does not answer, or a grant can't be read.
 pub async fn holding(tx: &mut Tx, caller: &Caller) -> Result<Holding, StoreError> {
-    let mut holding = Holding {
-        scopes: roots(caller),
-        grants: Vec::new(),
-    };
-    let mut wave: Vec<Scope> = holding
-        .scopes
-        .iter()
-        .copied()
-        .filter(|scope| gives(*scope))
-        .collect();
+    let mut holding = Holding { scopes: roots(caller), grants: Vec::new() };
+    let mut wave: Vec<Scope> = holding.scopes.iter().copied().filter(|scope| gives(*scope)).collect();
     while !wave.is_empty() {
         let ids: Vec<Uuid> = wave.iter().map(Granted::id).collect();
         let found = record::find(tx, caller.tenant, &ids).await?;
@@ -48,11 +40,7 @@ pub async fn holding(tx: &mut Tx, caller: &Caller) -> Result<Holding, StoreError
         for (id, stored) in found {
             let granted = Granted::decode(stored.document)
                 .map_err(|error| StoreError::Corrupt(format!("grant {id}: {error}")))?;
-            wave.extend(
-                granted
-                    .held()
-                    .filter(|scope| holding.scopes.insert(*scope) && gives(*scope)),
-            );
+            wave.extend(granted.held().filter(|scope| holding.scopes.insert(*scope) && gives(*scope)));
         }
     }
     holding.grants.sort_unstable();
@@ -61,10 +49,13 @@ pub async fn holding(tx: &mut Tx, caller: &Caller) -> Result<Holding, StoreError
 
 /// The scopes that come with the role. Office, logistics, admin and integration hold no replica.
 fn roots(caller: &Caller) -> BTreeSet<Scope> {
-    match (caller.role, caller.rep, caller.team) {
-        (Role::Rep, Some(rep), _) => [Scope::Tenant, Scope::Rep(rep)].into(),
-        (Role::Supervisor, _, Some(team)) => [Scope::Tenant, Scope::Supervision, Scope::Team(team)].into(),
-        _ => BTreeSet::new(),
+    match caller.role {
+        Role::Rep => caller.rep.map(|rep| [Scope::Tenant, Scope::Rep(rep)].into()).unwrap_or_default(),
+        Role::Supervisor => {
+            let scopes = |team| [Scope::Tenant, Scope::Supervision, Scope::Team(team)].into();
+            caller.team.map(scopes).unwrap_or_default()
+        }
+        Role::Logistics | Role::Office | Role::Admin | Role::Integration | Role::Unspecified => BTreeSet::new(),
     }
 }
 

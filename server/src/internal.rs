@@ -8,6 +8,7 @@ use roundsman_proto::trade::Price;
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
 use uuid::Uuid;
@@ -63,32 +64,21 @@ impl Granted {
     /// One more or one fewer reason to hold `scope`.
     pub fn count(&mut self, scope: Scope, by: i64) {
         let text = scope.to_string();
-        match self
-            .scopes
-            .binary_search_by(|granted| granted.scope.as_str().cmp(&text))
-        {
+        match self.scopes.binary_search_by(|granted| granted.scope.as_str().cmp(&text)) {
             Ok(index) => {
                 self.scopes[index].count += by;
                 if self.scopes[index].count <= 0 {
                     self.scopes.remove(index);
                 }
             }
-            Err(index) if by > 0 => self.scopes.insert(
-                index,
-                GrantedScope {
-                    scope: text,
-                    count: by,
-                },
-            ),
+            Err(index) if by > 0 => self.scopes.insert(index, GrantedScope { scope: text, count: by }),
             Err(_) => {}
         }
     }
 
     /// The scopes, parsed; what is not a scope is reported by `verify` and held by nobody.
     pub fn held(&self) -> impl Iterator<Item = Scope> {
-        self.scopes
-            .iter()
-            .filter_map(|granted| granted.scope.parse().ok())
+        self.scopes.iter().filter_map(|granted| granted.scope.parse().ok())
     }
 }
 
@@ -141,9 +131,7 @@ impl Internal for Reach {
 impl Reach {
     /// One outlet more or fewer in a territory; returns whether the set of territories has changed.
     pub fn count(&mut self, territory: Uuid, by: i64) -> bool {
-        let found = self
-            .territories
-            .binary_search_by(|entry| entry.territory.as_slice().cmp(territory.as_bytes()));
+        let found = self.territories.binary_search_by(|entry| entry.territory.as_slice().cmp(territory.as_bytes()));
         match found {
             Ok(index) => {
                 self.territories[index].outlets += by;
@@ -154,10 +142,7 @@ impl Reach {
                 gone
             }
             Err(index) if by > 0 => {
-                let entry = ReachedTerritory {
-                    territory: territory.as_bytes().to_vec(),
-                    outlets: by,
-                };
+                let entry = ReachedTerritory { territory: territory.as_bytes().to_vec(), outlets: by };
                 self.territories.insert(index, entry);
                 true
             }
@@ -172,9 +157,7 @@ impl Reach {
 
     /// The territories.
     pub fn reached(&self) -> impl Iterator<Item = (Uuid, i64)> {
-        self.territories
-            .iter()
-            .filter_map(|entry| Some((Uuid::from_slice(&entry.territory).ok()?, entry.outlets)))
+        self.territories.iter().filter_map(|entry| Some((Uuid::from_slice(&entry.territory).ok()?, entry.outlets)))
     }
 
     /// The records that are placed by this reach.
@@ -350,20 +333,13 @@ impl ProductPrices {
     /// Notes that a price changes. `before` is what it says until now, with the version that wrote it: 0 within the same
     /// batch, which no device has seen, so that what was noted stays.
     pub fn note(&mut self, price: Uuid, at_us: i64, before: Option<(Price, i64)>) {
-        let found = self
-            .prices
-            .binary_search_by(|entry| entry.price_id.as_slice().cmp(price.as_bytes()));
+        let found = self.prices.binary_search_by(|entry| entry.price_id.as_slice().cmp(price.as_bytes()));
         let (before, before_version) = match before {
             Some((_, 0)) if found.is_ok() => return,
             Some((before, version)) => (Some(before), version),
             None => (None, 0),
         };
-        let entry = PriceChange {
-            price_id: price.as_bytes().to_vec(),
-            changed_at_us: at_us,
-            before,
-            before_version,
-        };
+        let entry = PriceChange { price_id: price.as_bytes().to_vec(), changed_at_us: at_us, before, before_version };
         match found {
             Ok(index) => self.prices[index] = entry,
             Err(index) => self.prices.insert(index, entry),
@@ -372,9 +348,7 @@ impl ProductPrices {
 
     /// The price records.
     pub fn ids(&self) -> impl Iterator<Item = Uuid> {
-        self.prices
-            .iter()
-            .filter_map(|entry| Uuid::from_slice(&entry.price_id).ok())
+        self.prices.iter().filter_map(|entry| Uuid::from_slice(&entry.price_id).ok())
     }
 }
 
@@ -412,17 +386,12 @@ impl ProductStocks {
     #[must_use]
     pub fn at(&self, warehouse: Uuid) -> Option<Uuid> {
         let index = self.position(warehouse).ok()?;
-        self.stocks
-            .get(index)
-            .and_then(|entry| Uuid::from_slice(&entry.stock_id).ok())
+        self.stocks.get(index).and_then(|entry| Uuid::from_slice(&entry.stock_id).ok())
     }
 
     /// Notes the record of a warehouse.
     pub fn note(&mut self, warehouse: Uuid, stock: Uuid) {
-        let entry = WarehouseStock {
-            warehouse_id: warehouse.as_bytes().to_vec(),
-            stock_id: stock.as_bytes().to_vec(),
-        };
+        let entry = WarehouseStock { warehouse_id: warehouse.as_bytes().to_vec(), stock_id: stock.as_bytes().to_vec() };
         match self.position(warehouse) {
             Ok(index) => self.stocks[index] = entry,
             Err(index) => self.stocks.insert(index, entry),
@@ -430,8 +399,17 @@ impl ProductStocks {
     }
 
     fn position(&self, warehouse: Uuid) -> Result<usize, usize> {
-        self.stocks
-            .binary_search_by(|entry| entry.warehouse_id.as_slice().cmp(warehouse.as_bytes()))
+        self.stocks.binary_search_by(|entry| entry.warehouse_id.as_slice().cmp(warehouse.as_bytes()))
+    }
+}
+
+impl Internal for Claims {
+    /// The shipment.
+    type Key = Uuid;
+    const KIND: i64 = 1_023;
+
+    fn name(shipment: &Uuid) -> String {
+        format!("claims{{shipment:{shipment}}}")
     }
 }
 
@@ -441,14 +419,8 @@ mod tests {
     use roundsman_proto::trade::PriceBreak;
 
     fn price(price_minor: i64) -> Price {
-        let breaks = vec![PriceBreak {
-            min_quantity_milli: 0,
-            price_minor,
-        }];
-        Price {
-            breaks,
-            ..Price::default()
-        }
+        let breaks = vec![PriceBreak { min_quantity_milli: 0, price_minor }];
+        Price { breaks, ..Price::default() }
     }
 
     #[test]
@@ -459,10 +431,7 @@ mod tests {
         prices.note(id, 20, Some((price(100), 7)));
         prices.note(id, 21, Some((price(110), 0)));
         let entry = prices.prices.first().expect("noted");
-        assert_eq!(
-            (entry.before.clone(), entry.before_version, entry.changed_at_us),
-            (Some(price(100)), 7, 20)
-        );
+        assert_eq!((entry.before.clone(), entry.before_version, entry.changed_at_us), (Some(price(100)), 7, 20));
         assert_eq!(prices.ids().collect::<Vec<_>>(), [id]);
     }
 
@@ -473,10 +442,7 @@ mod tests {
         stocks.note(south, first);
         stocks.note(north, second);
         stocks.note(south, second);
-        assert_eq!(
-            (stocks.at(north), stocks.at(south), stocks.stocks.len()),
-            (Some(second), Some(second), 2)
-        );
+        assert_eq!((stocks.at(north), stocks.at(south), stocks.stocks.len()), (Some(second), Some(second), 2));
         assert_eq!(stocks.at(first), None);
     }
 }

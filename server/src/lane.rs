@@ -67,10 +67,7 @@ impl Lane {
     }
 }
 
-async fn hand_in(
-    queue: &mpsc::Sender<(Submission, Reply)>,
-    submission: Submission,
-) -> Result<Answer, LaneError> {
+async fn hand_in(queue: &mpsc::Sender<(Submission, Reply)>, submission: Submission) -> Result<Answer, LaneError> {
     let (reply, answer) = oneshot::channel();
     queue.try_send((submission, reply)).map_err(|error| match error {
         mpsc::error::TrySendError::Full(_) => LaneError::Busy,
@@ -92,21 +89,13 @@ impl Lanes {
     /// No lane runs yet.
     #[must_use]
     pub fn new(writer: Arc<Writer>) -> Self {
-        Self {
-            writer,
-            lanes: Mutex::default(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        }
+        Self { writer, lanes: Mutex::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
     }
 
     /// The lane of a tenant.
     #[must_use]
     pub fn of(&self, tenant: i64) -> Lane {
-        let mut lanes = self
-            .lanes
-            .lock()
-            .expect("nothing panics while it holds the lanes");
+        let mut lanes = self.lanes.lock().expect("nothing panics while it holds the lanes");
         lanes.entry(tenant).or_insert_with(|| self.start(tenant)).clone()
     }
 
@@ -122,20 +111,13 @@ impl Lanes {
             tails: tails.clone(),
         };
         self.tasks.spawn(worker.run(self.stop.clone()));
-        Lane {
-            interactive,
-            bulk,
-            tails,
-        }
+        Lane { interactive, bulk, tails }
     }
 
     /// Takes nothing new, finishes what waits, and returns when all lanes have ended.
     pub async fn stop(&self) {
         self.stop.cancel();
-        self.lanes
-            .lock()
-            .expect("nothing panics while it holds the lanes")
-            .clear();
+        self.lanes.lock().expect("nothing panics while it holds the lanes").clear();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -182,8 +164,7 @@ impl Worker {
         if batch.len() > 1 || commands < BATCH_COMMANDS {
             batch.extend(self.bulk.try_recv());
         }
-        metrics::histogram!("roundsman_batch_commands")
-            .record(f64::from(u32::try_from(commands).unwrap_or(u32::MAX)));
+        metrics::histogram!("roundsman_batch_commands").record(f64::from(u32::try_from(commands).unwrap_or(u32::MAX)));
         batch.into_iter().unzip()
     }
 
@@ -216,10 +197,7 @@ impl Worker {
         let mut results: Vec<CommandResult> = Vec::new();
         let mut last = Answer::default();
         for command in submission.commands.clone() {
-            let alone = [Submission {
-                commands: vec![command],
-                ..submission.clone()
-            }];
+            let alone = [Submission { commands: vec![command], ..submission.clone() }];
             let committed = match self.writer.run(self.tenant, &alone, None).await {
                 Err(error @ (StoreError::Data(_) | StoreError::Corrupt(_))) => {
                     tracing::error!(tenant = self.tenant, %error, "a command makes the database refuse its batch");

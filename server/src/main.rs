@@ -76,30 +76,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let random = Arc::new(Random::from_machine()?);
     let clock = Arc::new(Clock::Machine);
     if let Some(code) = users::setup_code(&db, &random).await? {
-        #[expect(
-            clippy::print_stdout,
-            reason = "shown once, to the person who starts the server; never logged"
-        )]
+        #[expect(clippy::print_stdout, reason = "shown once, to the person who starts the server; never logged")]
         {
-            println!(
-                "This server has no users yet. The first administrator claims it with this code: {}",
-                code
-            );
+            println!("This server has no users yet. The first administrator claims it with this code: {}", code);
         }
     }
-    let parts = Parts {
-        db,
-        clock,
-        random,
-        policy: Policy::default(),
-        fail: FailPoints::default(),
-    };
+    let parts = Parts { db, clock, random, policy: Policy::default(), fail: FailPoints::default() };
     let core = Core::start(parts).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        anyhow::anyhow!(
-            "can't listen on {} ({error}); choose another with --listen",
-            config.listen
-        )
+        anyhow::anyhow!("can't listen on {} ({error}); choose another with --listen", config.listen)
     })?;
     tracing::info!(listen = %listener.local_addr()?, database = core.db.name(), "serving");
     app::serve(core, Some(metrics), listener, stop_signal()).await

@@ -26,11 +26,7 @@ pub fn stored_id(bytes: &[u8]) -> Result<Uuid, Stop> {
 /// # Errors
 /// As [`stored_id`].
 pub fn optional_id(bytes: &[u8]) -> Result<Option<Uuid>, Stop> {
-    if bytes.is_empty() {
-        Ok(None)
-    } else {
-        stored_id(bytes).map(Some)
-    }
+    if bytes.is_empty() { Ok(None) } else { stored_id(bytes).map(Some) }
 }
 
 /// Adds one reason, or takes one off, for the holders of `holder` to hold `scope`.
@@ -65,10 +61,7 @@ pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut
     }
     for customer in customers(workspace, outlet)? {
         keys.internal::<Reach>(&Reaching::Customer(customer));
-        for dependent in workspace
-            .internal::<Reach>(&Reaching::Customer(customer))?
-            .dependent_records()
-        {
+        for dependent in workspace.internal::<Reach>(&Reaching::Customer(customer))?.dependent_records() {
             keys.id(dependent);
         }
     }
@@ -103,11 +96,7 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
     }
     let before: Option<Outlet> = workspace.find(id)?;
     let placed = workspace.internal::<Placed>(&id)?;
-    let placed = if before.is_some() {
-        placed.moved(territory, at_us)
-    } else {
-        Placed::first(territory)
-    };
+    let placed = if before.is_some() { placed.moved(territory, at_us) } else { Placed::first(territory) };
     workspace.put_internal(&id, &placed)?;
     if let Some(before) = &before {
         present(workspace, before, -1)?;
@@ -120,12 +109,7 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
 ///
 /// # Errors
 /// See [`Stop`].
-pub fn remove_outlet(
-    workspace: &mut Workspace,
-    id: Uuid,
-    at_us: i64,
-    survivor: Option<Uuid>,
-) -> Result<(), Stop> {
+pub fn remove_outlet(workspace: &mut Workspace, id: Uuid, at_us: i64, survivor: Option<Uuid>) -> Result<(), Stop> {
     if let Some(before) = workspace.find::<Outlet>(id)? {
         present(workspace, &before, -1)?;
     }
@@ -148,12 +132,7 @@ fn present(workspace: &mut Workspace, outlet: &Outlet, by: i64) -> Result<(), St
                 }
             }
             if reach.own_scope {
-                grant(
-                    workspace,
-                    Scope::Territory(territory),
-                    Scope::Customer(customer),
-                    by.signum(),
-                )?;
+                grant(workspace, Scope::Territory(territory), Scope::Customer(customer), by.signum())?;
             }
         }
         workspace.put_internal(&Reaching::Customer(customer), &reach)?;
@@ -178,19 +157,9 @@ fn present(workspace: &mut Workspace, outlet: &Outlet, by: i64) -> Result<(), St
 #[must_use]
 pub fn customer_stamps(reach: &Reach) -> Stamps {
     if reach.own_scope {
-        return Stamps {
-            own_scope: true,
-            ..Stamps::default()
-        };
+        return Stamps { own_scope: true, ..Stamps::default() };
     }
-    Stamps {
-        territories: reach
-            .territories
-            .iter()
-            .map(|entry| entry.territory.clone())
-            .collect(),
-        ..Stamps::default()
-    }
+    Stamps { territories: reach.territories.iter().map(|entry| entry.territory.clone()).collect(), ..Stamps::default() }
 }
 
 fn restamp_customer(workspace: &mut Workspace, customer: Uuid, reach: &Reach) -> Result<(), Stop> {
@@ -217,12 +186,7 @@ pub fn hang_on_customer(workspace: &mut Workspace, customer: Uuid, record: Uuid)
 ///
 /// # Errors
 /// [`Stop::Load`].
-pub fn hang_on_outlet(
-    workspace: &mut Workspace,
-    outlet: Uuid,
-    record: Uuid,
-    month: Month,
-) -> Result<(), Stop> {
+pub fn hang_on_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid, month: Month) -> Result<(), Stop> {
     let mut months: OutletMonths = workspace.internal(&outlet)?;
     if let Err(index) = months.months.binary_search(&month.number()) {
         months.months.insert(index, month.number());
@@ -267,12 +231,7 @@ pub fn documents_of(workspace: &Workspace, outlet: Uuid) -> Result<Vec<Uuid>, St
             continue;
         };
         let documents: OutletDocuments = workspace.internal(&(outlet, month))?;
-        all.extend(
-            documents
-                .records
-                .iter()
-                .filter_map(|id| Uuid::from_slice(id).ok()),
-        );
+        all.extend(documents.records.iter().filter_map(|id| Uuid::from_slice(id).ok()));
     }
     Ok(all)
 }
@@ -284,10 +243,7 @@ pub fn documents_of(workspace: &Workspace, outlet: Uuid) -> Result<Vec<Uuid>, St
 pub fn restamp_documents(workspace: &mut Workspace, outlet: Uuid, territory: Uuid) -> Result<(), Stop> {
     for document in documents_of(workspace, outlet)? {
         let stamps = workspace.stamps(document)?;
-        let moved = Stamps {
-            territories: vec![territory.as_bytes().to_vec()],
-            ..stamps
-        };
+        let moved = Stamps { territories: vec![territory.as_bytes().to_vec()], ..stamps };
         workspace.restamp(document, &moved)?;
     }
     Ok(())
@@ -303,8 +259,8 @@ pub fn put_territory(
     territory: &Territory,
     (at_us, months_on_phone): (i64, i32),
 ) -> Result<(), Stop> {
-    let zone = calendar::zone(&territory.time_zone)
-        .ok_or_else(|| Rejection::new(Reason::UnknownValue).field("time_zone"))?;
+    let zone =
+        calendar::zone(&territory.time_zone).ok_or_else(|| Rejection::new(Reason::UnknownValue).field("time_zone"))?;
     if let Some(before) = workspace.find::<Territory>(id)? {
         belong(workspace, id, &before, -1)?;
     }
@@ -327,21 +283,11 @@ fn belong(workspace: &mut Workspace, id: Uuid, territory: &Territory, by: i64) -
 ///
 /// # Errors
 /// [`Stop::Load`].
-pub fn grant_months(
-    workspace: &mut Workspace,
-    territory: Uuid,
-    month: Month,
-    count: i32,
-) -> Result<(), Stop> {
+pub fn grant_months(workspace: &mut Workspace, territory: Uuid, month: Month, count: i32) -> Result<(), Stop> {
     let holder = Scope::Territory(territory);
     let mut granted: Granted = workspace.internal(&holder)?;
-    let held: Vec<Scope> = granted
-        .held()
-        .filter(|scope| matches!(scope, Scope::TerritoryMonth(..)))
-        .collect();
-    let wanted: Vec<Scope> = (0..count)
-        .map(|ago| Scope::TerritoryMonth(territory, month.plus(-ago)))
-        .collect();
+    let held: Vec<Scope> = granted.held().filter(|scope| matches!(scope, Scope::TerritoryMonth(..))).collect();
+    let wanted: Vec<Scope> = (0..count).map(|ago| Scope::TerritoryMonth(territory, month.plus(-ago))).collect();
     for scope in held.iter().filter(|scope| !wanted.contains(scope)) {
         granted.count(*scope, -1);
     }
@@ -358,16 +304,9 @@ pub fn grant_months(
 pub fn grant_assignments(workspace: &mut Workspace, rep: Uuid, at_us: i64) -> Result<(), Stop> {
     let holder = Scope::Rep(rep);
     let mut granted: Granted = workspace.internal(&holder)?;
-    let held: Vec<Scope> = granted
-        .held()
-        .filter(|scope| matches!(scope, Scope::Territory(_)))
-        .collect();
+    let held: Vec<Scope> = granted.held().filter(|scope| matches!(scope, Scope::Territory(_))).collect();
     let assigned: Assigned = workspace.internal(&rep)?;
-    let wanted: Vec<Scope> = assigned
-        .territories(at_us)
-        .into_iter()
-        .map(Scope::Territory)
-        .collect();
+    let wanted: Vec<Scope> = assigned.territories(at_us).into_iter().map(Scope::Territory).collect();
     for scope in held.iter().filter(|scope| !wanted.contains(scope)) {
         granted.count(*scope, -1);
     }

@@ -16,11 +16,6 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         const HOUR_US: i64 = 3_600_000_000;
-        Self {
-            handover_grace_us: 72 * HOUR_US,
-            clock_flag_us: HOUR_US / 4,
-            months_on_phone: 3,
-            horizon_days: 45,
-        }
+        Self { handover_grace_us: 72 * HOUR_US, clock_flag_us: HOUR_US / 4, months_on_phone: 3, horizon_days: 45 }
     }
 }

@@ -41,11 +41,7 @@ impl<'a> Placed<'a> {
     #[must_use]
     pub fn records(&self) -> Vec<Uuid> {
         // A record that was not there before has no placement.
-        self.records
-            .iter()
-            .filter(|(change, _)| change.before.is_some())
-            .map(|(change, _)| change.id)
-            .collect()
+        self.records.iter().filter(|(change, _)| change.before.is_some()).map(|(change, _)| change.id).collect()
     }
 
     /// The scopes whose buckets are needed.
@@ -60,14 +56,9 @@ impl<'a> Placed<'a> {
     /// Whether a record enters a bucket that does not exist yet.
     #[must_use]
     pub fn needs_new_bucket(&self, known: &[Bucket]) -> bool {
-        let known: HashSet<(&str, i64)> = known
-            .iter()
-            .map(|bucket| (bucket.scope.as_str(), bucket.kind))
-            .collect();
+        let known: HashSet<(&str, i64)> = known.iter().map(|bucket| (bucket.scope.as_str(), bucket.kind)).collect();
         let is_new = |scope: &Scope, kind: i64| !known.contains(&(scope.to_string().as_str(), kind));
-        self.records
-            .iter()
-            .any(|(change, scopes)| scopes.iter().any(|scope| is_new(scope, change.after.kind)))
+        self.records.iter().any(|(change, scopes)| scopes.iter().any(|scope| is_new(scope, change.after.kind)))
     }
 }
 
@@ -77,8 +68,7 @@ fn scopes(change: &Change) -> Result<Vec<Scope>, StoreError> {
         return Ok(Vec::new());
     }
     let corrupt = |what: String| StoreError::Corrupt(format!("record {id}: {what}"));
-    let kind =
-        kind::from_number(after.kind).ok_or_else(|| corrupt(format!("unknown kind {}", after.kind)))?;
+    let kind = kind::from_number(after.kind).ok_or_else(|| corrupt(format!("unknown kind {}", after.kind)))?;
     let stamps = Stamps::decode(after.stamps.clone()).map_err(|error| corrupt(error.to_string()))?;
     place(kind, *id, &after.document, &stamps).map_err(|error| corrupt(error.to_string()))
 }
@@ -168,17 +158,7 @@ impl Draft {
         self.last_id += 1;
         let id = self.last_id;
         let created = self.version;
-        self.know(Bucket {
-            id,
-            scope,
-            kind,
-            head: 0,
-            last_removal: 0,
-            created,
-            rows: 0,
-            bytes: 0,
-            checksum: 0,
-        })
+        self.know(Bucket { id, scope, kind, head: 0, last_removal: 0, created, rows: 0, bytes: 0, checksum: 0 })
     }
 
     /// The record is in this scope now.
@@ -202,13 +182,7 @@ impl Draft {
             checksum.add(hash);
             bucket.checksum = checksum.0;
         });
-        self.rows.push(NewRow {
-            bucket: id,
-            record: change.id,
-            live: true,
-            hash,
-            frame,
-        });
+        self.rows.push(NewRow { bucket: id, record: change.id, live: true, hash, frame });
     }
 
     /// The record is no longer in this bucket.
@@ -220,20 +194,11 @@ impl Draft {
             bucket.last_removal = version;
         });
         let frame = encode_frame(record, version, None);
-        self.rows.push(NewRow {
-            bucket: id,
-            record,
-            live: false,
-            hash: 0,
-            frame,
-        });
+        self.rows.push(NewRow { bucket: id, record, live: false, hash: 0, frame });
     }
 
     fn touch(&mut self, id: i64, change: impl FnOnce(&mut Bucket)) {
-        let (bucket, _) = self
-            .buckets
-            .get_mut(&id)
-            .expect("a bucket is known before it is touched");
+        let (bucket, _) = self.buckets.get_mut(&id).expect("a bucket is known before it is touched");
         change(bucket);
         bucket.head = self.version;
         self.touched.insert(id);
@@ -242,16 +207,9 @@ impl Draft {
     fn finish(mut self) -> Publication {
         self.rows.sort_unstable_by_key(|row| (row.bucket, row.record));
         let touched = self.touched;
-        let (buckets, heads_before) = self
-            .buckets
-            .into_values()
-            .filter(|(bucket, _)| touched.contains(&bucket.id))
-            .unzip();
-        Publication {
-            buckets,
-            heads_before,
-            rows: self.rows,
-        }
+        let (buckets, heads_before) =
+            self.buckets.into_values().filter(|(bucket, _)| touched.contains(&bucket.id)).unzip();
+        Publication { buckets, heads_before, rows: self.rows }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport,
-    Rep, Stock, Team, Territory, Warehouse,
+    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep, Stock,
+    Team, Territory, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Span};
@@ -71,11 +71,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Visit(visit) => document_keys(&visit.outlet_id, entry.closed_month, keys),
         Record::Order(order) => document_keys(&order.outlet_id, entry.closed_month, keys),
         Record::Receivable(receivable) => receivable_keys(receivable, keys),
-        Record::Product(_)
-        | Record::PriceList(_)
-        | Record::Warehouse(_)
-        | Record::Team(_)
-        | Record::Survey(_) => {}
+        Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
     }
     Ok(())
 }
@@ -226,10 +222,7 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
     check::money(agreement.credit_limit_minor.unwrap_or(0), "credit_limit_minor")?;
     let (price_list, list) = workspace.live::<PriceList>(&agreement.price_list_id)?;
     if list.currency != agreement.currency {
-        return Err(Rejection::new(Reason::CurrencyMismatch)
-            .field("currency")
-            .about(id)
-            .into());
+        return Err(Rejection::new(Reason::CurrencyMismatch).field("currency").about(id).into());
     }
     if let Some(before) = workspace.find::<Agreement>(id)? {
         if before.customer_id != agreement.customer_id {
@@ -238,18 +231,8 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
         let old = stored_id(&before.price_list_id)?;
         let reach: Reach = workspace.internal(&Reaching::Agreement(id))?;
         for (territory, outlets) in reach.reached().filter(|_| old != price_list) {
-            network::grant(
-                workspace,
-                Scope::Territory(territory),
-                Scope::PriceList(old),
-                -outlets,
-            )?;
-            network::grant(
-                workspace,
-                Scope::Territory(territory),
-                Scope::PriceList(price_list),
-                outlets,
-            )?;
+            network::grant(workspace, Scope::Territory(territory), Scope::PriceList(old), -outlets)?;
+            network::grant(workspace, Scope::Territory(territory), Scope::PriceList(price_list), outlets)?;
         }
     }
     if agreement.customer_id.is_empty() {
@@ -265,14 +248,9 @@ fn check_product(product: &Product) -> Result<(), Rejection> {
     check::text(&product.code, check::NAME_CHARS, "code")?;
     check::basis_points(product.vat_bp, "vat_bp")?;
     check::count(product.packagings.len(), check::ENTRIES, "packagings")?;
-    check::range(
-        product.multiple_milli,
-        0..=check::QUANTITY_MILLI,
-        "multiple_milli",
-    )?;
+    check::range(product.multiple_milli, 0..=check::QUANTITY_MILLI, "multiple_milli")?;
     for (index, packaging) in product.packagings.iter().enumerate() {
-        check::quantity(packaging.coefficient_milli, "coefficient_milli")
-            .map_err(check::at("packagings", index))?;
+        check::quantity(packaging.coefficient_milli, "coefficient_milli").map_err(check::at("packagings", index))?;
     }
     Ok(())
 }
@@ -289,12 +267,8 @@ pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price, now_us: i64
     }
     for (index, step) in price.breaks.iter().enumerate() {
         check::money(step.price_minor, "price_minor").map_err(check::at("breaks", index))?;
-        check::range(
-            step.min_quantity_milli,
-            0..=check::QUANTITY_MILLI,
-            "min_quantity_milli",
-        )
-        .map_err(check::at("breaks", index))?;
+        check::range(step.min_quantity_milli, 0..=check::QUANTITY_MILLI, "min_quantity_milli")
+            .map_err(check::at("breaks", index))?;
     }
     check::optional_day(price.valid_from_day, "valid_from_day")?;
     check::optional_day(price.valid_to_day, "valid_to_day")?;
@@ -330,17 +304,12 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
         return Err(check::mismatch("product_id").about(id).into());
     }
     let key = (warehouse, product);
-    let available = workspace
-        .internal::<Available>(&key)?
-        .counted(stock.on_hand_milli);
+    let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
     workspace.put_internal(&key, &available)?;
     let mut stocks: ProductStocks = workspace.internal(&product)?;
     stocks.note(warehouse, id);
     workspace.put_internal(&product, &stocks)?;
-    let published = Stock {
-        free_milli: coarse(available.free_milli()),
-        ..stock.clone()
-    };
+    let published = Stock { free_milli: coarse(available.free_milli()), ..stock.clone() };
     workspace.put(id, &published, &Stamps::default())
 }
 
@@ -358,34 +327,22 @@ fn put_rep(workspace: &mut Workspace, id: Uuid, rep: &Rep) -> Result<(), Stop> {
 ///
 /// # Errors
 /// See [`Stop`].
-pub fn put_assignment(
-    workspace: &mut Workspace,
-    id: Uuid,
-    assignment: &Assignment,
-    now_us: i64,
-) -> Result<(), Stop> {
+pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignment, now_us: i64) -> Result<(), Stop> {
     check::day(assignment.from_day, "from_day")?;
     check::optional_day(assignment.to_day, "to_day")?;
     let (rep, person) = workspace.live::<Rep>(&assignment.rep_id)?;
     let (territory, place) = workspace.live::<Territory>(&assignment.territory_id)?;
-    let zone = calendar::zone(&place.time_zone)
-        .ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))?;
+    let zone =
+        calendar::zone(&place.time_zone).ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))?;
     let from_us = calendar::start_of_day(zone, assignment.from_day);
-    let until_us =
-        (assignment.to_day != 0).then(|| calendar::start_of_day(zone, assignment.to_day.saturating_add(1)));
+    let until_us = (assignment.to_day != 0).then(|| calendar::start_of_day(zone, assignment.to_day.saturating_add(1)));
     let assigned: Assigned = workspace.internal(&rep)?;
     let assigned = match workspace.find::<Assignment>(id)? {
-        Some(before)
-            if (&before.rep_id, &before.territory_id) != (&assignment.rep_id, &assignment.territory_id) =>
-        {
+        Some(before) if (&before.rep_id, &before.territory_id) != (&assignment.rep_id, &assignment.territory_id) => {
             return Err(check::mismatch("rep_id").about(id).into());
         }
         Some(before) => assigned
-            .ending(
-                territory,
-                calendar::start_of_day(zone, before.from_day),
-                Some(i64::MIN),
-            )
+            .ending(territory, calendar::start_of_day(zone, before.from_day), Some(i64::MIN))
             .with(Span::new(territory, from_us, until_us)),
         None => assigned.with(Span::new(territory, from_us, until_us)),
     };
@@ -417,11 +374,7 @@ fn put_document<R: roundsman_sync::kind::Record>(
 /// See [`Stop`].
 pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivable) -> Result<(), Stop> {
     check::currency(&receivable.currency, "currency")?;
-    check::range(
-        receivable.debt_minor,
-        -check::MONEY_MINOR..=check::MONEY_MINOR,
-        "debt_minor",
-    )?;
+    check::range(receivable.debt_minor, -check::MONEY_MINOR..=check::MONEY_MINOR, "debt_minor")?;
     check::money(receivable.overdue_minor, "overdue_minor")?;
     let (customer, _) = workspace.live::<Customer>(&receivable.customer_id)?;
     if let Some(before) = workspace.find::<Receivable>(id)?

@@ -40,21 +40,11 @@ impl Tail {
     /// Packs what was published.
     #[must_use]
     pub fn of(commit: Commit) -> Self {
-        let Commit {
-            position,
-            durable_version,
-            publication,
-            mut internal,
-        } = commit;
+        let Commit { position, durable_version, publication, mut internal } = commit;
         internal.sort_unstable();
         let bytes: usize = publication.rows.iter().map(|row| row.frame.len()).sum();
         if bytes > TAIL_BYTES {
-            return Self {
-                position,
-                durable_version,
-                buckets: None,
-                internal,
-            };
+            return Self { position, durable_version, buckets: None, internal };
         }
         let mut rows = publication.rows.as_slice();
         let buckets = publication
@@ -71,12 +61,7 @@ impl Tail {
                 TailBucket { bucket, pages, size }
             })
             .collect();
-        Self {
-            position,
-            durable_version,
-            buckets: Some(buckets),
-            internal,
-        }
+        Self { position, durable_version, buckets: Some(buckets), internal }
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
-use crate::grants;
+use crate::{grants, projection};
 use crate::store::sql::{Db, Tx};
 use crate::store::{bucket, record};
 use crate::workspace::Stored;
@@ -35,9 +35,7 @@ pub async fn projection(db: &Db, caller: &Caller) -> Result<Content, StoreError>
     let mut content = placed(&mut tx, caller.tenant).await?;
     content.retain(|(scope, _), _| scope.parse().is_ok_and(|scope| holding.scopes.contains(&scope)));
     for bucket in bucket::of_scopes(&mut tx, caller.tenant, &holding.texts()).await? {
-        content
-            .entry((bucket.scope, kind_number(bucket.kind)))
-            .or_default();
+        content.entry((bucket.scope, kind_number(bucket.kind))).or_default();
     }
     tx.commit().await?;
     Ok(content)
@@ -57,10 +55,7 @@ async fn placed(tx: &mut Tx, tenant: i64) -> Result<Content, StoreError> {
             let page = record::page(tx, tenant, number, after, PAGE).await?;
             let Some((last, _)) = page.last() else { break };
             after = *last;
-            for (id, stored) in page
-                .into_iter()
-                .filter(|(_, stored)| stored.removed_at_us.is_none())
-            {
+            for (id, stored) in page.into_iter().filter(|(_, stored)| stored.removed_at_us.is_none()) {
                 for scope in scopes(id, &stored)? {
                     let bucket = content.entry((scope, kind_number(number))).or_default();
                     bucket.insert(id, stored.document.clone());
@@ -89,33 +84,21 @@ pub async fn verify(db: &Db, tenant: i64) -> Result<Vec<String>, StoreError> {
     let mut findings = Vec::new();
     for stored in bucket::all(&mut tx, tenant).await? {
         let name = format!("bucket {} ({}, kind {})", stored.id, stored.scope, stored.kind);
-        let records = expected
-            .remove(&(stored.scope.clone(), kind_number(stored.kind)))
-            .unwrap_or_default();
+        let records = expected.remove(&(stored.scope.clone(), kind_number(stored.kind))).unwrap_or_default();
         let mut checksum = Checksum::default();
         for (id, document) in &records {
             checksum.add(row_hash(*id, document));
         }
         let rows = i64::try_from(records.len()).unwrap_or(i64::MAX);
         if (rows, checksum.0) != (stored.rows, stored.checksum) {
-            findings.push(format!(
-                "{name} counts {} rows with another sum than its {rows} records",
-                stored.rows
-            ));
+            findings.push(format!("{name} counts {} rows with another sum than its {rows} records", stored.rows));
         }
         compare_rows(&mut tx, tenant, &stored, &records, &name, &mut findings).await?;
     }
-    findings.extend(
-        expected
-            .into_iter()
-            .filter(|(_, records)| !records.is_empty())
-            .map(|((scope, kind), records)| {
-                format!(
-                    "{} records belong to a missing bucket ({scope}, kind {kind})",
-                    records.len()
-                )
-            }),
-    );
+    findings.extend(expected.into_iter().filter(|(_, records)| !records.is_empty()).map(|((scope, kind), records)| {
+        format!("{} records belong to a missing bucket ({scope}, kind {kind})", records.len())
+    }));
+    findings.extend(projection::verify(&mut tx, tenant).await?);
     tx.commit().await?;
     Ok(findings)
 }
@@ -138,34 +121,22 @@ async fn compare_rows(
         })
         .await?;
         let Some(last) = page.last() else { break };
-        cursor = Cursor {
-            version: last.version,
-            record: Some(last.record),
-        };
+        cursor = Cursor { version: last.version, record: Some(last.record) };
         for row in page {
             let frames = decode_frames(row.frame.into())
                 .map_err(|error| StoreError::Corrupt(format!("{name}, record {}: {error}", row.record)))?;
             let document = frames.into_iter().next().and_then(|frame| frame.document);
             live += usize::from(document.is_some());
             if document.as_ref() != records.get(&row.record) {
-                findings.push(format!(
-                    "{name} does not hold record {} as it is stored",
-                    row.record
-                ));
+                findings.push(format!("{name} does not hold record {} as it is stored", row.record));
             }
             if row.version > stored.head {
-                findings.push(format!(
-                    "{name} has a row of version {} above its head {}",
-                    row.version, stored.head
-                ));
+                findings.push(format!("{name} has a row of version {} above its head {}", row.version, stored.head));
             }
         }
     }
     if live != records.len() {
-        findings.push(format!(
-            "{name} has {live} live rows for {} records",
-            records.len()
-        ));
+        findings.push(format!("{name} has {live} live rows for {} records", records.len()));
     }
     Ok(())
 }

@@ -89,13 +89,33 @@ pub struct Announcement {
     pub record: Uuid,
 }
 
+/// Whose devices are shut out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// This one.
+    Device(Uuid),
+    /// All on which a user who is this rep has ever logged in.
+    Rep(Uuid),
+}
+
+/// What a command brings about beside the records that it changes.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// What others must hear of. A command that has something to tell changes a record: the news carry its version.
+    pub announcements: Vec<Announcement>,
+    /// Whose devices are shut out.
+    pub revocations: Vec<Revocation>,
+    /// Deletions at or below this version are forgotten from now on.
+    pub horizon: Option<i64>,
+}
+
 /// What the commands of a batch see and change.
 #[derive(Debug, Default)]
 pub struct Workspace {
     loaded: HashMap<Uuid, Option<Stored>>,
     batch: HashMap<Uuid, Stored>,
     overlay: HashMap<Uuid, Stored>,
-    announcements: Vec<Announcement>,
+    effects: Effects,
 }
 
 impl Workspace {
@@ -166,8 +186,7 @@ impl Workspace {
         let Some(stored) = self.stored(id)? else {
             return Ok(Stamps::default());
         };
-        Stamps::decode(stored.stamps.clone())
-            .map_err(|error| Stop::Corrupt(format!("stamps of {id}: {error}")))
+        Stamps::decode(stored.stamps.clone()).map_err(|error| Stop::Corrupt(format!("stamps of {id}: {error}")))
     }
 
     /// The version of the record's last change, 0 when this batch made it.
@@ -175,10 +194,7 @@ impl Workspace {
     /// # Errors
     /// [`Stop::Load`] when it is not loaded.
     pub fn version(&self, id: Uuid) -> Result<Option<i64>, Stop> {
-        Ok(self
-            .stored(id)?
-            .filter(|stored| stored.removed_at_us.is_none())
-            .map(|stored| stored.version))
+        Ok(self.stored(id)?.filter(|stored| stored.removed_at_us.is_none()).map(|stored| stored.version))
     }
 
     /// Writes a record with its stamps.
@@ -186,12 +202,7 @@ impl Workspace {
     /// # Errors
     /// [`Stop::Load`] when it is not loaded: what is not known can't be overwritten.
     pub fn put<R: Record>(&mut self, id: Uuid, record: &R, stamps: &Stamps) -> Result<(), Stop> {
-        self.write(
-            id,
-            i64::from(R::KIND as i32),
-            record.encode_to_vec().into(),
-            stamps.encode_to_vec().into(),
-        )
+        self.write(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps.encode_to_vec().into())
     }
 
     /// Writes a record, and leaves its stamps as they are.
@@ -199,16 +210,8 @@ impl Workspace {
     /// # Errors
     /// As [`Workspace::put`].
     pub fn update<R: Record>(&mut self, id: Uuid, record: &R) -> Result<(), Stop> {
-        let stamps = self
-            .stored(id)?
-            .map(|stored| stored.stamps.clone())
-            .unwrap_or_default();
-        self.write(
-            id,
-            i64::from(R::KIND as i32),
-            record.encode_to_vec().into(),
-            stamps,
-        )
+        let stamps = self.stored(id)?.map(|stored| stored.stamps.clone()).unwrap_or_default();
+        self.write(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps)
     }
 
     /// Places a record anew, and leaves its document as it is.
@@ -286,42 +289,39 @@ impl Workspace {
                 return Ok(());
             }
         }
-        self.overlay.insert(
-            id,
-            Stored {
-                kind,
-                version: 0,
-                document,
-                stamps,
-                removed_at_us: None,
-                survivor: None,
-            },
-        );
+        self.overlay.insert(id, Stored { kind, version: 0, document, stamps, removed_at_us: None, survivor: None });
         Ok(())
     }
 
     /// Tells others, after the commit.
     pub fn announce(&mut self, topic: &'static str, record: Uuid) {
-        self.announcements.push(Announcement { topic, record });
+        self.effects.announcements.push(Announcement { topic, record });
     }
 
-    /// Makes the current command's changes part of the batch, and says which records those are.
-    pub fn keep(&mut self) -> (Vec<Uuid>, Vec<Announcement>) {
-        let mut changed: Vec<Uuid> = self
-            .overlay
-            .iter()
-            .filter(|(_, stored)| stored.kind < FIRST_INTERNAL_KIND)
-            .map(|(id, _)| *id)
-            .collect();
+    /// Shuts devices out: what they still send goes to quarantine, from the next command on.
+    pub fn revoke(&mut self, revocation: Revocation) {
+        self.effects.revocations.push(revocation);
+    }
+
+    /// Forgets the deletions up to a version.
+    pub fn advance_horizon(&mut self, horizon: i64) {
+        self.effects.horizon = Some(horizon);
+    }
+
+    /// Makes the current command's changes part of the batch, and says which records those are and what else it brings
+    /// about.
+    pub fn keep(&mut self) -> (Vec<Uuid>, Effects) {
+        let mut changed: Vec<Uuid> =
+            self.overlay.iter().filter(|(_, stored)| stored.kind < FIRST_INTERNAL_KIND).map(|(id, _)| *id).collect();
         changed.sort_unstable();
         self.batch.extend(self.overlay.drain());
-        (changed, std::mem::take(&mut self.announcements))
+        (changed, std::mem::take(&mut self.effects))
     }
 
     /// Forgets the current command's changes.
     pub fn drop_overlay(&mut self) {
         self.overlay.clear();
-        self.announcements.clear();
+        self.effects = Effects::default();
     }
 
     /// The number of records that the batch has changed so far.
@@ -333,22 +333,11 @@ impl Workspace {
     /// Ends the batch: every record that differs from what is stored, by id, with what it was before.
     #[must_use]
     pub fn finish(self) -> Vec<Change> {
-        let Self {
-            mut loaded, batch, ..
-        } = self;
+        let Self { mut loaded, batch, .. } = self;
         let mut changes: Vec<Change> = batch
             .into_iter()
-            .map(|(id, after)| Change {
-                id,
-                before: loaded.remove(&id).flatten(),
-                after,
-            })
-            .filter(|change| {
-                !change
-                    .before
-                    .as_ref()
-                    .is_some_and(|before| same(before, &change.after))
-            })
+            .map(|(id, after)| Change { id, before: loaded.remove(&id).flatten(), after })
+            .filter(|change| !change.before.as_ref().is_some_and(|before| same(before, &change.after)))
             .collect();
         changes.sort_unstable_by_key(|change| change.id);
         changes

@@ -61,16 +61,10 @@ pub enum Group {
 #[must_use]
 pub fn wake_class(kind: Kind) -> WakeClass {
     match kind {
-        Kind::Visit | Kind::Task | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation => {
-            WakeClass::Now
-        }
-        Kind::Outlet | Kind::Route | Kind::Assignment | Kind::Rep | Kind::Team | Kind::Territory => {
-            WakeClass::Now
-        }
+        Kind::Visit | Kind::Task | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation => WakeClass::Now,
+        Kind::Outlet | Kind::Route | Kind::Assignment | Kind::Rep | Kind::Team | Kind::Territory => WakeClass::Now,
         Kind::Stock | Kind::Price | Kind::Receivable | Kind::Customer | Kind::Agreement => WakeClass::Soon,
-        Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::SurveyResponse => {
-            WakeClass::Ride
-        }
+        Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::SurveyResponse => WakeClass::Ride,
         Kind::Unspecified => WakeClass::Ride,
     }
 }
@@ -79,22 +73,12 @@ pub fn wake_class(kind: Kind) -> WakeClass {
 #[must_use]
 pub fn group(scope: Scope, kind: Kind, current: Month) -> Group {
     if let Scope::TerritoryMonth(_, month) = scope {
-        return if month >= current {
-            Group::Today
-        } else {
-            Group::History
-        };
+        return if month >= current { Group::Today } else { Group::History };
     }
     match kind {
-        Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => {
-            Group::Sell
-        }
-        Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Rep | Kind::Team | Kind::Territory => {
-            Group::Today
-        }
-        Kind::Assignment | Kind::Route | Kind::Visit | Kind::Order | Kind::Payment | Kind::Receivable => {
-            Group::Today
-        }
+        Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => Group::Sell,
+        Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Rep | Kind::Team | Kind::Territory => Group::Today,
+        Kind::Assignment | Kind::Route | Kind::Visit | Kind::Order | Kind::Payment | Kind::Receivable => Group::Today,
         Kind::Shipment | Kind::Reclamation | Kind::SurveyResponse | Kind::Task => Group::Today,
         Kind::Unspecified => Group::History,
     }
@@ -103,10 +87,7 @@ pub fn group(scope: Scope, kind: Kind, current: Month) -> Group {
 /// A kind by its number; `None`: not one that this program knows.
 #[must_use]
 pub fn from_number(number: i64) -> Option<Kind> {
-    i32::try_from(number)
-        .ok()
-        .and_then(|number| Kind::try_from(number).ok())
-        .filter(|kind| *kind != Kind::Unspecified)
+    i32::try_from(number).ok().and_then(|number| Kind::try_from(number).ok()).filter(|kind| *kind != Kind::Unspecified)
 }
 
 #[cfg(test)]

@@ -31,20 +31,14 @@ impl Cursor {
     /// Right behind all rows of `version`, that is, before those of the next one.
     #[must_use]
     pub fn after(version: i64) -> Self {
-        Self {
-            version: version.saturating_add(1),
-            record: None,
-        }
+        Self { version: version.saturating_add(1), record: None }
     }
 }
 
 impl From<Cursor> for proto::Cursor {
     fn from(cursor: Cursor) -> Self {
         let record_id = cursor.record.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-        Self {
-            version: cursor.version,
-            record_id,
-        }
+        Self { version: cursor.version, record_id }
     }
 }
 
@@ -56,10 +50,7 @@ impl TryFrom<&proto::Cursor> for Cursor {
             [] => None,
             id => Some(Uuid::from_slice(id).map_err(|_| PageError::Id)?),
         };
-        Ok(Self {
-            version: wire.version,
-            record,
-        })
+        Ok(Self { version: wire.version, record })
     }
 }
 
@@ -114,11 +105,8 @@ pub struct Row {
 /// ```
 #[must_use]
 pub fn encode_frame(record: Uuid, version: i64, document: Option<&[u8]>) -> Vec<u8> {
-    let frame = proto::Frame {
-        record_id: record.as_bytes().to_vec(),
-        version,
-        document: document.map(Bytes::copy_from_slice),
-    };
+    let frame =
+        proto::Frame { record_id: record.as_bytes().to_vec(), version, document: document.map(Bytes::copy_from_slice) };
     proto::Frames { frames: vec![frame] }.encode_to_vec()
 }
 
@@ -127,18 +115,12 @@ pub fn encode_frame(record: Uuid, version: i64, document: Option<&[u8]>) -> Vec<
 /// # Errors
 /// When it is not a sequence of frames.
 pub fn decode_frames(payload: Bytes) -> Result<Vec<Row>, PageError> {
-    let frames = proto::Frames::decode(payload)
-        .map_err(|_| PageError::Payload)?
-        .frames;
+    let frames = proto::Frames::decode(payload).map_err(|_| PageError::Payload)?.frames;
     frames
         .into_iter()
         .map(|frame| {
             let record = Uuid::from_slice(&frame.record_id).map_err(|_| PageError::Id)?;
-            Ok(Row {
-                record,
-                version: frame.version,
-                document: frame.document,
-            })
+            Ok(Row { record, version: frame.version, document: frame.document })
         })
         .collect()
 }
@@ -162,10 +144,7 @@ impl PageBuilder {
     pub fn push(&mut self, version: i64, record: Uuid, frame: &[u8]) {
         self.payload.extend_from_slice(frame);
         self.rows += 1;
-        self.through = Cursor {
-            version,
-            record: Some(record),
-        };
+        self.through = Cursor { version, record: Some(record) };
     }
 
     /// Whether no frame was pushed.
@@ -226,19 +205,14 @@ pub fn unpack(page: &proto::Page) -> Result<Vec<Row>, PageError> {
     }
     let payload = match page.compression() {
         proto::Compression::Unspecified | proto::Compression::Identity => page.payload.clone(),
-        proto::Compression::Zstd => zstd::bulk::decompress(&page.payload, size)
-            .map_err(|_| PageError::Payload)?
-            .into(),
+        proto::Compression::Zstd => zstd::bulk::decompress(&page.payload, size).map_err(|_| PageError::Payload)?.into(),
     };
     if payload.len() != size {
         return Err(PageError::Payload);
     }
     let rows = decode_frames(payload)?;
     if rows.len() != page.rows as usize {
-        return Err(PageError::Rows {
-            announced: page.rows as usize,
-            found: rows.len(),
-        });
+        return Err(PageError::Rows { announced: page.rows as usize, found: rows.len() });
     }
     check_order(page, &rows)?;
     Ok(rows)
@@ -250,20 +224,13 @@ fn check_order(page: &proto::Page, rows: &[Row]) -> Result<(), PageError> {
     };
     let (mut last, through) = (Cursor::try_from(from)?, Cursor::try_from(through)?);
     for row in rows {
-        let here = Cursor {
-            version: row.version,
-            record: Some(row.record),
-        };
+        let here = Cursor { version: row.version, record: Some(row.record) };
         if here <= last {
             return Err(PageError::Order);
         }
         last = here;
     }
-    if last > through {
-        Err(PageError::Order)
-    } else {
-        Ok(())
-    }
+    if last > through { Err(PageError::Order) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -292,9 +259,7 @@ mod tests {
     #[test]
     fn a_bomb_is_refused_before_it_is_unpacked() {
         let mut bomb = page(&[b"x"]);
-        bomb.payload = zstd::bulk::compress(&vec![0; 64 * 1024 * 1024], 1)
-            .expect("compresses")
-            .into();
+        bomb.payload = zstd::bulk::compress(&vec![0; 64 * 1024 * 1024], 1).expect("compresses").into();
         bomb.compression = proto::Compression::Zstd.into();
         bomb.payload_size = 64 * 1024 * 1024;
         assert_eq!(unpack(&bomb), Err(PageError::TooLarge(64 * 1024 * 1024)));
@@ -306,21 +271,9 @@ mod tests {
     fn what_is_not_as_announced_is_refused() {
         let mut fewer = page(&[b"a", b"b"]);
         fewer.rows = 3;
-        assert_eq!(
-            unpack(&fewer),
-            Err(PageError::Rows {
-                announced: 3,
-                found: 2
-            })
-        );
+        assert_eq!(unpack(&fewer), Err(PageError::Rows { announced: 3, found: 2 }));
         let mut shifted = page(&[b"a", b"b"]);
-        shifted.from = Some(
-            Cursor {
-                version: 1,
-                record: Some(Uuid::from_u128(1)),
-            }
-            .into(),
-        );
+        shifted.from = Some(Cursor { version: 1, record: Some(Uuid::from_u128(1)) }.into());
         assert_eq!(unpack(&shifted), Err(PageError::Order));
         let mut unbuilt = page(&[b"a"]);
         unbuilt.build = None;

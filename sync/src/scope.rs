@@ -21,12 +21,8 @@ impl Month {
     /// January is 1.
     #[must_use]
     pub fn new(year: i32, month: u32) -> Option<Self> {
-        let month = i32::try_from(month)
-            .ok()
-            .filter(|month| (1..=12).contains(month))?;
-        (1970..=9999)
-            .contains(&year)
-            .then_some(Self(year * 12 + month - 1))
+        let month = i32::try_from(month).ok().filter(|month| (1..=12).contains(month))?;
+        (1970..=9999).contains(&year).then_some(Self(year * 12 + month - 1))
     }
 
     /// From a stored number; see [`Month::number`].
@@ -64,16 +60,9 @@ fn civil(day: i32) -> (i32, u32) {
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (
-        i32::try_from(year).unwrap_or(i32::MAX),
-        u32::try_from(month).unwrap_or(1),
-    )
+    (i32::try_from(year).unwrap_or(i32::MAX), u32::try_from(month).unwrap_or(1))
 }
 
 impl fmt::Display for Month {
@@ -188,11 +177,7 @@ mod tests {
             assert_eq!(scope.to_string().parse(), Ok(scope));
         }
         assert!("territory".parse::<Scope>().is_err());
-        assert!(
-            "rep:00000000-0000-0000-0000-000000000007/2026-01"
-                .parse::<Scope>()
-                .is_err()
-        );
+        assert!("rep:00000000-0000-0000-0000-000000000007/2026-01".parse::<Scope>().is_err());
     }
 
     #[test]
@@ -204,9 +189,6 @@ mod tests {
         assert_eq!(month(20_780), "2026-11");
         assert_eq!(month(11_016), "2000-02");
         assert_eq!(month(11_017), "2000-03");
-        assert_eq!(
-            Month::new(2026, 12).expect("a month").plus(1).to_string(),
-            "2027-01"
-        );
+        assert_eq!(Month::new(2026, 12).expect("a month").plus(1).to_string(), "2027-01");
     }
 }

@@ -14,18 +14,12 @@ pub struct Position {
 
 impl From<proto::Position> for Position {
     fn from(wire: proto::Position) -> Self {
-        Self {
-            version: wire.version,
-            nonce: wire.nonce,
-        }
+        Self { version: wire.version, nonce: wire.nonce }
     }
 }
 
 impl From<Position> for proto::Position {
     fn from(position: Position) -> Self {
-        Self {
-            version: position.version,
-            nonce: position.nonce,
-        }
+        Self { version: position.version, nonce: position.nonce }
     }
 }

@@ -68,17 +68,8 @@ impl TestApp {
         db.migrate().await.expect("migrates");
         let clock = Arc::new(Clock::Manual(AtomicI64::new(START_US)));
         let random = Arc::new(Random::seeded(1));
-        let code = users::setup_code(&db, &random)
-            .await
-            .expect("answers")
-            .expect("a new server has a code");
-        let parts = Parts {
-            db,
-            clock,
-            random,
-            policy: Policy::default(),
-            fail,
-        };
+        let code = users::setup_code(&db, &random).await.expect("answers").expect("a new server has a code");
+        let parts = Parts { db, clock, random, policy: Policy::default(), fail };
         let core = Core::start(parts).await.expect("starts");
         let (channel, stop, server) = serve(&core).await;
         AuthServiceClient::new(channel.clone())
@@ -92,20 +83,22 @@ impl TestApp {
             .expect("the server is claimed");
         let admin = tokio::sync::Mutex::new((login(&channel, "admin").await, START_US));
         let server = Some(server);
-        Self {
-            core,
-            channel,
-            admin,
-            database,
-            stop: Some(stop),
-            server,
-            next_id: AtomicI64::new(1),
-        }
+        Self { core, channel, admin, database, stop: Some(stop), server, next_id: AtomicI64::new(1) }
     }
 
     /// Ends the server in good order, and takes its database away.
     pub async fn finish(mut self) {
         self.halt().await;
+        self.database.remove().await;
+    }
+
+    /// Ends a server whose database the test has broken.
+    pub async fn abandon(mut self) {
+        if let (Some(stop), Some(server)) = (self.stop.take(), self.server.take()) {
+            let _ = stop.send(());
+            let ended = server.await.expect("the server ends");
+            assert!(ended.is_err(), "it says that the database is gone");
+        }
         self.database.remove().await;
     }
 
@@ -155,10 +148,7 @@ impl TestApp {
             team_id: bytes(team),
         };
         let request = device::authorized(&self.admin_token().await, request).expect("a request");
-        AdminServiceClient::new(self.channel.clone())
-            .create_user(request)
-            .await
-            .expect("the user is made");
+        AdminServiceClient::new(self.channel.clone()).create_user(request).await.expect("the user is made");
         user
     }
 
@@ -179,38 +169,22 @@ impl TestApp {
 
     /// A command of the administrator's.
     pub async fn office(&self, command: Command) -> Outcome {
-        self.office_as(&self.admin_token().await, self.id(), command)
-            .await
-            .expect("the office is answered")
+        self.office_as(&self.admin_token().await, self.id(), command).await.expect("the office is answered")
     }
 
     /// A command of somebody at a desk, under an id.
-    pub async fn office_as(
-        &self,
-        token: &str,
-        id: Uuid,
-        command: Command,
-    ) -> Result<Outcome, Box<tonic::Status>> {
-        let command = Some(trade::Command {
-            command: Some(command),
-        });
-        let request = ExecuteRequest {
-            command_id: id.as_bytes().to_vec(),
-            command,
-        };
+    pub async fn office_as(&self, token: &str, id: Uuid, command: Command) -> Result<Outcome, Box<tonic::Status>> {
+        let command = Some(trade::Command { command: Some(command) });
+        let request = ExecuteRequest { command_id: id.as_bytes().to_vec(), command };
         let request = device::authorized(token, request).expect("a request");
-        let answer = OfficeServiceClient::new(self.channel.clone())
-            .execute(request)
-            .await
-            .map_err(Box::new)?;
+        let answer = OfficeServiceClient::new(self.channel.clone()).execute(request).await.map_err(Box::new)?;
         Ok(answer.into_inner().outcome.expect("an outcome"))
     }
 
     /// An access token of a fresh installation of the app.
     pub async fn device_token(&self, login: &str) -> String {
-        let answer = device::login(self.channel.clone(), (TENANT, login, PASSWORD), Some(self.id()))
-            .await
-            .expect("logs in");
+        let answer =
+            device::login(self.channel.clone(), (TENANT, login, PASSWORD), Some(self.id())).await.expect("logs in");
         answer.tokens.expect("tokens").access_token
     }
 
@@ -218,29 +192,17 @@ impl TestApp {
     pub async fn stored<R: roundsman_sync::kind::Record>(&self, tenant: i64) -> BTreeMap<Uuid, R> {
         let mut tx = self.core.db.read().await.expect("reads");
         let kind = i64::from(R::KIND as i32);
-        let page = roundsman::store::record::page(&mut tx, tenant, kind, Uuid::nil(), 10_000)
-            .await
-            .expect("answers");
-        let live = page
-            .into_iter()
-            .filter(|(_, stored)| stored.removed_at_us.is_none());
-        live.map(|(id, stored)| (id, R::decode(stored.document).expect("a document of its kind")))
-            .collect()
+        let page = roundsman::store::record::page(&mut tx, tenant, kind, Uuid::nil(), 10_000).await.expect("answers");
+        let live = page.into_iter().filter(|(_, stored)| stored.removed_at_us.is_none());
+        live.map(|(id, stored)| (id, R::decode(stored.document).expect("a document of its kind"))).collect()
     }
 
     /// Overwrites a stored document, as a fault of the disk would; returns what stood there.
     pub async fn replace_document(&self, record: Uuid, document: Vec<u8>) -> Vec<u8> {
         let mut tx = self.core.db.write().await.expect("begins");
-        let (before,): (Vec<u8>,) = tx
-            .query_as("SELECT document FROM record WHERE id = $1")
-            .bind(record)
-            .one()
-            .await
-            .expect("is there");
-        let replaced = tx
-            .query("UPDATE record SET document = $1 WHERE id = $2")
-            .bind(document)
-            .bind(record);
+        let (before,): (Vec<u8>,) =
+            tx.query_as("SELECT document FROM record WHERE id = $1").bind(record).one().await.expect("is there");
+        let replaced = tx.query("UPDATE record SET document = $1 WHERE id = $2").bind(document).bind(record);
         assert_eq!(replaced.execute().await.expect("is written"), 1);
         tx.commit().await.expect("commits");
         before
@@ -263,29 +225,17 @@ impl TestApp {
     /// A fresh installation of the app, logged in.
     pub async fn device(&self, login: &str) -> TestDevice {
         let installation = self.id();
-        let answer = device::login(
-            self.channel.clone(),
-            (TENANT, login, PASSWORD),
-            Some(installation),
-        )
-        .await
-        .expect("logs in");
+        let answer =
+            device::login(self.channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await.expect("logs in");
         let replica = Replica::open(MemoryStorage::default()).expect("opens");
         let outbox = Outbox::open(Default::default()).expect("opens");
-        Device::new(
-            self.channel.clone(),
-            answer.tokens.expect("tokens"),
-            replica,
-            outbox,
-        )
+        Device::new(self.channel.clone(), answer.tokens.expect("tokens"), replica, outbox)
     }
 
     /// Captures a command on a device, now and today.
     pub fn capture(&self, device: &mut TestDevice, command: Command) -> Uuid {
         let id = self.id();
-        device
-            .capture(id, command, (self.now_us(), TODAY))
-            .expect("is captured");
+        device.capture(id, command, (self.now_us(), TODAY)).expect("is captured");
         id
     }
 
@@ -293,11 +243,7 @@ impl TestApp {
     pub async fn decide(&self, device: &mut TestDevice, command: Command) -> Outcome {
         let id = self.capture(device, command);
         let synced = self.sync(device).await;
-        let (_, outcome) = synced
-            .outcomes
-            .into_iter()
-            .find(|(command, _)| *command == id)
-            .expect("an outcome");
+        let (_, outcome) = synced.outcomes.into_iter().find(|(command, _)| *command == id).expect("an outcome");
         outcome
     }
 
@@ -327,26 +273,18 @@ impl TestApp {
 
     /// What the records say that a caller should hold: placed anew, past all buckets.
     async fn projection(&self, caller: &roundsman::auth::caller::Caller) -> Content {
-        roundsman::verify::projection(&self.core.db, caller)
-            .await
-            .expect("is computed")
+        roundsman::verify::projection(&self.core.db, caller).await.expect("is computed")
     }
 }
 
 type Content = roundsman::verify::Content;
 
 async fn login(channel: &Channel, name: &str) -> String {
-    let answer = device::login(channel.clone(), (TENANT, name, PASSWORD), None)
-        .await
-        .expect("logs in");
+    let answer = device::login(channel.clone(), (TENANT, name, PASSWORD), None).await.expect("logs in");
     answer.tokens.expect("tokens").access_token
 }
 
-type Serving = (
-    Channel,
-    oneshot::Sender<()>,
-    tokio::task::JoinHandle<anyhow::Result<()>>,
-);
+type Serving = (Channel, oneshot::Sender<()>, tokio::task::JoinHandle<anyhow::Result<()>>);
 
 async fn serve(core: &Arc<Core>) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -362,8 +300,5 @@ async fn serve(core: &Arc<Core>) -> Serving {
 /// A command's message as bytes, for tests that send it in their own way.
 #[must_use]
 pub fn encoded(command: Command) -> Vec<u8> {
-    trade::Command {
-        command: Some(command),
-    }
-    .encode_to_vec()
+    trade::Command { command: Some(command) }.encode_to_vec()
 }

@@ -33,24 +33,16 @@ impl Database {
             Kind::Sqlite => {
                 let folder = TempDir::new().expect("a temporary folder");
                 let url = format!("sqlite:{}", folder.path().join("roundsman.db").display());
-                Self {
-                    url,
-                    folder: Some(folder),
-                    server: None,
-                }
+                Self { url, folder: Some(folder), server: None }
             }
             Kind::Postgres => Self::create_postgres().await,
         }
     }
 
     async fn create_postgres() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that learns where the tests' PostgreSQL is"
-        )]
-        let url = std::env::var("ROUNDSMAN_TEST_POSTGRES_URL").expect(
-            "ROUNDSMAN_TEST_POSTGRES_URL is not set: run the tests with `make test`, which brings PostgreSQL",
-        );
+        #[expect(clippy::disallowed_methods, reason = "the one place that learns where the tests' PostgreSQL is")]
+        let url = std::env::var("ROUNDSMAN_TEST_POSTGRES_URL")
+            .expect("ROUNDSMAN_TEST_POSTGRES_URL is not set: run the tests with `make test`, which brings PostgreSQL");
         let server: PgConnectOptions = url.parse().expect("ROUNDSMAN_TEST_POSTGRES_URL is a URL");
         #[expect(clippy::disallowed_methods, reason = "only a name that no other test has")]
         let name = format!("test_{}", Uuid::now_v7().simple());
@@ -61,11 +53,7 @@ impl Database {
             .expect("a database of its own");
         connection.close().await.expect("closes");
         let url = server.clone().database(&name).to_url_lossy().to_string();
-        Self {
-            url,
-            folder: None,
-            server: Some((server, name)),
-        }
+        Self { url, folder: None, server: Some((server, name)) }
     }
 
     /// Removes what the test has made. A database that a failed test leaves goes with the server.

@@ -7,9 +7,8 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, GeoPoint, ImportRecords, Outlet, OutletStatus, Packaging, Price,
-    PriceBreak, PriceList, Product, Receivable, RecordToImport, Rep, RepStatus, ShortageRule, Stock, Team,
-    Territory, Warehouse,
+    Agreement, Assignment, Customer, GeoPoint, ImportRecords, Outlet, OutletStatus, Packaging, Price, PriceBreak,
+    PriceList, Product, Receivable, RecordToImport, Rep, RepStatus, ShortageRule, Stock, Team, Territory, Warehouse,
 };
 use uuid::Uuid;
 
@@ -79,11 +78,7 @@ pub fn bytes(id: Uuid) -> Vec<u8> {
 }
 
 fn entry(id: Uuid, record: Record) -> RecordToImport {
-    RecordToImport {
-        record_id: bytes(id),
-        record: Some(record),
-        closed_month: 0,
-    }
+    RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 }
 }
 
 impl World {
@@ -120,9 +115,7 @@ impl World {
         };
         let mut records = world.goods();
         records.extend(world.network());
-        let outcome = app
-            .office(Command::ImportRecords(ImportRecords { records }))
-            .await;
+        let outcome = app.office(Command::ImportRecords(ImportRecords { records })).await;
         assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
         world.anna.user = app.user("anna", Role::Rep, Some(world.anna.rep), None).await;
         world.boris.user = app.user("boris", Role::Rep, Some(world.boris.rep), None).await;
@@ -132,14 +125,7 @@ impl World {
     /// What the server takes a rep's device for.
     #[must_use]
     pub fn caller(&self, rep: &RepWorld) -> Caller {
-        Caller {
-            tenant: self.tenant,
-            user: rep.user,
-            role: Role::Rep,
-            rep: Some(rep.rep),
-            team: None,
-            device: None,
-        }
+        Caller { tenant: self.tenant, user: rep.user, role: Role::Rep, rep: Some(rep.rep), team: None, device: None }
     }
 
     /// What the server takes the supervisor's device for.
@@ -157,13 +143,7 @@ impl World {
 
     fn goods(&self) -> Vec<RecordToImport> {
         let mut records = vec![
-            entry(
-                self.warehouse,
-                Record::Warehouse(Warehouse {
-                    name: "Main".to_owned(),
-                    ..Warehouse::default()
-                }),
-            ),
+            entry(self.warehouse, Record::Warehouse(Warehouse { name: "Main".to_owned(), ..Warehouse::default() })),
             entry(
                 self.price_list,
                 Record::PriceList(PriceList {
@@ -175,14 +155,8 @@ impl World {
         ];
         for index in 0..self.products.len() {
             records.push(entry(self.products[index], Record::Product(product(index))));
-            records.push(entry(
-                self.prices[index],
-                Record::Price(self.price(index, PRICE_MINOR)),
-            ));
-            records.push(entry(
-                self.stocks[index],
-                Record::Stock(self.stock(index, ON_HAND_MILLI)),
-            ));
+            records.push(entry(self.prices[index], Record::Price(self.price(index, PRICE_MINOR))));
+            records.push(entry(self.stocks[index], Record::Stock(self.stock(index, ON_HAND_MILLI))));
         }
         records
     }
@@ -193,10 +167,7 @@ impl World {
         Price {
             price_list_id: bytes(self.price_list),
             product_id: bytes(self.products[index]),
-            breaks: vec![PriceBreak {
-                min_quantity_milli: 0,
-                price_minor,
-            }],
+            breaks: vec![PriceBreak { min_quantity_milli: 0, price_minor }],
             valid_from_day: TODAY - 100,
             valid_to_day: 0,
         }
@@ -214,27 +185,12 @@ impl World {
     }
 
     fn network(&self) -> Vec<RecordToImport> {
-        let mut records = vec![entry(
-            self.team,
-            Record::Team(Team {
-                name: "City".to_owned(),
-                ..Team::default()
-            }),
-        )];
+        let mut records = vec![entry(self.team, Record::Team(Team { name: "City".to_owned(), ..Team::default() }))];
         for index in 0..self.customers.len() {
-            let customer = Customer {
-                name: format!("Customer {index}"),
-                ..Customer::default()
-            };
+            let customer = Customer { name: format!("Customer {index}"), ..Customer::default() };
             records.push(entry(self.customers[index], Record::Customer(customer)));
-            records.push(entry(
-                self.agreements[index],
-                Record::Agreement(self.agreement(index)),
-            ));
-            records.push(entry(
-                self.receivables[index],
-                Record::Receivable(self.receivable(index, 0)),
-            ));
+            records.push(entry(self.agreements[index], Record::Agreement(self.agreement(index))));
+            records.push(entry(self.receivables[index], Record::Receivable(self.receivable(index, 0))));
         }
         for rep in [&self.anna, &self.boris] {
             records.extend(self.rep(rep));
@@ -322,12 +278,7 @@ impl World {
 /// Where every outlet is, as a good fix says.
 #[must_use]
 pub fn place() -> GeoPoint {
-    GeoPoint {
-        latitude_e7: 601_700_000,
-        longitude_e7: 249_400_000,
-        accuracy_m: 10,
-        mocked: false,
-    }
+    GeoPoint { latitude_e7: 601_700_000, longitude_e7: 249_400_000, accuracy_m: 10, mocked: false }
 }
 
 fn product(index: usize) -> Product {

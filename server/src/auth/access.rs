@@ -29,19 +29,11 @@ const REPLICA: Who = Who::Roles(&[Role::Rep, Role::Supervisor]);
 const LOGISTICS: Who = Who::Roles(&[Role::Logistics, Role::Office, Role::Admin]);
 const SUPERVISION: Who = Who::Roles(&[Role::Supervisor, Role::Office, Role::Admin]);
 // Each command has its own rule on top.
-const DESK: Who = Who::Roles(&[
-    Role::Supervisor,
-    Role::Logistics,
-    Role::Office,
-    Role::Admin,
-    Role::Integration,
-]);
+const DESK: Who = Who::Roles(&[Role::Supervisor, Role::Logistics, Role::Office, Role::Admin, Role::Integration]);
 
 const RULES: &[Rule] = &[
     rule("/roundsman.sync.v1.SyncService/Pull", REPLICA).on_a_device(),
-    rule("/roundsman.sync.v1.SyncService/Push", REPLICA)
-        .on_a_device()
-        .while_revoked(),
+    rule("/roundsman.sync.v1.SyncService/Push", REPLICA).on_a_device().while_revoked(),
     rule("/roundsman.auth.v1.AuthService/ClaimServer", Who::Anybody),
     rule("/roundsman.auth.v1.AuthService/Login", Who::Anybody),
     rule("/roundsman.auth.v1.AuthService/Refresh", Who::Anybody),
@@ -51,63 +43,31 @@ const RULES: &[Rule] = &[
     rule("/roundsman.admin.v1.AdminService/ListDevices", ADMIN),
     rule("/roundsman.admin.v1.OfficeService/Execute", DESK),
     rule("/roundsman.logistics.v1.LogisticsService/ListOrders", LOGISTICS),
-    rule(
-        "/roundsman.logistics.v1.LogisticsService/ListShipments",
-        LOGISTICS,
-    ),
+    rule("/roundsman.logistics.v1.LogisticsService/ListShipments", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ReleaseOrder", LOGISTICS),
-    rule(
-        "/roundsman.logistics.v1.LogisticsService/PrepareShipment",
-        LOGISTICS,
-    ),
+    rule("/roundsman.logistics.v1.LogisticsService/PrepareShipment", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ShipShipment", LOGISTICS),
-    rule(
-        "/roundsman.logistics.v1.LogisticsService/DeliverShipment",
-        LOGISTICS,
-    ),
-    rule(
-        "/roundsman.supervision.v1.SupervisionService/WatchCoverage",
-        SUPERVISION,
-    ),
-    rule(
-        "/roundsman.supervision.v1.SupervisionService/ListVisits",
-        SUPERVISION,
-    ),
+    rule("/roundsman.logistics.v1.LogisticsService/DeliverShipment", LOGISTICS),
+    rule("/roundsman.supervision.v1.SupervisionService/WatchCoverage", SUPERVISION),
+    rule("/roundsman.supervision.v1.SupervisionService/ListVisits", SUPERVISION),
     // Load balancers ask without a token; the protocol is published anyway.
     rule("/grpc.health.v1.Health/Check", Who::Anybody),
     rule("/grpc.health.v1.Health/Watch", Who::Anybody),
-    rule(
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-        Who::Anybody,
-    ),
-    rule(
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-        Who::Anybody,
-    ),
+    rule("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Who::Anybody),
+    rule("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Who::Anybody),
 ];
 
 const fn rule(path: &'static str, who: Who) -> Rule {
-    Rule {
-        path,
-        who,
-        needs_device: false,
-        while_revoked: false,
-    }
+    Rule { path, who, needs_device: false, while_revoked: false }
 }
 
 impl Rule {
     const fn on_a_device(self) -> Self {
-        Self {
-            needs_device: true,
-            ..self
-        }
+        Self { needs_device: true, ..self }
     }
 
     const fn while_revoked(self) -> Self {
-        Self {
-            while_revoked: true,
-            ..self
-        }
+        Self { while_revoked: true, ..self }
     }
 }
 
@@ -178,20 +138,13 @@ mod tests {
     #[test]
     fn every_method_has_a_rule_and_every_rule_a_method() {
         let methods = methods();
-        assert!(
-            methods.len() >= 18,
-            "the descriptor set was not read: {methods:?}"
-        );
+        assert!(methods.len() >= 18, "the descriptor set was not read: {methods:?}");
         for path in &methods {
             assert!(find(path).is_some(), "{path} has no rule; add one to RULES");
         }
         for rule in RULES {
             let ours = rule.path.starts_with("/roundsman.");
-            assert!(
-                !ours || methods.contains(rule.path),
-                "{} is the rule of no method",
-                rule.path
-            );
+            assert!(!ours || methods.contains(rule.path), "{} is the rule of no method", rule.path);
         }
         let paths: BTreeSet<&str> = RULES.iter().map(|rule| rule.path).collect();
         assert_eq!(paths.len(), RULES.len(), "a method has two rules");
@@ -210,22 +163,10 @@ mod tests {
         for rule in RULES {
             let open = ["/roundsman.auth.v1.", "/grpc.health.v1.", "/grpc.reflection."];
             let may_be_open = open.iter().any(|prefix| rule.path.starts_with(prefix));
-            assert!(
-                rule.who != Who::Anybody || may_be_open,
-                "{} needs no token",
-                rule.path
-            );
-            assert!(
-                !rule.who.includes(Role::Unspecified) || rule.who == Who::Anybody,
-                "{}",
-                rule.path
-            );
+            assert!(rule.who != Who::Anybody || may_be_open, "{} needs no token", rule.path);
+            assert!(!rule.who.includes(Role::Unspecified) || rule.who == Who::Anybody, "{}", rule.path);
             let push = rule.path.ends_with("/Push");
-            assert_eq!(
-                rule.while_revoked, push,
-                "{} is open to revoked devices",
-                rule.path
-            );
+            assert_eq!(rule.while_revoked, push, "{} is open to revoked devices", rule.path);
         }
     }
 }

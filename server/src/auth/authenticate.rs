@@ -46,10 +46,7 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Authenticated<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authenticated {
-            auth: Arc::clone(&self.0),
-            inner,
-        }
+        Authenticated { auth: Arc::clone(&self.0), inner }
     }
 }
 
@@ -114,11 +111,7 @@ pub fn admit(auth: &Arc<Auth>, path: &str, headers: &HeaderMap) -> Result<Option
         return Ok(None);
     }
     let access = auth.tokens.verify(bearer(headers)?, auth.clock.now_us())?;
-    let lease = Lease {
-        access,
-        rule,
-        auth: Arc::clone(auth),
-    };
+    let lease = Lease { access, rule, auth: Arc::clone(auth) };
     lease.still_good()?;
     Ok(Some(lease))
 }
@@ -130,16 +123,8 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     if values.next().is_some() {
         return Err(Refusal::TokenInvalid);
     }
-    let (scheme, token) = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .ok_or(Refusal::TokenInvalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(token.trim())
-    } else {
-        Err(Refusal::TokenInvalid)
-    }
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Refusal::TokenInvalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Refusal::TokenInvalid) }
 }
 
 /// The right to be answered. A stream asks for it again before it goes on: rights end while it is open.
@@ -169,9 +154,7 @@ impl Lease {
         if self.access.expires_at_us <= self.auth.clock.now_us() {
             return Err(Refusal::TokenExpired);
         }
-        self.auth
-            .revocations
-            .check(&self.access, self.rule.while_revoked)?;
+        self.auth.revocations.check(&self.access, self.rule.while_revoked)?;
         if !self.rule.who.includes(self.access.caller.role) {
             return Err(Refusal::RoleNotAllowed);
         }
@@ -210,17 +193,9 @@ fn found<T, E: Clone + Send + Sync + 'static>(request: &tonic::Request<T>) -> Re
 pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
     let tcp = |info: &TcpConnectInfo| info.remote_addr().map(|address| address.ip());
     let told = extensions.get::<Peer>().map(|peer| peer.0);
-    let http = || {
-        extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip())
-    };
+    let http = || extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let grpc = || extensions.get::<TcpConnectInfo>().and_then(tcp);
-    let grpc_tls = || {
-        extensions
-            .get::<TlsConnectInfo<TcpConnectInfo>>()
-            .and_then(|info| tcp(info.get_ref()))
-    };
+    let grpc_tls = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(|info| tcp(info.get_ref()));
     told.or_else(http).or_else(grpc).or_else(grpc_tls)
 }
 
@@ -252,9 +227,7 @@ mod tests {
         }
 
         fn call(&mut self, request: Request<()>) -> Self::Future {
-            std::future::ready(Ok(Response::new(
-                request.extensions().get::<Arc<Caller>>().cloned(),
-            )))
+            std::future::ready(Ok(Response::new(request.extensions().get::<Arc<Caller>>().cloned())))
         }
     }
 
@@ -263,11 +236,7 @@ mod tests {
     }
 
     /// The caller that the door found, or the status of the refusal.
-    async fn call(
-        auth: &Arc<Auth>,
-        path: &str,
-        authorization: &[&str],
-    ) -> Result<Option<Arc<Caller>>, Status> {
+    async fn call(auth: &Arc<Auth>, path: &str, authorization: &[&str]) -> Result<Option<Arc<Caller>>, Status> {
         let mut request = Request::builder().uri(path);
         for value in authorization {
             request = request.header(header::AUTHORIZATION, *value);
@@ -295,19 +264,11 @@ mod tests {
         let (fixture, user) = Fixture::with_user(Role::Rep).await;
         let auth = &fixture.auth;
         let phone = log_in(auth, login(true)).await.expect("logs in");
-        let found = call(auth, PULL, &[&bearer_of(&phone)])
-            .await
-            .expect("is let in")
-            .expect("is told");
+        let found = call(auth, PULL, &[&bearer_of(&phone)]).await.expect("is let in").expect("is told");
         assert_eq!(*found, phone.caller);
         assert_eq!(found.user, user.id);
         assert_eq!(call(auth, LOGIN, &[]).await.expect("needs no token"), None);
-        assert_eq!(
-            call(auth, LOGIN, &["Bearer nonsense"])
-                .await
-                .expect("needs no token"),
-            None
-        );
+        assert_eq!(call(auth, LOGIN, &["Bearer nonsense"]).await.expect("needs no token"), None);
     }
 
     #[tokio::test]
@@ -320,32 +281,14 @@ mod tests {
         let missing = no(Code::Unauthenticated, "TOKEN_MISSING");
         let invalid = no(Code::Unauthenticated, "TOKEN_INVALID");
         assert_eq!(refused(auth, PULL, &[]).await, missing);
-        for wrong in [
-            "",
-            "Bearer",
-            "Bearer ",
-            token,
-            &format!("Basic {token}"),
-            &format!("Bearer{token}"),
-        ] {
+        for wrong in ["", "Bearer", "Bearer ", token, &format!("Basic {token}"), &format!("Bearer{token}")] {
             assert_eq!(refused(auth, PULL, &[wrong]).await, invalid, "{wrong}");
         }
         assert_eq!(refused(auth, PULL, &[&good, &good]).await, invalid);
-        assert_eq!(
-            refused(
-                auth,
-                PULL,
-                &[&format!("Bearer {}", phone.tokens.refresh.expose())]
-            )
-            .await,
-            invalid
-        );
+        assert_eq!(refused(auth, PULL, &[&format!("Bearer {}", phone.tokens.refresh.expose())]).await, invalid);
         assert!(call(auth, PULL, &[&format!("bearer {token}")]).await.is_ok());
         auth.clock.advance(15 * 60 * 1_000_000);
-        assert_eq!(
-            refused(auth, PULL, &[&good]).await,
-            no(Code::Unauthenticated, "TOKEN_EXPIRED")
-        );
+        assert_eq!(refused(auth, PULL, &[&good]).await, no(Code::Unauthenticated, "TOKEN_EXPIRED"));
     }
 
     #[tokio::test]
@@ -355,16 +298,10 @@ mod tests {
         let phone = bearer_of(&log_in(auth, login(true)).await.expect("logs in"));
         let desk = bearer_of(&log_in(auth, login(false)).await.expect("logs in"));
         let denied = |reason| no(Code::PermissionDenied, reason);
-        assert_eq!(
-            refused(auth, LIST_USERS, &[&phone]).await,
-            denied("ROLE_NOT_ALLOWED")
-        );
+        assert_eq!(refused(auth, LIST_USERS, &[&phone]).await, denied("ROLE_NOT_ALLOWED"));
         assert_eq!(refused(auth, PULL, &[&desk]).await, denied("DEVICE_NEEDED"));
         let unknown = no(Code::Unimplemented, "UNKNOWN_METHOD");
-        assert_eq!(
-            refused(auth, "/roundsman.admin.v1.AdminService/Destroy", &[&phone]).await,
-            unknown
-        );
+        assert_eq!(refused(auth, "/roundsman.admin.v1.AdminService/Destroy", &[&phone]).await, unknown);
         assert_eq!(refused(auth, "/", &[]).await, unknown);
     }
 
@@ -373,27 +310,19 @@ mod tests {
         let (fixture, user) = Fixture::with_user(Role::Rep).await;
         let auth = &fixture.auth;
         let phone = log_in(auth, login(true)).await.expect("logs in");
-        let headers: HeaderMap = [(
-            header::AUTHORIZATION,
-            bearer_of(&phone).parse().expect("is a header"),
-        )]
-        .into_iter()
-        .collect();
+        let headers: HeaderMap =
+            [(header::AUTHORIZATION, bearer_of(&phone).parse().expect("is a header"))].into_iter().collect();
         let (pull, push) = (admit(auth, PULL, &headers), admit(auth, PUSH, &headers));
         let (pull, push) = (pull.expect("is let in"), push.expect("is let in"));
         let (pull, push) = (pull.expect("has a caller"), push.expect("has a caller"));
         assert_eq!(pull.expires_at_us(), phone.tokens.access_expires_at_us);
         assert!(pull.check().is_ok());
-        auth.revocations
-            .revoke_device(user.tenant, phone.caller.device.expect("is a device"));
+        auth.revocations.revoke_device(user.tenant, phone.caller.device.expect("is a device"));
         let ended = pull.check().expect_err("the device is revoked");
         assert_eq!(status::reason(&ended).as_deref(), Some("DEVICE_REVOKED"));
         assert!(push.check().is_ok(), "what it holds goes to quarantine");
         logout(auth, &phone.tokens.refresh, None).await.expect("logs out");
-        assert_eq!(
-            push.check().expect_err("the session is over").code(),
-            Code::Unauthenticated
-        );
+        assert_eq!(push.check().expect_err("the session is over").code(), Code::Unauthenticated);
         auth.clock.advance(15 * 60 * 1_000_000);
         let ended = push.check().expect_err("the token has ended");
         assert_eq!(status::reason(&ended).as_deref(), Some("TOKEN_EXPIRED"));
@@ -402,14 +331,8 @@ mod tests {
     #[test]
     fn a_door_without_the_gate_refuses() {
         let request = tonic::Request::new(());
-        assert_eq!(
-            caller(&request).expect_err("there is none").code(),
-            Code::Unauthenticated
-        );
-        assert_eq!(
-            lease(&request).expect_err("there is none").code(),
-            Code::Unauthenticated
-        );
+        assert_eq!(caller(&request).expect_err("there is none").code(), Code::Unauthenticated);
+        assert_eq!(lease(&request).expect_err("there is none").code(), Code::Unauthenticated);
     }
 
     #[test]
@@ -417,10 +340,7 @@ mod tests {
         let address = SocketAddr::from(([192, 0, 2, 1], 5_000));
         let mut extensions = Extensions::new();
         assert_eq!(peer(&extensions), None);
-        extensions.insert(TcpConnectInfo {
-            local_addr: None,
-            remote_addr: Some(address),
-        });
+        extensions.insert(TcpConnectInfo { local_addr: None, remote_addr: Some(address) });
         assert_eq!(peer(&extensions), Some(address.ip()));
         extensions.insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 2], 5_000))));
         assert_eq!(peer(&extensions), Some(IpAddr::from([192, 0, 2, 2])));

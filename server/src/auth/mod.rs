@@ -207,43 +207,22 @@ pub(crate) mod testing {
         pub(crate) async fn with_user(role: Role) -> (Self, User) {
             let fixture = Self::new().await;
             let mut tx = fixture.auth.db.write().await.expect("begins");
-            let tenant = account::create_tenant(&mut tx, "Acme")
-                .await
-                .expect("writes")
-                .expect("is new");
+            let tenant = account::create_tenant(&mut tx, "Acme").await.expect("writes").expect("is new");
             tx.commit().await.expect("commits");
             let rep = (role == Role::Rep).then_some(Uuid::from_u128(0x4e9));
             let team = (role == Role::Supervisor).then_some(Uuid::from_u128(0x7ea));
             let id = Uuid::from_u128(1);
-            let user = User {
-                tenant,
-                id,
-                login: "anna".to_owned(),
-                role,
-                rep,
-                team,
-                disabled: false,
-            };
-            users::create(&fixture.auth, user.clone(), Secret::new(PASSWORD))
-                .await
-                .expect("is new");
+            let user = User { tenant, id, login: "anna".to_owned(), role, rep, team, disabled: false };
+            users::create(&fixture.auth, user.clone(), Secret::new(PASSWORD)).await.expect("is new");
             (fixture, user)
         }
     }
 
     async fn open(folder: &TempDir, now_us: i64) -> Arc<Auth> {
-        let db = Db::connect(&format!("sqlite:{}", folder.path().join("test.db").display()))
-            .await
-            .expect("opens");
+        let db = Db::connect(&format!("sqlite:{}", folder.path().join("test.db").display())).await.expect("opens");
         db.migrate().await.expect("migrates");
         let clock = Arc::new(Clock::Manual(AtomicI64::new(now_us)));
-        Auth::start(
-            db,
-            clock,
-            Arc::new(Random::from_machine().expect("has randomness")),
-        )
-        .await
-        .expect("starts")
+        Auth::start(db, clock, Arc::new(Random::from_machine().expect("has randomness"))).await.expect("starts")
     }
 
     pub(crate) fn login(device: bool) -> session::Login {

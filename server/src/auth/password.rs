@@ -55,9 +55,7 @@ impl Passwords {
     /// When too many wait.
     pub async fn hash(&self, password: Secret) -> Result<PasswordHash, AuthError> {
         let salt = salt(&self.random);
-        let hash = self
-            .work(move || hash(password.expose().as_bytes(), salt))
-            .await?;
+        let hash = self.work(move || hash(password.expose().as_bytes(), salt)).await?;
         hash.map_err(|error| StoreError::Corrupt(format!("argon2: {error}")).into())
     }
 
@@ -71,24 +69,14 @@ impl Passwords {
         self.checks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.nobodys).clone();
-        let matches = self
-            .work(move || verify(password.expose().as_bytes(), &hash))
-            .await??;
+        let matches = self.work(move || verify(password.expose().as_bytes(), &hash)).await??;
         Ok(matches && known)
     }
 
     /// The permits go with the work: a caller that goes away does not make room before the work is done.
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, AuthError> {
-        let place = Arc::clone(&self.waiting)
-            .try_acquire_owned()
-            .map_err(|_| AuthError::Busy)?;
-        let turn = Arc::clone(&self.running)
-            .acquire_owned()
-            .await
-            .map_err(|_| AuthError::Busy)?;
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthError> {
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| AuthError::Busy)?;
+        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| AuthError::Busy)?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
             drop((place, turn));
@@ -120,9 +108,7 @@ fn verify(password: &[u8], hash: &PasswordHash) -> Result<bool, StoreError> {
     match Argon2::default().verify_password(password, &hash) {
         Ok(()) => Ok(true),
         Err(Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(StoreError::Corrupt(format!(
-            "a password's hash can't be used: {error}"
-        ))),
+        Err(error) => Err(StoreError::Corrupt(format!("a password's hash can't be used: {error}"))),
     }
 }
 
@@ -137,84 +123,38 @@ mod tests {
     #[tokio::test]
     async fn a_password_matches_its_own_hash_only() {
         let passwords = passwords();
-        let hash = passwords
-            .hash(Secret::new("a long password"))
-            .await
-            .expect("hashes");
-        let again = passwords
-            .hash(Secret::new("a long password"))
-            .await
-            .expect("hashes");
-        assert!(
-            hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{}",
-            hash.0
-        );
+        let hash = passwords.hash(Secret::new("a long password")).await.expect("hashes");
+        let again = passwords.hash(Secret::new("a long password")).await.expect("hashes");
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
         assert_ne!(hash, again, "each hash has a salt of its own");
-        assert!(
-            passwords
-                .verify(Secret::new("a long password"), Some(&hash))
-                .await
-                .expect("verifies")
-        );
-        assert!(
-            !passwords
-                .verify(Secret::new("a long passworD"), Some(&hash))
-                .await
-                .expect("verifies")
-        );
-        assert!(
-            !passwords
-                .verify(Secret::new(""), Some(&hash))
-                .await
-                .expect("verifies")
-        );
+        assert!(passwords.verify(Secret::new("a long password"), Some(&hash)).await.expect("verifies"));
+        assert!(!passwords.verify(Secret::new("a long passworD"), Some(&hash)).await.expect("verifies"));
+        assert!(!passwords.verify(Secret::new(""), Some(&hash)).await.expect("verifies"));
     }
 
     #[tokio::test]
     async fn nobody_costs_as_much_as_somebody_and_never_matches() {
         let passwords = passwords();
-        let hash = passwords
-            .hash(Secret::new("a long password"))
-            .await
-            .expect("hashes");
+        let hash = passwords.hash(Secret::new("a long password")).await.expect("hashes");
         let parameters = |hash: &PasswordHash| hash.0.rsplitn(3, '$').last().map(str::to_owned);
         assert_eq!(parameters(&passwords.nobodys), parameters(&hash));
-        assert!(
-            !passwords
-                .verify(Secret::new("a long password"), None)
-                .await
-                .expect("verifies")
-        );
+        assert!(!passwords.verify(Secret::new("a long password"), None).await.expect("verifies"));
     }
 
     #[tokio::test]
     async fn a_damaged_hash_is_a_fault_of_the_store() {
         let damaged = PasswordHash("$argon2id$v=19$nonsense".to_owned());
-        let result = passwords()
-            .verify(Secret::new("a long password"), Some(&damaged))
-            .await;
-        assert!(
-            matches!(result, Err(AuthError::Store(StoreError::Corrupt(_)))),
-            "{result:?}"
-        );
+        let result = passwords().verify(Secret::new("a long password"), Some(&damaged)).await;
+        assert!(matches!(result, Err(AuthError::Store(StoreError::Corrupt(_)))), "{result:?}");
     }
 
     #[tokio::test]
     async fn the_queue_is_bounded() {
         let passwords = passwords();
-        let places = Arc::clone(&passwords.waiting)
-            .acquire_many_owned(QUEUE as u32)
-            .await
-            .expect("is open");
+        let places = Arc::clone(&passwords.waiting).acquire_many_owned(QUEUE as u32).await.expect("is open");
         let result = passwords.verify(Secret::new("a long password"), None).await;
         assert!(matches!(result, Err(AuthError::Busy)), "{result:?}");
         drop(places);
-        assert!(
-            passwords
-                .verify(Secret::new("a long password"), None)
-                .await
-                .is_ok()
-        );
+        assert!(passwords.verify(Secret::new("a long password"), None).await.is_ok());
     }
 }

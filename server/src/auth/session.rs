@@ -67,10 +67,8 @@ pub struct LoggedIn {
 /// # Errors
 /// When they are wrong, there were too many attempts, or the database does not answer.
 pub async fn login(auth: &Auth, login: Login) -> Result<LoggedIn, AuthError> {
-    let attempt = auth
-        .throttle
-        .attempt(Some((&login.tenant, &login.login)), login.address)
-        .map_err(AuthError::Throttled)?;
+    let attempt =
+        auth.throttle.attempt(Some((&login.tenant, &login.login)), login.address).map_err(AuthError::Throttled)?;
     let result = begin(auth, login).await;
     // Only guesses count: neither what is right, nor what we failed to answer.
     if !matches!(result, Err(AuthError::Refused(_))) {
@@ -82,13 +80,8 @@ pub async fn login(auth: &Auth, login: Login) -> Result<LoggedIn, AuthError> {
 async fn begin(auth: &Auth, login: Login) -> Result<LoggedIn, AuthError> {
     let found = account::find_login(&mut auth.db.read().await?, &login.tenant, &login.login).await?;
     // Also for nobody, so that the time does not tell which logins exist.
-    let matches = auth
-        .passwords
-        .verify(login.password, found.as_ref().map(|(_, hash)| hash))
-        .await?;
-    let user = found
-        .map(|(user, _)| user)
-        .filter(|user| matches && !user.disabled);
+    let matches = auth.passwords.verify(login.password, found.as_ref().map(|(_, hash)| hash)).await?;
+    let user = found.map(|(user, _)| user).filter(|user| matches && !user.disabled);
     let user = user.ok_or(Refusal::BadCredentials)?;
 
     let now_us = auth.clock.now_us();
@@ -119,10 +112,7 @@ async fn begin(auth: &Auth, login: Login) -> Result<LoggedIn, AuthError> {
 /// # Errors
 /// When the token is not good, or not any more, there were too many attempts, or the database does not answer.
 pub async fn refresh(auth: &Auth, token: &Secret, address: Option<IpAddr>) -> Result<Tokens, AuthError> {
-    let attempt = auth
-        .throttle
-        .attempt(None, address)
-        .map_err(AuthError::Throttled)?;
+    let attempt = auth.throttle.attempt(None, address).map_err(AuthError::Throttled)?;
     let result = renew(auth, token).await;
     if !matches!(result, Err(AuthError::Refused(_))) {
         auth.throttle.give_back(attempt);
@@ -140,10 +130,7 @@ async fn renew(auth: &Auth, token: &Secret) -> Result<Tokens, AuthError> {
         return Err(Refusal::SessionEnded.into());
     }
     // The presented token must be the current one at the moment of the update, whatever the look has seen.
-    let presented = Session {
-        token_hash: token.hash(),
-        ..session
-    };
+    let presented = Session { token_hash: token.hash(), ..session };
     let next = RefreshToken::new(token.tenant, token.session, &auth.random);
 
     let mut tx = auth.db.write().await?;
@@ -152,16 +139,10 @@ async fn renew(auth: &Auth, token: &Secret) -> Result<Tokens, AuthError> {
         tracing::warn!(tenant = token.tenant, session = %token.session, "a refresh token came twice; the session ends");
         return Err(Refusal::SessionEnded.into());
     }
-    let user = account::find_user(&mut tx, presented.tenant, presented.user)
-        .await?
-        .map(|(user, _)| user);
+    let user = account::find_user(&mut tx, presented.tenant, presented.user).await?.map(|(user, _)| user);
     let user = user.ok_or_else(|| StoreError::Corrupt(format!("session {} has no user", presented.id)))?;
     // A revoked device may go on to push what it holds, into quarantine, also after its user was shut out.
-    if user.disabled
-        && !auth
-            .revocations
-            .device_is_revoked(presented.tenant, presented.device)
-    {
+    if user.disabled && !auth.revocations.device_is_revoked(presented.tenant, presented.device) {
         return Err(Refusal::SessionEnded.into());
     }
     tx.commit().await?;
@@ -173,10 +154,7 @@ async fn renew(auth: &Auth, token: &Secret) -> Result<Tokens, AuthError> {
 /// # Errors
 /// When what was sent is no refresh token, there were too many attempts, or the database does not answer.
 pub async fn logout(auth: &Auth, token: &Secret, address: Option<IpAddr>) -> Result<(), AuthError> {
-    let attempt = auth
-        .throttle
-        .attempt(None, address)
-        .map_err(AuthError::Throttled)?;
+    let attempt = auth.throttle.attempt(None, address).map_err(AuthError::Throttled)?;
     let token = RefreshToken::parse(token).ok_or(Refusal::RefreshTokenInvalid)?;
     let found = account::find_session(&mut auth.db.read().await?, token.tenant, token.session).await?;
     // An old token ends it too: either its owner says so, or it was copied.
@@ -198,25 +176,13 @@ async fn end(auth: &Auth, mut tx: Tx, tenant: i64, session: Uuid, now_us: i64) -
 }
 
 fn caller(user: &User, device: Option<Uuid>) -> Caller {
-    Caller {
-        tenant: user.tenant,
-        user: user.id,
-        role: user.role,
-        rep: user.rep,
-        team: user.team,
-        device,
-    }
+    Caller { tenant: user.tenant, user: user.id, role: user.role, rep: user.rep, team: user.team, device }
 }
 
 fn tokens(auth: &Auth, caller: &Caller, refresh: &RefreshToken, now_us: i64) -> Result<Tokens, StoreError> {
     let (access, access_expires_at_us) = auth.tokens.issue(caller, refresh.session, now_us)?;
     let refresh_expires_at_us = refresh_end(now_us);
-    Ok(Tokens {
-        access,
-        access_expires_at_us,
-        refresh: refresh.text(),
-        refresh_expires_at_us,
-    })
+    Ok(Tokens { access, access_expires_at_us, refresh: refresh.text(), refresh_expires_at_us })
 }
 
 fn refresh_end(now_us: i64) -> i64 {
@@ -238,11 +204,7 @@ impl RefreshToken {
     fn new(tenant: i64, session: Uuid, random: &Random) -> Self {
         let mut bits = [0; 32];
         random.fill(&mut bits);
-        Self {
-            tenant,
-            session,
-            random: bits,
-        }
+        Self { tenant, session, random: bits }
     }
 
     fn bytes(&self) -> [u8; 56] {
@@ -327,21 +289,10 @@ impl Revocations {
         if ended.sessions.contains_key(&(caller.tenant, access.session)) {
             return Err(Refusal::SessionEnded);
         }
-        if caller
-            .device
-            .is_some_and(|device| ended.devices.contains(&(caller.tenant, device)))
-        {
-            return if while_revoked {
-                Ok(())
-            } else {
-                Err(Refusal::DeviceRevoked)
-            };
+        if caller.device.is_some_and(|device| ended.devices.contains(&(caller.tenant, device))) {
+            return if while_revoked { Ok(()) } else { Err(Refusal::DeviceRevoked) };
         }
-        if ended.users.contains(&(caller.tenant, caller.user)) {
-            Err(Refusal::SessionEnded)
-        } else {
-            Ok(())
-        }
+        if ended.users.contains(&(caller.tenant, caller.user)) { Err(Refusal::SessionEnded) } else { Ok(()) }
     }
 
     /// Adds what the database knows, and forgets what no token can ask for any more.
@@ -354,12 +305,7 @@ impl Revocations {
         let stored = account::ended(&mut db.read().await?, since_us).await?;
         self.write(|ended| {
             ended.sessions.retain(|_, at_us| *at_us >= since_us);
-            ended.sessions.extend(
-                stored
-                    .sessions
-                    .iter()
-                    .map(|(tenant, id, at_us)| ((*tenant, *id), *at_us)),
-            );
+            ended.sessions.extend(stored.sessions.iter().map(|(tenant, id, at_us)| ((*tenant, *id), *at_us)));
             ended.users.extend(stored.users);
             ended.devices.extend(stored.devices);
         });
@@ -398,65 +344,32 @@ mod tests {
         let (fixture, user) = Fixture::with_user(Role::Rep).await;
         let auth = &fixture.auth;
         let desk = login(auth, anna(false)).await.expect("logs in");
-        assert_eq!(
-            desk.caller,
-            Caller {
-                device: None,
-                ..caller(&user, None)
-            }
-        );
+        assert_eq!(desk.caller, Caller { device: None, ..caller(&user, None) });
         let phone = login(auth, anna(true)).await.expect("logs in");
         let again = login(auth, anna(true)).await.expect("logs in");
         let device = account::device_id(Uuid::from_u128(0xde), user.id);
         assert_eq!(phone.caller.device, Some(device));
-        assert_eq!(
-            again.caller.device,
-            Some(device),
-            "the same installation and user are the same device"
-        );
-        let access = auth
-            .tokens
-            .verify(phone.tokens.access.expose(), START_US)
-            .expect("is good");
+        assert_eq!(again.caller.device, Some(device), "the same installation and user are the same device");
+        let access = auth.tokens.verify(phone.tokens.access.expose(), START_US).expect("is good");
         assert_eq!(*access.caller, phone.caller);
         assert_eq!((access.caller.role, access.caller.rep), (Role::Rep, user.rep));
-        assert_eq!(
-            phone.tokens.refresh_expires_at_us,
-            START_US + micros(REFRESH_LIFETIME)
-        );
+        assert_eq!(phone.tokens.refresh_expires_at_us, START_US + micros(REFRESH_LIFETIME));
     }
 
     #[tokio::test]
     async fn whoever_is_not_known_costs_as_much_and_learns_nothing() {
         let (fixture, user) = Fixture::with_user(Role::Office).await;
         let auth = &fixture.auth;
-        let wrong_password = Login {
-            password: Secret::new("wrong horse battery"),
-            ..anna(false)
-        };
-        let unknown_login = Login {
-            login: "boris".to_owned(),
-            ..anna(false)
-        };
-        let unknown_tenant = Login {
-            tenant: "Other".to_owned(),
-            ..anna(false)
-        };
+        let wrong_password = Login { password: Secret::new("wrong horse battery"), ..anna(false) };
+        let unknown_login = Login { login: "boris".to_owned(), ..anna(false) };
+        let unknown_tenant = Login { tenant: "Other".to_owned(), ..anna(false) };
         for attempt in [wrong_password, unknown_login, unknown_tenant] {
             let before = auth.passwords.checks();
-            assert_eq!(
-                refused(login(auth, attempt.clone()).await),
-                Refusal::BadCredentials,
-                "{attempt:?}"
-            );
+            assert_eq!(refused(login(auth, attempt.clone()).await), Refusal::BadCredentials, "{attempt:?}");
             assert_eq!(auth.passwords.checks(), before + 1, "{attempt:?}");
         }
         let mut tx = auth.db.write().await.expect("begins");
-        assert!(
-            account::disable_user(&mut tx, user.tenant, user.id, START_US)
-                .await
-                .expect("writes")
-        );
+        assert!(account::disable_user(&mut tx, user.tenant, user.id, START_US).await.expect("writes"));
         tx.commit().await.expect("commits");
         let before = auth.passwords.checks();
         assert_eq!(refused(login(auth, anna(false)).await), Refusal::BadCredentials);
@@ -468,33 +381,19 @@ mod tests {
         let (fixture, _) = Fixture::with_user(Role::Office).await;
         let auth = &fixture.auth;
         for _ in 0..20 {
-            drop::<Attempt>(
-                auth.throttle
-                    .attempt(Some(("Acme", "anna")), None)
-                    .unwrap_or_else(|_| {
-                        auth.clock.advance(30_000_000);
-                        auth.throttle
-                            .attempt(Some(("Acme", "anna")), None)
-                            .expect("one token has come")
-                    }),
-            );
+            drop::<Attempt>(auth.throttle.attempt(Some(("Acme", "anna")), None).unwrap_or_else(|_| {
+                auth.clock.advance(30_000_000);
+                auth.throttle.attempt(Some(("Acme", "anna")), None).expect("one token has come")
+            }));
         }
-        let guess = Login {
-            password: Secret::new("wrong horse battery"),
-            ..anna(false)
-        };
+        let guess = Login { password: Secret::new("wrong horse battery"), ..anna(false) };
         let checks = auth.passwords.checks();
         assert!(matches!(login(auth, guess).await, Err(AuthError::Throttled(_))));
-        assert!(matches!(
-            login(auth, anna(false)).await,
-            Err(AuthError::Throttled(_))
-        ));
+        assert!(matches!(login(auth, anna(false)).await, Err(AuthError::Throttled(_))));
         assert_eq!(auth.passwords.checks(), checks, "what is throttled costs nothing");
         auth.clock.advance(30_000_000);
         for _ in 0..3 {
-            login(auth, anna(false))
-                .await
-                .expect("one token has come, and is given back");
+            login(auth, anna(false)).await.expect("one token has come, and is given back");
         }
     }
 
@@ -517,10 +416,7 @@ mod tests {
         }
         assert_eq!(winners.len(), 1);
         // The others came with a token that had been used: the winner's session has ended with it.
-        assert_eq!(
-            refused(refresh(&fixture.auth, &winners[0].refresh, None).await),
-            Refusal::SessionEnded
-        );
+        assert_eq!(refused(refresh(&fixture.auth, &winners[0].refresh, None).await), Refusal::SessionEnded);
         assert_eq!(check(&fixture.auth, &winners[0]), Err(Refusal::SessionEnded));
     }
 
@@ -533,18 +429,12 @@ mod tests {
             // Longer than a refresh token lives in all: each renewal begins anew.
             auth.clock.advance(20 * 24 * 3_600 * 1_000_000);
             tokens = refresh(auth, &tokens.refresh, None).await.expect("renews");
-            let access = auth
-                .tokens
-                .verify(tokens.access.expose(), auth.clock.now_us())
-                .expect("is good");
+            let access = auth.tokens.verify(tokens.access.expose(), auth.clock.now_us()).expect("is good");
             assert_eq!((access.caller.user, access.caller.team), (user.id, user.team));
             assert!(access.caller.device.is_some(), "the device stays");
         }
         auth.clock.advance(micros(REFRESH_LIFETIME));
-        assert_eq!(
-            refused(refresh(auth, &tokens.refresh, None).await),
-            Refusal::SessionEnded
-        );
+        assert_eq!(refused(refresh(auth, &tokens.refresh, None).await), Refusal::SessionEnded);
     }
 
     #[tokio::test]
@@ -556,19 +446,13 @@ mod tests {
         let second = refresh(auth, &first.refresh, None).await.expect("renews");
         let third = refresh(auth, &second.refresh, None).await.expect("renews");
         assert_eq!(check(auth, &third), Ok(()));
-        assert_eq!(
-            refused(refresh(auth, &first.refresh, None).await),
-            Refusal::SessionEnded
-        );
+        assert_eq!(refused(refresh(auth, &first.refresh, None).await), Refusal::SessionEnded);
 
         // The same after everything in memory is gone.
         for auth in [Arc::clone(auth), fixture.another().await] {
             for tokens in [&first, &second, &third] {
                 assert_eq!(check(&auth, tokens), Err(Refusal::SessionEnded));
-                assert_eq!(
-                    refused(refresh(&auth, &tokens.refresh, None).await),
-                    Refusal::SessionEnded
-                );
+                assert_eq!(refused(refresh(&auth, &tokens.refresh, None).await), Refusal::SessionEnded);
             }
             assert_eq!(check(&auth, &other), Ok(()), "another login is another session");
         }
@@ -585,16 +469,10 @@ mod tests {
         logout(auth, &tokens.refresh, None).await.expect("logs out");
         logout(auth, &tokens.refresh, None).await.expect("is over");
         assert_eq!(check(auth, &tokens), Err(Refusal::SessionEnded));
-        assert_eq!(
-            refused(refresh(auth, &tokens.refresh, None).await),
-            Refusal::SessionEnded
-        );
+        assert_eq!(refused(refresh(auth, &tokens.refresh, None).await), Refusal::SessionEnded);
         another.reload().await.expect("reloads");
         assert_eq!(check(&another, &tokens), Err(Refusal::SessionEnded));
-        assert_eq!(
-            refused(logout(auth, &tokens.access, None).await),
-            Refusal::RefreshTokenInvalid
-        );
+        assert_eq!(refused(logout(auth, &tokens.access, None).await), Refusal::RefreshTokenInvalid);
     }
 
     #[tokio::test]
@@ -616,9 +494,7 @@ mod tests {
             let result = refresh(auth, &Secret::new(forged), None).await;
             assert_eq!(refused(result), Refusal::RefreshTokenInvalid, "{forged}");
         }
-        refresh(auth, &tokens.refresh, None)
-            .await
-            .expect("none of this has touched the session");
+        refresh(auth, &tokens.refresh, None).await.expect("none of this has touched the session");
     }
 
     #[tokio::test]
@@ -627,19 +503,12 @@ mod tests {
         let auth = &fixture.auth;
         let tokens = login(auth, anna(false)).await.expect("logs in").tokens;
         let mut tx = auth.db.write().await.expect("begins");
-        assert!(
-            account::disable_user(&mut tx, user.tenant, user.id, START_US)
-                .await
-                .expect("writes")
-        );
+        assert!(account::disable_user(&mut tx, user.tenant, user.id, START_US).await.expect("writes"));
         tx.commit().await.expect("commits");
         auth.revocations.disable_user(user.tenant, user.id);
         for auth in [Arc::clone(auth), fixture.another().await] {
             assert_eq!(check(&auth, &tokens), Err(Refusal::SessionEnded));
-            assert_eq!(
-                refused(refresh(&auth, &tokens.refresh, None).await),
-                Refusal::SessionEnded
-            );
+            assert_eq!(refused(refresh(&auth, &tokens.refresh, None).await), Refusal::SessionEnded);
         }
     }
 
@@ -657,41 +526,21 @@ mod tests {
             .execute()
             .await
             .expect("writes");
-        account::disable_user(&mut tx, user.tenant, user.id, START_US)
-            .await
-            .expect("writes");
+        account::disable_user(&mut tx, user.tenant, user.id, START_US).await.expect("writes");
         tx.commit().await.expect("commits");
         auth.revocations.revoke_device(user.tenant, device);
         auth.revocations.disable_user(user.tenant, user.id);
         let mut tokens = phone.tokens;
         for auth in [Arc::clone(auth), fixture.another().await] {
-            let access = auth
-                .tokens
-                .verify(tokens.access.expose(), START_US)
-                .expect("is good");
-            assert_eq!(
-                auth.revocations.check(&access, false),
-                Err(Refusal::DeviceRevoked)
-            );
-            assert_eq!(
-                auth.revocations.check(&access, true),
-                Ok(()),
-                "it may push, into quarantine"
-            );
+            let access = auth.tokens.verify(tokens.access.expose(), START_US).expect("is good");
+            assert_eq!(auth.revocations.check(&access, false), Err(Refusal::DeviceRevoked));
+            assert_eq!(auth.revocations.check(&access, true), Ok(()), "it may push, into quarantine");
             assert_eq!(check(&auth, &desk.tokens), Err(Refusal::SessionEnded));
-            tokens = refresh(&auth, &tokens.refresh, None)
-                .await
-                .expect("what was captured must get home");
-            assert_eq!(
-                refused(refresh(&auth, &desk.tokens.refresh, None).await),
-                Refusal::SessionEnded
-            );
+            tokens = refresh(&auth, &tokens.refresh, None).await.expect("what was captured must get home");
+            assert_eq!(refused(refresh(&auth, &desk.tokens.refresh, None).await), Refusal::SessionEnded);
         }
         logout(auth, &tokens.refresh, None).await.expect("logs out");
-        let access = auth
-            .tokens
-            .verify(tokens.access.expose(), START_US)
-            .expect("is good");
+        let access = auth.tokens.verify(tokens.access.expose(), START_US).expect("is good");
         assert_eq!(auth.revocations.check(&access, true), Err(Refusal::SessionEnded));
     }
 
@@ -702,16 +551,10 @@ mod tests {
         auth.revocations.end_session(1, Uuid::from_u128(1), START_US);
         auth.clock.advance(2 * micros(ACCESS_LIFETIME));
         auth.reload().await.expect("reloads");
-        assert_eq!(
-            auth.revocations.0.read().expect("is not poisoned").sessions.len(),
-            1
-        );
+        assert_eq!(auth.revocations.0.read().expect("is not poisoned").sessions.len(), 1);
         auth.clock.advance(1);
         auth.reload().await.expect("reloads");
-        assert_eq!(
-            auth.revocations.0.read().expect("is not poisoned").sessions.len(),
-            0
-        );
+        assert_eq!(auth.revocations.0.read().expect("is not poisoned").sessions.len(), 0);
     }
 
     #[tokio::test]
@@ -721,18 +564,8 @@ mod tests {
         login(auth, anna(false)).await.expect("logs in");
         let end_us = START_US + micros(REFRESH_LIFETIME);
         let mut tx = auth.db.write().await.expect("begins");
-        assert_eq!(
-            account::forget_sessions(&mut tx, user.tenant, end_us)
-                .await
-                .expect("writes"),
-            0
-        );
-        assert_eq!(
-            account::forget_sessions(&mut tx, user.tenant, end_us + 1)
-                .await
-                .expect("writes"),
-            1
-        );
+        assert_eq!(account::forget_sessions(&mut tx, user.tenant, end_us).await.expect("writes"), 0);
+        assert_eq!(account::forget_sessions(&mut tx, user.tenant, end_us + 1).await.expect("writes"), 1);
     }
 
     #[test]
@@ -740,10 +573,7 @@ mod tests {
         let token = RefreshToken::new(7, Uuid::from_u128(1), &Random::seeded(1));
         let text = token.text();
         let parsed = RefreshToken::parse(&text).expect("is one");
-        assert_eq!(
-            (parsed.tenant, parsed.session, parsed.random),
-            (7, Uuid::from_u128(1), token.random)
-        );
+        assert_eq!((parsed.tenant, parsed.session, parsed.random), (7, Uuid::from_u128(1), token.random));
         assert_eq!(parsed.hash(), token.hash());
         assert!(!format!("{text:?}").contains(&hex::encode(token.random)));
     }

@@ -194,9 +194,7 @@ mod tests {
         let (throttle, _clock) = throttle();
         let address = Some(IpAddr::from([192, 0, 2, 1]));
         for _ in 0..10 * ADDRESS_BURST {
-            let attempt = throttle
-                .attempt(Some(("Acme", "anna")), address)
-                .expect("nothing was guessed");
+            let attempt = throttle.attempt(Some(("Acme", "anna")), address).expect("nothing was guessed");
             throttle.give_back(attempt);
         }
     }
@@ -206,23 +204,12 @@ mod tests {
         let (throttle, _clock) = throttle();
         let address = |last| Some(IpAddr::from([192, 0, 2, last]));
         for login in 0..ADDRESS_BURST {
-            assert!(
-                throttle
-                    .attempt(Some(("Acme", &login.to_string())), address(1))
-                    .is_ok(),
-                "{login}"
-            );
+            assert!(throttle.attempt(Some(("Acme", &login.to_string())), address(1)).is_ok(), "{login}");
         }
-        assert_eq!(
-            throttle.attempt(Some(("Acme", "anna")), address(1)).err(),
-            Some(ADDRESS_EVERY)
-        );
+        assert_eq!(throttle.attempt(Some(("Acme", "anna")), address(1)).err(), Some(ADDRESS_EVERY));
         assert_eq!(throttle.attempt(None, address(1)).err(), Some(ADDRESS_EVERY));
         assert!(throttle.attempt(Some(("Acme", "anna")), address(2)).is_ok());
-        assert!(
-            throttle.attempt(Some(("Acme", "anna")), None).is_ok(),
-            "the refused ones were not counted"
-        );
+        assert!(throttle.attempt(Some(("Acme", "anna")), None).is_ok(), "the refused ones were not counted");
     }
 
     #[test]

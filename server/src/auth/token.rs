@@ -39,9 +39,8 @@ const REMEMBERED: usize = 8_192;
 /// Keys in `server_secret`: the number follows, and is the token's `kid`.
 const KEY_PREFIX: &str = "access-key/";
 /// What stands before an Ed25519 key of 32 bytes in PKCS #8 (RFC 8410).
-const PKCS8: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
+const PKCS8: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -103,18 +102,9 @@ impl AccessTokens {
     /// # Errors
     /// When the database does not answer, or a key in it is damaged.
     pub async fn open(db: &Db, random: &Random) -> Result<Self, StoreError> {
-        let tokens = Self {
-            keys: RwLock::default(),
-            verified: Mutex::default(),
-            validation: validation(),
-        };
+        let tokens = Self { keys: RwLock::default(), verified: Mutex::default(), validation: validation() };
         tokens.reload(db).await?;
-        if tokens
-            .keys
-            .read()
-            .expect("nothing panics with the keys")
-            .is_empty()
-        {
+        if tokens.keys.read().expect("nothing panics with the keys").is_empty() {
             // Of several processes that start at once, one wins, and all read what it has written.
             add_key(db, random, 1, i64::MIN).await?;
             tokens.reload(db).await?;
@@ -128,12 +118,7 @@ impl AccessTokens {
     /// When the database does not answer, or a key in it is damaged.
     pub async fn rotate(&self, db: &Db, random: &Random, now_us: i64) -> Result<(), StoreError> {
         self.reload(db).await?;
-        let last = self
-            .keys
-            .read()
-            .expect("nothing panics with the keys")
-            .last()
-            .map_or(0, |key| key.number);
+        let last = self.keys.read().expect("nothing panics with the keys").last().map_or(0, |key| key.number);
         add_key(db, random, last + 1, now_us.saturating_add(micros(KEY_DELAY))).await?;
         self.reload(db).await
     }
@@ -144,10 +129,7 @@ impl AccessTokens {
     /// When the database does not answer, or a key in it is damaged.
     pub async fn reload(&self, db: &Db) -> Result<(), StoreError> {
         let rows = account::secrets(&mut db.read().await?, KEY_PREFIX).await?;
-        let mut keys = rows
-            .iter()
-            .map(|(name, value)| key(name, value))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut keys = rows.iter().map(|(name, value)| key(name, value)).collect::<Result<Vec<_>, _>>()?;
         keys.sort_by_key(|key| key.number);
         let numbers = |keys: &[Key]| keys.iter().map(|key| key.number).collect::<Vec<_>>();
         let mut known = self.keys.write().expect("nothing panics with the keys");
@@ -186,10 +168,7 @@ impl AccessTokens {
             .rfind(|key| key.signs_from_us <= now_us)
             .ok_or_else(|| StoreError::Corrupt("no key signs access tokens".to_owned()))?;
         let token = sign(&claims, key)?;
-        Ok((
-            Secret::new(token),
-            i64::try_from(expires_at).unwrap_or(i64::MAX / SECOND_US) * SECOND_US,
-        ))
+        Ok((Secret::new(token), i64::try_from(expires_at).unwrap_or(i64::MAX / SECOND_US) * SECOND_US))
     }
 
     /// What the token says, if it is one of ours and still good. Whether the session has ended is not asked here.
@@ -201,28 +180,17 @@ impl AccessTokens {
             return Err(Refusal::TokenInvalid);
         }
         let hash = sha256(token.as_bytes());
-        let known = self
-            .verified
-            .lock()
-            .expect("nothing panics with the tokens")
-            .get(&hash);
+        let known = self.verified.lock().expect("nothing panics with the tokens").get(&hash);
         let access = match known {
             Some(access) => access,
             None => {
                 let access = self.verify_anew(token, now_us)?;
-                self.verified
-                    .lock()
-                    .expect("nothing panics with the tokens")
-                    .put(hash, access.clone());
+                self.verified.lock().expect("nothing panics with the tokens").put(hash, access.clone());
                 access
             }
         };
         // Asked at each use: what is remembered ends too.
-        if access.expires_at_us <= now_us {
-            Err(Refusal::TokenExpired)
-        } else {
-            Ok(access)
-        }
+        if access.expires_at_us <= now_us { Err(Refusal::TokenExpired) } else { Ok(access) }
     }
 
     fn verify_anew(&self, token: &str, now_us: i64) -> Result<Access, Refusal> {
@@ -230,22 +198,15 @@ impl AccessTokens {
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TOKEN_TYPE) {
             return Err(Refusal::TokenInvalid);
         }
-        let number: u64 = header
-            .kid
-            .and_then(|kid| kid.parse().ok())
-            .ok_or(Refusal::TokenInvalid)?;
+        let number: u64 = header.kid.and_then(|kid| kid.parse().ok()).ok_or(Refusal::TokenInvalid)?;
         let keys = self.keys.read().expect("nothing panics with the keys");
         let key = accepted(&keys, number, now_us).ok_or(Refusal::TokenInvalid)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key.public, &self.validation)
             .map_err(|_| Refusal::TokenInvalid)?
             .claims;
         // We never sign for longer; and what is remembered must not outlive its key.
-        let latest_us = now_us
-            .saturating_add(micros(ACCESS_LIFETIME))
-            .saturating_add(micros(SKEW));
-        access(&claims)
-            .filter(|access| access.expires_at_us <= latest_us)
-            .ok_or(Refusal::TokenInvalid)
+        let latest_us = now_us.saturating_add(micros(ACCESS_LIFETIME)).saturating_add(micros(SKEW));
+        access(&claims).filter(|access| access.expires_at_us <= latest_us).ok_or(Refusal::TokenInvalid)
     }
 }
 
@@ -263,9 +224,7 @@ fn validation() -> Validation {
 /// A key whose tokens may still be alive: no newer one has been signing for longer than a token lives.
 fn accepted(keys: &[Key], number: u64, now_us: i64) -> Option<&Key> {
     let index = keys.iter().position(|key| key.number == number)?;
-    let end_us = keys
-        .get(index + 1)
-        .map(|newer| newer.signs_from_us.saturating_add(micros(ACCESS_LIFETIME)));
+    let end_us = keys.get(index + 1).map(|newer| newer.signs_from_us.saturating_add(micros(ACCESS_LIFETIME)));
     end_us.is_none_or(|end_us| now_us < end_us).then(|| &keys[index])
 }
 
@@ -283,11 +242,7 @@ fn access(claims: &Claims) -> Option<Access> {
         device: optional(&claims.device)?,
     };
     let expires_at_us = i64::try_from(claims.exp).ok()?.checked_mul(SECOND_US)?;
-    Some(Access {
-        caller: Arc::new(caller),
-        session: id(&claims.sid)?,
-        expires_at_us,
-    })
+    Some(Access { caller: Arc::new(caller), session: id(&claims.sid)?, expires_at_us })
 }
 
 fn sign(claims: &impl Serialize, key: &Key) -> Result<String, StoreError> {
@@ -310,22 +265,14 @@ async fn add_key(db: &Db, random: &Random, number: u64, signs_from_us: i64) -> R
 
 fn key(name: &str, value: &[u8]) -> Result<Key, StoreError> {
     let damaged = || StoreError::Corrupt(format!("the secret {name} is no key"));
-    let number = name
-        .strip_prefix(KEY_PREFIX)
-        .and_then(|number| number.parse().ok())
-        .ok_or_else(damaged)?;
+    let number = name.strip_prefix(KEY_PREFIX).and_then(|number| number.parse().ok()).ok_or_else(damaged)?;
     let value: &[u8; 40] = value.try_into().map_err(|_| damaged())?;
     let (from, seed) = value.split_first_chunk::<8>().ok_or_else(damaged)?;
     let private = EncodingKey::from_ed_der(&[&PKCS8[..], seed].concat());
     let public = Jwk::from_encoding_key(&private, Algorithm::EdDSA)
         .and_then(|jwk| DecodingKey::from_jwk(&jwk))
         .map_err(|_| damaged())?;
-    Ok(Key {
-        number,
-        signs_from_us: i64::from_be_bytes(*from),
-        private,
-        public,
-    })
+    Ok(Key { number, signs_from_us: i64::from_be_bytes(*from), private, public })
 }
 
 fn micros(duration: Duration) -> i64 {
@@ -394,11 +341,7 @@ mod tests {
 
     /// Signed with the server's own key, with a header of one's own.
     fn signed_with(tokens: &AccessTokens, header: &Value, claims: &Value) -> String {
-        let message = format!(
-            "{}.{}",
-            base64(header.to_string().as_bytes()),
-            base64(claims.to_string().as_bytes())
-        );
+        let message = format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()));
         let keys = tokens.keys.read().expect("is not poisoned");
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &keys[0].private, Algorithm::EdDSA);
         format!("{message}.{}", signature.expect("signs"))
@@ -408,12 +351,7 @@ mod tests {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut out = String::new();
         for chunk in bytes.chunks(3) {
-            let word = u32::from_be_bytes([
-                0,
-                chunk[0],
-                *chunk.get(1).unwrap_or(&0),
-                *chunk.get(2).unwrap_or(&0),
-            ]);
+            let word = u32::from_be_bytes([0, chunk[0], *chunk.get(1).unwrap_or(&0), *chunk.get(2).unwrap_or(&0)]);
             for digit in 0..=chunk.len() {
                 let index = word >> (18 - 6 * digit) & 63;
                 out.push(char::from(DIGITS[index as usize]));
@@ -433,27 +371,11 @@ mod tests {
             assert_eq!(*access.caller, caller());
             assert_eq!((access.session, access.expires_at_us), (SESSION, expires_at_us));
         }
-        assert_eq!(
-            tokens.verify(token.expose(), expires_at_us),
-            Err(Refusal::TokenExpired),
-            "remembered"
-        );
+        assert_eq!(tokens.verify(token.expose(), expires_at_us), Err(Refusal::TokenExpired), "remembered");
         let another = fixture.another().await;
-        assert_eq!(
-            another
-                .tokens
-                .verify(token.expose(), START_US)
-                .expect("is good")
-                .caller
-                .tenant,
-            3
-        );
+        assert_eq!(another.tokens.verify(token.expose(), START_US).expect("is good").caller.tenant, 3);
         let third = fixture.another().await;
-        assert_eq!(
-            third.tokens.verify(token.expose(), expires_at_us),
-            Err(Refusal::TokenExpired),
-            "not remembered"
-        );
+        assert_eq!(third.tokens.verify(token.expose(), expires_at_us), Err(Refusal::TokenExpired), "not remembered");
     }
 
     #[tokio::test]
@@ -462,23 +384,10 @@ mod tests {
         let tokens = &fixture.auth.tokens;
         let (token, _) = tokens.issue(&caller(), SESSION, START_US).expect("signs");
         let parts: Vec<&str> = token.expose().split('.').collect();
-        let (other, _) = tokens
-            .issue(
-                &Caller {
-                    tenant: 9,
-                    ..caller()
-                },
-                SESSION,
-                START_US,
-            )
-            .expect("signs");
+        let (other, _) = tokens.issue(&Caller { tenant: 9, ..caller() }, SESSION, START_US).expect("signs");
         let others: Vec<&str> = other.expose().split('.').collect();
         let stranger = Fixture::new().await;
-        let (strangers, _) = stranger
-            .auth
-            .tokens
-            .issue(&caller(), SESSION, START_US)
-            .expect("signs");
+        let (strangers, _) = stranger.auth.tokens.issue(&caller(), SESSION, START_US).expect("signs");
         let forged = [
             String::new(),
             ".".to_owned(),
@@ -492,11 +401,7 @@ mod tests {
             strangers.expose().to_owned(),
         ];
         for token in &forged {
-            assert_eq!(
-                tokens.verify(token, START_US),
-                Err(Refusal::TokenInvalid),
-                "{token}"
-            );
+            assert_eq!(tokens.verify(token, START_US), Err(Refusal::TokenInvalid), "{token}");
         }
     }
 
@@ -505,9 +410,7 @@ mod tests {
         let fixture = Fixture::new().await;
         let tokens = &fixture.auth.tokens;
         let good = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "1"});
-        tokens
-            .verify(&signed_with(tokens, &good, &claims()), START_US)
-            .expect("the other cases differ in one thing");
+        tokens.verify(&signed_with(tokens, &good, &claims()), START_US).expect("the other cases differ in one thing");
         for (name, value) in [
             ("alg", json!("none")),
             ("alg", json!("None")),
@@ -527,28 +430,17 @@ mod tests {
             let mut header = good.clone();
             header[name] = value.clone();
             let token = signed_with(tokens, &header, &claims());
-            assert_eq!(
-                tokens.verify(&token, START_US),
-                Err(Refusal::TokenInvalid),
-                "{name}: {value}"
-            );
+            assert_eq!(tokens.verify(&token, START_US), Err(Refusal::TokenInvalid), "{name}: {value}");
         }
         // The public key taken for a secret, and no signature at all.
         let body = base64(claims().to_string().as_bytes());
-        let none = format!(
-            "{}.{body}.",
-            base64(br#"{"alg":"none","typ":"at+jwt","kid":"1"}"#)
-        );
+        let none = format!("{}.{body}.", base64(br#"{"alg":"none","typ":"at+jwt","kid":"1"}"#));
         assert_eq!(tokens.verify(&none, START_US), Err(Refusal::TokenInvalid));
         let mut header = Header::new(Algorithm::HS256);
         (header.typ, header.kid) = (Some(TOKEN_TYPE.to_owned()), Some("1".to_owned()));
-        let public = tokens.keys.read().expect("is not poisoned")[0]
-            .public
-            .try_get_as_bytes()
-            .expect("is raw")
-            .to_vec();
-        let confused =
-            jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&public)).expect("signs");
+        let public =
+            tokens.keys.read().expect("is not poisoned")[0].public.try_get_as_bytes().expect("is raw").to_vec();
+        let confused = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&public)).expect("signs");
         assert_eq!(tokens.verify(&confused, START_US), Err(Refusal::TokenInvalid));
     }
 
@@ -557,9 +449,7 @@ mod tests {
     async fn claims_of_another_type_or_value_are_refused() {
         let fixture = Fixture::new().await;
         let tokens = &fixture.auth.tokens;
-        tokens
-            .verify(&signed(tokens, &claims()), START_US)
-            .expect("the other cases differ in one thing");
+        tokens.verify(&signed(tokens, &claims()), START_US).expect("the other cases differ in one thing");
         let odd = [
             json!(null),
             json!(true),
@@ -608,23 +498,11 @@ mod tests {
         }
         let mut eternal = claims();
         eternal["exp"] = json!(START_US / SECOND_US + 3_600);
-        assert_eq!(
-            tokens.verify(&signed(tokens, &eternal), START_US),
-            Err(Refusal::TokenInvalid)
-        );
-        for (name, value) in [
-            ("aud", "roundsman.erp"),
-            ("iss", "else"),
-            ("role", "ROLE_UNSPECIFIED"),
-            ("sid", "5"),
-        ] {
+        assert_eq!(tokens.verify(&signed(tokens, &eternal), START_US), Err(Refusal::TokenInvalid));
+        for (name, value) in [("aud", "roundsman.erp"), ("iss", "else"), ("role", "ROLE_UNSPECIFIED"), ("sid", "5")] {
             let mut mutated = claims();
             mutated[name] = json!(value);
-            assert_eq!(
-                tokens.verify(&signed(tokens, &mutated), START_US),
-                Err(Refusal::TokenInvalid),
-                "{name}"
-            );
+            assert_eq!(tokens.verify(&signed(tokens, &mutated), START_US), Err(Refusal::TokenInvalid), "{name}");
         }
     }
 
@@ -632,32 +510,13 @@ mod tests {
     async fn a_newer_key_takes_over_and_the_older_one_ends() {
         let fixture = Fixture::new().await;
         let (auth, another) = (&fixture.auth, fixture.another().await);
-        let kid = |token: &Secret| {
-            jsonwebtoken::decode_header(token.expose())
-                .expect("is a token")
-                .kid
-        };
-        auth.tokens
-            .rotate(&auth.db, &auth.random, START_US)
-            .await
-            .expect("rotates");
+        let kid = |token: &Secret| jsonwebtoken::decode_header(token.expose()).expect("is a token").kid;
+        auth.tokens.rotate(&auth.db, &auth.random, START_US).await.expect("rotates");
         let takes_over_us = START_US + micros(KEY_DELAY);
-        let (old, _) = auth
-            .tokens
-            .issue(&caller(), SESSION, takes_over_us - 1)
-            .expect("signs");
-        let (new, _) = auth
-            .tokens
-            .issue(&caller(), SESSION, takes_over_us)
-            .expect("signs");
-        assert_eq!(
-            (kid(&old).as_deref(), kid(&new).as_deref()),
-            (Some("1"), Some("2"))
-        );
-        assert_eq!(
-            another.tokens.verify(new.expose(), takes_over_us),
-            Err(Refusal::TokenInvalid)
-        );
+        let (old, _) = auth.tokens.issue(&caller(), SESSION, takes_over_us - 1).expect("signs");
+        let (new, _) = auth.tokens.issue(&caller(), SESSION, takes_over_us).expect("signs");
+        assert_eq!((kid(&old).as_deref(), kid(&new).as_deref()), (Some("1"), Some("2")));
+        assert_eq!(another.tokens.verify(new.expose(), takes_over_us), Err(Refusal::TokenInvalid));
         another.reload().await.expect("reloads");
         assert!(another.tokens.verify(new.expose(), takes_over_us).is_ok());
         assert!(another.tokens.verify(old.expose(), takes_over_us).is_ok());
@@ -673,11 +532,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut verified = Verified::default();
-        let access = Access {
-            caller: Arc::new(caller()),
-            session: SESSION,
-            expires_at_us: 0,
-        };
+        let access = Access { caller: Arc::new(caller()), session: SESSION, expires_at_us: 0 };
         let hash = |number: usize| sha256(&number.to_be_bytes());
         for number in 0..10 * REMEMBERED {
             verified.put(hash(number), access.clone());

@@ -54,10 +54,7 @@ pub async fn setup_code(db: &Db, random: &Random) -> Result<Option<String>, Stor
 /// # Errors
 /// When the code is wrong or used, there were too many attempts, or the database does not answer.
 pub async fn claim(auth: &Auth, claim: Claim) -> Result<Uuid, AuthError> {
-    let attempt = auth
-        .throttle
-        .attempt(None, claim.address)
-        .map_err(AuthError::Throttled)?;
+    let attempt = auth.throttle.attempt(None, claim.address).map_err(AuthError::Throttled)?;
     let result = consume(auth, claim).await;
     if !matches!(result, Err(AuthError::Refused(_))) {
         auth.throttle.give_back(attempt);
@@ -76,24 +73,12 @@ async fn consume(auth: &Auth, claim: Claim) -> Result<Uuid, AuthError> {
 
     let now_us = auth.clock.now_us();
     let mut tx = auth.db.write().await?;
-    if !account::consume_secret(&mut tx, SETUP_CODE, &sha256(&code)).await?
-        || account::any_user(&mut tx).await?
-    {
+    if !account::consume_secret(&mut tx, SETUP_CODE, &sha256(&code)).await? || account::any_user(&mut tx).await? {
         return Err(Refusal::SetupCodeInvalid.into());
     }
-    let tenant = account::create_tenant(&mut tx, &claim.tenant)
-        .await?
-        .ok_or(AuthError::Taken(Taken::Tenant))?;
+    let tenant = account::create_tenant(&mut tx, &claim.tenant).await?.ok_or(AuthError::Taken(Taken::Tenant))?;
     let id = auth.random.uuid(now_us);
-    let admin = User {
-        tenant,
-        id,
-        login: claim.login,
-        role: Role::Admin,
-        rep: None,
-        team: None,
-        disabled: false,
-    };
+    let admin = User { tenant, id, login: claim.login, role: Role::Admin, rep: None, team: None, disabled: false };
     account::insert_user(&mut tx, &admin, &hash, now_us).await?;
     tx.commit().await?;
     tracing::info!(tenant, user = %id, "the server was claimed");
@@ -101,11 +86,7 @@ async fn consume(auth: &Auth, claim: Claim) -> Result<Uuid, AuthError> {
 }
 
 fn parse(code: &Secret) -> Option<[u8; 16]> {
-    let digits: String = code
-        .expose()
-        .chars()
-        .filter(|sign| *sign != '-' && !sign.is_whitespace())
-        .collect();
+    let digits: String = code.expose().chars().filter(|sign| *sign != '-' && !sign.is_whitespace()).collect();
     let mut bits = [0; 16];
     hex::decode_to_slice(digits, &mut bits).ok()?;
     Some(bits)
@@ -124,11 +105,7 @@ pub async fn create(auth: &Auth, user: User, password: Secret) -> Result<(), Aut
     }
     let (existing, hash) = existing(tx, &user).await?;
     let same = existing == user && auth.passwords.verify(password, Some(&hash)).await?;
-    if same {
-        Ok(())
-    } else {
-        Err(AuthError::Taken(Taken::Id))
-    }
+    if same { Ok(()) } else { Err(AuthError::Taken(Taken::Id)) }
 }
 
 /// The transaction ends here, before the password is checked.
@@ -163,27 +140,12 @@ mod tests {
     async fn the_setup_code_works_once() {
         let fixture = Fixture::new().await;
         let auth = &fixture.auth;
-        assert!(
-            is_refused(&claim(auth, claim_with("")).await),
-            "before there is one"
-        );
-        let first = setup_code(&auth.db, &auth.random)
-            .await
-            .expect("writes")
-            .expect("there is no user");
-        let code = setup_code(&auth.db, &auth.random)
-            .await
-            .expect("writes")
-            .expect("there is no user");
+        assert!(is_refused(&claim(auth, claim_with("")).await), "before there is one");
+        let first = setup_code(&auth.db, &auth.random).await.expect("writes").expect("there is no user");
+        let code = setup_code(&auth.db, &auth.random).await.expect("writes").expect("there is no user");
         assert_eq!(code.len(), 35, "{code}");
-        for wrong in [
-            first.as_str(),
-            "",
-            "00",
-            "00000000-00000000-00000000-00000000",
-            &code[1..],
-            &format!("{code}00"),
-        ] {
+        for wrong in [first.as_str(), "", "00", "00000000-00000000-00000000-00000000", &code[1..], &format!("{code}00")]
+        {
             assert!(is_refused(&claim(auth, claim_with(wrong)).await), "{wrong}");
         }
         let racers: Vec<_> = (0..8)
@@ -200,30 +162,17 @@ mod tests {
             }
         }
         assert_eq!(admins.len(), 1);
-        assert!(
-            is_refused(&claim(auth, claim_with(&code)).await),
-            "after it was used"
-        );
-        assert_eq!(
-            setup_code(&auth.db, &auth.random).await.expect("writes"),
-            None,
-            "there is a user now"
-        );
+        assert!(is_refused(&claim(auth, claim_with(&code)).await), "after it was used");
+        assert_eq!(setup_code(&auth.db, &auth.random).await.expect("writes"), None, "there is a user now");
         let logged_in = session::login(auth, login(false)).await.expect("logs in");
-        assert_eq!(
-            (logged_in.caller.user, logged_in.caller.role),
-            (admins[0], Role::Admin)
-        );
+        assert_eq!((logged_in.caller.user, logged_in.caller.role), (admins[0], Role::Admin));
     }
 
     #[tokio::test]
     async fn the_setup_code_is_stored_as_a_hash() {
         let fixture = Fixture::new().await;
         let auth = &fixture.auth;
-        let code = setup_code(&auth.db, &auth.random)
-            .await
-            .expect("writes")
-            .expect("there is no user");
+        let code = setup_code(&auth.db, &auth.random).await.expect("writes").expect("there is no user");
         let mut tx = auth.db.read().await.expect("begins");
         let stored = account::secrets(&mut tx, SETUP_CODE).await.expect("reads");
         let bits = parse(&Secret::new(code)).expect("is one");
@@ -240,44 +189,17 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let password = || Secret::new(PASSWORD);
-        assert_eq!(
-            taken(create(auth, user.clone(), password()).await),
-            None,
-            "the same call"
-        );
+        assert_eq!(taken(create(auth, user.clone(), password()).await), None, "the same call");
         let other_password = Secret::new("another password");
-        assert_eq!(
-            taken(create(auth, user.clone(), other_password).await),
-            Some(Taken::Id)
-        );
-        let other_role = User {
-            role: Role::Office,
-            ..user.clone()
-        };
+        assert_eq!(taken(create(auth, user.clone(), other_password).await), Some(Taken::Id));
+        let other_role = User { role: Role::Office, ..user.clone() };
         assert_eq!(taken(create(auth, other_role, password()).await), Some(Taken::Id));
-        let other_login = User {
-            login: "anne".to_owned(),
-            ..user.clone()
-        };
-        assert_eq!(
-            taken(create(auth, other_login, password()).await),
-            Some(Taken::Id)
-        );
-        let other_id = User {
-            id: Uuid::from_u128(77),
-            ..user.clone()
-        };
-        assert_eq!(
-            taken(create(auth, other_id, password()).await),
-            Some(Taken::Login)
-        );
-        let other_tenant = User {
-            tenant: user.tenant + 1,
-            ..user.clone()
-        };
+        let other_login = User { login: "anne".to_owned(), ..user.clone() };
+        assert_eq!(taken(create(auth, other_login, password()).await), Some(Taken::Id));
+        let other_id = User { id: Uuid::from_u128(77), ..user.clone() };
+        assert_eq!(taken(create(auth, other_id, password()).await), Some(Taken::Login));
+        let other_tenant = User { tenant: user.tenant + 1, ..user.clone() };
         assert_eq!(taken(create(auth, other_tenant, password()).await), None);
-        session::login(auth, login(false))
-            .await
-            .expect("the first password is the one that counts");
+        session::login(auth, login(false)).await.expect("the first password is the one that counts");
     }
 }

@@ -20,10 +20,7 @@ impl Decide for CancelOrder {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target {
-            id: &self.order_id,
-            creates: false,
-        })
+        Some(Target { id: &self.order_id, creates: false })
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {

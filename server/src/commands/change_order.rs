@@ -20,10 +20,7 @@ impl Decide for ChangeOrder {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target {
-            id: &self.order_id,
-            creates: false,
-        })
+        Some(Target { id: &self.order_id, creates: false })
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
@@ -31,9 +28,7 @@ impl Decide for ChangeOrder {
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
         let territory = workspace.stamps(id)?.territory();
-        Needs::of_order(&order, territory)
-            .with_change(self, &order)
-            .keys(workspace, keys);
+        Needs::of_order(&order, territory).with_change(self, &order).keys(workspace, keys);
         if let Some(debtor) = ordering::debtor(&order) {
             let credit: Credit = workspace.internal(&debtor)?;
             // What the edit leaves of the order's value is not known yet: at most all of it becomes free.

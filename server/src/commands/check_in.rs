@@ -18,10 +18,7 @@ impl Decide for CheckIn {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target {
-            id: &self.visit_id,
-            creates: true,
-        })
+        Some(Target { id: &self.visit_id, creates: true })
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
@@ -45,19 +42,9 @@ impl Decide for CheckIn {
         let day = (rep_id, place.day(context.captured_at_us));
         let rep_day: RepDay = workspace.internal(&day)?;
         let expect = Expectations::default();
-        let setting = Setting {
-            rep_id,
-            rep_day: &rep_day,
-            capture: &capture,
-            expect: &expect,
-        };
-        let decision =
-            visit::decide_check_in(current.as_ref(), place.outlet_id, &place.outlet, self, &setting)?;
-        let Decision {
-            visit,
-            rep_day,
-            verdict,
-        } = decision;
+        let setting = Setting { rep_id, rep_day: &rep_day, capture: &capture, expect: &expect };
+        let decision = visit::decide_check_in(current.as_ref(), place.outlet_id, &place.outlet, self, &setting)?;
+        let Decision { visit, rep_day, verdict } = decision;
         if current.is_none() {
             field::hang(context, workspace, &place, id)?;
         }

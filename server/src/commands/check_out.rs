@@ -19,10 +19,7 @@ impl Decide for CheckOut {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target {
-            id: &self.visit_id,
-            creates: false,
-        })
+        Some(Target { id: &self.visit_id, creates: false })
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
@@ -45,17 +42,8 @@ impl Decide for CheckOut {
         let day = day(rep_id, &place, &current);
         let rep_day: RepDay = workspace.internal(&day)?;
         let expect = Expectations::default();
-        let setting = Setting {
-            rep_id,
-            rep_day: &rep_day,
-            capture: &capture,
-            expect: &expect,
-        };
-        let Decision {
-            visit,
-            rep_day,
-            verdict,
-        } = visit::decide_check_out(&current, self, &setting)?;
+        let setting = Setting { rep_id, rep_day: &rep_day, capture: &capture, expect: &expect };
+        let Decision { visit, rep_day, verdict } = visit::decide_check_out(&current, self, &setting)?;
         workspace.put(id, &visit, &place.closed(context))?;
         workspace.put_internal(&day, &rep_day)?;
         Ok(place.outcome(verdict))

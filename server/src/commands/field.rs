@@ -1,15 +1,18 @@
 //! What commands about an outlet have in common: the outlet that a command names, or the one that took its place; its
 //! territory with its calendar; what the caller may do there; how the command was captured.
 
+use std::collections::BTreeMap;
+
 use chrono_tz::Tz;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Outlet, Reason, Territory};
+use roundsman_proto::trade::{Agreement, Outlet, Reason, Territory};
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::{self, Assigned, Placed, Right};
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::check;
+use roundsman_sync::trade::outlet;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::verdict::Verdict;
@@ -107,28 +110,15 @@ pub fn place(workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
         None => {
             let territory = last_territory(workspace, outlet_id)?
                 .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} never had a territory")))?;
-            Outlet {
-                territory_id: territory.as_bytes().to_vec(),
-                ..Outlet::default()
-            }
+            Outlet { territory_id: territory.as_bytes().to_vec(), ..Outlet::default() }
         }
     };
     let territory_id = stored_id(&outlet.territory_id)?;
-    let territory: Territory = workspace.find(territory_id)?.ok_or_else(|| {
-        Stop::Corrupt(format!(
-            "the outlet {outlet_id} is in a territory that is not there"
-        ))
-    })?;
+    let territory: Territory = workspace
+        .find(territory_id)?
+        .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} is in a territory that is not there")))?;
     let zone = zone(&territory)?;
-    Ok(Place {
-        named,
-        outlet_id,
-        outlet,
-        archived,
-        territory_id,
-        territory,
-        zone,
-    })
+    Ok(Place { named, outlet_id, outlet, archived, territory_id, territory, zone })
 }
 
 /// The outlet that stands for this one: itself, or where it was merged into.
@@ -137,10 +127,7 @@ fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
     for _ in 0..MERGES {
         match workspace.stored(id)? {
             None => {
-                return Err(Rejection::new(Reason::NotFound)
-                    .about(named)
-                    .field(Outlet::NAME)
-                    .into());
+                return Err(Rejection::new(Reason::NotFound).about(named).field(Outlet::NAME).into());
             }
             Some(stored) => match stored.survivor {
                 Some(survivor) => id = survivor,
@@ -153,10 +140,7 @@ fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
 
 fn last_territory(workspace: &Workspace, outlet: Uuid) -> Result<Option<Uuid>, Stop> {
     let placed: Placed = workspace.internal(&outlet)?;
-    Ok(placed
-        .spans
-        .last()
-        .and_then(|span| Uuid::from_slice(&span.territory).ok()))
+    Ok(placed.spans.last().and_then(|span| Uuid::from_slice(&span.territory).ok()))
 }
 
 fn zone(territory: &Territory) -> Result<Tz, Stop> {
@@ -180,18 +164,13 @@ impl Place {
     /// The placement of a document that ends with this decision: the month is that of the decision.
     #[must_use]
     pub fn closed(&self, context: &Context<'_>) -> Stamps {
-        self.open()
-            .closed(Some(calendar::month(self.zone, context.now_us)))
+        self.open().closed(Some(calendar::month(self.zone, context.now_us)))
     }
 
     /// The outcome of a command that names the outlet.
     #[must_use]
     pub fn outcome(&self, verdict: Verdict) -> Outcome {
-        decided(if self.merged() {
-            verdict.redirected()
-        } else {
-            verdict
-        })
+        decided(if self.merged() { verdict.redirected() } else { verdict })
     }
 
     fn merged(&self) -> bool {
@@ -204,10 +183,7 @@ impl Place {
 /// # Errors
 /// `REASON_ROLE_NOT_ALLOWED` for everybody else.
 pub fn rep(context: &Context<'_>) -> Result<Uuid, Rejection> {
-    context
-        .issuer
-        .rep()
-        .ok_or_else(|| Rejection::new(Reason::RoleNotAllowed))
+    context.issuer.rep().ok_or_else(|| Rejection::new(Reason::RoleNotAllowed))
 }
 
 /// Who edits: the rep, or else the office.
@@ -222,11 +198,8 @@ pub fn editor(context: &Context<'_>) -> Editor {
 /// `REASON_NOT_IN_SCOPE`, `REASON_GRACE_EXCEEDED`, `REASON_OUTLET_ARCHIVED`.
 pub fn edit(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Result<Capture, Stop> {
     may_edit(context, workspace, place)?;
-    if place.archived {
-        return Err(Rejection::new(Reason::OutletArchived)
-            .about(place.outlet_id)
-            .into());
-    }
+    let survivor = (!place.archived).then_some(place.outlet_id);
+    outlet::follow(place.named, place.archived || place.merged(), survivor)?;
     capture(context, place, false)
 }
 
@@ -274,13 +247,7 @@ pub fn may_supervise(context: &Context<'_>, territory: &Territory) -> Result<(),
     match context.issuer {
         Issuer::Server => Ok(()),
         Issuer::User(caller) => match caller.role {
-            Role::Supervisor
-                if caller
-                    .team
-                    .is_some_and(|team| team.as_bytes()[..] == territory.team_id) =>
-            {
-                Ok(())
-            }
+            Role::Supervisor if caller.team.is_some_and(|team| team.as_bytes()[..] == territory.team_id) => Ok(()),
             Role::Supervisor | Role::Unspecified => Err(Rejection::new(Reason::NotInScope).into()),
             Role::Rep | Role::Logistics | Role::Office | Role::Admin | Role::Integration => Ok(()),
         },
@@ -290,24 +257,14 @@ pub fn may_supervise(context: &Context<'_>, territory: &Territory) -> Result<(),
 fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Placed) -> Result<Right, Stop> {
     let assigned: Assigned = workspace.internal(&rep)?;
     let grace_us = context.policy.handover_grace_us;
-    Ok(assignment::right(
-        &assigned,
-        placed,
-        context.captured_at_us,
-        context.received_at_us,
-        grace_us,
-    ))
+    Ok(assignment::right(&assigned, placed, context.captured_at_us, context.received_at_us, grace_us))
 }
 
 /// How the command was captured. The business date counts where a device has captured it; at a desk it is the territory's
 /// day. `device_revoked` is for commands that an administrator lets out of quarantine.
 fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
     let today = place.day(context.now_us);
-    let business_day = if context.issuer.rep().is_some() {
-        context.business_day
-    } else {
-        today
-    };
+    let business_day = if context.issuer.rep().is_some() { context.business_day } else { today };
     check::day(business_day, "business_day")?;
     Ok(Capture {
         captured_at_us: context.captured_at_us,
@@ -338,13 +295,35 @@ pub fn existing<R: Record>(workspace: &Workspace, id: &[u8]) -> Result<(Uuid, Op
 ///
 /// # Errors
 /// [`Stop::Load`].
-pub fn hang(
-    context: &Context<'_>,
-    workspace: &mut Workspace,
-    place: &Place,
-    document: Uuid,
-) -> Result<(), Stop> {
+pub fn hang(context: &Context<'_>, workspace: &mut Workspace, place: &Place, document: Uuid) -> Result<(), Stop> {
     network::hang_on_outlet(workspace, place.outlet_id, document, made_in(context))
+}
+
+/// The live documents of one kind that hang on an outlet; [`network::move_keys`] asks for them.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn documents<R: Record>(workspace: &Workspace, outlet: Uuid) -> Result<Vec<(Uuid, R)>, Stop> {
+    let mut found = Vec::new();
+    for id in network::documents_of(workspace, outlet)? {
+        let is_one = workspace.stored(id)?.is_some_and(|stored| stored.kind == i64::from(R::KIND as i32));
+        if is_one && let Some(document) = workspace.find(id)? {
+            found.push((id, document));
+        }
+    }
+    Ok(found)
+}
+
+/// The agreements of these ids that are there; the rule says what is wrong with the others.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn agreements(workspace: &Workspace, ids: &[Vec<u8>]) -> Result<BTreeMap<Uuid, Agreement>, Stop> {
+    let mut found = BTreeMap::new();
+    for id in ids.iter().filter_map(|id| Uuid::from_slice(id).ok()) {
+        found.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, agreement)));
+    }
+    Ok(found)
 }
 
 /// Under which month an outlet's new documents are listed. The list is cut into months only to keep it short, so that any

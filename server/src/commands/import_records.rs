@@ -35,10 +35,7 @@ impl Decide for ImportRecords {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         check::count(self.records.len(), RECORDS, "records")?;
-        let moment = Moment {
-            now_us: context.now_us,
-            months_on_phone: context.policy.months_on_phone,
-        };
+        let moment = Moment { now_us: context.now_us, months_on_phone: context.policy.months_on_phone };
         let mut records: Vec<(usize, &RecordToImport)> = self.records.iter().enumerate().collect();
         records.sort_by_key(|(_, entry)| entry.record.as_ref().map(reference::rank));
         for (index, entry) in records {

@@ -3,20 +3,31 @@
 //! Adding one: a message and a line in `roundsman.trade.v1.Command`, a rule in `sync::trade`, a file here that implements
 //! [`Decide`], and an arm in [`of`], which the compiler asks for.
 
+mod answer_survey;
+mod archive_outlet;
+mod block_outlet;
 mod cancel_order;
 mod cancel_visit;
 mod change_order;
 mod check_in;
 mod check_out;
+mod collect_payment;
+mod deliver_shipment;
+mod edit_outlet;
 mod field;
+mod file_claim;
 mod import_records;
 mod move_outlet;
 mod ordering;
 mod pending;
+mod prepare_shipment;
+mod register_outlet;
 mod release_hold;
 mod release_order;
 mod set_prices;
 mod set_stock;
+mod ship_shipment;
+mod shipping;
 mod submit_order;
 
 use roundsman_proto::auth::Role;
@@ -87,6 +98,10 @@ pub struct Context<'a> {
     pub clock_correction_us: i64,
     /// The tenant's settings.
     pub policy: &'a Policy,
+    /// The last committed version.
+    pub version: i64,
+    /// Deletions at or below this version are forgotten.
+    pub horizon: i64,
 }
 
 /// The record that a command is about, as its id came.
@@ -146,57 +161,32 @@ pub fn held(reason: Reason) -> Outcome {
 pub fn merged(overrides: Vec<Override>) -> Outcome {
     match overrides.first() {
         None => applied(),
-        Some(first) => Outcome {
-            reason: first.reason,
-            overrides,
-            ..outcome(Status::Merged, Reason::Unspecified)
-        },
+        Some(first) => Outcome { reason: first.reason, overrides, ..outcome(Status::Merged, Reason::Unspecified) },
     }
 }
 
 /// As a rule decided.
 #[must_use]
 pub fn decided(verdict: Verdict) -> Outcome {
-    let Verdict {
-        status,
-        reason,
-        facts,
-        overrides,
-    } = verdict;
-    Outcome {
-        facts,
-        overrides,
-        ..outcome(status, reason)
-    }
+    let Verdict { status, reason, facts, overrides } = verdict;
+    Outcome { facts, overrides, ..outcome(status, reason) }
 }
 
 /// Not done.
 #[must_use]
 pub fn rejected(rejection: Rejection) -> Outcome {
     let Rejection { reason, field, facts } = rejection;
-    let mut text = reason
-        .as_str_name()
-        .trim_start_matches("REASON_")
-        .to_lowercase()
-        .replace('_', " ");
+    let mut text = reason.as_str_name().trim_start_matches("REASON_").to_lowercase().replace('_', " ");
     if !field.is_empty() {
         text = format!("{field}: {text}");
     }
-    Outcome {
-        text,
-        facts,
-        ..outcome(Status::Rejected, reason)
-    }
+    Outcome { text, facts, ..outcome(Status::Rejected, reason) }
 }
 
 /// A bare outcome.
 #[must_use]
 pub fn outcome(status: Status, reason: Reason) -> Outcome {
-    Outcome {
-        status: status.into(),
-        reason: reason.into(),
-        ..Outcome::default()
-    }
+    Outcome { status: status.into(), reason: reason.into(), ..Outcome::default() }
 }
 
 /// How each command is handled.

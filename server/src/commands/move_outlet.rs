@@ -19,10 +19,7 @@ impl Decide for MoveOutlet {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target {
-            id: &self.outlet_id,
-            creates: false,
-        })
+        Some(Target { id: &self.outlet_id, creates: false })
     }
 
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
@@ -36,10 +33,7 @@ impl Decide for MoveOutlet {
             return Ok(());
         };
         network::outlet_keys(&self.outlet_id, &before, workspace, keys)?;
-        let after = Outlet {
-            territory_id: self.territory_id.clone(),
-            ..before
-        };
+        let after = Outlet { territory_id: self.territory_id.clone(), ..before };
         network::outlet_keys(&self.outlet_id, &after, workspace, keys)
     }
 
@@ -49,10 +43,7 @@ impl Decide for MoveOutlet {
         if outlet.territory_id == self.territory_id {
             return Ok(applied_because(Reason::NothingToDo));
         }
-        let moved = Outlet {
-            territory_id: self.territory_id.clone(),
-            ..outlet
-        };
+        let moved = Outlet { territory_id: self.territory_id.clone(), ..outlet };
         network::put_outlet(workspace, id, &moved, context.now_us)?;
         network::restamp_documents(workspace, id, territory)?;
         Ok(applied())

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Stock, SubmitOrder,
-    Territory,
+    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Stock, SubmitOrder, Territory,
 };
 use roundsman_sync::trade::capture::Capture;
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
@@ -108,10 +107,7 @@ impl Needs {
         };
         let named = self.products.entry(product).or_default();
         if let Ok(price) = Uuid::from_slice(price) {
-            named
-                .entry(price)
-                .and_modify(|held| *held = version.min(*held))
-                .or_insert(version);
+            named.entry(price).and_modify(|held| *held = version.min(*held)).or_insert(version);
         }
     }
 
@@ -128,10 +124,7 @@ impl Needs {
                 keys.id(*price);
             }
         }
-        let agreements = self
-            .agreements
-            .iter()
-            .filter_map(|id| workspace.find::<Agreement>(*id).ok().flatten());
+        let agreements = self.agreements.iter().filter_map(|id| workspace.find::<Agreement>(*id).ok().flatten());
         for agreement in agreements {
             keys.record(&agreement.price_list_id);
             if let Ok(price_list) = Uuid::from_slice(&agreement.price_list_id) {
@@ -159,11 +152,7 @@ impl Needs {
         for product in self.products.keys().filter(|_| self.priced) {
             let key = (price_list, *product);
             keys.internal::<ProductPrices>(&key);
-            for price in workspace
-                .internal::<ProductPrices>(&key)
-                .iter()
-                .flat_map(ProductPrices::ids)
-            {
+            for price in workspace.internal::<ProductPrices>(&key).iter().flat_map(ProductPrices::ids) {
                 keys.id(price);
             }
         }
@@ -181,13 +170,8 @@ impl Needs {
             return Ok(None);
         };
         let outlet = field::place(workspace, &self.outlet)?.outlet;
-        let terms = Terms {
-            agreement: &agreement,
-            price_list: &price_list,
-        };
-        let customer = order::customer(terms, &outlet)
-            .ok()
-            .and_then(|id| Uuid::from_slice(id).ok());
+        let terms = Terms { agreement: &agreement, price_list: &price_list };
+        let customer = order::customer(terms, &outlet).ok().and_then(|id| Uuid::from_slice(id).ok());
         Ok(customer.map(|customer| (customer, self.currency.clone())))
     }
 
@@ -195,13 +179,7 @@ impl Needs {
     ///
     /// # Errors
     /// [`Stop::Load`]; [`Stop::Corrupt`]; a rejection when an id is of another kind.
-    pub fn read(
-        &self,
-        workspace: &Workspace,
-        order_id: Uuid,
-        place: Place,
-        capture: Capture,
-    ) -> Result<Ground, Stop> {
+    pub fn read(&self, workspace: &Workspace, order_id: Uuid, place: Place, capture: Capture) -> Result<Ground, Stop> {
         let mut agreements = BTreeMap::new();
         for id in &self.agreements {
             agreements.extend(terms(workspace, *id)?.map(|terms| (*id, terms)));
@@ -212,42 +190,20 @@ impl Needs {
             let Some(product) = workspace.find::<Product>(*id)? else {
                 continue;
             };
-            let lists = agreements
-                .values()
-                .map(|(agreement, _)| agreement.price_list_id.as_slice());
-            let prices = if self.priced {
-                prices(workspace, *id, lists, named)?
-            } else {
-                Vec::new()
-            };
+            let lists = agreements.values().map(|(agreement, _)| agreement.price_list_id.as_slice());
+            let prices = if self.priced { prices(workspace, *id, lists, named)? } else { Vec::new() };
             let available = match warehouse {
                 Some(warehouse) => workspace.find_internal::<Available>(&(warehouse, *id))?,
                 None => None,
             };
-            goods.insert(
-                *id,
-                Ware {
-                    product,
-                    prices,
-                    available,
-                },
-            );
+            goods.insert(*id, Ware { product, prices, available });
         }
         let debtor = self.debtor(workspace)?;
         let credit = match &debtor {
             Some(debtor) => workspace.internal(debtor)?,
             None => Credit::default(),
         };
-        Ok(Ground {
-            order_id,
-            place,
-            capture,
-            warehouse,
-            agreements,
-            goods,
-            debtor,
-            credit,
-        })
+        Ok(Ground { order_id, place, capture, warehouse, agreements, goods, debtor, credit })
     }
 }
 
@@ -287,30 +243,16 @@ fn prices<'a>(
         };
         let change = changes.remove(&id).unwrap_or_default();
         // What this batch has written is newer than anything that a device can hold.
-        let version = workspace
-            .version(id)?
-            .filter(|version| *version != 0)
-            .unwrap_or(i64::MAX);
+        let version = workspace.version(id)?.filter(|version| *version != 0).unwrap_or(i64::MAX);
         let before_known = named.get(&id).is_some_and(|held| *held >= change.before_version);
         let before = change.before.filter(|_| before_known);
-        prices.push(Priced {
-            id,
-            version,
-            changed_at_us: change.changed_at_us,
-            price,
-            before,
-        });
+        prices.push(Priced { id, version, changed_at_us: change.changed_at_us, price, before });
     }
     Ok(prices)
 }
 
 /// Asks for the exact figures of products in a warehouse, and for the stock records that devices see.
-pub fn stock_keys(
-    warehouse: Uuid,
-    products: impl Iterator<Item = Uuid>,
-    workspace: &Workspace,
-    keys: &mut Keys,
-) {
+pub fn stock_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspace: &Workspace, keys: &mut Keys) {
     for product in products {
         keys.internal::<Available>(&(warehouse, product));
         keys.internal::<ProductStocks>(&product);
@@ -358,15 +300,7 @@ impl Ground {
     /// # Errors
     /// Those of the rule.
     pub fn decide<T>(&self, rule: impl FnOnce(&Setting<'_>) -> Result<T, Rejection>) -> Result<T, Rejection> {
-        let terms = self.agreements.iter().map(|(id, (agreement, price_list))| {
-            (
-                *id,
-                Terms {
-                    agreement,
-                    price_list,
-                },
-            )
-        });
+        let terms = self.agreements.iter().map(|(id, (agreement, price_list))| (*id, Terms { agreement, price_list }));
         let goods = self.goods.iter().map(|(id, ware)| {
             let prices = ware.prices.iter().map(|priced| Known {
                 id: priced.id,
@@ -375,11 +309,7 @@ impl Ground {
                 price: &priced.price,
                 before: priced.before.as_ref(),
             });
-            let goods = Goods {
-                product: &ware.product,
-                prices: prices.collect(),
-                available: ware.available.as_ref(),
-            };
+            let goods = Goods { product: &ware.product, prices: prices.collect(), available: ware.available.as_ref() };
             (*id, goods)
         });
         rule(&Setting {
@@ -405,12 +335,7 @@ impl Ground {
         before: Option<&Order>,
         decision: Decision,
     ) -> Result<Verdict, Stop> {
-        let Decision {
-            order,
-            credit,
-            available,
-            verdict,
-        } = decision;
+        let Decision { order, credit, available, verdict } = decision;
         put_order(context, workspace, &self.place, (self.order_id, before, &order))?;
         if let Some(debtor) = &self.debtor {
             workspace.put_internal(debtor, &credit)?;
@@ -459,9 +384,7 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
     let was = before.map(Order::status);
     match order.status() {
         OrderStatus::Submitted => {
-            let waited = before
-                .filter(|order| order.status() == OrderStatus::Submitted)
-                .map(hold::open_reasons);
+            let waited = before.filter(|order| order.status() == OrderStatus::Submitted).map(hold::open_reasons);
             (waited != Some(hold::open_reasons(order))).then_some("order.held")
         }
         OrderStatus::Confirmed => Some("order.confirmed"),
@@ -476,11 +399,7 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
 ///
 /// # Errors
 /// See [`Stop`].
-pub fn put_available(
-    workspace: &mut Workspace,
-    key: (Uuid, Uuid),
-    available: &Available,
-) -> Result<(), Stop> {
+pub fn put_available(workspace: &mut Workspace, key: (Uuid, Uuid), available: &Available) -> Result<(), Stop> {
     let before: Available = workspace.internal(&key)?;
     workspace.put_internal(&key, available)?;
     let free_milli = coarse(available.free_milli());
@@ -494,14 +413,7 @@ pub fn put_available(
     let Some(stock) = workspace.find::<Stock>(id)? else {
         return Ok(());
     };
-    workspace.update(
-        id,
-        &Stock {
-            free_milli,
-            on_hand_milli: available.on_hand_milli,
-            ..stock
-        },
-    )
+    workspace.update(id, &Stock { free_milli, on_hand_milli: available.on_hand_milli, ..stock })
 }
 
 /// Asks for what [`release_held`] needs when the credit will be `after`.
@@ -516,10 +428,7 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
         }
     }
     // What an agreement says that is not loaded yet may be anything.
-    let unlimited = CreditTerms {
-        limit_minor: None,
-        overdue_ban: false,
-    };
+    let unlimited = CreditTerms { limit_minor: None, overdue_ban: false };
     let terms = |id: Uuid| Some(known.get(&id).copied().unwrap_or(unlimited));
     for id in credit::releasable(after, terms).orders {
         keys.id(id);
@@ -540,11 +449,7 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
     let mut terms = BTreeMap::new();
     for held in &credit.held {
         let id = stored_id(&held.agreement_id)?;
-        terms.extend(
-            workspace
-                .find::<Agreement>(id)?
-                .map(|agreement| (id, CreditTerms::from(&agreement))),
-        );
+        terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
     for id in credit::releasable(&credit, |id| terms.get(&id).copied()).orders {
         match decide_again(context, workspace, id) {
@@ -566,10 +471,7 @@ pub fn decide_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) 
         return Ok(());
     };
     let place = field::place(workspace, &order.outlet_id)?;
-    let capture = Capture {
-        decided_at_us: context.now_us,
-        ..Capture::default()
-    };
+    let capture = Capture { decided_at_us: context.now_us, ..Capture::default() };
     let ground = Needs::of_order(&order, None).read(workspace, id, place, capture)?;
     let decision = ground.decide(|setting| order::decide_again(&order, setting))?;
     ground.store(context, workspace, Some(&order), decision)?;
@@ -583,17 +485,8 @@ mod tests {
     use super::*;
 
     fn order(status: OrderStatus, holds: &[HoldReason]) -> Order {
-        let holds = holds
-            .iter()
-            .map(|reason| Hold {
-                reason: (*reason).into(),
-                ..Hold::default()
-            })
-            .collect();
-        let mut order = Order {
-            holds,
-            ..Order::default()
-        };
+        let holds = holds.iter().map(|reason| Hold { reason: (*reason).into(), ..Hold::default() }).collect();
+        let mut order = Order { holds, ..Order::default() };
         order.set_status(status);
         order
     }
@@ -609,17 +502,10 @@ mod tests {
         assert_eq!(topic(Some(&held), &other), Some("order.held"));
         assert_eq!(topic(Some(&confirmed), &held), Some("order.held"));
         assert_eq!(topic(Some(&held), &confirmed), Some("order.confirmed"));
-        assert_eq!(
-            topic(Some(&confirmed), &confirmed),
-            Some("order.confirmed"),
-            "another promise"
-        );
+        assert_eq!(topic(Some(&confirmed), &confirmed), Some("order.confirmed"), "another promise");
         assert_eq!(topic(Some(&confirmed), &released), Some("order.released"));
         assert_eq!(topic(Some(&released), &released), None, "the shipment is told of");
-        assert_eq!(
-            topic(Some(&confirmed), &order(OrderStatus::Cancelled, &[])),
-            Some("order.cancelled")
-        );
+        assert_eq!(topic(Some(&confirmed), &order(OrderStatus::Cancelled, &[])), Some("order.cancelled"));
     }
 
     #[test]
@@ -631,9 +517,6 @@ mod tests {
         }
         needs.line(product.as_bytes(), &[], 0);
         needs.line(&[1], price.as_bytes(), 1);
-        assert_eq!(
-            needs.products,
-            BTreeMap::from([(product, BTreeMap::from([(price, 5)]))])
-        );
+        assert_eq!(needs.products, BTreeMap::from([(product, BTreeMap::from([(price, 5)]))]));
     }
 }

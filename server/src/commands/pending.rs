@@ -35,23 +35,13 @@ macro_rules! pending {
     };
 }
 pending! {
-    CollectPayment
-    AnswerSurvey
-    FileClaim
-    RegisterOutlet
     CompleteTask
-    EditOutlet
-    BlockOutlet
-    ArchiveOutlet
     SetReceivable
     AssignTask
     AssignRep
     HandTerritoryOver
     DismissRep
     RevokeDevice
-    PrepareShipment
-    ShipShipment
-    DeliverShipment
     MarkMissedVisits
     ApplyAssignments
     TurnMonth

@@ -20,10 +20,7 @@ impl Decide for ReleaseHold {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target {
-            id: &self.order_id,
-            creates: false,
-        })
+        Some(Target { id: &self.order_id, creates: false })
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
@@ -44,8 +41,7 @@ impl Decide for ReleaseHold {
         let capture = field::edit(context, workspace, &place)?;
         let ground = Needs::of_order(&current, None).read(workspace, id, place.clone(), capture)?;
         let releaser = releaser(context.issuer);
-        let decision =
-            ground.decide(|setting| order::decide_release_hold(&current, self, &releaser, setting))?;
+        let decision = ground.decide(|setting| order::decide_release_hold(&current, self, &releaser, setting))?;
         let verdict = ground.store(context, workspace, Some(&current), decision)?;
         // It may have stood before others in the queue for credit.
         if let Some(debtor) = ordering::debtor(&current) {
@@ -66,9 +62,5 @@ fn releaser(issuer: &Issuer) -> Releaser {
             Role::Office | Role::Logistics | Role::Rep | Role::Unspecified => ("the office", false),
         },
     };
-    Releaser {
-        user_id: issuer.actor(),
-        name: name.to_owned(),
-        supervisor,
-    }
+    Releaser { user_id: issuer.actor(), name: name.to_owned(), supervisor }
 }

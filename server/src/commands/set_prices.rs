@@ -39,10 +39,7 @@ impl Decide for SetPrices {
         check::count(self.prices.len(), PRICES, "prices")?;
         for (index, entry) in self.prices.iter().enumerate() {
             let id = check::id(&entry.price_id, "price_id").map_err(check::at("prices", index))?;
-            let price = entry
-                .price
-                .as_ref()
-                .ok_or_else(|| check::at("prices", index)(check::missing("price")))?;
+            let price = entry.price.as_ref().ok_or_else(|| check::at("prices", index)(check::missing("price")))?;
             reference::put_price(workspace, id, price, context.now_us)?;
         }
         Ok(applied())

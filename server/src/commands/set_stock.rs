@@ -39,10 +39,7 @@ impl Decide for SetStock {
         check::count(self.stocks.len(), STOCKS, "stocks")?;
         for (index, entry) in self.stocks.iter().enumerate() {
             let id = check::id(&entry.stock_id, "stock_id").map_err(check::at("stocks", index))?;
-            let stock = entry
-                .stock
-                .as_ref()
-                .ok_or_else(|| check::at("stocks", index)(check::missing("stock")))?;
+            let stock = entry.stock.as_ref().ok_or_else(|| check::at("stocks", index)(check::missing("stock")))?;
             reference::put_stock(workspace, id, stock)?;
         }
         Ok(applied())

@@ -19,10 +19,7 @@ impl Decide for SubmitOrder {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        Some(Target {
-            id: &self.order_id,
-            creates: true,
-        })
+        Some(Target { id: &self.order_id, creates: true })
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
@@ -45,8 +42,8 @@ impl Decide for SubmitOrder {
             None => None,
         };
         let ground = Needs::of_submit(self).read(workspace, id, place.clone(), capture)?;
-        let decision = ground
-            .decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), rep, self, setting))?;
+        let decision =
+            ground.decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), rep, self, setting))?;
         let verdict = ground.store(context, workspace, current.as_ref(), decision)?;
         Ok(place.outcome(verdict))
     }

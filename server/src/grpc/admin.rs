@@ -59,10 +59,7 @@ impl AdminService for AdminDoor {
         })
         .await?;
         let next_page_token = cut(&mut users, size, |last| last.login.as_bytes().to_vec());
-        Ok(Response::new(proto::ListUsersResponse {
-            users: users.into_iter().map(user).collect(),
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListUsersResponse { users: users.into_iter().map(user).collect(), next_page_token }))
     }
 
     async fn list_devices(
@@ -81,14 +78,10 @@ impl AdminService for AdminDoor {
             Ok(account::devices(&mut tx, caller.tenant, after, size + 1).await?)
         })
         .await?;
-        let next_page_token = cut(&mut devices, size, |last| {
-            [last.seen_at.to_be_bytes().as_slice(), last.id.as_bytes()].concat()
-        });
+        let next_page_token =
+            cut(&mut devices, size, |last| [last.seen_at.to_be_bytes().as_slice(), last.id.as_bytes()].concat());
         let devices = devices.into_iter().map(device).collect();
-        Ok(Response::new(proto::ListDevicesResponse {
-            devices,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListDevicesResponse { devices, next_page_token }))
     }
 }
 
@@ -104,26 +97,12 @@ fn new_user(tenant: i64, request: proto::CreateUserRequest) -> Result<(User, Sec
         team: fields.optional_id("team_id", &request.team_id),
         disabled: false,
     };
-    let password = fields.secret(
-        "password",
-        request.password,
-        PASSWORD_LEAST_CHARS..=PASSWORD_MOST_CHARS,
-    );
+    let password = fields.secret("password", request.password, PASSWORD_LEAST_CHARS..=PASSWORD_MOST_CHARS);
     if role == Role::Unspecified {
         fields.wrong("role", Reason::UnknownValue, "is missing or unknown");
     }
-    only_and_always(
-        &mut fields,
-        "rep_id",
-        !request.rep_id.is_empty(),
-        role == Role::Rep,
-    );
-    only_and_always(
-        &mut fields,
-        "team_id",
-        !request.team_id.is_empty(),
-        role == Role::Supervisor,
-    );
+    only_and_always(&mut fields, "rep_id", !request.rep_id.is_empty(), role == Role::Rep);
+    only_and_always(&mut fields, "team_id", !request.team_id.is_empty(), role == Role::Supervisor);
     fields.check()?;
     Ok((user, password))
 }
@@ -189,10 +168,7 @@ fn device(device: Device) -> proto::Device {
         app_version: device.app_version,
         seen_at_us: device.seen_at,
         last_seq: device.last_seq.unwrap_or(0),
-        outbox_commands: device
-            .outbox_commands
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(0),
+        outbox_commands: device.outbox_commands.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
         outbox_oldest_at_us: device.outbox_oldest_at.unwrap_or(0),
         clock_offset_us: device.clock_offset_us.unwrap_or(0),
         revoked: device.revoked_at.is_some(),
@@ -239,9 +215,7 @@ mod tests {
     async fn a_user_is_made_once_and_logs_in() {
         let (fixture, door, admin) = fixture().await;
         for _ in 0..2 {
-            door.create_user(by(&admin, boris()))
-                .await
-                .expect("is made, and the call may be repeated");
+            door.create_user(by(&admin, boris())).await.expect("is made, and the call may be repeated");
         }
         let taken = |request| {
             let (door, admin) = (door.clone(), Arc::clone(&admin));
@@ -251,26 +225,13 @@ mod tests {
                 status::reason(&status).expect("has a reason")
             }
         };
-        let other_password = proto::CreateUserRequest {
-            password: "another password".to_owned(),
-            ..boris()
-        };
+        let other_password = proto::CreateUserRequest { password: "another password".to_owned(), ..boris() };
         assert_eq!(taken(other_password).await, "ID_TAKEN");
-        let other_id = proto::CreateUserRequest {
-            user_id: bytes(Uuid::from_u128(9)),
-            ..boris()
-        };
+        let other_id = proto::CreateUserRequest { user_id: bytes(Uuid::from_u128(9)), ..boris() };
         assert_eq!(taken(other_id).await, "LOGIN_TAKEN");
-        let attempt = Login {
-            login: "boris".to_owned(),
-            password: Secret::new("boris's password"),
-            ..login(true)
-        };
+        let attempt = Login { login: "boris".to_owned(), password: Secret::new("boris's password"), ..login(true) };
         let session = log_in(&fixture.auth, attempt).await.expect("logs in");
-        assert_eq!(
-            (session.caller.role, session.caller.rep),
-            (Role::Rep, Some(Uuid::from_u128(3)))
-        );
+        assert_eq!((session.caller.role, session.caller.rep), (Role::Rep, Some(Uuid::from_u128(3))));
     }
 
     type Change = fn(&mut proto::CreateUserRequest);
@@ -281,14 +242,8 @@ mod tests {
         change(&mut request);
         let status = door.create_user(by(admin, request)).await.expect_err("is wrong");
         assert_eq!(status.code(), Code::InvalidArgument);
-        let fields = status
-            .get_details_bad_request()
-            .expect("names the fields")
-            .field_violations;
-        fields
-            .into_iter()
-            .map(|field| (field.field, field.reason))
-            .collect()
+        let fields = status.get_details_bad_request().expect("names the fields").field_violations;
+        fields.into_iter().map(|field| (field.field, field.reason)).collect()
     }
 
     #[tokio::test]
@@ -305,39 +260,18 @@ mod tests {
             (|user| user.rep_id = Vec::new(), "rep_id", "MISSING_FIELD"),
             (|user| user.rep_id = vec![0; 16], "rep_id", "BAD_ID"),
             (|user| user.team_id = vec![1; 16], "team_id", "MISMATCH"),
-            (
-                |user| (user.role, user.rep_id) = (0, Vec::new()),
-                "role",
-                "UNKNOWN_VALUE",
-            ),
-            (
-                |user| (user.role, user.rep_id) = (7, Vec::new()),
-                "role",
-                "UNKNOWN_VALUE",
-            ),
-            (
-                |user| (user.role, user.rep_id) = (2, Vec::new()),
-                "team_id",
-                "MISSING_FIELD",
-            ),
+            (|user| (user.role, user.rep_id) = (0, Vec::new()), "role", "UNKNOWN_VALUE"),
+            (|user| (user.role, user.rep_id) = (7, Vec::new()), "role", "UNKNOWN_VALUE"),
+            (|user| (user.role, user.rep_id) = (2, Vec::new()), "team_id", "MISSING_FIELD"),
         ];
         for (change, field, reason) in cases {
-            assert_eq!(
-                wrong(&door, &admin, change).await,
-                [(field.to_owned(), reason.to_owned())]
-            );
+            assert_eq!(wrong(&door, &admin, change).await, [(field.to_owned(), reason.to_owned())]);
         }
-        assert_eq!(
-            wrong(&door, &admin, |user| user.role = 2).await.len(),
-            2,
-            "a supervisor with a rep and no team"
-        );
+        assert_eq!(wrong(&door, &admin, |user| user.role = 2).await.len(), 2, "a supervisor with a rep and no team");
         let mut most = boris();
         (most.role, most.rep_id, most.team_id) = (2, Vec::new(), vec![1; 16]);
         (most.login, most.password) = ("x".repeat(64), "x".repeat(128));
-        door.create_user(by(&admin, most))
-            .await
-            .expect("all is within the limits");
+        door.create_user(by(&admin, most)).await.expect("all is within the limits");
     }
 
     #[tokio::test]
@@ -345,40 +279,12 @@ mod tests {
         let (_fixture, door, admin) = fixture().await;
         for page_token in ["nonsense", "00", &hex::encode([0xff; 3]), &"78".repeat(65)] {
             let page_token = page_token.to_owned();
-            let list = proto::ListUsersRequest {
-                page_size: -1,
-                page_token: page_token.clone(),
-            };
-            let status = door
-                .list_users(by(&admin, list))
-                .await
-                .expect_err("both are wrong");
-            assert_eq!(
-                status
-                    .get_details_bad_request()
-                    .expect("names them")
-                    .field_violations
-                    .len(),
-                2,
-                "{page_token}"
-            );
-            let list = proto::ListDevicesRequest {
-                page_size: -1,
-                page_token: page_token.clone(),
-            };
-            let status = door
-                .list_devices(by(&admin, list))
-                .await
-                .expect_err("both are wrong");
-            assert_eq!(
-                status
-                    .get_details_bad_request()
-                    .expect("names them")
-                    .field_violations
-                    .len(),
-                2,
-                "{page_token}"
-            );
+            let list = proto::ListUsersRequest { page_size: -1, page_token: page_token.clone() };
+            let status = door.list_users(by(&admin, list)).await.expect_err("both are wrong");
+            assert_eq!(status.get_details_bad_request().expect("names them").field_violations.len(), 2, "{page_token}");
+            let list = proto::ListDevicesRequest { page_size: -1, page_token: page_token.clone() };
+            let status = door.list_devices(by(&admin, list)).await.expect_err("both are wrong");
+            assert_eq!(status.get_details_bad_request().expect("names them").field_violations.len(), 2, "{page_token}");
         }
     }
 
@@ -386,60 +292,30 @@ mod tests {
     async fn users_come_in_pages_and_only_of_the_own_tenant() {
         let (fixture, door, admin) = fixture().await;
         let mut tx = fixture.auth.db.write().await.expect("begins");
-        let (_, hash) = account::find_user(&mut tx, admin.tenant, admin.user)
-            .await
-            .expect("reads")
-            .expect("is there");
-        let other = account::create_tenant(&mut tx, "Other")
-            .await
-            .expect("writes")
-            .expect("is new");
+        let (_, hash) = account::find_user(&mut tx, admin.tenant, admin.user).await.expect("reads").expect("is there");
+        let other = account::create_tenant(&mut tx, "Other").await.expect("writes").expect("is new");
         for number in 0..25_u128 {
             for tenant in [admin.tenant, other] {
                 let id = Uuid::from_u128(100 + number);
                 let login = format!("user{number:02}");
-                let user = User {
-                    tenant,
-                    id,
-                    login,
-                    role: Role::Office,
-                    rep: None,
-                    team: None,
-                    disabled: false,
-                };
-                assert!(
-                    account::insert_user(&mut tx, &user, &hash, START_US)
-                        .await
-                        .expect("writes")
-                );
+                let user = User { tenant, id, login, role: Role::Office, rep: None, team: None, disabled: false };
+                assert!(account::insert_user(&mut tx, &user, &hash, START_US).await.expect("writes"));
             }
         }
         tx.commit().await.expect("commits");
         let (mut logins, mut page_token) = (Vec::new(), String::new());
         for expected in [10, 10, 6] {
-            let request = proto::ListUsersRequest {
-                page_size: 10,
-                page_token,
-            };
-            let page = door
-                .list_users(by(&admin, request))
-                .await
-                .expect("lists")
-                .into_inner();
+            let request = proto::ListUsersRequest { page_size: 10, page_token };
+            let page = door.list_users(by(&admin, request)).await.expect("lists").into_inner();
             assert_eq!(page.users.len(), expected);
             logins.extend(page.users.into_iter().map(|user| user.login));
             page_token = page.next_page_token;
         }
         assert_eq!(page_token, "");
-        let expected: Vec<String> = std::iter::once("anna".to_owned())
-            .chain((0..25).map(|number| format!("user{number:02}")))
-            .collect();
+        let expected: Vec<String> =
+            std::iter::once("anna".to_owned()).chain((0..25).map(|number| format!("user{number:02}"))).collect();
         assert_eq!(logins, expected);
-        let whole = door
-            .list_users(by(&admin, proto::ListUsersRequest::default()))
-            .await
-            .expect("lists")
-            .into_inner();
+        let whole = door.list_users(by(&admin, proto::ListUsersRequest::default())).await.expect("lists").into_inner();
         assert_eq!((whole.users.len(), whole.next_page_token.as_str()), (26, ""));
     }
 
@@ -448,20 +324,11 @@ mod tests {
         let contact = "INSERT INTO device_contact \
                        (tenant, device, seen_at, outbox_commands, outbox_oldest_at, clock_offset_us) \
                        VALUES ($1, $2, $3, 7, 8, -9)";
-        let contact = tx
-            .query(contact)
-            .bind(tenant)
-            .bind(device)
-            .bind(START_US + 1_000_000);
+        let contact = tx.query(contact).bind(tenant).bind(device).bind(START_US + 1_000_000);
         contact.execute().await.expect("writes");
         let sequence = "INSERT INTO device_sequence (tenant, device, last_seq, confirmed_seq, revoked_at) \
                         VALUES ($1, $2, 42, 0, 1)";
-        tx.query(sequence)
-            .bind(tenant)
-            .bind(device)
-            .execute()
-            .await
-            .expect("writes");
+        tx.query(sequence).bind(tenant).bind(device).execute().await.expect("writes");
         tx.commit().await.expect("commits");
     }
 
@@ -476,29 +343,14 @@ mod tests {
                 name: format!("Phone {number}"),
                 app_version: "1".to_owned(),
             };
-            log_in(
-                auth,
-                Login {
-                    device: Some(device),
-                    ..login(false)
-                },
-            )
-            .await
-            .expect("logs in");
+            log_in(auth, Login { device: Some(device), ..login(false) }).await.expect("logs in");
         }
         let id = |number| account::device_id(Uuid::from_u128(number), admin.user);
         hear_and_revoke(&fixture, admin.tenant, id(1)).await;
         let (mut devices, mut page_token) = (Vec::new(), String::new());
         for expected in [2, 2, 1] {
-            let request = proto::ListDevicesRequest {
-                page_size: 2,
-                page_token,
-            };
-            let page = door
-                .list_devices(by(&admin, request))
-                .await
-                .expect("lists")
-                .into_inner();
+            let request = proto::ListDevicesRequest { page_size: 2, page_token };
+            let page = door.list_devices(by(&admin, request)).await.expect("lists").into_inner();
             assert_eq!(page.devices.len(), expected);
             devices.extend(page.devices);
             page_token = page.next_page_token;
@@ -506,11 +358,7 @@ mod tests {
         assert_eq!(page_token, "");
         let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
         // The second and the third came at the same moment.
-        let middle = if id(3) > id(2) {
-            ["Phone 3", "Phone 2"]
-        } else {
-            ["Phone 2", "Phone 3"]
-        };
+        let middle = if id(3) > id(2) { ["Phone 3", "Phone 2"] } else { ["Phone 2", "Phone 3"] };
         assert_eq!(names, ["Phone 1", "Phone 5", "Phone 4", middle[0], middle[1]]);
         let expected = proto::Device {
             device_id: bytes(id(1)),
@@ -532,21 +380,11 @@ mod tests {
     async fn nobody_is_served_past_the_gate() {
         let (_fixture, door, _admin) = fixture().await;
         let statuses = [
-            door.create_user(Request::new(boris()))
-                .await
-                .expect_err("nobody calls"),
-            door.list_users(Request::new(proto::ListUsersRequest::default()))
-                .await
-                .expect_err("nobody calls"),
-            door.list_devices(Request::new(proto::ListDevicesRequest::default()))
-                .await
-                .expect_err("nobody calls"),
+            door.create_user(Request::new(boris())).await.expect_err("nobody calls"),
+            door.list_users(Request::new(proto::ListUsersRequest::default())).await.expect_err("nobody calls"),
+            door.list_devices(Request::new(proto::ListDevicesRequest::default())).await.expect_err("nobody calls"),
         ];
-        assert!(
-            statuses
-                .iter()
-                .all(|status| status.code() == Code::Unauthenticated)
-        );
+        assert!(statuses.iter().all(|status| status.code() == Code::Unauthenticated));
         assert!(PASSWORD.len() >= PASSWORD_LEAST_CHARS);
     }
 }

@@ -50,10 +50,7 @@ impl AuthService for AuthDoor {
         Ok(Response::new(proto::ClaimServerResponse { user_id: bytes(user) }))
     }
 
-    async fn login(
-        &self,
-        request: Request<proto::LoginRequest>,
-    ) -> Result<Response<proto::LoginResponse>, Status> {
+    async fn login(&self, request: Request<proto::LoginRequest>) -> Result<Response<proto::LoginResponse>, Status> {
         let address = peer(request.extensions());
         let login = login(request.into_inner(), address)?;
         let auth = Arc::clone(&self.0);
@@ -76,15 +73,10 @@ impl AuthService for AuthDoor {
         let token = refresh_token(request.into_inner().refresh_token)?;
         let auth = Arc::clone(&self.0);
         let tokens = detached(async move { Ok(session::refresh(&auth, &token, address).await?) }).await?;
-        Ok(Response::new(proto::RefreshResponse {
-            tokens: Some(message(&tokens)),
-        }))
+        Ok(Response::new(proto::RefreshResponse { tokens: Some(message(&tokens)) }))
     }
 
-    async fn logout(
-        &self,
-        request: Request<proto::LogoutRequest>,
-    ) -> Result<Response<proto::LogoutResponse>, Status> {
+    async fn logout(&self, request: Request<proto::LogoutRequest>) -> Result<Response<proto::LogoutResponse>, Status> {
         let address = peer(request.extensions());
         let token = refresh_token(request.into_inner().refresh_token)?;
         let auth = Arc::clone(&self.0);
@@ -99,11 +91,7 @@ fn claim(request: proto::ClaimServerRequest, address: Option<IpAddr>) -> Result<
         setup_code: fields.secret("setup_code", request.setup_code, 1..=TOKEN_CHARS),
         tenant: fields.text("tenant", request.tenant, 1..=NAME_CHARS),
         login: login_name(&mut fields, "login", &request.login),
-        password: fields.secret(
-            "password",
-            request.password,
-            PASSWORD_LEAST_CHARS..=PASSWORD_MOST_CHARS,
-        ),
+        password: fields.secret("password", request.password, PASSWORD_LEAST_CHARS..=PASSWORD_MOST_CHARS),
         address,
     };
     fields.check()?;
@@ -140,11 +128,7 @@ fn refresh_token(token: String) -> Result<Secret, Status> {
 /// for a letter.
 pub(super) fn login_name(fields: &mut Fields, field: &str, login: &str) -> String {
     // A huge one is not worth the work.
-    let login = if login.len() > 4 * NAME_CHARS {
-        login.to_owned()
-    } else {
-        login.to_lowercase()
-    };
+    let login = if login.len() > 4 * NAME_CHARS { login.to_owned() } else { login.to_lowercase() };
     fields.text(field, login, 1..=NAME_CHARS)
 }
 
@@ -189,33 +173,17 @@ mod tests {
     }
 
     fn fields(status: &Status) -> Vec<(String, String)> {
-        let violations = status
-            .get_details_bad_request()
-            .expect("names the fields")
-            .field_violations;
-        violations
-            .into_iter()
-            .map(|violation| (violation.field, violation.reason))
-            .collect()
+        let violations = status.get_details_bad_request().expect("names the fields").field_violations;
+        violations.into_iter().map(|violation| (violation.field, violation.reason)).collect()
     }
 
     #[tokio::test]
     async fn a_server_is_claimed_and_logged_in_to() {
         let fixture = Fixture::new().await;
         let door = AuthDoor::new(Arc::clone(&fixture.auth));
-        let code = users::setup_code(&fixture.auth.db, &fixture.auth.random)
-            .await
-            .expect("writes")
-            .expect("is new");
-        let claimed = door
-            .claim_server(claim_request(code.clone()))
-            .await
-            .expect("claims")
-            .into_inner();
-        let again = door
-            .claim_server(claim_request(code))
-            .await
-            .expect_err("was used");
+        let code = users::setup_code(&fixture.auth.db, &fixture.auth.random).await.expect("writes").expect("is new");
+        let claimed = door.claim_server(claim_request(code.clone())).await.expect("claims").into_inner();
+        let again = door.claim_server(claim_request(code)).await.expect_err("was used");
         assert_eq!(again.code(), Code::PermissionDenied);
         let installation = Uuid::from_u128(3);
         let device = proto::Device {
@@ -223,40 +191,22 @@ mod tests {
             name: "Phone".to_owned(),
             app_version: "1".to_owned(),
         };
-        let request = proto::LoginRequest {
-            device: Some(device),
-            ..login_request("äNNa")
-        };
-        let session = door
-            .login(Request::new(request))
-            .await
-            .expect("logs in")
-            .into_inner();
+        let request = proto::LoginRequest { device: Some(device), ..login_request("äNNa") };
+        let session = door.login(Request::new(request)).await.expect("logs in").into_inner();
         assert_eq!(session.user_id, claimed.user_id);
         assert_eq!(session.role(), proto::Role::Admin);
         let user = Uuid::from_slice(&session.user_id).expect("is an id");
-        assert_eq!(
-            session.device_id,
-            bytes(Uuid::new_v5(&installation, user.as_bytes()))
-        );
+        assert_eq!(session.device_id, bytes(Uuid::new_v5(&installation, user.as_bytes())));
         assert!(session.rep_id.is_empty());
 
         let first = session.tokens.expect("has tokens").refresh_token;
         let refresh = |refresh_token| door.refresh(Request::new(proto::RefreshRequest { refresh_token }));
-        let second = refresh(first.clone())
-            .await
-            .expect("renews")
-            .into_inner()
-            .tokens
-            .expect("has tokens");
+        let second = refresh(first.clone()).await.expect("renews").into_inner().tokens.expect("has tokens");
         let logout = |refresh_token| door.logout(Request::new(proto::LogoutRequest { refresh_token }));
         logout(second.refresh_token.clone()).await.expect("logs out");
         logout(second.refresh_token.clone()).await.expect("is over");
         let over = refresh(second.refresh_token).await.expect_err("is over");
-        assert_eq!(
-            (over.code(), status::reason(&over).as_deref()),
-            (Code::Unauthenticated, Some("SESSION_ENDED"))
-        );
+        assert_eq!((over.code(), status::reason(&over).as_deref()), (Code::Unauthenticated, Some("SESSION_ENDED")));
     }
 
     #[tokio::test]
@@ -266,27 +216,15 @@ mod tests {
         let mut answers = Vec::new();
         for request in [
             login_request("boris"),
-            proto::LoginRequest {
-                password: "x".to_owned(),
-                ..login_request("anna")
-            },
-            proto::LoginRequest {
-                tenant: "Other".to_owned(),
-                ..login_request("anna")
-            },
+            proto::LoginRequest { password: "x".to_owned(), ..login_request("anna") },
+            proto::LoginRequest { tenant: "Other".to_owned(), ..login_request("anna") },
         ] {
             let status = door.login(Request::new(request)).await.expect_err("is wrong");
-            answers.push((
-                status.code(),
-                status.message().to_owned(),
-                status.details().to_vec(),
-            ));
+            answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
         }
         assert_eq!(answers[0].0, Code::Unauthenticated);
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-        door.login(Request::new(login_request("ANNA")))
-            .await
-            .expect("capitals don't matter");
+        door.login(Request::new(login_request("ANNA"))).await.expect("capitals don't matter");
     }
 
     #[tokio::test]
@@ -294,15 +232,9 @@ mod tests {
         let fixture = Fixture::new().await;
         let door = AuthDoor::new(Arc::clone(&fixture.auth));
         let named = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs
-                .iter()
-                .map(|(field, reason)| ((*field).to_owned(), (*reason).to_owned()))
-                .collect()
+            pairs.iter().map(|(field, reason)| ((*field).to_owned(), (*reason).to_owned())).collect()
         };
-        let empty = door
-            .claim_server(Request::new(proto::ClaimServerRequest::default()))
-            .await
-            .expect_err("is empty");
+        let empty = door.claim_server(Request::new(proto::ClaimServerRequest::default())).await.expect_err("is empty");
         let missing = ["setup_code", "tenant", "login", "password"].map(|field| (field, "MISSING_FIELD"));
         assert_eq!(fields(&empty), named(&missing));
         let long = proto::ClaimServerRequest {
@@ -314,16 +246,9 @@ mod tests {
         let long = door.claim_server(Request::new(long)).await.expect_err("is long");
         let too_long = ["setup_code", "tenant", "login", "password"].map(|field| (field, "TOO_LONG"));
         assert_eq!(fields(&long), named(&too_long));
-        let device = proto::Device {
-            installation_id: vec![0; 16],
-            name: "a\0".to_owned(),
-            app_version: "x".repeat(65),
-        };
-        let odd = proto::LoginRequest {
-            device: Some(device),
-            login: "a\0".to_owned(),
-            ..login_request("")
-        };
+        let device =
+            proto::Device { installation_id: vec![0; 16], name: "a\0".to_owned(), app_version: "x".repeat(65) };
+        let odd = proto::LoginRequest { device: Some(device), login: "a\0".to_owned(), ..login_request("") };
         let odd = door.login(Request::new(odd)).await.expect_err("is odd");
         let expected = [
             ("device.installation_id", "BAD_ID"),
@@ -332,24 +257,13 @@ mod tests {
             ("login", "NUL_CHARACTER"),
         ];
         assert_eq!(fields(&odd), named(&expected));
-        let none = door
-            .refresh(Request::new(proto::RefreshRequest::default()))
-            .await
-            .expect_err("is empty");
+        let none = door.refresh(Request::new(proto::RefreshRequest::default())).await.expect_err("is empty");
         assert_eq!(fields(&none), named(&[("refresh_token", "MISSING_FIELD")]));
-        let none = door
-            .logout(Request::new(proto::LogoutRequest::default()))
-            .await
-            .expect_err("is empty");
+        let none = door.logout(Request::new(proto::LogoutRequest::default())).await.expect_err("is empty");
         assert_eq!(fields(&none), named(&[("refresh_token", "MISSING_FIELD")]));
-        let short = proto::ClaimServerRequest {
-            password: "x".repeat(11),
-            ..claim_request("x".to_owned()).into_inner()
-        };
-        let short = door
-            .claim_server(Request::new(short))
-            .await
-            .expect_err("is short");
+        let short =
+            proto::ClaimServerRequest { password: "x".repeat(11), ..claim_request("x".to_owned()).into_inner() };
+        let short = door.claim_server(Request::new(short)).await.expect_err("is short");
         assert_eq!(fields(&short), named(&[("password", "OUT_OF_RANGE")]));
     }
 }

@@ -47,11 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_work_goes_on_when_nobody_waits() {
-        let (begun, go_on, done) = (
-            Arc::new(Notify::new()),
-            Arc::new(Notify::new()),
-            Arc::new(Notify::new()),
-        );
+        let (begun, go_on, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
         let finished = Arc::new(AtomicBool::new(false));
         let work = {
             let (begun, go_on, done) = (Arc::clone(&begun), Arc::clone(&go_on), Arc::clone(&done));
@@ -78,9 +74,7 @@ mod tests {
         let id = Uuid::from_u128(5);
         let found = status::with_request_id(id, detached(async { Ok(status::request_id()) })).await;
         assert_eq!(found.expect("works"), Some(id));
-        let error = detached::<(), _>(async { panic!("as planned") })
-            .await
-            .expect_err("panics");
+        let error = detached::<(), _>(async { panic!("as planned") }).await.expect_err("panics");
         assert_eq!(error.code(), Code::Internal);
         assert!(!error.message().contains("planned"), "{error}");
     }

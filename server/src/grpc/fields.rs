@@ -21,11 +21,7 @@ pub struct Fields(Vec<Violation>);
 impl Fields {
     /// A field is wrong.
     pub fn wrong(&mut self, field: &str, reason: Reason, text: impl Into<String>) {
-        self.0.push(Violation {
-            field: field.to_owned(),
-            reason,
-            text: text.into(),
-        });
+        self.0.push(Violation { field: field.to_owned(), reason, text: text.into() });
     }
 
     /// A text of so many characters, none of them a control character.
@@ -56,11 +52,7 @@ impl Fields {
         } else if value.is_empty() && least > 0 {
             self.wrong(field, Reason::MissingField, "is missing");
         } else if value.chars().count() < least {
-            self.wrong(
-                field,
-                Reason::OutOfRange,
-                format!("has fewer than {least} characters"),
-            );
+            self.wrong(field, Reason::OutOfRange, format!("has fewer than {least} characters"));
         }
     }
 
@@ -118,11 +110,7 @@ impl Fields {
     /// # Errors
     /// INVALID_ARGUMENT with all that is wrong.
     pub fn check(self) -> Result<(), Status> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(status::invalid(&self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(status::invalid(&self.0)) }
     }
 }
 
@@ -157,10 +145,7 @@ mod tests {
         assert_eq!(text("a", 2..=3), [Reason::OutOfRange]);
         assert_eq!(text("a\0b", 1..=3), [Reason::NulCharacter]);
         assert_eq!(text("a\nb", 1..=3), [Reason::OutOfRange]);
-        assert_eq!(
-            text(&"\0".repeat(9), 1..=3),
-            [Reason::NulCharacter, Reason::TooLong]
-        );
+        assert_eq!(text(&"\0".repeat(9), 1..=3), [Reason::NulCharacter, Reason::TooLong]);
     }
 
     #[test]
@@ -186,10 +171,7 @@ mod tests {
         fields.id("id", &[1; 15]);
         fields.id("id", &[0; 16]);
         assert_eq!(fields.optional_id("id", &[1; 17]), None);
-        assert_eq!(
-            reasons(fields),
-            [Reason::MissingField, Reason::BadId, Reason::BadId, Reason::BadId]
-        );
+        assert_eq!(reasons(fields), [Reason::MissingField, Reason::BadId, Reason::BadId, Reason::BadId]);
     }
 
     #[test]
@@ -198,10 +180,7 @@ mod tests {
         let sizes = [0, 1, 1_000, 1_001, i32::MAX].map(|size| fields.page_size("page_size", size));
         assert_eq!(sizes, [100, 1, 1_000, 1_000, 1_000]);
         assert_eq!(fields.page_token("page_token", ""), None);
-        assert_eq!(
-            fields.page_token("page_token", &next_page(b"anna")),
-            Some(b"anna".to_vec())
-        );
+        assert_eq!(fields.page_token("page_token", &next_page(b"anna")), Some(b"anna".to_vec()));
         assert_eq!(reasons(fields), []);
         let mut fields = Fields::default();
         fields.page_size("page_size", -1);

@@ -31,10 +31,7 @@ impl OfficeService for OfficeDoor {
         let ExecuteRequest { command_id, command } = request.into_inner();
         let command = command.ok_or_else(|| status::rejected(&check::missing("command")))?;
         let (outcome, version) = execute(&self.0, &caller, &command_id, command).await?;
-        Ok(Response::new(ExecuteResponse {
-            outcome: Some(outcome),
-            version,
-        }))
+        Ok(Response::new(ExecuteResponse { outcome: Some(outcome), version }))
     }
 }
 
@@ -53,9 +50,7 @@ pub async fn execute(
     // An import is a chunk of a bulk job, and may be larger than what a device sends.
     let bulk = matches!(&command.command, Some(trade::command::Command::ImportRecords(_)));
     if body.len() > COMMAND_BYTES && !bulk {
-        return Err(status::rejected(
-            &Rejection::new(Reason::LimitExceeded).field("command"),
-        ));
+        return Err(status::rejected(&Rejection::new(Reason::LimitExceeded).field("command")));
     }
     let now_us = core.clock.now_us();
     let submission = Submission {
@@ -74,24 +69,14 @@ pub async fn execute(
     };
     let lane = core.lanes.of(caller.tenant);
     let answer = detached(async move {
-        let answer = if bulk {
-            lane.submit_bulk(submission).await
-        } else {
-            lane.submit(submission).await
-        };
+        let answer = if bulk { lane.submit_bulk(submission).await } else { lane.submit(submission).await };
         answer.map_err(Status::from)
     })
     .await?;
-    let outcome = answer
-        .results
-        .into_iter()
-        .next()
-        .and_then(|result| result.outcome);
+    let outcome = answer.results.into_iter().next().and_then(|result| result.outcome);
     let outcome = outcome.ok_or_else(|| status::internal("a command got no outcome"))?;
     if outcome.status() == Decision::Rejected && outcome.reason() == Reason::DependsOnQuarantined {
-        return Err(Status::failed_precondition(
-            "it builds on a command that is in quarantine",
-        ));
+        return Err(Status::failed_precondition("it builds on a command that is in quarantine"));
     }
     Ok((outcome, answer.version))
 }

@@ -57,9 +57,7 @@ pub struct Violation {
 /// INVALID_ARGUMENT for these fields.
 #[must_use]
 pub fn invalid(violations: &[Violation]) -> Status {
-    let first = violations
-        .first()
-        .map_or("MISSING_FIELD", |violation| code_of(violation.reason));
+    let first = violations.first().map_or("MISSING_FIELD", |violation| code_of(violation.reason));
     let fields: Vec<FieldViolation> = violations
         .iter()
         .take(LISTED)
@@ -86,11 +84,7 @@ pub fn internal(error: impl Display) -> Status {
     tracing::error!(request, %error, "a request failed through a fault of ours");
     let mut details = info("INTERNAL");
     details.set_request_info(request.clone(), "");
-    Status::with_error_details(
-        Code::Internal,
-        format!("a fault of the server; its log has it as {request}"),
-        details,
-    )
+    Status::with_error_details(Code::Internal, format!("a fault of the server; its log has it as {request}"), details)
 }
 
 /// Come back later: RESOURCE_EXHAUSTED.
@@ -117,42 +111,18 @@ pub fn refused(refusal: Refusal) -> Status {
     let (code, reason, text) = match refusal {
         Refusal::TokenMissing => (Unauthenticated, "TOKEN_MISSING", "an access token is needed"),
         Refusal::TokenInvalid => (Unauthenticated, "TOKEN_INVALID", "the access token is not good"),
-        Refusal::TokenExpired => (
-            Unauthenticated,
-            "TOKEN_EXPIRED",
-            "the access token has ended; refresh it",
-        ),
-        Refusal::SessionEnded => (
-            Unauthenticated,
-            "SESSION_ENDED",
-            "the session has ended; log in again",
-        ),
-        Refusal::BadCredentials => (
-            Unauthenticated,
-            "BAD_CREDENTIALS",
-            "tenant, login or password is wrong",
-        ),
-        Refusal::RefreshTokenInvalid => (
-            Unauthenticated,
-            "REFRESH_TOKEN_INVALID",
-            "the refresh token is not good; log in again",
-        ),
+        Refusal::TokenExpired => (Unauthenticated, "TOKEN_EXPIRED", "the access token has ended; refresh it"),
+        Refusal::SessionEnded => (Unauthenticated, "SESSION_ENDED", "the session has ended; log in again"),
+        Refusal::BadCredentials => (Unauthenticated, "BAD_CREDENTIALS", "tenant, login or password is wrong"),
+        Refusal::RefreshTokenInvalid => {
+            (Unauthenticated, "REFRESH_TOKEN_INVALID", "the refresh token is not good; log in again")
+        }
         Refusal::RoleNotAllowed => (PermissionDenied, "ROLE_NOT_ALLOWED", "the role may not do this"),
-        Refusal::DeviceNeeded => (
-            PermissionDenied,
-            "DEVICE_NEEDED",
-            "log in as a device; it needs a replica",
-        ),
-        Refusal::DeviceRevoked => (
-            PermissionDenied,
-            "DEVICE_REVOKED",
-            "the device is revoked; it may push what it holds, and nothing else",
-        ),
-        Refusal::SetupCodeInvalid => (
-            PermissionDenied,
-            "SETUP_CODE_INVALID",
-            "the setup code is wrong, or was used",
-        ),
+        Refusal::DeviceNeeded => (PermissionDenied, "DEVICE_NEEDED", "log in as a device; it needs a replica"),
+        Refusal::DeviceRevoked => {
+            (PermissionDenied, "DEVICE_REVOKED", "the device is revoked; it may push what it holds, and nothing else")
+        }
+        Refusal::SetupCodeInvalid => (PermissionDenied, "SETUP_CODE_INVALID", "the setup code is wrong, or was used"),
         Refusal::UnknownMethod => (Unimplemented, "UNKNOWN_METHOD", "there is no such method"),
     };
     Status::with_error_details(code, text, info(reason))
@@ -161,10 +131,7 @@ pub fn refused(refusal: Refusal) -> Status {
 /// The stable code of a status, if it is one of ours.
 #[must_use]
 pub fn reason(status: &Status) -> Option<String> {
-    status
-        .get_details_error_info()
-        .filter(|info| info.domain == DOMAIN)
-        .map(|info| info.reason)
+    status.get_details_error_info().filter(|info| info.domain == DOMAIN).map(|info| info.reason)
 }
 
 /// The database: UNAVAILABLE if it does not answer, INTERNAL if it holds or refuses what it should not.
@@ -252,10 +219,7 @@ fn info(reason: &str) -> ErrorDetails {
 }
 
 fn code_of(reason: Reason) -> &'static str {
-    reason
-        .as_str_name()
-        .strip_prefix("REASON_")
-        .unwrap_or_else(|| reason.as_str_name())
+    reason.as_str_name().strip_prefix("REASON_").unwrap_or_else(|| reason.as_str_name())
 }
 
 /// Cut to what fits into a header.
@@ -269,10 +233,7 @@ fn grpc_code(reason: Reason) -> Code {
 
     if matches!(reason, R::NotFound | R::Removed) {
         Code::NotFound
-    } else if matches!(
-        reason,
-        R::NotInScope | R::GraceExceeded | R::RoleNotAllowed | R::DeviceRevoked
-    ) {
+    } else if matches!(reason, R::NotInScope | R::GraceExceeded | R::RoleNotAllowed | R::DeviceRevoked) {
         Code::PermissionDenied
     } else if matches!(reason, R::CommandIdReused | R::IdTaken | R::IdOfAnotherKind) {
         Code::AlreadyExists
@@ -310,14 +271,8 @@ mod tests {
     fn what_the_database_said_stays_here() {
         let error = || sqlx::Error::Protocol("password=hunter2 at 10.0.0.7".to_owned());
         let retry = Status::from(StoreError::Unavailable(error()));
-        assert_eq!(
-            code_and_reason(&retry),
-            (Code::Unavailable, "UNAVAILABLE".to_owned())
-        );
-        assert_eq!(
-            retry.get_details_retry_info().and_then(|info| info.retry_delay),
-            Some(RETRY_AFTER)
-        );
+        assert_eq!(code_and_reason(&retry), (Code::Unavailable, "UNAVAILABLE".to_owned()));
+        assert_eq!(retry.get_details_retry_info().and_then(|info| info.retry_delay), Some(RETRY_AFTER));
         for fault in [
             StoreError::Data(error()),
             StoreError::Corrupt("hunter2".to_owned()),
@@ -326,15 +281,9 @@ mod tests {
         ] {
             let status = Status::from(fault);
             assert_eq!(code_and_reason(&status), (Code::Internal, "INTERNAL".to_owned()));
-            assert!(
-                status.get_details_retry_info().is_none(),
-                "trying again is useless"
-            );
+            assert!(status.get_details_retry_info().is_none(), "trying again is useless");
             for hidden in ["hunter2", "10.0.0.7"] {
-                assert!(
-                    !format!("{status:?}{:?}", status.get_error_details()).contains(hidden),
-                    "{status:?}"
-                );
+                assert!(!format!("{status:?}{:?}", status.get_error_details()).contains(hidden), "{status:?}");
             }
         }
         assert!(!format!("{retry:?}{:?}", retry.get_error_details()).contains("hunter2"));
@@ -344,42 +293,22 @@ mod tests {
     async fn a_fault_of_ours_names_the_request() {
         let id = Uuid::from_u128(7);
         let status = with_request_id(id, async { internal("a bug") }).await;
-        assert_eq!(
-            status.get_details_request_info().map(|info| info.request_id),
-            Some(id.to_string())
-        );
+        assert_eq!(status.get_details_request_info().map(|info| info.request_id), Some(id.to_string()));
         assert!(status.message().contains(&id.to_string()), "{status}");
         assert_eq!(
-            internal("a bug")
-                .get_details_request_info()
-                .map(|info| info.request_id),
+            internal("a bug").get_details_request_info().map(|info| info.request_id),
             Some("unknown".to_owned())
         );
     }
 
     #[test]
     fn fields_are_named() {
-        let violation = |field: &str, reason| Violation {
-            field: field.to_owned(),
-            reason,
-            text: "is wrong".to_owned(),
-        };
-        let status = invalid(&[
-            violation("login", Reason::TooLong),
-            violation("role", Reason::UnknownValue),
-        ]);
-        assert_eq!(
-            code_and_reason(&status),
-            (Code::InvalidArgument, "TOO_LONG".to_owned())
-        );
-        let fields = status
-            .get_details_bad_request()
-            .expect("names the fields")
-            .field_violations;
-        let named: Vec<_> = fields
-            .iter()
-            .map(|field| (field.field.as_str(), field.reason.as_str()))
-            .collect();
+        let violation =
+            |field: &str, reason| Violation { field: field.to_owned(), reason, text: "is wrong".to_owned() };
+        let status = invalid(&[violation("login", Reason::TooLong), violation("role", Reason::UnknownValue)]);
+        assert_eq!(code_and_reason(&status), (Code::InvalidArgument, "TOO_LONG".to_owned()));
+        let fields = status.get_details_bad_request().expect("names the fields").field_violations;
+        let named: Vec<_> = fields.iter().map(|field| (field.field.as_str(), field.reason.as_str())).collect();
         assert_eq!(named, [("login", "TOO_LONG"), ("role", "UNKNOWN_VALUE")]);
     }
 
@@ -387,51 +316,27 @@ mod tests {
     fn what_succeeds_later_says_when() {
         let wait = Duration::from_secs(30);
         let status = Status::from(AuthError::Throttled(wait));
-        assert_eq!(
-            code_and_reason(&status),
-            (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned())
-        );
-        assert_eq!(
-            status.get_details_retry_info().and_then(|info| info.retry_delay),
-            Some(wait)
-        );
+        assert_eq!(code_and_reason(&status), (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned()));
+        assert_eq!(status.get_details_retry_info().and_then(|info| info.retry_delay), Some(wait));
     }
 
     #[test]
     fn a_rejection_keeps_its_reason_and_its_facts() {
         let (order, customer) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let rejection = Rejection::new(Reason::OrderReleased).about(order).fact(
-            Some(customer),
-            "credit_limit_minor",
-            100,
-        );
+        let rejection =
+            Rejection::new(Reason::OrderReleased).about(order).fact(Some(customer), "credit_limit_minor", 100);
         let status = rejected(&rejection);
-        assert_eq!(
-            code_and_reason(&status),
-            (Code::FailedPrecondition, "ORDER_RELEASED".to_owned())
-        );
+        assert_eq!(code_and_reason(&status), (Code::FailedPrecondition, "ORDER_RELEASED".to_owned()));
         let facts = status.get_details_error_info().expect("has facts").metadata;
         let expected = [
             ("record_id", order.to_string()),
             ("credit_limit_minor", "100".to_owned()),
             ("credit_limit_minor_of", customer.to_string()),
         ];
-        assert_eq!(
-            facts,
-            expected
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect()
-        );
+        assert_eq!(facts, expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
         let form = rejected(&Rejection::new(Reason::BadId).field("order_id"));
-        assert_eq!(
-            code_and_reason(&form),
-            (Code::InvalidArgument, "BAD_ID".to_owned())
-        );
-        assert_eq!(
-            form.get_details_bad_request().expect("names it").field_violations[0].field,
-            "order_id"
-        );
+        assert_eq!(code_and_reason(&form), (Code::InvalidArgument, "BAD_ID".to_owned()));
+        assert_eq!(form.get_details_bad_request().expect("names it").field_violations[0].field, "order_id");
         for (reason, code) in [
             (Reason::NotFound, Code::NotFound),
             (Reason::NotInScope, Code::PermissionDenied),
@@ -449,18 +354,10 @@ mod tests {
         for number in 0..1_000 {
             rejection = rejection.fact(Some(Uuid::from_u128(number)), &format!("{number}{long}"), &long);
         }
-        let violation = Violation {
-            field: long.clone(),
-            reason: Reason::TooLong,
-            text: long,
-        };
+        let violation = Violation { field: long.clone(), reason: Reason::TooLong, text: long };
         for status in [rejected(&rejection), invalid(&vec![violation; 1_000])] {
             let response = status.into_http::<()>();
-            let size: usize = response
-                .headers()
-                .iter()
-                .map(|(name, value)| name.as_str().len() + value.len())
-                .sum();
+            let size: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
             assert!(size < 8 * 1024, "{size}");
         }
     }

@@ -48,9 +48,7 @@ impl SyncService for SyncDoor {
         check_app(request.protocol_version, &request.app_version)?;
         let named = request.lagging.len() + request.staging.len() + request.inventory.len();
         if named > 3 * NAMED_BUCKETS || request.kinds.len() > NAMED_KINDS {
-            return Err(status::rejected(
-                &Rejection::new(Reason::LimitExceeded).field("inventory"),
-            ));
+            return Err(status::rejected(&Rejection::new(Reason::LimitExceeded).field("inventory")));
         }
         hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
         let (out, messages) = mpsc::channel(PULL_MESSAGES);
@@ -80,9 +78,7 @@ impl SyncService for SyncDoor {
         check_app(request.protocol_version, &request.app_version)?;
         let ids = check_commands(&request)?;
         let offset_us = hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
-        let device = caller
-            .device
-            .ok_or_else(|| status::internal("the gate lets no push in without a device"))?;
+        let device = caller.device.ok_or_else(|| status::internal("the gate lets no push in without a device"))?;
         let sender = Sender {
             device,
             confirmed_seq: request.confirmed_seq,
@@ -90,18 +86,14 @@ impl SyncService for SyncDoor {
             skip: request.skip.map(|skip| (skip.from_seq, skip.to_seq)),
             position: request.position.map(Position::from),
         };
-        let commands = request
-            .commands
-            .into_iter()
-            .zip(ids)
-            .map(|(command, id)| Submitted {
-                id,
-                seq: command.seq,
-                captured_at_us: command.captured_at_us.saturating_sub(offset_us),
-                clock_correction_us: offset_us.saturating_neg(),
-                business_day: command.business_day,
-                body: command.body,
-            });
+        let commands = request.commands.into_iter().zip(ids).map(|(command, id)| Submitted {
+            id,
+            seq: command.seq,
+            captured_at_us: command.captured_at_us.saturating_sub(offset_us),
+            clock_correction_us: offset_us.saturating_neg(),
+            business_day: command.business_day,
+            body: command.body,
+        });
         let submission = Submission {
             issuer: Issuer::User((*caller).clone()),
             sender: Some(sender),
@@ -111,8 +103,7 @@ impl SyncService for SyncDoor {
         };
         let core = Arc::clone(&self.0);
         let tenant = caller.tenant;
-        let answer =
-            detached(async move { submit(&core, tenant, submission).await.map_err(Status::from) }).await?;
+        let answer = detached(async move { submit(&core, tenant, submission).await.map_err(Status::from) }).await?;
         Ok(Response::new(PushResponse {
             results: answer.results,
             version: answer.version,
@@ -136,19 +127,10 @@ pub async fn submit(core: &Core, tenant: i64, mut submission: Submission) -> Res
         let later = rest.split_off(rest.len().min(BATCH_COMMANDS));
         let commands = std::mem::replace(&mut rest, later);
         let sent = commands.len();
-        let answer = lane
-            .submit(Submission {
-                commands,
-                ..submission.clone()
-            })
-            .await?;
+        let answer = lane.submit(Submission { commands, ..submission.clone() }).await?;
         let decided = answer.results.len();
         whole.results.extend(answer.results);
-        whole = Answer {
-            results: whole.results,
-            fork: whole.fork || answer.fork,
-            ..answer
-        };
+        whole = Answer { results: whole.results, fork: whole.fork || answer.fork, ..answer };
         if rest.is_empty() || decided < sent {
             return Ok(whole);
         }
@@ -156,21 +138,17 @@ pub async fn submit(core: &Core, tenant: i64, mut submission: Submission) -> Res
 }
 
 fn hear(core: &Core, caller: &Caller, clock_us: i64, outbox: Option<OutboxSummary>) -> Result<i64, Status> {
-    let device = caller
-        .device
-        .ok_or_else(|| status::internal("the gate let a device's call in without a device"))?;
-    Ok(core
-        .contacts
-        .hear((caller.tenant, device), clock_us, core.clock.now_us(), outbox))
+    let device = caller.device.ok_or_else(|| status::internal("the gate let a device's call in without a device"))?;
+    Ok(core.contacts.hear((caller.tenant, device), clock_us, core.clock.now_us(), outbox))
 }
 
 fn check_app(protocol: u32, app_version: &str) -> Result<(), Status> {
     if protocol != PROTOCOL_VERSION {
-        return Err(status::rejected(
-            &Rejection::new(Reason::UnknownValue)
-                .field("protocol_version")
-                .fact(None, "spoken_protocol_version", PROTOCOL_VERSION),
-        ));
+        return Err(status::rejected(&Rejection::new(Reason::UnknownValue).field("protocol_version").fact(
+            None,
+            "spoken_protocol_version",
+            PROTOCOL_VERSION,
+        )));
     }
     roundsman_sync::trade::check::text(app_version, APP_VERSION_CHARS, "app_version")
         .map_err(|rejection| status::rejected(&rejection))
@@ -185,18 +163,12 @@ fn check_commands(request: &PushRequest) -> Result<Vec<Uuid>, Status> {
         return Err(limit("commands"));
     }
     let bytes: usize = request.commands.iter().map(|command| command.body.len()).sum();
-    if bytes > PUSH_BYTES
-        || request
-            .commands
-            .iter()
-            .any(|command| command.body.len() > COMMAND_BYTES)
-    {
+    if bytes > PUSH_BYTES || request.commands.iter().any(|command| command.body.len() > COMMAND_BYTES) {
         return Err(limit("commands.body"));
     }
     let mut ids = Vec::with_capacity(request.commands.len());
     for command in &request.commands {
-        let id =
-            roundsman_sync::trade::check::id(&command.command_id, "commands.command_id").map_err(refuse)?;
+        let id = roundsman_sync::trade::check::id(&command.command_id, "commands.command_id").map_err(refuse)?;
         if command.seq < 1 {
             return Err(refuse(Rejection::new(Reason::OutOfRange).field("commands.seq")));
         }

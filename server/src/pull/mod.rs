@@ -100,11 +100,7 @@ impl View {
         let holding = grants::holding(tx, caller).await?;
         let mut buckets = bucket::of_scopes(tx, caller.tenant, &holding.texts()).await?;
         buckets.retain(|bucket| kinds.contains(&bucket.kind));
-        Ok(Self {
-            head,
-            holding,
-            buckets,
-        })
+        Ok(Self { head, holding, buckets })
     }
 }
 
@@ -141,13 +137,7 @@ impl Pull {
             metrics::counter!("roundsman_forks_total").increment(1);
             self.send(Message::Fork(Fork { expected_seq })).await?;
         }
-        let planner = Planner {
-            request,
-            view: &view,
-            known: &known,
-            kinds: &kinds,
-            month: self.month(),
-        };
+        let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let Some(Planned { plan, held }) = planner.plan() else {
             self.send(Message::InventoryRequest(InventoryRequest {})).await?;
             return Ok(None);
@@ -155,13 +145,7 @@ impl Pull {
         if !plan.buckets.is_empty() || plan.fork {
             self.send(Message::Plan(plan)).await?;
         }
-        Ok(Some(State::new(
-            kinds,
-            self.month(),
-            view.holding,
-            view.head.position,
-            held,
-        )))
+        Ok(Some(State::new(kinds, self.month(), view.holding, view.head.position, held)))
     }
 
     /// The month by the server's clock, in UTC: it only orders what comes, so a few hours of difference do no harm.
@@ -172,12 +156,7 @@ impl Pull {
     }
 
     async fn send(&self, message: Message) -> Result<(), PullError> {
-        self.out
-            .send(Ok(PullResponse {
-                message: Some(message),
-            }))
-            .await
-            .map_err(|_| PullError::Gone)
+        self.out.send(Ok(PullResponse { message: Some(message) })).await.map_err(|_| PullError::Gone)
     }
 
     /// Brings everything: in one cut if it is little, else group by group, so that work can begin before the history came.
@@ -249,16 +228,9 @@ impl Pull {
             }
         }
         tx.commit().await?;
-        let checkpoint = (!pages.is_full() || everything).then(|| Checkpoint {
-            server_time_us: self.clock.now_us(),
-            ..state.reach(&view, group)
-        });
-        Ok(Cut {
-            plan,
-            pages,
-            checkpoint,
-            position,
-        })
+        let checkpoint = (!pages.is_full() || everything)
+            .then(|| Checkpoint { server_time_us: self.clock.now_us(), ..state.reach(&view, group) });
+        Ok(Cut { plan, pages, checkpoint, position })
     }
 
     /// Sends what changes, until the device goes away or may no longer pull.
@@ -276,11 +248,7 @@ impl Pull {
                 Err(_elapsed) => {
                     let position = Some(state.served().into());
                     let server_time_us = self.clock.now_us();
-                    self.send(Message::KeepAlive(KeepAlive {
-                        position,
-                        server_time_us,
-                    }))
-                    .await?;
+                    self.send(Message::KeepAlive(KeepAlive { position, server_time_us })).await?;
                     News::Nothing
                 }
             };
@@ -311,10 +279,7 @@ fn understood(request: &PullRequest) -> BTreeSet<i64> {
         return all.collect();
     }
     let named: BTreeSet<i64> = request.kinds.iter().map(|kind| i64::from(*kind)).collect();
-    named
-        .into_iter()
-        .filter(|kind| kind::from_number(*kind).is_some())
-        .collect()
+    named.into_iter().filter(|kind| kind::from_number(*kind).is_some()).collect()
 }
 
 /// The page of a bucket that begins after `cursor`, with rows up to a version; `None`: there are none.

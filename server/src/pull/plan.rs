@@ -30,12 +30,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub async fn read(
-        tx: &mut Tx,
-        caller: &Caller,
-        request: &PullRequest,
-        head: &Head,
-    ) -> Result<Self, StoreError> {
+    pub async fn read(tx: &mut Tx, caller: &Caller, request: &PullRequest, head: &Head) -> Result<Self, StoreError> {
         let mut positions = HashSet::new();
         for position in named_positions(request).into_iter().take(POSITIONS) {
             if position == head.position || tenant::knows(tx, caller.tenant, position).await? {
@@ -57,11 +52,7 @@ impl Known {
                 fork = Some(last_seq + 1);
             }
         }
-        Ok(Self {
-            positions,
-            horizon: head.horizon,
-            fork,
-        })
+        Ok(Self { positions, horizon: head.horizon, fork })
     }
 
     /// Whether a device at this position can be continued: it is of this history, and no tombstone after it is gone.
@@ -73,18 +64,8 @@ impl Known {
 fn named_positions(request: &PullRequest) -> BTreeSet<Position> {
     let lagging = request.lagging.iter().filter_map(|bucket| bucket.position);
     let inventory = request.inventory.iter().filter_map(|bucket| bucket.position);
-    let builds = request
-        .staging
-        .iter()
-        .flat_map(|staged| staged.oldest_build.into_iter().chain(staged.newest_build));
-    request
-        .position
-        .into_iter()
-        .chain(lagging)
-        .chain(inventory)
-        .chain(builds)
-        .map(Position::from)
-        .collect()
+    let builds = request.staging.iter().flat_map(|staged| staged.oldest_build.into_iter().chain(staged.newest_build));
+    request.position.into_iter().chain(lagging).chain(inventory).chain(builds).map(Position::from).collect()
 }
 
 /// A plan, and where the device is.
@@ -106,35 +87,25 @@ impl Planner<'_> {
     /// The plan; `None`: the device has to tell what it holds.
     pub fn plan(&self) -> Option<Planned> {
         if self.request.has_inventory {
-            return Some(self.from_inventory());
+            return Some(self.after_inventory());
         }
         let Some(position) = self.request.position.map(Position::from) else {
-            return Some(self.from_position(Position::default(), true));
+            return Some(self.after_position(Position::default(), true));
         };
         let same_scopes = self.request.scope_digest == self.view.holding.digest(self.kinds);
         let sure = self.known.fork.is_none() && self.known.usable(position) && same_scopes;
-        sure.then(|| self.from_position(position, false))
+        sure.then(|| self.after_position(position, false))
     }
 
     fn empty(&self) -> Planned {
-        let plan = Plan {
-            version: self.view.head.position.version,
-            ..Plan::default()
-        };
-        Planned {
-            plan,
-            held: BTreeMap::new(),
-        }
+        let plan = Plan { version: self.view.head.position.version, ..Plan::default() };
+        Planned { plan, held: BTreeMap::new() }
     }
 
     /// The device knows every bucket that existed at its position.
-    fn from_position(&self, position: Position, nothing: bool) -> Planned {
-        let lagging: HashMap<i64, Option<Position>> = self
-            .request
-            .lagging
-            .iter()
-            .map(|lag| (lag.bucket_id, lag.position.map(Position::from)))
-            .collect();
+    fn after_position(&self, position: Position, nothing: bool) -> Planned {
+        let lagging: HashMap<i64, Option<Position>> =
+            self.request.lagging.iter().map(|lag| (lag.bucket_id, lag.position.map(Position::from))).collect();
         let mut planned = self.empty();
         for bucket in &self.view.buckets {
             if nothing || bucket.created > position.version {
@@ -156,15 +127,11 @@ impl Planner<'_> {
     }
 
     /// The device tells what it has, bucket by bucket.
-    fn from_inventory(&self) -> Planned {
+    fn after_inventory(&self) -> Planned {
         let mut planned = self.empty();
         planned.plan.fork = self.known.fork.is_some();
-        let mut inventory: HashMap<(&str, i64), &HeldBucket> = self
-            .request
-            .inventory
-            .iter()
-            .map(|held| ((held.scope.as_str(), i64::from(held.kind)), held))
-            .collect();
+        let mut inventory: HashMap<(&str, i64), &HeldBucket> =
+            self.request.inventory.iter().map(|held| ((held.scope.as_str(), i64::from(held.kind)), held)).collect();
         for bucket in &self.view.buckets {
             let Some(has) = inventory.remove(&(bucket.scope.as_str(), bucket.kind)) else {
                 self.begin(&mut planned, bucket, BucketAction::Append);
@@ -173,25 +140,20 @@ impl Planner<'_> {
             let at = has.position.or(self.request.position).map(Position::from);
             match at {
                 Some(at) if self.known.usable(at) => self.go_on(&mut planned, bucket, at, true),
-                _ if has.checksum == bucket.checksum && has.rows == bucket.rows => {
-                    self.keep(&mut planned, bucket)
-                }
+                _ if has.checksum == bucket.checksum && has.rows == bucket.rows => self.keep(&mut planned, bucket),
                 _ => self.begin(&mut planned, bucket, BucketAction::Reset),
             }
         }
         let mut dropped: Vec<&HeldBucket> = inventory.into_values().collect();
         dropped.sort_unstable_by_key(|has| has.bucket_id);
-        planned
-            .plan
-            .buckets
-            .extend(dropped.into_iter().map(|has| BucketPlan {
-                bucket_id: has.bucket_id,
-                scope: has.scope.clone(),
-                kind: has.kind,
-                action: BucketAction::Drop.into(),
-                group: 1,
-                ..BucketPlan::default()
-            }));
+        planned.plan.buckets.extend(dropped.into_iter().map(|has| BucketPlan {
+            bucket_id: has.bucket_id,
+            scope: has.scope.clone(),
+            kind: has.kind,
+            action: BucketAction::Drop.into(),
+            group: 1,
+            ..BucketPlan::default()
+        }));
         planned
     }
 
@@ -201,19 +163,9 @@ impl Planner<'_> {
         let Some(held) = Held::new(bucket, self.month, staged.unwrap_or_default()) else {
             return;
         };
-        let plan = BucketPlan {
-            resumed: staged.is_some(),
-            ..entry(bucket, held.group, action)
-        };
+        let plan = BucketPlan { resumed: staged.is_some(), ..entry(bucket, held.group, action) };
         planned.plan.buckets.push(named(plan, bucket));
-        planned.held.insert(
-            bucket.id,
-            Held {
-                planned: true,
-                fresh_bytes: bucket.bytes,
-                ..held
-            },
-        );
+        planned.held.insert(bucket.id, Held { planned: true, fresh_bytes: bucket.bytes, ..held });
     }
 
     /// What changed after `at`.
@@ -224,27 +176,11 @@ impl Planner<'_> {
             return;
         };
         if news || renumber {
-            let action = if news {
-                BucketAction::Append
-            } else {
-                BucketAction::Keep
-            };
-            let plan = BucketPlan {
-                resumed: staged.is_some(),
-                ..entry(bucket, held.group, action)
-            };
-            planned
-                .plan
-                .buckets
-                .push(if renumber { named(plan, bucket) } else { plan });
+            let action = if news { BucketAction::Append } else { BucketAction::Keep };
+            let plan = BucketPlan { resumed: staged.is_some(), ..entry(bucket, held.group, action) };
+            planned.plan.buckets.push(if renumber { named(plan, bucket) } else { plan });
         }
-        planned.held.insert(
-            bucket.id,
-            Held {
-                planned: news,
-                ..held
-            },
-        );
+        planned.held.insert(bucket.id, Held { planned: news, ..held });
     }
 
     /// The device has exactly what the bucket holds.
@@ -253,31 +189,19 @@ impl Planner<'_> {
         let Some(held) = Held::new(bucket, self.month, cursor) else {
             return;
         };
-        planned
-            .plan
-            .buckets
-            .push(named(entry(bucket, held.group, BucketAction::Keep), bucket));
+        planned.plan.buckets.push(named(entry(bucket, held.group, BucketAction::Keep), bucket));
         planned.held.insert(bucket.id, held);
     }
 
     /// How far the device has staged this bucket, if what it staged can be used: all of it was built in this history, and
     /// since the horizon, or a tombstone that was purged meanwhile would be missed.
     fn staged(&self, bucket: &Bucket, fits: impl Fn(&StagingCursor) -> bool) -> Option<Cursor> {
-        let staged = self
-            .request
-            .staging
-            .iter()
-            .find(|staged| staged.bucket_id == bucket.id)?;
+        let staged = self.request.staging.iter().find(|staged| staged.bucket_id == bucket.id)?;
         let build = |build: Option<roundsman_proto::sync::Position>| {
-            build
-                .map(Position::from)
-                .is_some_and(|build| self.known.usable(build))
+            build.map(Position::from).is_some_and(|build| self.known.usable(build))
         };
         let usable = self.known.fork.is_none() && build(staged.oldest_build) && build(staged.newest_build);
-        let cursor = staged
-            .cursor
-            .as_ref()
-            .and_then(|cursor| Cursor::try_from(cursor).ok())?;
+        let cursor = staged.cursor.as_ref().and_then(|cursor| Cursor::try_from(cursor).ok())?;
         (usable && fits(staged)).then_some(cursor)
     }
 }

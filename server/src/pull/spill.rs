@@ -22,14 +22,7 @@ pub(super) struct Pages {
 impl Pages {
     /// Up to about `bound` bytes in memory; the rest in a file if `spill`.
     pub fn new(bound: usize, spill: bool) -> Self {
-        Self {
-            bound,
-            spill,
-            bytes: 0,
-            memory: Default::default(),
-            file: None,
-            reader: None,
-        }
+        Self { bound, spill, bytes: 0, memory: Default::default(), file: None, reader: None }
     }
 
     /// Whether nothing more is taken.
@@ -50,9 +43,7 @@ impl Pages {
         };
         let bytes = page.encode_to_vec();
         let length = u32::try_from(bytes.len()).expect("a page is small");
-        file.write_all(&length.to_le_bytes())
-            .and_then(|()| file.write_all(&bytes))
-            .map_err(disk)
+        file.write_all(&length.to_le_bytes()).and_then(|()| file.write_all(&bytes)).map_err(disk)
     }
 
     /// The next page.
@@ -76,8 +67,8 @@ impl Pages {
         }
         let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
         reader.read_exact(&mut bytes).map_err(disk)?;
-        let page = Page::decode(bytes.as_slice())
-            .map_err(|error| StoreError::Corrupt(format!("a spilled page: {error}")))?;
+        let page =
+            Page::decode(bytes.as_slice()).map_err(|error| StoreError::Corrupt(format!("a spilled page: {error}")))?;
         Ok(Some(page))
     }
 }
@@ -92,11 +83,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_in_memory_comes_back_from_the_disk_in_order() {
-        let page = |id| Page {
-            bucket_id: id,
-            payload: vec![1; 100].into(),
-            ..Page::default()
-        };
+        let page = |id| Page { bucket_id: id, payload: vec![1; 100].into(), ..Page::default() };
         let mut pages = Pages::new(250, true);
         for id in 0..10 {
             assert!(!pages.is_full());
@@ -114,12 +101,7 @@ mod tests {
         let mut pages = Pages::new(250, false);
         for _ in 0..3 {
             assert!(!pages.is_full());
-            pages
-                .push(Page {
-                    payload: vec![1; 100].into(),
-                    ..Page::default()
-                })
-                .expect("a page");
+            pages.push(Page { payload: vec![1; 100].into(), ..Page::default() }).expect("a page");
         }
         assert!(pages.is_full());
     }

@@ -31,12 +31,7 @@ impl Held {
     /// A bucket of which the device has everything up to `cursor`; `None`: not one that this program can hand out.
     pub fn new(bucket: &Bucket, month: Month, cursor: Cursor) -> Option<Self> {
         let group = kind::group(bucket.scope.parse().ok()?, kind::from_number(bucket.kind)?, month);
-        Some(Self {
-            group,
-            cursor,
-            planned: false,
-            fresh_bytes: 0,
-        })
+        Some(Self { group, cursor, planned: false, fresh_bytes: 0 })
     }
 }
 
@@ -68,13 +63,7 @@ impl State {
         planned_at: Position,
         held: BTreeMap<i64, Held>,
     ) -> Self {
-        Self {
-            kinds,
-            month,
-            holding,
-            served: planned_at,
-            held,
-        }
+        Self { kinds, month, holding, served: planned_at, held }
     }
 
     /// The kinds that app and server both know.
@@ -100,11 +89,7 @@ impl State {
     /// The buckets of the groups up to `group` that may lack rows up to `version`.
     pub fn behind(&self, group: Group, version: i64) -> Vec<i64> {
         let lacks = |held: &&Held| held.group <= group && held.planned && held.cursor.version <= version;
-        self.held
-            .iter()
-            .filter(|(_, held)| lacks(held))
-            .map(|(id, _)| *id)
-            .collect()
+        self.held.iter().filter(|(_, held)| lacks(held)).map(|(id, _)| *id).collect()
     }
 
     /// What was sent of a bucket.
@@ -127,10 +112,7 @@ impl State {
 
     /// What has to be planned in addition: scopes lost and gained, and buckets that have news.
     pub fn replan(&mut self, view: &View, group: Group) -> Plan {
-        let mut plan = Plan {
-            version: view.head.position.version,
-            ..Plan::default()
-        };
+        let mut plan = Plan { version: view.head.position.version, ..Plan::default() };
         let granted: BTreeSet<i64> = view.buckets.iter().map(|bucket| bucket.id).collect();
         self.held.retain(|id, held| {
             let keep = granted.contains(id);
@@ -156,13 +138,8 @@ impl State {
                     let Some(held) = Held::new(bucket, self.month, Cursor::default()) else {
                         continue;
                     };
-                    let held = Held {
-                        planned: true,
-                        fresh_bytes: bucket.bytes,
-                        ..held
-                    };
-                    plan.buckets
-                        .push(named(entry(bucket, held.group, BucketAction::Append), bucket));
+                    let held = Held { planned: true, fresh_bytes: bucket.bytes, ..held };
+                    plan.buckets.push(named(entry(bucket, held.group, BucketAction::Append), bucket));
                     self.held.insert(bucket.id, held);
                 }
             }
@@ -204,17 +181,11 @@ impl State {
             return News::Nothing;
         }
         let contiguous = tail.position.version == self.served.version + 1;
-        let regranted = tail
-            .internal
-            .iter()
-            .any(|id| self.holding.grants.binary_search(id).is_ok());
+        let regranted = tail.internal.iter().any(|id| self.holding.grants.binary_search(id).is_ok());
         let Some(buckets) = tail.buckets.as_ref().filter(|_| contiguous && !regranted) else {
             return News::Unclear;
         };
-        let mut plan = Plan {
-            version: tail.position.version,
-            ..Plan::default()
-        };
+        let mut plan = Plan { version: tail.position.version, ..Plan::default() };
         let mut pages = Vec::new();
         let mut states = Vec::new();
         for touched in buckets {
@@ -223,11 +194,7 @@ impl State {
             match self.held.get_mut(&bucket.id) {
                 Some(held) => {
                     let (rows, bytes) = touched.size;
-                    plan.buckets.push(BucketPlan {
-                        rows,
-                        bytes,
-                        ..entry(bucket, held.group, BucketAction::Append)
-                    });
+                    plan.buckets.push(BucketPlan { rows, bytes, ..entry(bucket, held.group, BucketAction::Append) });
                     pages.extend(touched.pages.iter().cloned().map(Message::Page));
                     states.push(state_of(bucket));
                     held.cursor = Cursor::after(tail.position.version);
@@ -257,10 +224,7 @@ impl State {
     /// Whether a bucket that the device does not have belongs to what it holds.
     fn wants(&self, bucket: &Bucket) -> bool {
         self.kinds.contains(&bucket.kind)
-            && bucket
-                .scope
-                .parse()
-                .is_ok_and(|scope| self.holding.scopes.contains(&scope))
+            && bucket.scope.parse().is_ok_and(|scope| self.holding.scopes.contains(&scope))
     }
 }
 
@@ -278,17 +242,9 @@ pub(super) fn entry(bucket: &Bucket, group: Group, action: BucketAction) -> Buck
 
 /// The same for one that it does not know.
 pub(super) fn named(entry: BucketPlan, bucket: &Bucket) -> BucketPlan {
-    BucketPlan {
-        scope: bucket.scope.clone(),
-        kind: u32::try_from(bucket.kind).unwrap_or(0),
-        ..entry
-    }
+    BucketPlan { scope: bucket.scope.clone(), kind: u32::try_from(bucket.kind).unwrap_or(0), ..entry }
 }
 
 fn state_of(bucket: &Bucket) -> BucketState {
-    BucketState {
-        bucket_id: bucket.id,
-        rows: bucket.rows,
-        checksum: bucket.checksum,
-    }
+    BucketState { bucket_id: bucket.id, rows: bucket.rows, checksum: bucket.checksum }
 }

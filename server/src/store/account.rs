@@ -36,15 +36,7 @@ fn user((tenant, id, login, role, rep, team, disabled_at): UserRow) -> Result<Us
         .ok()
         .and_then(|number| Role::try_from(number).ok())
         .ok_or_else(|| StoreError::Corrupt(format!("user {id} has the role {role}")))?;
-    Ok(User {
-        tenant,
-        id,
-        login,
-        role,
-        rep,
-        team,
-        disabled: disabled_at.is_some(),
-    })
+    Ok(User { tenant, id, login, role, rep, team, disabled: disabled_at.is_some() })
 }
 
 /// A hash of a password, as it is stored. It is never shown, not even to a log.
@@ -62,10 +54,7 @@ impl std::fmt::Debug for PasswordHash {
 /// # Errors
 /// When the database does not answer.
 pub async fn create_tenant(tx: &mut Tx, name: &str) -> Result<Option<i64>> {
-    let (id,): (i64,) = tx
-        .query_as("SELECT COALESCE(MAX(id), 0) + 1 FROM tenant")
-        .one()
-        .await?;
+    let (id,): (i64,) = tx.query_as("SELECT COALESCE(MAX(id), 0) + 1 FROM tenant").one().await?;
     let written = tx
         .query(
             "INSERT INTO tenant (id, name, horizon, writer_version, durable_version) VALUES ($1, $2, 0, $3, 0) \
@@ -84,10 +73,7 @@ pub async fn create_tenant(tx: &mut Tx, name: &str) -> Result<Option<i64>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn any_user(tx: &mut Tx) -> Result<bool> {
-    let found: Option<(i64,)> = tx
-        .query_as("SELECT tenant FROM user_account LIMIT 1")
-        .optional()
-        .await?;
+    let found: Option<(i64,)> = tx.query_as("SELECT tenant FROM user_account LIMIT 1").optional().await?;
     Ok(found.is_some())
 }
 
@@ -209,9 +195,7 @@ pub async fn of_rep(tx: &mut Tx, tenant: i64, rep: Uuid) -> Result<(Vec<Uuid>, V
 /// When the database does not answer.
 pub async fn disable_user(tx: &mut Tx, tenant: i64, id: Uuid, now_us: i64) -> Result<bool> {
     let written = tx
-        .query(
-            "UPDATE user_account SET disabled_at = $3 WHERE tenant = $1 AND id = $2 AND disabled_at IS NULL",
-        )
+        .query("UPDATE user_account SET disabled_at = $3 WHERE tenant = $1 AND id = $2 AND disabled_at IS NULL")
         .bind(tenant)
         .bind(id)
         .bind(now_us)
@@ -288,12 +272,7 @@ pub struct Device {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn devices(
-    tx: &mut Tx,
-    tenant: i64,
-    after: Option<(i64, Uuid)>,
-    limit: i64,
-) -> Result<Vec<Device>> {
+pub async fn devices(tx: &mut Tx, tenant: i64, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<Device>> {
     let (seen_at, id) = after.unwrap_or((i64::MAX, Uuid::max()));
     tx.query_as(
         "SELECT * FROM (\
@@ -362,7 +341,9 @@ pub async fn insert_session(tx: &mut Tx, session: &Session, now_us: i64) -> Resu
 pub async fn find_session(tx: &mut Tx, tenant: i64, id: Uuid) -> Result<Option<Session>> {
     type Row = (Uuid, Option<Uuid>, Vec<u8>, i64, Option<i64>);
     let row: Option<Row> = tx
-        .query_as("SELECT user_id, device, token_hash, expires_at, revoked_at FROM session WHERE tenant = $1 AND id = $2")
+        .query_as(
+            "SELECT user_id, device, token_hash, expires_at, revoked_at FROM session WHERE tenant = $1 AND id = $2",
+        )
         .bind(tenant)
         .bind(id)
         .optional()
@@ -370,18 +351,9 @@ pub async fn find_session(tx: &mut Tx, tenant: i64, id: Uuid) -> Result<Option<S
     let Some((user, device, hash, expires_at_us, revoked_at)) = row else {
         return Ok(None);
     };
-    let token_hash = hash
-        .try_into()
-        .map_err(|_| StoreError::Corrupt(format!("session {id} has no hash of 32 bytes")))?;
-    Ok(Some(Session {
-        tenant,
-        id,
-        user,
-        device,
-        token_hash,
-        expires_at_us,
-        revoked: revoked_at.is_some(),
-    }))
+    let token_hash =
+        hash.try_into().map_err(|_| StoreError::Corrupt(format!("session {id} has no hash of 32 bytes")))?;
+    Ok(Some(Session { tenant, id, user, device, token_hash, expires_at_us, revoked: revoked_at.is_some() }))
 }
 
 /// Exchanges the token that is good now for the next. Of any number of callers with the same token one gets `true`:
@@ -432,11 +404,7 @@ pub async fn end_session(tx: &mut Tx, tenant: i64, id: Uuid, now_us: i64) -> Res
 /// # Errors
 /// When the database does not answer.
 pub async fn forget_sessions(tx: &mut Tx, tenant: i64, before_us: i64) -> Result<u64> {
-    tx.query("DELETE FROM session WHERE tenant = $1 AND expires_at < $2")
-        .bind(tenant)
-        .bind(before_us)
-        .execute()
-        .await
+    tx.query("DELETE FROM session WHERE tenant = $1 AND expires_at < $2").bind(tenant).bind(before_us).execute().await
 }
 
 /// Whose access has ended.
@@ -455,24 +423,11 @@ pub struct Ended {
 /// # Errors
 /// When the database does not answer.
 pub async fn ended(tx: &mut Tx, since_us: i64) -> Result<Ended> {
-    let sessions = tx
-        .query_as("SELECT tenant, id, revoked_at FROM session WHERE revoked_at >= $1")
-        .bind(since_us)
-        .all()
-        .await?;
-    let users = tx
-        .query_as("SELECT tenant, id FROM user_account WHERE disabled_at IS NOT NULL")
-        .all()
-        .await?;
-    let devices = tx
-        .query_as("SELECT tenant, device FROM device_sequence WHERE revoked_at IS NOT NULL")
-        .all()
-        .await?;
-    Ok(Ended {
-        sessions,
-        users,
-        devices,
-    })
+    let sessions =
+        tx.query_as("SELECT tenant, id, revoked_at FROM session WHERE revoked_at >= $1").bind(since_us).all().await?;
+    let users = tx.query_as("SELECT tenant, id FROM user_account WHERE disabled_at IS NOT NULL").all().await?;
+    let devices = tx.query_as("SELECT tenant, device FROM device_sequence WHERE revoked_at IS NOT NULL").all().await?;
+    Ok(Ended { sessions, users, devices })
 }
 
 /// The server's secrets whose names begin so, by name.
@@ -505,10 +460,7 @@ pub async fn add_secret(tx: &mut Tx, name: &str, value: &[u8]) -> Result<bool> {
 /// # Errors
 /// When the database does not answer.
 pub async fn remove_secret(tx: &mut Tx, name: &str) -> Result<()> {
-    tx.query("DELETE FROM server_secret WHERE name = $1")
-        .bind(name.to_owned())
-        .execute()
-        .await?;
+    tx.query("DELETE FROM server_secret WHERE name = $1").bind(name.to_owned()).execute().await?;
     Ok(())
 }
 

@@ -67,17 +67,7 @@ pub struct Bucket {
 type BucketTuple = (i64, String, i64, i64, i64, i64, i64, i64, i64);
 
 fn bucket((id, scope, kind, head, last_removal, created, rows, bytes, checksum): BucketTuple) -> Bucket {
-    Bucket {
-        id,
-        scope,
-        kind,
-        head,
-        last_removal,
-        created,
-        rows,
-        bytes,
-        checksum: checksum.cast_unsigned(),
-    }
+    Bucket { id, scope, kind, head, last_removal, created, rows, bytes, checksum: checksum.cast_unsigned() }
 }
 
 /// The buckets of these scopes.
@@ -149,21 +139,7 @@ pub struct Placement {
 /// # Errors
 /// When the database does not answer.
 pub async fn placements(tx: &mut Tx, tenant: i64, records: &[Uuid]) -> Result<Vec<Placement>, StoreError> {
-    type Row = (
-        Uuid,
-        i64,
-        i64,
-        i64,
-        i64,
-        String,
-        i64,
-        i64,
-        i64,
-        i64,
-        i64,
-        i64,
-        i64,
-    );
+    type Row = (Uuid, i64, i64, i64, i64, String, i64, i64, i64, i64, i64, i64, i64);
     if records.is_empty() {
         return Ok(Vec::new());
     }
@@ -180,42 +156,10 @@ pub async fn placements(tx: &mut Tx, tenant: i64, records: &[Uuid]) -> Result<Ve
         .await?;
     Ok(rows
         .into_iter()
-        .map(
-            |(
-                record,
-                live,
-                hash,
-                bytes,
-                id,
-                scope,
-                kind,
-                head,
-                last_removal,
-                created,
-                rows,
-                live_bytes,
-                checksum,
-            )| {
-                let bucket = bucket((
-                    id,
-                    scope,
-                    kind,
-                    head,
-                    last_removal,
-                    created,
-                    rows,
-                    live_bytes,
-                    checksum,
-                ));
-                Placement {
-                    record,
-                    bucket,
-                    live: live != 0,
-                    hash: hash.cast_unsigned(),
-                    bytes,
-                }
-            },
-        )
+        .map(|(record, live, hash, bytes, id, scope, kind, head, last_removal, created, rows, live_bytes, checksum)| {
+            let bucket = bucket((id, scope, kind, head, last_removal, created, rows, live_bytes, checksum));
+            Placement { record, bucket, live: live != 0, hash: hash.cast_unsigned(), bytes }
+        })
         .collect())
 }
 
@@ -254,13 +198,7 @@ pub async fn rows(
     .bind(from.record.unwrap_or_default())
     .bind(through)
     .bind(limit)
-    .each(|(version, record, frame)| {
-        visit(Row {
-            version,
-            record,
-            frame,
-        })
-    })
+    .each(|(version, record, frame)| visit(Row { version, record, frame }))
     .await
 }
 
@@ -313,11 +251,5 @@ pub fn write(tenant: i64, version: i64, buckets: &[Bucket], rows: &[NewRow]) -> 
             ]
         })
         .collect();
-    [
-        Rows {
-            table: &BUCKETS,
-            rows: buckets,
-        },
-        Rows { table: &ROWS, rows },
-    ]
+    [Rows { table: &BUCKETS, rows: buckets }, Rows { table: &ROWS, rows }]
 }

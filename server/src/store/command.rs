@@ -122,15 +122,7 @@ pub async fn known(tx: &mut Tx, tenant: i64, ids: &[Uuid]) -> Result<Vec<(Uuid, 
         .map(|(id, device, seq, body_hash, outcome, version)| {
             let outcome = prost::Message::decode(outcome.as_slice())
                 .map_err(|error| StoreError::Corrupt(format!("outcome of command {id}: {error}")))?;
-            Ok((
-                id,
-                Known {
-                    body_hash: body_hash.cast_unsigned(),
-                    sent: device.zip(seq),
-                    outcome,
-                    version,
-                },
-            ))
+            Ok((id, Known { body_hash: body_hash.cast_unsigned(), sent: device.zip(seq), outcome, version }))
         })
         .collect()
 }
@@ -150,11 +142,7 @@ pub struct Sequence {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sequences(
-    tx: &mut Tx,
-    tenant: i64,
-    devices: &[Uuid],
-) -> Result<Vec<(Uuid, Sequence)>, StoreError> {
+pub async fn sequences(tx: &mut Tx, tenant: i64, devices: &[Uuid]) -> Result<Vec<(Uuid, Sequence)>, StoreError> {
     if devices.is_empty() {
         return Ok(Vec::new());
     }
@@ -170,14 +158,7 @@ pub async fn sequences(
     Ok(rows
         .into_iter()
         .map(|(device, last_seq, confirmed_seq, revoked_at_us)| {
-            (
-                device,
-                Sequence {
-                    last_seq,
-                    confirmed_seq,
-                    revoked_at_us,
-                },
-            )
+            (device, Sequence { last_seq, confirmed_seq, revoked_at_us })
         })
         .collect())
 }
@@ -196,10 +177,7 @@ pub fn sequence_rows(tenant: i64, sequences: impl Iterator<Item = (Uuid, Sequenc
             ]
         })
         .collect();
-    Rows {
-        table: &SEQUENCES,
-        rows,
-    }
+    Rows { table: &SEQUENCES, rows }
 }
 
 /// A record that a quarantined command is about, and whether it was to create it.
@@ -212,10 +190,7 @@ pub async fn quarantined_targets(tx: &mut Tx, tenant: i64) -> Result<Vec<(Uuid, 
         .bind(tenant)
         .all()
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(target, creates)| (target, creates != 0))
-        .collect())
+    Ok(rows.into_iter().map(|(target, creates)| (target, creates != 0)).collect())
 }
 
 /// A command that was decided in this batch, for all that is kept of it.
@@ -265,26 +240,14 @@ pub struct Quarantine {
 /// The rows that store what was decided.
 #[must_use]
 pub fn decided_rows(tenant: i64, version: i64, decided_at_us: i64, commands: &[Decided]) -> [Rows; 4] {
-    let kept = commands
-        .iter()
-        .map(|command| command_row(tenant, version, decided_at_us, command))
-        .collect();
-    let quarantined = commands
-        .iter()
-        .filter_map(|command| quarantine_row(tenant, command))
-        .collect();
+    let kept = commands.iter().map(|command| command_row(tenant, version, decided_at_us, command)).collect();
+    let quarantined = commands.iter().filter_map(|command| quarantine_row(tenant, command)).collect();
     let mut history = Vec::new();
     let mut outbox = Vec::new();
     for command in commands {
         for (index, record) in command.changed.iter().enumerate() {
             let ordinal = i64::try_from(history.len()).expect("a batch is small");
-            history.push(history_row(
-                (tenant, version, ordinal),
-                *record,
-                command,
-                decided_at_us,
-                index == 0,
-            ));
+            history.push(history_row((tenant, version, ordinal), *record, command, decided_at_us, index == 0));
         }
         for (topic, record) in &command.announcements {
             let ordinal = i64::try_from(outbox.len()).expect("a batch is small");
@@ -298,22 +261,10 @@ pub fn decided_rows(tenant: i64, version: i64, decided_at_us: i64, commands: &[D
         }
     }
     [
-        Rows {
-            table: &COMMANDS,
-            rows: kept,
-        },
-        Rows {
-            table: &QUARANTINE,
-            rows: quarantined,
-        },
-        Rows {
-            table: &HISTORY,
-            rows: history,
-        },
-        Rows {
-            table: &OUTBOX,
-            rows: outbox,
-        },
+        Rows { table: &COMMANDS, rows: kept },
+        Rows { table: &QUARANTINE, rows: quarantined },
+        Rows { table: &HISTORY, rows: history },
+        Rows { table: &OUTBOX, rows: outbox },
     ]
 }
 

@@ -4,18 +4,17 @@ use sqlx::AssertSqlSafe;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType};
 
-const FILES: [(i64, &str, &str); 1] = [(1, "core", include_str!("../../migrations/0001_core.sql"))];
+const FILES: [(i64, &str, &str); 2] = [
+    (1, "core", include_str!("../../migrations/0001_core.sql")),
+    (2, "projections", include_str!("../../migrations/0002_projections.sql")),
+];
 
 /// All migrations, with what only SQLite understands switched on for it.
 pub(super) fn all(sqlite: bool) -> Vec<Migration> {
     FILES
         .iter()
         .map(|(version, name, text)| {
-            let text = if sqlite {
-                text.replace("/* WITHOUT ROWID */", "WITHOUT ROWID")
-            } else {
-                (*text).to_owned()
-            };
+            let text = if sqlite { text.replace("/* WITHOUT ROWID */", "WITHOUT ROWID") } else { (*text).to_owned() };
             let sql = AssertSqlSafe(text).into_sql_str();
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
         })

@@ -6,5 +6,6 @@ pub mod command;
 pub mod contact;
 mod migrations;
 pub mod record;
+pub mod retention;
 pub mod sql;
 pub mod tenant;

@@ -72,17 +72,7 @@ pub async fn page(
 
 fn stored((id, kind, version, document, stamps, removed_at_us, survivor): RecordRow) -> (Uuid, Stored) {
     let (document, stamps) = (Bytes::from(document), Bytes::from(stamps));
-    (
-        id,
-        Stored {
-            kind,
-            version,
-            document,
-            stamps,
-            removed_at_us,
-            survivor,
-        },
-    )
+    (id, Stored { kind, version, document, stamps, removed_at_us, survivor })
 }
 
 /// The rows that store a batch's changes.

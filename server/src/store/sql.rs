@@ -43,19 +43,13 @@ pub trait Bind:
 {
 }
 impl<T> Bind for T where
-    T: for<'q> Encode<'q, Sqlite>
-        + Type<Sqlite>
-        + for<'q> Encode<'q, Postgres>
-        + Type<Postgres>
-        + Send
-        + 'static
+    T: for<'q> Encode<'q, Sqlite> + Type<Sqlite> + for<'q> Encode<'q, Postgres> + Type<Postgres> + Send + 'static
 {
 }
 
 /// A row that either driver can read back; tuples are, and `#[derive(sqlx::FromRow)]` provides it.
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static {}
-impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static
-{}
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static {}
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -97,9 +91,7 @@ impl Db {
         } else if url.starts_with("sqlite:") {
             Self::connect_sqlite(url).await
         } else {
-            Err(StoreError::Setting(
-                "the database must be given as sqlite:FILE or postgres://…".to_owned(),
-            ))
+            Err(StoreError::Setting("the database must be given as sqlite:FILE or postgres://…".to_owned()))
         }
     }
 
@@ -117,39 +109,29 @@ impl Db {
             .max_lifetime(None)
             .connect_with(options.clone())
             .await?;
-        let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()")
-            .fetch_one(&writer)
-            .await?;
+        let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
         // Before 3.51.3 a race at the reset of the WAL corrupts a database that two connections use.
         if parse_version(&version) < (3, 51, 3) {
             return Err(StoreError::Setting(format!(
                 "SQLite {version} may corrupt its file; 3.51.3 or later is needed"
             )));
         }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(SQLITE_READERS)
-            .connect_with(options.read_only(true))
-            .await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(SQLITE_READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { writer, readers })
     }
 
     async fn connect_postgres(url: &str) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url)?
-            .statement_cache_capacity(512)
-            .options([
-                ("lock_timeout", "5s"),
-                ("idle_in_transaction_session_timeout", "10s"),
-                ("statement_timeout", "60s"),
-            ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .connect_with(options)
-            .await?;
+        let options = PgConnectOptions::from_str(url)?.statement_cache_capacity(512).options([
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "60s"),
+        ]);
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
         let (commit,): (String,) = sqlx::query_as("SHOW synchronous_commit").fetch_one(&pool).await?;
         if commit == "off" {
             return Err(StoreError::Setting(
-                "PostgreSQL has synchronous_commit = off and would lose acknowledged commands; set it to on"
-                    .to_owned(),
+                "PostgreSQL has synchronous_commit = off and would lose acknowledged commands; set it to on".to_owned(),
             ));
         }
         Ok(Self::Postgres(pool))
@@ -162,10 +144,9 @@ impl Db {
     pub async fn read(&self) -> Result<Tx> {
         let inner = match self {
             Self::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
-            Self::Postgres(pool) => Inner::Postgres(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    .await?,
-            ),
+            Self::Postgres(pool) => {
+                Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
         };
         Ok(Tx { inner, statements: 1 })
     }
@@ -192,9 +173,7 @@ impl Db {
             // A deferred transaction that upgrades to writing fails at once if anybody wrote meanwhile.
             Self::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => {
-                let lock = tenant
-                    .map(|id| format!("; SELECT pg_advisory_xact_lock({id})"))
-                    .unwrap_or_default();
+                let lock = tenant.map(|id| format!("; SELECT pg_advisory_xact_lock({id})")).unwrap_or_default();
                 let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED{lock}");
                 Inner::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
             }
@@ -217,10 +196,7 @@ impl Db {
     /// When a migration fails, or the schema is newer than this program.
     pub async fn migrate(&self) -> Result<()> {
         let migrations = super::migrations::all(matches!(self, Self::Sqlite { .. }));
-        let migrator = sqlx::migrate::Migrator {
-            migrations: migrations.into(),
-            ..sqlx::migrate::Migrator::DEFAULT
-        };
+        let migrator = sqlx::migrate::Migrator { migrations: migrations.into(), ..sqlx::migrate::Migrator::DEFAULT };
         match self {
             Self::Sqlite { writer, .. } => migrator.run(writer).await,
             Self::Postgres(pool) => migrator.run(pool).await,
@@ -309,12 +285,8 @@ impl Tx {
 
 /// `IN_UUIDS($n)` and `IN_TEXTS($n)` for SQLite, which has no arrays: a JSON list of hexadecimal or plain text.
 fn for_sqlite(sql: &'static str) -> String {
-    let sql = rewrite(sql, "IN_UUIDS(", |n| {
-        format!("IN (SELECT unhex(value) FROM json_each({n}))")
-    });
-    rewrite(&sql, "IN_TEXTS(", |n| {
-        format!("IN (SELECT value FROM json_each({n}))")
-    })
+    let sql = rewrite(sql, "IN_UUIDS(", |n| format!("IN (SELECT unhex(value) FROM json_each({n}))"));
+    rewrite(&sql, "IN_TEXTS(", |n| format!("IN (SELECT value FROM json_each({n}))"))
 }
 
 fn for_postgres(sql: &'static str) -> String {
@@ -338,15 +310,9 @@ fn rewrite(sql: &str, token: &str, with: impl Fn(&str) -> String) -> String {
 /// A statement in the making.
 pub enum Query<'t> {
     /// On SQLite.
-    Sqlite(
-        SqlxQuery<'static, Sqlite, SqliteArguments>,
-        &'t mut sqlx::SqliteConnection,
-    ),
+    Sqlite(SqlxQuery<'static, Sqlite, SqliteArguments>, &'t mut sqlx::SqliteConnection),
     /// On PostgreSQL.
-    Postgres(
-        SqlxQuery<'static, Postgres, PgArguments>,
-        &'t mut sqlx::PgConnection,
-    ),
+    Postgres(SqlxQuery<'static, Postgres, PgArguments>, &'t mut sqlx::PgConnection),
 }
 
 impl Query<'_> {
@@ -383,15 +349,9 @@ impl Query<'_> {
 /// A statement with rows in the making.
 pub enum QueryAs<'t, T> {
     /// On SQLite.
-    Sqlite(
-        SqlxQueryAs<'static, Sqlite, T, SqliteArguments>,
-        &'t mut sqlx::SqliteConnection,
-    ),
+    Sqlite(SqlxQueryAs<'static, Sqlite, T, SqliteArguments>, &'t mut sqlx::SqliteConnection),
     /// On PostgreSQL.
-    Postgres(
-        SqlxQueryAs<'static, Postgres, T, PgArguments>,
-        &'t mut sqlx::PgConnection,
-    ),
+    Postgres(SqlxQueryAs<'static, Postgres, T, PgArguments>, &'t mut sqlx::PgConnection),
 }
 
 impl<T: Row> QueryAs<'_, T> {
@@ -635,24 +595,16 @@ async fn write_postgres(conn: &mut sqlx::PgConnection, writes: Vec<Rows>) -> Res
         let mut rows: Vec<std::vec::IntoIter<Cell>> = rows.into_iter().map(Vec::into_iter).collect();
         for (name, column) in table.columns {
             let cells = rows.iter_mut().map(|row| row.next());
-            let mismatch =
-                || StoreError::Corrupt(format!("a row for {}.{name} has another type", table.name));
+            let mismatch = || StoreError::Corrupt(format!("a row for {}.{name} has another type", table.name));
             query = match column {
-                Column::Int => query.bind(
-                    collect(cells, |c| if let Cell::Int(v) = c { Some(v) } else { None })
-                        .ok_or_else(mismatch)?,
-                ),
-                Column::Id => query.bind(
-                    collect(cells, |c| if let Cell::Id(v) = c { Some(v) } else { None })
-                        .ok_or_else(mismatch)?,
-                ),
-                Column::Text => query.bind(
-                    collect(cells, |c| if let Cell::Text(v) = c { Some(v) } else { None })
-                        .ok_or_else(mismatch)?,
-                ),
+                Column::Int => query
+                    .bind(collect(cells, |c| if let Cell::Int(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
+                Column::Id => query
+                    .bind(collect(cells, |c| if let Cell::Id(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
+                Column::Text => query
+                    .bind(collect(cells, |c| if let Cell::Text(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
                 Column::Bytes => query.bind(
-                    collect(cells, |c| if let Cell::Bytes(v) = c { Some(v) } else { None })
-                        .ok_or_else(mismatch)?,
+                    collect(cells, |c| if let Cell::Bytes(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?,
                 ),
             };
         }
@@ -661,10 +613,7 @@ async fn write_postgres(conn: &mut sqlx::PgConnection, writes: Vec<Rows>) -> Res
     Ok(())
 }
 
-fn collect<T>(
-    cells: impl Iterator<Item = Option<Cell>>,
-    value: impl Fn(Cell) -> Option<T>,
-) -> Option<Vec<T>> {
+fn collect<T>(cells: impl Iterator<Item = Option<Cell>>, value: impl Fn(Cell) -> Option<T>) -> Option<Vec<T>> {
     cells.map(|cell| cell.and_then(&value)).collect()
 }
 

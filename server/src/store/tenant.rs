@@ -11,12 +11,7 @@ pub const WRITER_VERSION: i64 = 1;
 
 static COMMITS: Table = Table {
     name: "commit_point",
-    columns: &[
-        ("tenant", Column::Int),
-        ("version", Column::Int),
-        ("nonce", Column::Int),
-        ("at_us", Column::Int),
-    ],
+    columns: &[("tenant", Column::Int), ("version", Column::Int), ("nonce", Column::Int), ("at_us", Column::Int)],
     conflict: "",
 };
 
@@ -54,19 +49,14 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
         .bind(tenant)
         .optional()
         .await?;
-    Ok(row.map(
-        |(horizon, durable_version, writer_version, quarantined, version, nonce, at_us)| Head {
-            position: Position {
-                version: version.unwrap_or(0),
-                nonce: nonce.unwrap_or(0).cast_unsigned(),
-            },
-            at_us: at_us.unwrap_or(0),
-            horizon,
-            durable_version,
-            writer_version,
-            quarantined: quarantined != 0,
-        },
-    ))
+    Ok(row.map(|(horizon, durable_version, writer_version, quarantined, version, nonce, at_us)| Head {
+        position: Position { version: version.unwrap_or(0), nonce: nonce.unwrap_or(0).cast_unsigned() },
+        at_us: at_us.unwrap_or(0),
+        horizon,
+        durable_version,
+        writer_version,
+        quarantined: quarantined != 0,
+    }))
 }
 
 /// Whether this position is a point of the tenant's history.
@@ -94,14 +84,6 @@ pub async fn all(tx: &mut Tx) -> Result<Vec<(i64, String)>, StoreError> {
 /// The row that commits a batch.
 #[must_use]
 pub fn commit_row(tenant: i64, position: Position, at_us: i64) -> Rows {
-    let row = vec![
-        Cell::from(tenant),
-        position.version.into(),
-        position.nonce.cast_signed().into(),
-        at_us.into(),
-    ];
-    Rows {
-        table: &COMMITS,
-        rows: vec![row],
-    }
+    let row = vec![Cell::from(tenant), position.version.into(), position.nonce.cast_signed().into(), at_us.into()];
+    Rows { table: &COMMITS, rows: vec![row] }
 }

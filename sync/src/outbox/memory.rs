@@ -35,10 +35,7 @@ impl OutboxStorage for MemoryStorage {
     fn write(&mut self, change: Change<'_>) -> Result<(), Infallible> {
         self.undo.push(match change {
             Change::Head(head) => Undo::Head(mem::replace(&mut self.head, *head)),
-            Change::Entry(entry) => Undo::Entry(
-                entry.command_id,
-                self.entries.insert(entry.command_id, entry.clone()),
-            ),
+            Change::Entry(entry) => Undo::Entry(entry.command_id, self.entries.insert(entry.command_id, entry.clone())),
             Change::Remove(command) => Undo::Entry(command, self.entries.remove(&command)),
         });
         Ok(())

@@ -79,11 +79,7 @@ impl<S: OutboxStorage> Outbox<S> {
     pub fn open(mut storage: S) -> Result<Self, S::Error> {
         storage.rollback()?;
         let (head, entries) = storage.load()?;
-        Ok(Self {
-            storage,
-            head,
-            entries: entries.into_iter().map(Arc::new).collect(),
-        })
+        Ok(Self { storage, head, entries: entries.into_iter().map(Arc::new).collect() })
     }
 
     /// Stores a command and gives it its number. Capturing the same command again changes nothing.
@@ -101,29 +97,12 @@ impl<S: OutboxStorage> Outbox<S> {
             return Err(OutboxError::TooLarge(body.len()));
         }
         if let Some(known) = self.entries.iter().find(|entry| entry.command_id == command_id) {
-            return if known.body == body {
-                Ok(known.seq)
-            } else {
-                Err(OutboxError::Known(command_id))
-            };
+            return if known.body == body { Ok(known.seq) } else { Err(OutboxError::Known(command_id)) };
         }
         let seq = self.head.next_seq;
-        let head = Head {
-            next_seq: seq + 1,
-            ..self.head
-        };
-        let entry = Entry {
-            command_id,
-            seq,
-            body,
-            captured_at_us,
-            business_day,
-            answer: None,
-        };
-        let written = self
-            .storage
-            .write(Change::Entry(&entry))
-            .and_then(|()| self.storage.write(Change::Head(&head)));
+        let head = Head { next_seq: seq + 1, ..self.head };
+        let entry = Entry { command_id, seq, body, captured_at_us, business_day, answer: None };
+        let written = self.storage.write(Change::Entry(&entry)).and_then(|()| self.storage.write(Change::Head(&head)));
         self.settle(written)?;
         self.head = head;
         self.entries.push(Arc::new(entry));
@@ -132,12 +111,7 @@ impl<S: OutboxStorage> Outbox<S> {
 
     /// The next push; `None` when nothing waits and nothing is to be confirmed.
     #[must_use]
-    pub fn request(
-        &self,
-        app_version: &str,
-        device_clock_us: i64,
-        position: Option<Position>,
-    ) -> Option<PushRequest> {
+    pub fn request(&self, app_version: &str, device_clock_us: i64, position: Option<Position>) -> Option<PushRequest> {
         let commands = self.batch();
         let skip = self.skip();
         if commands.is_empty() && skip.is_none() && self.head.told_seq >= self.confirmed_seq() {
@@ -219,18 +193,14 @@ impl<S: OutboxStorage> Outbox<S> {
 
     /// The outcomes of the commands that are kept, in the order of capture.
     pub fn outcomes(&self) -> impl Iterator<Item = (Uuid, &Outcome)> {
-        self.entries
-            .iter()
-            .filter_map(|entry| Some((entry.command_id, &entry.answer.as_ref()?.outcome)))
+        self.entries.iter().filter_map(|entry| Some((entry.command_id, &entry.answer.as_ref()?.outcome)))
     }
 
     /// The commands that are kept, in the order of capture: id, body, and, once answered, the version that a pull must
     /// cover to show what came of it.
     pub fn pending(&self) -> impl Iterator<Item = (Uuid, &Bytes, Option<i64>)> {
         let version = |entry: &Entry| entry.answer.as_ref().map(|answer| answer.version);
-        self.entries
-            .iter()
-            .map(move |entry| (entry.command_id, &entry.body, version(entry)))
+        self.entries.iter().map(move |entry| (entry.command_id, &entry.body, version(entry)))
     }
 
     /// How many commands wait for an outcome.
@@ -246,10 +216,7 @@ impl<S: OutboxStorage> Outbox<S> {
     }
 
     fn next(&self) -> Next {
-        Next {
-            head: self.head,
-            entries: self.entries.iter().cloned().map(Some).collect(),
-        }
+        Next { head: self.head, entries: self.entries.iter().cloned().map(Some).collect() }
     }
 
     fn waiting_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
@@ -258,9 +225,7 @@ impl<S: OutboxStorage> Outbox<S> {
 
     /// The first number that waits, or the next one to be given.
     fn first_waiting(&self) -> i64 {
-        self.waiting_entries()
-            .next()
-            .map_or(self.head.next_seq, |entry| entry.seq)
+        self.waiting_entries().next().map_or(self.head.next_seq, |entry| entry.seq)
     }
 
     fn confirmed_seq(&self) -> i64 {
@@ -362,11 +327,7 @@ impl Next {
             };
             self.head.last_outcome_seq = self.head.last_outcome_seq.max(entry.seq);
             self.head.expected_seq = self.head.expected_seq.max(entry.seq + 1);
-            entry.answer = Some(Answer {
-                outcome: outcome.clone(),
-                version,
-                answered_at_us: now_us,
-            });
+            entry.answer = Some(Answer { outcome: outcome.clone(), version, answered_at_us: now_us });
             new.push((command_id, outcome));
         }
         Ok(new)
@@ -374,23 +335,14 @@ impl Next {
 
     /// The first number that waits, or the next one to be given.
     fn first_waiting(&self) -> i64 {
-        let mut waiting = self
-            .entries
-            .iter()
-            .flatten()
-            .filter(|entry| entry.answer.is_none());
+        let mut waiting = self.entries.iter().flatten().filter(|entry| entry.answer.is_none());
         waiting.next().map_or(self.head.next_seq, |entry| entry.seq)
     }
 
     /// Numbers what waits from there.
     fn renumber(&mut self, expected_seq: i64) {
         let mut seq = expected_seq;
-        for entry in self
-            .entries
-            .iter_mut()
-            .flatten()
-            .filter(|entry| entry.answer.is_none())
-        {
+        for entry in self.entries.iter_mut().flatten().filter(|entry| entry.answer.is_none()) {
             if entry.seq != seq {
                 Arc::make_mut(entry).seq = seq;
             }
@@ -427,8 +379,7 @@ impl Next {
         let durable = self.head.durable_version;
         for place in &mut self.entries {
             let answer = place.as_ref().and_then(|entry| entry.answer.as_ref());
-            let old =
-                answer.filter(|answer| now_us.saturating_sub(answer.answered_at_us) >= KEEP_ACKNOWLEDGED_US);
+            let old = answer.filter(|answer| now_us.saturating_sub(answer.answered_at_us) >= KEEP_ACKNOWLEDGED_US);
             if old.is_some_and(|answer| durable.is_none_or(|durable| answer.version <= durable)) {
                 *place = None;
             }

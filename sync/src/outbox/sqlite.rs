@@ -34,9 +34,7 @@ impl SqliteStorage {
     /// # Errors
     /// When it cannot be opened, or was written by a newer version of the app.
     pub fn open(path: &Path) -> Result<Self, SqliteError> {
-        Ok(Self {
-            connection: connect(path, TABLES)?,
-        })
+        Ok(Self { connection: connect(path, TABLES)? })
     }
 }
 
@@ -75,14 +73,8 @@ impl OutboxStorage for SqliteStorage {
 
     fn load(&self) -> Result<(Head, Vec<Entry>), SqliteError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM outbox_head")?;
-        let head = statement
-            .query_map([], head)?
-            .next()
-            .transpose()?
-            .unwrap_or_default();
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT * FROM outbox_command ORDER BY seq")?;
+        let head = statement.query_map([], head)?.next().transpose()?.unwrap_or_default();
+        let mut statement = self.connection.prepare_cached("SELECT * FROM outbox_command ORDER BY seq")?;
         let entries = statement.query_and_then([], entry)?.collect::<Result<_, _>>()?;
         Ok((head, entries))
     }
@@ -92,13 +84,7 @@ impl OutboxStorage for SqliteStorage {
             Change::Head(head) => execute(
                 &self.connection,
                 "REPLACE INTO outbox_head VALUES (1, ?, ?, ?, ?, ?)",
-                params![
-                    head.next_seq,
-                    head.expected_seq,
-                    head.last_outcome_seq,
-                    head.told_seq,
-                    head.durable_version
-                ],
+                params![head.next_seq, head.expected_seq, head.last_outcome_seq, head.told_seq, head.durable_version],
             ),
             Change::Entry(entry) => execute(
                 &self.connection,
@@ -114,11 +100,9 @@ impl OutboxStorage for SqliteStorage {
                     entry.answer.as_ref().map(|answer| answer.answered_at_us),
                 ],
             ),
-            Change::Remove(command_id) => execute(
-                &self.connection,
-                "DELETE FROM outbox_command WHERE command_id = ?",
-                [command_id.as_bytes()],
-            ),
+            Change::Remove(command_id) => {
+                execute(&self.connection, "DELETE FROM outbox_command WHERE command_id = ?", [command_id.as_bytes()])
+            }
         }
     }
 

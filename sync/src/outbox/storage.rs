@@ -22,13 +22,7 @@ pub struct Head {
 
 impl Default for Head {
     fn default() -> Self {
-        Self {
-            next_seq: 1,
-            expected_seq: 1,
-            last_outcome_seq: 0,
-            told_seq: 0,
-            durable_version: None,
-        }
+        Self { next_seq: 1, expected_seq: 1, last_outcome_seq: 0, told_seq: 0, durable_version: None }
     }
 }
 

@@ -18,26 +18,16 @@ struct Applied {
 }
 
 impl<S: Storage> Replica<S> {
-    pub(super) fn checkpoint(
-        &mut self,
-        checkpoint: &proto::Checkpoint,
-    ) -> Result<Event, ReplicaError<S::Error>> {
+    pub(super) fn checkpoint(&mut self, checkpoint: &proto::Checkpoint) -> Result<Event, ReplicaError<S::Error>> {
         let position: Position = checkpoint.position.ok_or(ReplicaError::NoPosition)?.into();
         if let Some(held) = self.position()
             && held.version > position.version
             && !self.flight.fork
         {
-            return Err(ReplicaError::WentBack {
-                held: held.version,
-                offered: position.version,
-            });
+            return Err(ReplicaError::WentBack { held: held.version, offered: position.version });
         }
         let applied = self.apply(checkpoint, position);
-        let Applied {
-            state,
-            changed,
-            damaged,
-        } = self.settle(applied)?;
+        let Applied { state, changed, damaged } = self.settle(applied)?;
         let name = |slot: &Slot| (state.buckets[slot].scope.to_string(), state.buckets[slot].kind);
         let event = Event::Checkpoint {
             group: checkpoint.group,
@@ -51,16 +41,10 @@ impl<S: Storage> Replica<S> {
         Ok(event)
     }
 
-    fn apply(
-        &mut self,
-        checkpoint: &proto::Checkpoint,
-        position: Position,
-    ) -> Result<Applied, ReplicaError<S::Error>> {
+    fn apply(&mut self, checkpoint: &proto::Checkpoint, position: Position) -> Result<Applied, ReplicaError<S::Error>> {
         let mut state = self.state.clone();
         if self.flight.fork {
-            self.storage
-                .write(Change::Forget)
-                .map_err(ReplicaError::Storage)?;
+            self.storage.write(Change::Forget).map_err(ReplicaError::Storage)?;
         }
         let covered: Vec<(Slot, Course)> = self.flight.covered(checkpoint).collect();
         let mut changed = 0;
@@ -80,11 +64,7 @@ impl<S: Storage> Replica<S> {
         self.flight.settle_positions(&mut state, checkpoint, position);
         let damaged = self.verify(&mut state, checkpoint)?;
         self.save(&state, &BTreeSet::new())?;
-        Ok(Applied {
-            state,
-            changed,
-            damaged,
-        })
+        Ok(Applied { state, changed, damaged })
     }
 
     /// Compares the buckets with what they must hold, and marks those that differ.
@@ -96,12 +76,7 @@ impl<S: Storage> Replica<S> {
         let mut damaged = BTreeSet::new();
         for must in &checkpoint.buckets {
             let covered = |slot: &Slot| {
-                checkpoint.last
-                    || self
-                        .flight
-                        .courses
-                        .get(slot)
-                        .is_some_and(|course| course.covered_by(checkpoint))
+                checkpoint.last || self.flight.courses.get(slot).is_some_and(|course| course.covered_by(checkpoint))
             };
             let slot = self.flight.numbers.get(&must.bucket_id).copied().filter(covered);
             let bucket = slot.and_then(|slot| Some((slot, state.buckets.get_mut(&slot)?)));
@@ -115,11 +90,7 @@ impl<S: Storage> Replica<S> {
     }
 
     /// Writes what differs between the held state and the next one, except the buckets that are only planned.
-    pub(super) fn save(
-        &mut self,
-        next: &State,
-        fresh: &BTreeSet<Slot>,
-    ) -> Result<(), ReplicaError<S::Error>> {
+    pub(super) fn save(&mut self, next: &State, fresh: &BTreeSet<Slot>) -> Result<(), ReplicaError<S::Error>> {
         let (storage, held) = (&mut self.storage, &self.state);
         let mut write = |change| storage.write(change).map_err(ReplicaError::Storage);
         if next.head != held.head {
@@ -163,10 +134,12 @@ impl Flight {
         state.buckets.retain(|slot, bucket| {
             let course = self.courses.get(slot);
             let named = course.is_some_and(|course| course.covered_by(checkpoint));
-            if course.is_some_and(|course| course.drop)
-                || (checkpoint.last && !named && bucket.at == At::Nothing)
-            {
+            let outdated = checkpoint.last || self.numbers.get(&bucket.id) != Some(slot);
+            if course.is_some_and(|course| course.drop) || (course.is_none() && bucket.at == At::Nothing && outdated) {
                 return false;
+            }
+            if let Some(course) = course {
+                (bucket.id, bucket.group) = (course.id, course.group);
             }
             bucket.at = match bucket.at {
                 _ if named => At::Head,
@@ -184,13 +157,8 @@ impl Flight {
 
     /// What the stream may still bring after a checkpoint goes on from there.
     fn land(&mut self, checkpoint: &proto::Checkpoint, position: Position, damaged: &BTreeSet<Slot>) {
-        self.courses
-            .retain(|slot, course| !course.drop && !damaged.contains(slot));
-        for course in self
-            .courses
-            .values_mut()
-            .filter(|course| course.covered_by(checkpoint))
-        {
+        self.courses.retain(|slot, course| !course.drop && !damaged.contains(slot));
+        for course in self.courses.values_mut().filter(|course| course.covered_by(checkpoint)) {
             (course.base, course.replace) = (Cursor::after(position.version), false);
         }
         self.fresh.clear();
@@ -208,10 +176,7 @@ fn clear<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket) -> Result
     for (record, _) in &members {
         let (_, holding) = storage.look(slot, *record)?;
         storage.write(Change::Member(slot, *record, None))?;
-        storage.write(Change::Holders(
-            *record,
-            holding.map_or(0, |holding| holding.holders.saturating_sub(1)),
-        ))?;
+        storage.write(Change::Holders(*record, holding.map_or(0, |holding| holding.holders.saturating_sub(1))))?;
     }
     (bucket.rows, bucket.checksum) = (0, Checksum::default());
     Ok(members.len())
@@ -230,11 +195,7 @@ fn explode<S: Storage>(
         let staged = page.and_then(|page| Some((Range::of(&page).ok()?.through, page::unpack(&page).ok()?)));
         let (through, rows) = staged.ok_or(ReplicaError::Lost(bucket.id))?;
         for row in rows {
-            if (Cursor {
-                version: row.version,
-                record: Some(row.record),
-            }) > cursor
-            {
+            if (Cursor { version: row.version, record: Some(row.record) }) > cursor {
                 changed += usize::from(take(storage, slot, bucket, &row).map_err(ReplicaError::Storage)?);
             }
         }
@@ -253,9 +214,7 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
         bucket.checksum.remove(member.hash);
         bucket.rows -= 1;
     }
-    let others = holding
-        .map_or(0, |holding| holding.holders)
-        .saturating_sub(u32::from(member.is_some()));
+    let others = holding.map_or(0, |holding| holding.holders).saturating_sub(u32::from(member.is_some()));
     let Some(bytes) = &row.document else {
         if member.is_some() {
             storage.write(Change::Member(slot, row.record, None))?;
@@ -266,14 +225,7 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
     let hash = row_hash(row.record, bytes);
     bucket.checksum.add(hash);
     bucket.rows += 1;
-    storage.write(Change::Member(
-        slot,
-        row.record,
-        Some(Member {
-            version: row.version,
-            hash,
-        }),
-    ))?;
+    storage.write(Change::Member(slot, row.record, Some(Member { version: row.version, hash })))?;
     match holding {
         Some(holding) if holding.version > row.version => {
             if member.is_none() {
@@ -281,11 +233,7 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
             }
         }
         _ => {
-            let document = Document {
-                kind: bucket.kind,
-                version: row.version,
-                bytes: bytes.clone(),
-            };
+            let document = Document { kind: bucket.kind, version: row.version, bytes: bytes.clone() };
             storage.write(Change::Document(row.record, &document, others + 1))?;
         }
     }

@@ -47,11 +47,7 @@ impl<S> Faulty<S> {
     }
 
     fn alive<E: std::error::Error>(&self) -> Result<(), FaultError<E>> {
-        if self.is_dead() {
-            Err(FaultError::Killed)
-        } else {
-            Ok(())
-        }
+        if self.is_dead() { Err(FaultError::Killed) } else { Ok(()) }
     }
 
     fn step<E: std::error::Error>(&mut self) -> Result<(), FaultError<E>> {
@@ -61,10 +57,7 @@ impl<S> Faulty<S> {
         self.alive()
     }
 
-    fn read<T, E: std::error::Error>(
-        &self,
-        read: impl FnOnce(&S) -> Result<T, E>,
-    ) -> Result<T, FaultError<E>> {
+    fn read<T, E: std::error::Error>(&self, read: impl FnOnce(&S) -> Result<T, E>) -> Result<T, FaultError<E>> {
         self.alive()?;
         read(&self.inner).map_err(FaultError::Storage)
     }

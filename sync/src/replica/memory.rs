@@ -98,15 +98,8 @@ impl MemoryStorage {
 
     fn forget(&mut self) -> Undo {
         let before = self.rows.clone();
-        self.rows
-            .members
-            .values_mut()
-            .flat_map(Map::values_mut)
-            .for_each(|member| member.version = 0);
-        self.rows
-            .documents
-            .values_mut()
-            .for_each(|(document, _)| document.version = 0);
+        self.rows.members.values_mut().flat_map(Map::values_mut).for_each(|member| member.version = 0);
+        self.rows.documents.values_mut().for_each(|(document, _)| document.version = 0);
         Undo::Rows(Box::new(before))
     }
 
@@ -131,11 +124,7 @@ impl Storage for MemoryStorage {
     }
 
     fn page(&self, slot: Slot, number: u32) -> Result<Option<proto::Page>, Infallible> {
-        Ok(self
-            .pages
-            .get(&slot)
-            .and_then(|pages| pages.get(number as usize))
-            .cloned())
+        Ok(self.pages.get(&slot).and_then(|pages| pages.get(number as usize)).cloned())
     }
 
     fn members(&self, slot: Slot) -> Result<Vec<(Uuid, Member)>, Infallible> {
@@ -144,26 +133,14 @@ impl Storage for MemoryStorage {
     }
 
     fn look(&self, slot: Slot, record: Uuid) -> Result<(Option<Member>, Option<Holding>), Infallible> {
-        let member = self
-            .rows
-            .members
-            .get(&slot)
-            .and_then(|members| members.get(&record))
-            .copied();
+        let member = self.rows.members.get(&slot).and_then(|members| members.get(&record)).copied();
         let holding = self.rows.documents.get(&record);
-        let holding = holding.map(|(document, holders)| Holding {
-            version: document.version,
-            holders: *holders,
-        });
+        let holding = holding.map(|(document, holders)| Holding { version: document.version, holders: *holders });
         Ok((member, holding))
     }
 
     fn document(&self, record: Uuid) -> Result<Option<Document>, Infallible> {
-        Ok(self
-            .rows
-            .documents
-            .get(&record)
-            .map(|(document, _)| document.clone()))
+        Ok(self.rows.documents.get(&record).map(|(document, _)| document.clone()))
     }
 
     fn write(&mut self, change: Change<'_>) -> Result<(), Infallible> {

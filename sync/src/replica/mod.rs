@@ -169,14 +169,13 @@ pub enum ReplicaError<E: Error + 'static> {
 }
 
 /// Before a bucket's first row: versions begin with 1.
-const START: Cursor = Cursor {
-    version: 1,
-    record: None,
-};
+const START: Cursor = Cursor { version: 1, record: None };
 
 /// What the plans of this pull said about a bucket.
 #[derive(Clone, Copy, Debug)]
 struct Course {
+    /// The server's number, stored with the next checkpoint.
+    id: i64,
     group: u32,
     /// Where its pages begin at the latest, when nothing is staged.
     base: Cursor,
@@ -190,7 +189,7 @@ struct Course {
 #[derive(Clone, Debug, Default)]
 struct Flight {
     courses: BTreeMap<Slot, Course>,
-    /// The server's numbers of all buckets that stay, as of the last plan.
+    /// The buckets by the server's numbers, as of the last plan.
     numbers: BTreeMap<i64, Slot>,
     /// Buckets that only a plan knows so far: nothing of them is stored, and a cut forgets them.
     fresh: BTreeSet<Slot>,
@@ -217,22 +216,13 @@ impl<S: Storage> Replica<S> {
     pub fn open(mut storage: S) -> Result<Self, S::Error> {
         storage.rollback()?;
         let state = storage.load()?;
-        Ok(Self {
-            storage,
-            state,
-            flight: Flight::default(),
-            inventory: false,
-        })
+        Ok(Self { storage, state, flight: Flight::default(), inventory: false })
     }
 
     /// What to send to begin a pull. The inventory goes along if the server asked for it.
     #[must_use]
     pub fn request(&self, want: &Want) -> PullRequest {
-        let urgency = if want.today_only {
-            proto::Urgency::Today
-        } else {
-            proto::Urgency::All
-        };
+        let urgency = if want.today_only { proto::Urgency::Today } else { proto::Urgency::All };
         PullRequest {
             protocol_version: PROTOCOL_VERSION,
             app_version: want.app_version.clone(),
@@ -247,11 +237,7 @@ impl<S: Storage> Replica<S> {
             follow: want.follow,
             at_least: want.at_least,
             urgency: urgency.into(),
-            inventory: if self.inventory {
-                self.buckets().filter_map(held).collect()
-            } else {
-                Vec::new()
-            },
+            inventory: if self.inventory { self.buckets().filter_map(held).collect() } else { Vec::new() },
             has_inventory: self.inventory,
         }
     }
@@ -262,9 +248,7 @@ impl<S: Storage> Replica<S> {
     /// When it is malformed or the storage failed; nothing was changed then, and the pull is over: [`Replica::cut`].
     pub fn receive(&mut self, response: PullResponse) -> Result<Event, ReplicaError<S::Error>> {
         match response.message {
-            Some(Message::Fork(fork)) => Ok(Event::Fork {
-                expected_seq: fork.expected_seq,
-            }),
+            Some(Message::Fork(fork)) => Ok(Event::Fork { expected_seq: fork.expected_seq }),
             Some(Message::InventoryRequest(_)) => {
                 self.inventory = true;
                 Ok(Event::InventoryWanted)
@@ -294,8 +278,7 @@ impl<S: Storage> Replica<S> {
     /// Whether every bucket, also one that is only planned, is at this version or later.
     #[must_use]
     pub fn covers(&self, version: i64) -> bool {
-        let reached =
-            |position: Option<Position>| position.is_some_and(|position| position.version >= version);
+        let reached = |position: Option<Position>| position.is_some_and(|position| position.version >= version);
         reached(self.position()) && self.buckets().all(|bucket| reached(self.position_of(bucket)))
     }
 
@@ -318,17 +301,11 @@ impl<S: Storage> Replica<S> {
     /// When the storage cannot be read.
     pub fn records(&self, kind: u32) -> Result<Vec<(Uuid, Document)>, S::Error> {
         let mut records = BTreeSet::new();
-        for (slot, _) in self
-            .state
-            .buckets
-            .iter()
-            .filter(|(_, bucket)| bucket.kind == kind)
-        {
+        for (slot, _) in self.state.buckets.iter().filter(|(_, bucket)| bucket.kind == kind) {
             records.extend(self.storage.members(*slot)?.into_iter().map(|(record, _)| record));
         }
-        let documents = records
-            .into_iter()
-            .map(|record| Ok(self.storage.document(record)?.map(|found| (record, found))));
+        let documents =
+            records.into_iter().map(|record| Ok(self.storage.document(record)?.map(|found| (record, found))));
         documents.filter_map(Result::transpose).collect()
     }
 
@@ -375,42 +352,28 @@ impl<S: Storage> Replica<S> {
 
     fn stage(&mut self, page: &proto::Page) -> Result<Event, ReplicaError<S::Error>> {
         let bucket_id = page.bucket_id;
-        let (slot, course) = self
-            .slot_of(bucket_id)
-            .ok_or(ReplicaError::NotPlanned(bucket_id))?;
+        let (slot, course) = self.slot_of(bucket_id).ok_or(ReplicaError::NotPlanned(bucket_id))?;
         let malformed = |source| ReplicaError::Page { bucket_id, source };
         let range = Range::of(page).map_err(malformed)?;
         page::unpack(page).map_err(malformed)?;
         let staged = self.state.buckets[&slot].staging;
         let cursor = staged.map_or(course.base, |staging| staging.cursor);
         if range.from > cursor {
-            return Err(ReplicaError::Gap {
-                bucket_id,
-                from: range.from,
-                cursor,
-            });
+            return Err(ReplicaError::Gap { bucket_id, from: range.from, cursor });
         }
         self.flight.open = true;
         if range.through <= cursor {
             return Ok(Event::Staged { rows: 0, bytes: 0 });
         }
-        let staging = next_staging(staged, &range, course.replace);
-        let bucket = Bucket {
-            staging: Some(staging),
-            ..self.state.buckets[&slot].clone()
-        };
+        let staging = next_staging(staged, &range, &course);
+        let bucket = Bucket { staging: Some(staging), ..self.state.buckets[&slot].clone() };
         let page_change = Change::Page(slot, staging.pages - 1, page);
-        let written = self
-            .storage
-            .write(page_change)
-            .and_then(|()| self.storage.write(Change::Bucket(slot, Some(&bucket))));
+        let written =
+            self.storage.write(page_change).and_then(|()| self.storage.write(Change::Bucket(slot, Some(&bucket))));
         self.settle(written.map_err(ReplicaError::Storage))?;
         self.state.buckets.insert(slot, bucket);
         self.flight.fresh.remove(&slot);
-        Ok(Event::Staged {
-            rows: page.rows,
-            bytes: page.payload_size as usize,
-        })
+        Ok(Event::Staged { rows: page.rows, bytes: page.payload_size as usize })
     }
 
     fn keep_alive(&mut self, position: Option<Position>) -> Result<Event, ReplicaError<S::Error>> {
@@ -418,10 +381,7 @@ impl<S: Storage> Replica<S> {
             && offered.version > held.version
             && !self.flight.open
         {
-            let head = Head {
-                position,
-                ..self.state.head.clone()
-            };
+            let head = Head { position, ..self.state.head.clone() };
             let written = self.storage.write(Change::Head(&head));
             self.settle(written.map_err(ReplicaError::Storage))?;
             self.state.head = head;
@@ -458,24 +418,23 @@ struct Range {
 impl Range {
     fn of(page: &proto::Page) -> Result<Self, PageError> {
         match (&page.from, &page.through, page.build) {
-            (Some(from), Some(through), Some(build)) => Ok(Self {
-                from: from.try_into()?,
-                through: through.try_into()?,
-                build: build.into(),
-            }),
+            (Some(from), Some(through), Some(build)) => {
+                Ok(Self { from: from.try_into()?, through: through.try_into()?, build: build.into() })
+            }
             _ => Err(PageError::Range),
         }
     }
 }
 
 /// The staging with one more page.
-fn next_staging(staged: Option<Staging>, page: &Range, replace: bool) -> Staging {
+fn next_staging(staged: Option<Staging>, page: &Range, course: &Course) -> Staging {
     Staging {
+        bucket_id: course.id,
         pages: staged.map_or(0, |staging| staging.pages) + 1,
         cursor: page.through,
         oldest: staged.map_or(page.build, |staging| staging.oldest.min(page.build)),
         newest: staged.map_or(page.build, |staging| staging.newest.max(page.build)),
-        replace,
+        replace: course.replace,
     }
 }
 
@@ -485,15 +444,12 @@ fn lagging(bucket: &Bucket) -> Option<proto::LaggingBucket> {
         At::Behind(position) => Some(position.into()),
         At::Nothing | At::Damaged => None,
     };
-    Some(proto::LaggingBucket {
-        bucket_id: bucket.id,
-        position,
-    })
+    Some(proto::LaggingBucket { bucket_id: bucket.id, position })
 }
 
 fn staging(bucket: &Bucket) -> Option<proto::StagingCursor> {
     bucket.staging.map(|staging| proto::StagingCursor {
-        bucket_id: bucket.id,
+        bucket_id: staging.bucket_id,
         cursor: Some(staging.cursor.into()),
         oldest_build: Some(staging.oldest.into()),
         newest_build: Some(staging.newest.into()),

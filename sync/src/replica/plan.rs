@@ -24,12 +24,8 @@ impl<S: Storage> Replica<S> {
         let written = self.save(&state, &flight.fresh);
         self.settle(written)?;
         (self.state, self.flight, self.inventory) = (state, flight, false);
-        let sum =
-            |of: fn(&proto::BucketPlan) -> i64| plan.buckets.iter().map(of).fold(0, i64::saturating_add);
-        Ok(Event::Planned {
-            rows: sum(|entry| entry.rows),
-            bytes: sum(|entry| entry.bytes),
-        })
+        let sum = |of: fn(&proto::BucketPlan) -> i64| plan.buckets.iter().map(of).fold(0, i64::saturating_add);
+        Ok(Event::Planned { rows: sum(|entry| entry.rows), bytes: sum(|entry| entry.bytes) })
     }
 }
 
@@ -39,18 +35,9 @@ fn resolve<'p, E: std::error::Error>(
     state: &mut State,
     flight: &mut Flight,
 ) -> Result<Vec<(&'p proto::BucketPlan, Slot)>, ReplicaError<E>> {
-    let dropped = |slot: &Slot| flight.courses.get(slot).is_some_and(|course| course.drop);
-    let by_id: HashMap<i64, Slot> = state
-        .buckets
-        .iter()
-        .filter(|(slot, _)| !dropped(slot))
-        .map(|(slot, bucket)| (bucket.id, *slot))
-        .collect();
-    let mut by_name: HashMap<(Arc<str>, u32), Slot> = state
-        .buckets
-        .iter()
-        .map(|(slot, bucket)| ((bucket.scope.clone(), bucket.kind), *slot))
-        .collect();
+    let by_id = numbers(state, flight)?;
+    let mut by_name: HashMap<(Arc<str>, u32), Slot> =
+        state.buckets.iter().map(|(slot, bucket)| ((bucket.scope.clone(), bucket.kind), *slot)).collect();
     let mut found = Vec::with_capacity(plan.buckets.len());
     for entry in &plan.buckets {
         let slot = if entry.scope.is_empty() {
@@ -107,56 +94,24 @@ fn follow<E: std::error::Error>(
     let Some(bucket) = state.buckets.get_mut(&slot) else {
         return Err(ReplicaError::Unknown(entry.bucket_id));
     };
-    (bucket.id, bucket.group) = (entry.bucket_id, entry.group);
     let before = flight.courses.get(&slot);
-    let (group, drop) = (entry.group, false);
+    let (id, group, drop) = (entry.bucket_id, entry.group, false);
     let course = match entry.action() {
         BucketAction::Unspecified => return Err(ReplicaError::Action(entry.action)),
-        BucketAction::Keep => Course {
-            group,
-            base: Cursor::after(version),
-            replace: false,
-            drop,
-        },
+        BucketAction::Keep => Course { id, group, base: Cursor::after(version), replace: false, drop },
         BucketAction::Append => match (before, position(bucket, head)) {
             // More of what this pull has already announced: an earlier RESET or KEEP stands, and what was to go is
             // replaced.
-            (Some(before), _) => Course {
-                group,
-                drop,
-                ..*before
-            },
-            (None, Some(position)) => Course {
-                group,
-                base: Cursor::after(position.version),
-                replace: false,
-                drop,
-            },
-            (None, None) => Course {
-                group,
-                base: START,
-                replace: true,
-                drop,
-            },
+            (Some(before), _) => Course { id, group, drop, ..*before },
+            (None, Some(position)) => Course { id, group, base: Cursor::after(position.version), replace: false, drop },
+            (None, None) => Course { id, group, base: START, replace: true, drop },
         },
-        BucketAction::Reset => Course {
-            group,
-            base: START,
-            replace: true,
-            drop,
-        },
-        BucketAction::Drop => Course {
-            group,
-            base: START,
-            replace: true,
-            drop: true,
-        },
+        BucketAction::Reset => Course { id, group, base: START, replace: true, drop },
+        BucketAction::Drop => Course { id, group, base: START, replace: true, drop: true },
     };
     let goes_on = entry.action() == BucketAction::Append && before.is_some();
     let kept = goes_on || (entry.resumed && entry.action() != BucketAction::Keep && !course.drop);
-    bucket.staging = bucket
-        .staging
-        .filter(|staging| kept && staging.replace == course.replace);
+    bucket.staging = bucket.staging.filter(|staging| kept && staging.replace == course.replace);
     flight.courses.insert(slot, course);
     Ok(())
 }
@@ -169,16 +124,21 @@ fn position(bucket: &Bucket, head: Option<Position>) -> Option<Position> {
     }
 }
 
-/// The buckets by the server's numbers. One that is to go may share its number with another.
-fn numbers<E: std::error::Error>(
-    state: &State,
-    flight: &Flight,
-) -> Result<BTreeMap<i64, Slot>, ReplicaError<E>> {
-    let mut numbers = BTreeMap::new();
-    let stays = |slot: &Slot| flight.courses.get(slot).is_none_or(|course| !course.drop);
-    for (slot, bucket) in state.buckets.iter().filter(|(slot, _)| stays(slot)) {
-        if numbers.insert(bucket.id, *slot).is_some() {
-            return Err(ReplicaError::Number(bucket.id));
+/// The buckets by the server's numbers: those that the plans of this pull gave, the stored ones otherwise. A bucket of which
+/// nothing was applied and that this pull doesn't name gives way, since its number was another server's; so does one that
+/// is to go.
+fn numbers<E: std::error::Error>(state: &State, flight: &Flight) -> Result<BTreeMap<i64, Slot>, ReplicaError<E>> {
+    let mut numbers: BTreeMap<i64, Slot> = BTreeMap::new();
+    let yields = |slot: &Slot| match flight.courses.get(slot) {
+        Some(course) => course.drop,
+        None => state.buckets[slot].at == At::Nothing,
+    };
+    for (slot, bucket) in &state.buckets {
+        let id = flight.courses.get(slot).map_or(bucket.id, |course| course.id);
+        match numbers.get(&id) {
+            Some(other) if !yields(other) && !yields(slot) => return Err(ReplicaError::Number(id)),
+            Some(other) if yields(slot) && !yields(other) => {}
+            Some(_) | None => drop(numbers.insert(id, *slot)),
         }
     }
     Ok(numbers)

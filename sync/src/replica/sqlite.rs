@@ -32,7 +32,7 @@ const TABLES: &str = "
         slot INTEGER PRIMARY KEY, id INTEGER NOT NULL, scope TEXT NOT NULL, kind INTEGER NOT NULL,
         group_number INTEGER NOT NULL, at TEXT NOT NULL, version INTEGER, nonce INTEGER,
         row_count INTEGER NOT NULL, checksum INTEGER NOT NULL,
-        staged_pages INTEGER, cursor_version INTEGER, cursor_record BLOB, oldest_version INTEGER,
+        staged_id INTEGER, staged_pages INTEGER, cursor_version INTEGER, cursor_record BLOB, oldest_version INTEGER,
         oldest_nonce INTEGER, newest_version INTEGER, newest_nonce INTEGER, replaces INTEGER
     ) STRICT;
     -- The key is slot × 2^32 + number.
@@ -73,9 +73,7 @@ pub(crate) fn connect(path: &Path, tables: &str) -> Result<Connection, SqliteErr
     if layout > LAYOUT {
         return Err(SqliteError::Newer(layout));
     }
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {tables} PRAGMA user_version = {LAYOUT}; COMMIT;"
-    ))?;
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {tables} PRAGMA user_version = {LAYOUT}; COMMIT;"))?;
     Ok(connection)
 }
 
@@ -108,9 +106,7 @@ impl SqliteStorage {
     /// # Errors
     /// When it cannot be opened, or was written by a newer version of the app.
     pub fn open(path: &Path) -> Result<Self, SqliteError> {
-        Ok(Self {
-            connection: connect(path, TABLES)?,
-        })
+        Ok(Self { connection: connect(path, TABLES)? })
     }
 
     fn put_bucket(&self, slot: Slot, bucket: &Bucket) -> Result<(), SqliteError> {
@@ -122,15 +118,12 @@ impl SqliteStorage {
         };
         let staging = bucket.staging.as_ref();
         let record = staging.and_then(|staging| staging.cursor.record.map(Uuid::into_bytes));
-        let (oldest, newest) = (
-            staging.map(|staging| staging.oldest),
-            staging.map(|staging| staging.newest),
-        );
+        let (oldest, newest) = (staging.map(|staging| staging.oldest), staging.map(|staging| staging.newest));
         let version = |position: Option<Position>| position.map(|position| position.version);
         let nonce = |position: Option<Position>| position.map(|position| position.nonce.cast_signed());
         execute(
             &self.connection,
-            "REPLACE INTO replica_bucket VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO replica_bucket VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 slot.0,
                 bucket.id,
@@ -142,6 +135,7 @@ impl SqliteStorage {
                 nonce(position),
                 bucket.rows,
                 bucket.checksum.0.cast_signed(),
+                staging.map(|staging| staging.bucket_id),
                 staging.map(|staging| staging.pages),
                 staging.map(|staging| staging.cursor.version),
                 record,
@@ -182,20 +176,16 @@ fn bucket(row: &Row<'_>) -> Result<(Slot, Bucket), SqliteError> {
 }
 
 fn staging(row: &Row<'_>) -> Result<Option<Staging>, SqliteError> {
-    let Some(pages) = row.get("staged_pages")? else {
+    let Some(bucket_id) = row.get("staged_id")? else {
         return Ok(None);
     };
     let record: Option<[u8; 16]> = row.get("cursor_record")?;
-    let (oldest, newest) = (
-        position(row, "oldest_version", "oldest_nonce")?,
-        position(row, "newest_version", "newest_nonce")?,
-    );
+    let (oldest, newest) =
+        (position(row, "oldest_version", "oldest_nonce")?, position(row, "newest_version", "newest_nonce")?);
     Ok(Some(Staging {
-        pages,
-        cursor: Cursor {
-            version: row.get("cursor_version")?,
-            record: record.map(Uuid::from_bytes),
-        },
+        bucket_id,
+        pages: row.get("staged_pages")?,
+        cursor: Cursor { version: row.get("cursor_version")?, record: record.map(Uuid::from_bytes) },
         oldest: oldest.ok_or(SqliteError::Damaged("staging cursor"))?,
         newest: newest.ok_or(SqliteError::Damaged("staging cursor"))?,
         replace: row.get("replaces")?,
@@ -204,18 +194,12 @@ fn staging(row: &Row<'_>) -> Result<Option<Staging>, SqliteError> {
 
 fn position(row: &Row<'_>, version: &str, nonce: &str) -> Result<Option<Position>, SqliteError> {
     let (version, nonce): (Option<i64>, Option<i64>) = (row.get(version)?, row.get(nonce)?);
-    Ok(version.zip(nonce).map(|(version, nonce)| Position {
-        version,
-        nonce: nonce.cast_unsigned(),
-    }))
+    Ok(version.zip(nonce).map(|(version, nonce)| Position { version, nonce: nonce.cast_unsigned() }))
 }
 
 fn head(row: &Row<'_>) -> Result<Head, SqliteError> {
     let scope_digest: i64 = row.get("scope_digest")?;
-    Ok(Head {
-        position: position(row, "version", "nonce")?,
-        scope_digest: scope_digest.cast_unsigned(),
-    })
+    Ok(Head { position: position(row, "version", "nonce")?, scope_digest: scope_digest.cast_unsigned() })
 }
 
 impl Storage for SqliteStorage {
@@ -225,24 +209,14 @@ impl Storage for SqliteStorage {
         let mut statement = self.connection.prepare_cached("SELECT * FROM replica_bucket")?;
         let buckets = statement.query_and_then([], bucket)?.collect::<Result<_, _>>()?;
         let mut statement = self.connection.prepare_cached("SELECT * FROM replica_head")?;
-        let head = statement
-            .query_and_then([], head)?
-            .next()
-            .transpose()?
-            .unwrap_or_default();
+        let head = statement.query_and_then([], head)?.next().transpose()?.unwrap_or_default();
         Ok(State { head, buckets })
     }
 
     fn page(&self, slot: Slot, number: u32) -> Result<Option<proto::Page>, SqliteError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT page FROM replica_page WHERE place = ?")?;
-        let page: Option<Vec<u8>> = statement
-            .query_row([place(slot, number)], |row| row.get(0))
-            .optional()?;
-        let page = page
-            .map(|page| proto::Page::decode(Bytes::from(page)))
-            .transpose();
+        let mut statement = self.connection.prepare_cached("SELECT page FROM replica_page WHERE place = ?")?;
+        let page: Option<Vec<u8>> = statement.query_row([place(slot, number)], |row| row.get(0)).optional()?;
+        let page = page.map(|page| proto::Page::decode(Bytes::from(page))).transpose();
         page.map_err(|_| SqliteError::Damaged("page"))
     }
 
@@ -250,10 +224,7 @@ impl Storage for SqliteStorage {
         let sql = "SELECT record, version, hash FROM replica_member WHERE slot = ?";
         let mut statement = self.connection.prepare_cached(sql)?;
         let members = statement.query_map([slot.0], |row| {
-            let member = Member {
-                version: row.get(1)?,
-                hash: row.get::<_, i64>(2)?.cast_unsigned(),
-            };
+            let member = Member { version: row.get(1)?, hash: row.get::<_, i64>(2)?.cast_unsigned() };
             Ok((Uuid::from_bytes(row.get(0)?), member))
         })?;
         Ok(members.collect::<Result<_, _>>()?)
@@ -263,19 +234,12 @@ impl Storage for SqliteStorage {
         let sql = "SELECT version, hash FROM replica_member WHERE slot = ? AND record = ?";
         let mut statement = self.connection.prepare_cached(sql)?;
         let member = statement.query_row(params![slot.0, record.as_bytes()], |row| {
-            Ok(Member {
-                version: row.get(0)?,
-                hash: row.get::<_, i64>(1)?.cast_unsigned(),
-            })
+            Ok(Member { version: row.get(0)?, hash: row.get::<_, i64>(1)?.cast_unsigned() })
         });
         let sql = "SELECT version, holders FROM replica_document WHERE record = ?";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let holding = statement.query_row([record.as_bytes()], |row| {
-            Ok(Holding {
-                version: row.get(0)?,
-                holders: row.get(1)?,
-            })
-        });
+        let holding =
+            statement.query_row([record.as_bytes()], |row| Ok(Holding { version: row.get(0)?, holders: row.get(1)? }));
         Ok((member.optional()?, holding.optional()?))
     }
 
@@ -283,11 +247,7 @@ impl Storage for SqliteStorage {
         let sql = "SELECT kind, version, bytes FROM replica_document WHERE record = ?";
         let mut statement = self.connection.prepare_cached(sql)?;
         let document = statement.query_row([record.as_bytes()], |row| {
-            Ok(Document {
-                kind: row.get(0)?,
-                version: row.get(1)?,
-                bytes: row.get::<_, Vec<u8>>(2)?.into(),
-            })
+            Ok(Document { kind: row.get(0)?, version: row.get(1)?, bytes: row.get::<_, Vec<u8>>(2)?.into() })
         });
         Ok(document.optional()?)
     }
@@ -299,23 +259,13 @@ impl Storage for SqliteStorage {
                 let version = head.position.map(|position| position.version);
                 let nonce = head.position.map(|position| position.nonce.cast_signed());
                 let sql = "REPLACE INTO replica_head VALUES (1, ?, ?, ?)";
-                execute(
-                    connection,
-                    sql,
-                    params![version, nonce, head.scope_digest.cast_signed()],
-                )
+                execute(connection, sql, params![version, nonce, head.scope_digest.cast_signed()])
             }
             Change::Bucket(slot, Some(bucket)) => self.put_bucket(slot, bucket),
-            Change::Bucket(slot, None) => {
-                execute(connection, "DELETE FROM replica_bucket WHERE slot = ?", [slot.0])
-            }
+            Change::Bucket(slot, None) => execute(connection, "DELETE FROM replica_bucket WHERE slot = ?", [slot.0]),
             Change::Page(slot, number, page) => {
                 let sql = "INSERT INTO replica_page VALUES (?, ?)";
-                execute(
-                    connection,
-                    sql,
-                    params![place(slot, number), page.encode_to_vec()],
-                )
+                execute(connection, sql, params![place(slot, number), page.encode_to_vec()])
             }
             Change::Unstage(slot) => {
                 let sql = "DELETE FROM replica_page WHERE place BETWEEN ? AND ?";
@@ -324,11 +274,7 @@ impl Storage for SqliteStorage {
             Change::Member(slot, record, Some(member)) => {
                 let sql = "REPLACE INTO replica_member VALUES (?, ?, ?, ?)";
                 let hash = member.hash.cast_signed();
-                execute(
-                    connection,
-                    sql,
-                    params![slot.0, record.as_bytes(), member.version, hash],
-                )
+                execute(connection, sql, params![slot.0, record.as_bytes(), member.version, hash])
             }
             Change::Member(slot, record, None) => {
                 let sql = "DELETE FROM replica_member WHERE slot = ? AND record = ?";
@@ -336,20 +282,13 @@ impl Storage for SqliteStorage {
             }
             Change::Document(record, document, holders) => {
                 let Document { kind, version, bytes } = document;
-                let sql =
-                    "INSERT INTO replica_document VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (record) DO UPDATE
+                let sql = "INSERT INTO replica_document VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (record) DO UPDATE
                     SET kind = ?2, version = ?3, holders = ?4, bytes = ?5";
-                execute(
-                    connection,
-                    sql,
-                    params![record.as_bytes(), kind, version, holders, &bytes[..]],
-                )
+                execute(connection, sql, params![record.as_bytes(), kind, version, holders, &bytes[..]])
             }
-            Change::Holders(record, 0) => execute(
-                connection,
-                "DELETE FROM replica_document WHERE record = ?",
-                [record.as_bytes()],
-            ),
+            Change::Holders(record, 0) => {
+                execute(connection, "DELETE FROM replica_document WHERE record = ?", [record.as_bytes()])
+            }
             Change::Holders(record, holders) => {
                 let sql = "UPDATE replica_document SET holders = ? WHERE record = ?";
                 execute(connection, sql, params![holders, record.as_bytes()])

@@ -48,7 +48,7 @@ pub enum At {
 /// A bucket: all records of one kind in one scope. Scope and kind identify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// The server's number.
+    /// The server's number, as of the last checkpoint: numbers belong to the history that its position belongs to.
     pub id: i64,
     /// The scope, opaque to the device.
     pub scope: Arc<str>,
@@ -69,6 +69,8 @@ pub struct Bucket {
 /// The pages of a bucket that wait for a checkpoint. They outlive the stream, and the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Staging {
+    /// The number under which they came: a plan may give the bucket another one before the next checkpoint stores it.
+    pub bucket_id: i64,
     /// How many pages, numbered from 0.
     pub pages: u32,
     /// The last staged row.

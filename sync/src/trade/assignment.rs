@@ -28,11 +28,7 @@ impl Span {
     /// From a moment until just before another; `None`: no end.
     #[must_use]
     pub fn new(territory: Uuid, from_us: i64, until_us: Option<i64>) -> Self {
-        Self {
-            territory: territory.as_bytes().to_vec(),
-            from_us,
-            until_us,
-        }
+        Self { territory: territory.as_bytes().to_vec(), from_us, until_us }
     }
 
     fn end(&self) -> i64 {
@@ -88,9 +84,7 @@ impl Assigned {
     #[must_use]
     pub fn territories(&self, moment_us: i64) -> Vec<Uuid> {
         let spans = self.spans.iter().filter(|span| span.contains(moment_us));
-        let mut found: Vec<Uuid> = spans
-            .filter_map(|span| Uuid::from_slice(&span.territory).ok())
-            .collect();
+        let mut found: Vec<Uuid> = spans.filter_map(|span| Uuid::from_slice(&span.territory).ok()).collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -100,7 +94,7 @@ impl Assigned {
 /// The internal record `placed{outlet}`: to which territory the outlet belonged when; one at a time.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Placed {
-    /// In the order of time, without gaps.
+    /// In the order of time, without gaps; before them those of outlets that were merged into this one.
     #[prost(message, repeated, tag = "1")]
     pub spans: Vec<Span>,
 }
@@ -110,19 +104,13 @@ impl Placed {
     /// known is not refused for that.
     #[must_use]
     pub fn first(territory: Uuid) -> Self {
-        Self {
-            spans: vec![Span::new(territory, i64::MIN, None)],
-        }
+        Self { spans: vec![Span::new(territory, i64::MIN, None)] }
     }
 
     /// In another territory from now on.
     #[must_use]
     pub fn moved(mut self, territory: Uuid, at_us: i64) -> Self {
-        if self
-            .spans
-            .last()
-            .is_some_and(|last| last.territory == territory.as_bytes())
-        {
+        if self.spans.last().is_some_and(|last| last.territory == territory.as_bytes()) {
             return self;
         }
         let Some(last) = self.spans.last_mut() else {
@@ -133,6 +121,18 @@ impl Placed {
         last.until_us = Some(at_us);
         self.spans.push(Span::new(territory, at_us, None));
         self
+    }
+
+    /// Another outlet was a duplicate of this one, and its documents are this one's from now on: who held that outlet
+    /// until then held this one.
+    #[must_use]
+    pub fn absorbing(self, duplicate: &Self, at_us: i64) -> Self {
+        let past = duplicate
+            .spans
+            .iter()
+            .map(|span| Span { until_us: Some(span.end().min(at_us)), ..span.clone() })
+            .filter(|span| span.end() > span.from_us);
+        Self { spans: past.chain(self.spans).collect() }
     }
 }
 
@@ -158,22 +158,12 @@ pub enum Right {
 /// The loss is the end of the last time until now in which some territory was both: a rep who lost an outlet and has it
 /// again has not lost it.
 #[must_use]
-pub fn right(
-    assigned: &Assigned,
-    placed: &Placed,
-    captured_at_us: i64,
-    received_at_us: i64,
-    grace_us: i64,
-) -> Right {
+pub fn right(assigned: &Assigned, placed: &Placed, captured_at_us: i64, received_at_us: i64, grace_us: i64) -> Right {
     let mut ever = false;
     let mut then = false;
     let mut lost_at_us = i64::MIN;
     for outlet in &placed.spans {
-        for rep in assigned
-            .spans
-            .iter()
-            .filter(|rep| rep.territory == outlet.territory)
-        {
+        for rep in assigned.spans.iter().filter(|rep| rep.territory == outlet.territory) {
             let (from_us, until_us) = (rep.from_us.max(outlet.from_us), rep.end().min(outlet.end()));
             if from_us >= until_us || from_us > received_at_us.max(captured_at_us) {
                 continue;
@@ -202,9 +192,7 @@ impl Right {
     pub fn for_edit(self) -> Result<(), Rejection> {
         match self {
             Self::Held => Ok(()),
-            Self::Lost { at_us } => {
-                Err(Rejection::new(Reason::GraceExceeded).fact(None, "lost_at_us", at_us))
-            }
+            Self::Lost { at_us } => Err(Rejection::new(Reason::GraceExceeded).fact(None, "lost_at_us", at_us)),
             Self::NotThen | Self::Never => Err(Rejection::new(Reason::NotInScope)),
         }
     }
@@ -236,19 +224,11 @@ mod tests {
         let span = |(territory, from, until): &(Uuid, i64, Option<i64>)| {
             Span::new(*territory, from * HOUR_US, until.map(|until| until * HOUR_US))
         };
-        Assigned {
-            spans: spans.iter().map(span).collect(),
-        }
+        Assigned { spans: spans.iter().map(span).collect() }
     }
 
     fn at(assigned: &Assigned, placed: &Placed, captured_h: i64, received_h: i64) -> Right {
-        right(
-            assigned,
-            placed,
-            captured_h * HOUR_US,
-            received_h * HOUR_US,
-            GRACE_US,
-        )
+        right(assigned, placed, captured_h * HOUR_US, received_h * HOUR_US, GRACE_US)
     }
 
     #[test]
@@ -256,10 +236,7 @@ mod tests {
         let placed = Placed::first(NORTH);
         let before = rep(&[(NORTH, 0, Some(100))]);
         assert_eq!(at(&before, &placed, 99, 100 + 72), Right::Held);
-        assert_eq!(
-            at(&before, &placed, 99, 100 + 73),
-            Right::Lost { at_us: 100 * HOUR_US }
-        );
+        assert_eq!(at(&before, &placed, 99, 100 + 73), Right::Lost { at_us: 100 * HOUR_US });
         assert_eq!(at(&before, &placed, 100, 101), Right::NotThen);
         assert_eq!(at(&rep(&[(NORTH, 100, None)]), &placed, 99, 101), Right::NotThen);
         assert_eq!(at(&rep(&[(SOUTH, 0, None)]), &placed, 99, 101), Right::Never);
@@ -270,52 +247,37 @@ mod tests {
         let placed = Placed::first(NORTH).moved(SOUTH, 50 * HOUR_US);
         let north = rep(&[(NORTH, 0, None)]);
         assert_eq!(at(&north, &placed, 49, 50 + 72), Right::Held);
-        assert_eq!(
-            at(&north, &placed, 49, 50 + 73),
-            Right::Lost { at_us: 50 * HOUR_US }
-        );
+        assert_eq!(at(&north, &placed, 49, 50 + 73), Right::Lost { at_us: 50 * HOUR_US });
         let both = north.clone().with(Span::new(SOUTH, 0, None));
-        assert_eq!(
-            at(&both, &placed, 49, 5_000),
-            Right::Held,
-            "it moved within the rep's own territories"
-        );
-        assert_eq!(
-            at(&north, &placed.moved(NORTH, 60 * HOUR_US), 49, 5_000),
-            Right::Held,
-            "it came back"
-        );
+        assert_eq!(at(&both, &placed, 49, 5_000), Right::Held, "it moved within the rep's own territories");
+        assert_eq!(at(&north, &placed.moved(NORTH, 60 * HOUR_US), 49, 5_000), Right::Held, "it came back");
+    }
+
+    #[test]
+    fn c14_whoever_held_a_duplicate_has_the_grace_at_its_survivor() {
+        let survivor = Placed::first(NORTH).absorbing(&Placed::first(SOUTH), 50 * HOUR_US);
+        let south = rep(&[(SOUTH, 0, None)]);
+        assert_eq!(at(&south, &survivor, 49, 50 + 72), Right::Held);
+        assert_eq!(at(&south, &survivor, 49, 50 + 73), Right::Lost { at_us: 50 * HOUR_US });
+        assert_eq!(at(&south, &survivor, 51, 52), Right::NotThen);
+        let moved = survivor.moved(SOUTH, 60 * HOUR_US);
+        assert_eq!(at(&rep(&[(NORTH, 0, None)]), &moved, 59, 5_000), Right::Lost { at_us: 60 * HOUR_US });
     }
 
     #[test]
     fn c13_orders_are_refused_beyond_the_grace_and_facts_and_cash_flagged() {
         let lost = Right::Lost { at_us: 7 };
-        assert_eq!(
-            lost.for_edit().expect_err("too late").reason,
-            Reason::GraceExceeded
-        );
+        assert_eq!(lost.for_edit().expect_err("too late").reason, Reason::GraceExceeded);
         assert_eq!(lost.for_fact(), Ok(true));
-        assert_eq!(
-            Right::NotThen.for_edit().expect_err("not then").reason,
-            Reason::NotInScope
-        );
+        assert_eq!(Right::NotThen.for_edit().expect_err("not then").reason, Reason::NotInScope);
         assert_eq!(Right::NotThen.for_fact(), Ok(true));
-        assert_eq!(
-            Right::Never.for_fact().expect_err("never").reason,
-            Reason::NotInScope
-        );
-        assert_eq!(
-            (Right::Held.for_edit(), Right::Held.for_fact()),
-            (Ok(()), Ok(false))
-        );
+        assert_eq!(Right::Never.for_fact().expect_err("never").reason, Reason::NotInScope);
+        assert_eq!((Right::Held.for_edit(), Right::Held.for_fact()), (Ok(()), Ok(false)));
     }
 
     #[test]
     fn an_assignment_that_only_begins_later_counts_as_none() {
-        assert_eq!(
-            at(&rep(&[(NORTH, 100, None)]), &Placed::first(NORTH), 1, 2),
-            Right::Never
-        );
+        assert_eq!(at(&rep(&[(NORTH, 100, None)]), &Placed::first(NORTH), 1, 2), Right::Never);
     }
 
     #[test]
@@ -324,19 +286,9 @@ mod tests {
         let ended = assigned.clone().ending(NORTH, 0, Some(5 * HOUR_US));
         assert_eq!(ended.territories(4 * HOUR_US), [NORTH]);
         assert_eq!(ended.territories(11 * HOUR_US), [SOUTH]);
-        assert_eq!(
-            assigned
-                .clone()
-                .ending(SOUTH, 10 * HOUR_US, Some(10 * HOUR_US))
-                .spans
-                .len(),
-            1
-        );
+        assert_eq!(assigned.clone().ending(SOUTH, 10 * HOUR_US, Some(10 * HOUR_US)).spans.len(), 1);
         let left = assigned.ending_all(7 * HOUR_US);
-        assert_eq!(
-            (left.territories(6 * HOUR_US), left.territories(7 * HOUR_US)),
-            (vec![NORTH], vec![])
-        );
+        assert_eq!((left.territories(6 * HOUR_US), left.territories(7 * HOUR_US)), (vec![NORTH], vec![]));
     }
 
     fn spans() -> impl Strategy<Value = Vec<Span>> {

@@ -43,11 +43,7 @@ impl Capture {
             (self.device_revoked, FactFlag::DeviceRevoked),
             (self.outlet_merged, FactFlag::OutletMerged),
         ];
-        flags
-            .into_iter()
-            .filter(|(set, _)| *set)
-            .map(|(_, flag)| flag.into())
-            .collect()
+        flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag.into()).collect()
     }
 }
 

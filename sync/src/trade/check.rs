@@ -64,9 +64,7 @@ pub fn unique(ids: impl IntoIterator<Item = Uuid>, field: &str) -> Result<(), Re
     let mut seen = BTreeSet::new();
     for id in ids {
         if !seen.insert(id) {
-            return Err(Rejection::new(Reason::RepeatedId)
-                .field(field)
-                .fact(None, "id", id));
+            return Err(Rejection::new(Reason::RepeatedId).field(field).fact(None, "id", id));
         }
     }
     Ok(())
@@ -82,9 +80,7 @@ pub fn text(value: &str, limit: usize, field: &str) -> Result<(), Rejection> {
     }
     // A character has at least one byte, so that short texts need no counting.
     if value.len() > limit && value.chars().count() > limit {
-        return Err(Rejection::new(Reason::TooLong)
-            .field(field)
-            .fact(None, "limit_characters", limit));
+        return Err(Rejection::new(Reason::TooLong).field(field).fact(None, "limit_characters", limit));
     }
     Ok(())
 }
@@ -95,11 +91,7 @@ pub fn text(value: &str, limit: usize, field: &str) -> Result<(), Rejection> {
 /// As [`text`]; `REASON_MISSING_FIELD` when it is blank.
 pub fn required_text(value: &str, limit: usize, field: &str) -> Result<(), Rejection> {
     text(value, limit, field)?;
-    if value.trim().is_empty() {
-        Err(missing(field))
-    } else {
-        Ok(())
-    }
+    if value.trim().is_empty() { Err(missing(field)) } else { Ok(()) }
 }
 
 /// A list of at most `limit` entries.
@@ -110,9 +102,7 @@ pub fn count(entries: usize, limit: usize, field: &str) -> Result<(), Rejection>
     if entries <= limit {
         return Ok(());
     }
-    Err(Rejection::new(Reason::LimitExceeded)
-        .field(field)
-        .fact(None, "limit", limit))
+    Err(Rejection::new(Reason::LimitExceeded).field(field).fact(None, "limit", limit))
 }
 
 /// A number in a range.
@@ -126,9 +116,7 @@ where
     if range.contains(&value) {
         return Ok(());
     }
-    Err(out_of_range(field)
-        .fact(None, "min", range.start().to_string())
-        .fact(None, "max", range.end().to_string()))
+    Err(out_of_range(field).fact(None, "min", range.start().to_string()).fact(None, "max", range.end().to_string()))
 }
 
 /// A quantity above 0, in thousandths of the base unit.
@@ -168,11 +156,7 @@ pub fn optional_day(day: i32, field: &str) -> Result<(), Rejection> {
 /// # Errors
 /// `REASON_MISSING_FIELD`, `REASON_OUT_OF_RANGE`.
 pub fn day(day: i32, field: &str) -> Result<(), Rejection> {
-    if day == 0 {
-        Err(missing(field))
-    } else {
-        range(day, DAYS, field)
-    }
+    if day == 0 { Err(missing(field)) } else { range(day, DAYS, field) }
 }
 
 /// A currency: three capital letters, as in ISO 4217.
@@ -195,9 +179,8 @@ pub fn currency(code: &str, field: &str) -> Result<(), Rejection> {
 /// `REASON_OUT_OF_RANGE`.
 pub fn point(point: Option<&GeoPoint>, field: &str) -> Result<(), Rejection> {
     let Some(point) = point else { return Ok(()) };
-    let inside = LATITUDE_E7.contains(&point.latitude_e7)
-        && LONGITUDE_E7.contains(&point.longitude_e7)
-        && point.accuracy_m >= 0;
+    let inside =
+        LATITUDE_E7.contains(&point.latitude_e7) && LONGITUDE_E7.contains(&point.longitude_e7) && point.accuracy_m >= 0;
     if inside { Ok(()) } else { Err(out_of_range(field)) }
 }
 
@@ -207,11 +190,7 @@ pub fn point(point: Option<&GeoPoint>, field: &str) -> Result<(), Rejection> {
 /// `REASON_UNKNOWN_VALUE`, with the number.
 pub fn choice<E: TryFrom<i32> + Default + PartialEq>(number: i32, field: &str) -> Result<E, Rejection> {
     let value = optional_choice::<E>(number, field)?;
-    if value == E::default() {
-        Err(unknown(number, field))
-    } else {
-        Ok(value)
-    }
+    if value == E::default() { Err(unknown(number, field)) } else { Ok(value) }
 }
 
 /// An enum's value that is known, or unspecified.
@@ -252,9 +231,7 @@ pub fn bytes(id: Option<Uuid>) -> Vec<u8> {
 }
 
 fn unknown(number: i32, field: &str) -> Rejection {
-    Rejection::new(Reason::UnknownValue)
-        .field(field)
-        .fact(None, "value", number)
+    Rejection::new(Reason::UnknownValue).field(field).fact(None, "value", number)
 }
 
 #[cfg(test)]
@@ -273,10 +250,7 @@ mod tests {
         assert_eq!(reason(id(&[1; 15], "x")), Some(Reason::BadId));
         assert_eq!(reason(optional_id(&[0; 16], "x")), Some(Reason::BadId));
         assert_eq!(optional_id(&[], "x"), Ok(None));
-        assert_eq!(
-            reason(unique([Uuid::from_u128(1), Uuid::from_u128(1)], "x")),
-            Some(Reason::RepeatedId)
-        );
+        assert_eq!(reason(unique([Uuid::from_u128(1), Uuid::from_u128(1)], "x")), Some(Reason::RepeatedId));
     }
 
     #[test]
@@ -290,33 +264,21 @@ mod tests {
     #[test]
     fn numbers_have_limits_and_the_field_is_named() {
         let rejection = quantity(0, "quantity_milli").expect_err("nothing is ordered");
-        assert_eq!(
-            (rejection.reason, rejection.field.as_str()),
-            (Reason::OutOfRange, "quantity_milli")
-        );
+        assert_eq!((rejection.reason, rejection.field.as_str()), (Reason::OutOfRange, "quantity_milli"));
         assert_eq!(reason(money(MONEY_MINOR + 1, "x")), Some(Reason::OutOfRange));
         assert_eq!(reason(basis_points(10_001, "x")), Some(Reason::OutOfRange));
         assert_eq!(reason(day(0, "x")), Some(Reason::MissingField));
         assert_eq!(reason(optional_day(-1, "x")), Some(Reason::OutOfRange));
         assert_eq!(reason(currency("eur", "x")), Some(Reason::OutOfRange));
-        let off_earth = GeoPoint {
-            latitude_e7: 900_000_001,
-            ..GeoPoint::default()
-        };
+        let off_earth = GeoPoint { latitude_e7: 900_000_001, ..GeoPoint::default() };
         assert_eq!(reason(point(Some(&off_earth), "x")), Some(Reason::OutOfRange));
     }
 
     #[test]
     fn enums_are_given_and_known() {
         assert_eq!(choice(1, "x"), Ok(PaymentMethod::Cash));
-        assert_eq!(
-            reason(choice::<PaymentMethod>(0, "x")),
-            Some(Reason::UnknownValue)
-        );
-        assert_eq!(
-            reason(choice::<PaymentMethod>(99, "x")),
-            Some(Reason::UnknownValue)
-        );
+        assert_eq!(reason(choice::<PaymentMethod>(0, "x")), Some(Reason::UnknownValue));
+        assert_eq!(reason(choice::<PaymentMethod>(99, "x")), Some(Reason::UnknownValue));
         assert_eq!(optional_choice(0, "x"), Ok(PaymentMethod::Unspecified));
     }
 }

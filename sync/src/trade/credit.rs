@@ -80,10 +80,7 @@ pub struct CreditTerms {
 
 impl From<&Agreement> for CreditTerms {
     fn from(agreement: &Agreement) -> Self {
-        Self {
-            limit_minor: agreement.credit_limit_minor,
-            overdue_ban: agreement.overdue_ban,
-        }
+        Self { limit_minor: agreement.credit_limit_minor, overdue_ban: agreement.overdue_ban }
     }
 }
 
@@ -105,16 +102,8 @@ impl Credit {
     }
 
     fn exposure_with(&self, value_minor: i64) -> i64 {
-        let orders: i128 = self
-            .orders
-            .iter()
-            .map(|order| i128::from(order.value_minor))
-            .sum();
-        let payments: i128 = self
-            .payments
-            .iter()
-            .map(|payment| i128::from(payment.amount_minor))
-            .sum();
+        let orders: i128 = self.orders.iter().map(|order| i128::from(order.value_minor)).sum();
+        let payments: i128 = self.payments.iter().map(|payment| i128::from(payment.amount_minor)).sum();
         money::saturated(i128::from(self.booked_debt_minor) + orders - payments + i128::from(value_minor))
     }
 
@@ -127,14 +116,7 @@ impl Credit {
             return Ok(());
         };
         let exposure_minor = self.clone().without_order(order).exposure_with(value_minor);
-        if exposure_minor <= limit_minor {
-            Ok(())
-        } else {
-            Err(OverLimit {
-                limit_minor,
-                exposure_minor,
-            })
-        }
+        if exposure_minor <= limit_minor { Ok(()) } else { Err(OverLimit { limit_minor, exposure_minor }) }
     }
 
     /// The overdue sum that forbids a sale (C10).
@@ -156,16 +138,8 @@ impl Credit {
     pub fn with_order(self, order: Uuid, value_minor: i64) -> Self {
         let mut credit = self.without_order(order);
         if value_minor != 0 {
-            let at = credit
-                .orders
-                .partition_point(|entry| entry.order_id.as_slice() < order.as_bytes().as_slice());
-            credit.orders.insert(
-                at,
-                OpenOrder {
-                    order_id: order.as_bytes().to_vec(),
-                    value_minor,
-                },
-            );
+            let at = credit.orders.partition_point(|entry| entry.order_id.as_slice() < order.as_bytes().as_slice());
+            credit.orders.insert(at, OpenOrder { order_id: order.as_bytes().to_vec(), value_minor });
         }
         credit
     }
@@ -189,18 +163,9 @@ impl Credit {
     /// With a payment that the books do not contain yet.
     #[must_use]
     pub fn with_payment(mut self, payment: Uuid, amount_minor: i64) -> Self {
-        self.payments
-            .retain(|entry| entry.payment_id != payment.as_bytes());
-        let at = self
-            .payments
-            .partition_point(|entry| entry.payment_id.as_slice() < payment.as_bytes().as_slice());
-        self.payments.insert(
-            at,
-            OpenPayment {
-                payment_id: payment.as_bytes().to_vec(),
-                amount_minor,
-            },
-        );
+        self.payments.retain(|entry| entry.payment_id != payment.as_bytes());
+        let at = self.payments.partition_point(|entry| entry.payment_id.as_slice() < payment.as_bytes().as_slice());
+        self.payments.insert(at, OpenPayment { payment_id: payment.as_bytes().to_vec(), amount_minor });
         self
     }
 
@@ -210,11 +175,7 @@ impl Credit {
         let among = |ids: &[Uuid], id: &[u8]| ids.iter().any(|one| one.as_bytes() == id);
         self.orders.retain(|entry| !among(orders, &entry.order_id));
         self.payments.retain(|entry| !among(payments, &entry.payment_id));
-        Self {
-            booked_debt_minor: debt_minor,
-            overdue_minor,
-            ..self
-        }
+        Self { booked_debt_minor: debt_minor, overdue_minor, ..self }
     }
 
     /// The part of an amount for which there is no debt, not even a coming one (C22).
@@ -240,9 +201,7 @@ pub fn releasable(credit: &Credit, terms: impl Fn(Uuid) -> Option<CreditTerms>) 
     let mut found = Releasable::default();
     let mut ahead = credit.clone();
     for held in &credit.held {
-        let ids = Uuid::from_slice(&held.order_id)
-            .ok()
-            .zip(Uuid::from_slice(&held.agreement_id).ok());
+        let ids = Uuid::from_slice(&held.order_id).ok().zip(Uuid::from_slice(&held.agreement_id).ok());
         let Some((order, terms)) = ids.and_then(|(order, agreement)| Some((order, terms(agreement)?))) else {
             break;
         };
@@ -271,41 +230,20 @@ mod tests {
     }
 
     fn limit(limit_minor: i64) -> CreditTerms {
-        CreditTerms {
-            limit_minor: Some(limit_minor),
-            overdue_ban: true,
-        }
+        CreditTerms { limit_minor: Some(limit_minor), overdue_ban: true }
     }
 
     fn held(credit: Credit, number: u128, submitted_at_us: i64, value_minor: i64) -> Credit {
         let agreement_id = AGREEMENT.as_bytes().to_vec();
-        credit.with_held(
-            id(number),
-            &Order {
-                submitted_at_us,
-                value_minor,
-                agreement_id,
-                ..Order::default()
-            },
-        )
+        credit.with_held(id(number), &Order { submitted_at_us, value_minor, agreement_id, ..Order::default() })
     }
 
     #[test]
     fn c09_the_exposure_is_debt_and_open_orders_less_open_payments() {
-        let credit = Credit {
-            booked_debt_minor: 500,
-            ..Credit::default()
-        };
-        let credit = credit
-            .with_order(id(2), 300)
-            .with_order(id(1), 50)
-            .with_payment(id(9), 200);
+        let credit = Credit { booked_debt_minor: 500, ..Credit::default() };
+        let credit = credit.with_order(id(2), 300).with_order(id(1), 50).with_payment(id(9), 200);
         assert_eq!(credit.exposure_minor(), 650);
-        assert_eq!(
-            credit.clone().with_order(id(2), 100).exposure_minor(),
-            450,
-            "an order counts once"
-        );
+        assert_eq!(credit.clone().with_order(id(2), 100).exposure_minor(), 450, "an order counts once");
         assert_eq!(credit.booked(600, 0, &[id(2)], &[id(9)]).exposure_minor(), 650);
     }
 
@@ -314,43 +252,19 @@ mod tests {
         let credit = Credit::default();
         assert_eq!(credit.admit(id(1), 60, limit(100)), Ok(()));
         let credit = credit.with_order(id(1), 60);
-        let over = OverLimit {
-            limit_minor: 100,
-            exposure_minor: 120,
-        };
+        let over = OverLimit { limit_minor: 100, exposure_minor: 120 };
         assert_eq!(credit.admit(id(2), 60, limit(100)), Err(over));
-        assert_eq!(
-            credit.admit(id(1), 100, limit(100)),
-            Ok(()),
-            "its own former value does not count"
-        );
-        assert_eq!(
-            credit.admit(
-                id(2),
-                60,
-                CreditTerms {
-                    limit_minor: None,
-                    overdue_ban: true
-                }
-            ),
-            Ok(())
-        );
+        assert_eq!(credit.admit(id(1), 100, limit(100)), Ok(()), "its own former value does not count");
+        assert_eq!(credit.admit(id(2), 60, CreditTerms { limit_minor: None, overdue_ban: true }), Ok(()));
     }
 
     #[test]
     fn c09_held_orders_go_oldest_first_and_stop_at_the_first_that_does_not_fit() {
         let credit = held(held(held(Credit::default(), 3, 30, 10), 1, 10, 40), 2, 20, 60);
         assert_eq!(releasable(&credit, |_| Some(limit(100))).orders, [id(1), id(2)]);
-        assert_eq!(
-            releasable(&credit, |_| Some(limit(90))).orders,
-            [id(1)],
-            "3 would fit, but 2 is older"
-        );
+        assert_eq!(releasable(&credit, |_| Some(limit(90))).orders, [id(1)], "3 would fit, but 2 is older");
         assert_eq!(releasable(&credit, |_| None), Releasable::default());
-        let overdue = Credit {
-            overdue_minor: 1,
-            ..credit
-        };
+        let overdue = Credit { overdue_minor: 1, ..credit };
         assert_eq!(releasable(&overdue, |_| Some(limit(100))), Releasable::default());
     }
 
@@ -359,34 +273,19 @@ mod tests {
         let credit = (1..=101).fold(Credit::default(), |credit, number| held(credit, number, 0, 1));
         let found = releasable(&credit, |_| Some(limit(1_000)));
         assert_eq!((found.orders.len(), found.more), (RELEASED_AT_ONCE, true));
-        assert!(
-            !releasable(&credit, |_| Some(limit(100))).more,
-            "the last does not fit"
-        );
+        assert!(!releasable(&credit, |_| Some(limit(100))).more, "the last does not fit");
     }
 
     #[test]
     fn c10_overdue_debt_bans_where_the_agreement_says_so() {
-        let credit = Credit {
-            overdue_minor: 5,
-            ..Credit::default()
-        };
+        let credit = Credit { overdue_minor: 5, ..Credit::default() };
         assert_eq!(credit.banning_overdue(limit(0)), Some(5));
-        assert_eq!(
-            credit.banning_overdue(CreditTerms {
-                limit_minor: None,
-                overdue_ban: false
-            }),
-            None
-        );
+        assert_eq!(credit.banning_overdue(CreditTerms { limit_minor: None, overdue_ban: false }), None);
     }
 
     #[test]
     fn c22_what_meets_no_debt_is_an_advance() {
-        let credit = Credit {
-            booked_debt_minor: 100,
-            ..Credit::default()
-        };
+        let credit = Credit { booked_debt_minor: 100, ..Credit::default() };
         assert_eq!((credit.advance_minor(80), credit.advance_minor(130)), (0, 30));
         assert_eq!(credit.with_payment(id(1), 150).advance_minor(20), 20);
     }

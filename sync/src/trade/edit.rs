@@ -59,13 +59,7 @@ impl Edits {
     /// None yet.
     #[must_use]
     pub fn new(record: Uuid, editor: Editor) -> Self {
-        Self {
-            record,
-            editor,
-            overrides: Vec::new(),
-            stale: false,
-            changed: false,
-        }
+        Self { record, editor, overrides: Vec::new(), stale: false, changed: false }
     }
 
     /// The value that stands from now on. `show` makes it readable for whoever lost.
@@ -87,11 +81,7 @@ impl Edits {
             Merge::Take => true,
             Merge::Conflict => {
                 let taken = policy.editor_wins(self.editor);
-                let (kept, lost) = if taken {
-                    (wanted, current)
-                } else {
-                    (current, wanted)
-                };
+                let (kept, lost) = if taken { (wanted, current) } else { (current, wanted) };
                 self.met(place, policy.reason(), show(kept), show(lost));
                 taken
             }
@@ -127,10 +117,7 @@ mod tests {
     use super::*;
 
     const REP: Editor = Editor::Rep(Uuid::from_u128(1));
-    const HEAD: Place<'_> = Place {
-        line_id: &[],
-        field: "comment",
-    };
+    const HEAD: Place<'_> = Place { line_id: &[], field: "comment" };
 
     fn settle(editor: Editor, policy: Policy, current: i32) -> (i32, Edits) {
         let mut edits = Edits::new(Uuid::from_u128(2), editor);
@@ -160,14 +147,8 @@ mod tests {
     #[test]
     fn without_a_conflict_nobody_loses() {
         let (value, edits) = settle(REP, Policy::OfficeWins, 1);
-        assert_eq!(
-            (value, edits.changed, edits.stale, edits.overrides.len()),
-            (2, true, false, 0)
-        );
+        assert_eq!((value, edits.changed, edits.stale, edits.overrides.len()), (2, true, false, 0));
         let (value, edits) = settle(REP, Policy::OfficeWins, 2);
-        assert_eq!(
-            (value, edits.changed, edits.stale, edits.overrides.len()),
-            (2, false, true, 0)
-        );
+        assert_eq!((value, edits.changed, edits.stale, edits.overrides.len()), (2, false, true, 0));
     }
 }

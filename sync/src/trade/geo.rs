@@ -25,11 +25,7 @@ pub fn distance_m(from: &GeoPoint, to: &GeoPoint) -> i32 {
     };
     let (apart, together) = (length(-1.0), length(1.0));
     // Beyond a quarter of a turn the other angle is the smaller one.
-    let angle = if apart <= together {
-        2.0 * atan(apart / together)
-    } else {
-        PI - 2.0 * atan(together / apart)
-    };
+    let angle = if apart <= together { 2.0 * atan(apart / together) } else { PI - 2.0 * atan(together / apart) };
     // At most 20,015,114 m.
     (angle * EARTH_RADIUS_M).round() as i32
 }
@@ -37,11 +33,7 @@ pub fn distance_m(from: &GeoPoint, to: &GeoPoint) -> i32 {
 fn unit(point: &GeoPoint) -> [f64; 3] {
     let radians = |e7: i32| f64::from(e7) * PI / HALF_TURN_E7;
     let (latitude, longitude) = (radians(point.latitude_e7), radians(point.longitude_e7));
-    [
-        cos(latitude) * cos(longitude),
-        cos(latitude) * sin(longitude),
-        sin(latitude),
-    ]
+    [cos(latitude) * cos(longitude), cos(latitude) * sin(longitude), sin(latitude)]
 }
 
 fn sin(x: f64) -> f64 {
@@ -80,11 +72,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(latitude_e7: i32, longitude_e7: i32) -> GeoPoint {
-        GeoPoint {
-            latitude_e7,
-            longitude_e7,
-            ..GeoPoint::default()
-        }
+        GeoPoint { latitude_e7, longitude_e7, ..GeoPoint::default() }
     }
 
     #[test]
@@ -97,10 +85,7 @@ mod tests {
         // Helsinki to Tallinn, cathedral to town hall.
         let distance = distance_m(&at(601_704_000, 249_522_000), &at(594_370_000, 247_453_000));
         assert!((82_000..83_000).contains(&distance), "{distance}");
-        assert_eq!(
-            distance_m(&at(601_704_000, 249_522_000), &at(601_704_900, 249_522_000)),
-            10
-        );
+        assert_eq!(distance_m(&at(601_704_000, 249_522_000), &at(601_704_900, 249_522_000)), 10);
     }
 
     proptest! {

@@ -55,16 +55,10 @@ pub fn line(quantity_milli: i64, rate: Rate) -> Result<Sum, Rejection> {
     let net = limited(divide(numerator, i128::from(UNIT_MILLI) * whole))?;
     if rate.vat_included {
         let vat_minor = limited(divide(i128::from(net) * vat, whole + vat))?;
-        return Ok(Sum {
-            amount_minor: net,
-            vat_minor,
-        });
+        return Ok(Sum { amount_minor: net, vat_minor });
     }
     let vat_minor = limited(divide(i128::from(net) * vat, whole))?;
-    Ok(Sum {
-        amount_minor: total([net, vat_minor])?,
-        vat_minor,
-    })
+    Ok(Sum { amount_minor: total([net, vat_minor])?, vat_minor })
 }
 
 /// The sum of sums.
@@ -86,19 +80,12 @@ pub fn saturated(wide: i128) -> i64 {
 fn divide(numerator: i128, denominator: i128) -> i128 {
     let quotient = numerator / denominator;
     let twice_rest = (numerator % denominator).abs() * 2;
-    if twice_rest >= denominator {
-        quotient + numerator.signum()
-    } else {
-        quotient
-    }
+    if twice_rest >= denominator { quotient + numerator.signum() } else { quotient }
 }
 
 fn limited(minor: i128) -> Result<i64, Rejection> {
     let limit = -MONEY_MINOR..=MONEY_MINOR;
-    i64::try_from(minor)
-        .ok()
-        .filter(|minor| limit.contains(minor))
-        .ok_or_else(too_large)
+    i64::try_from(minor).ok().filter(|minor| limit.contains(minor)).ok_or_else(too_large)
 }
 
 fn too_large() -> Rejection {
@@ -110,12 +97,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PLAIN: Rate = Rate {
-        price_minor: 0,
-        discount_bp: 0,
-        vat_bp: 0,
-        vat_included: true,
-    };
+    const PLAIN: Rate = Rate { price_minor: 0, discount_bp: 0, vat_bp: 0, vat_included: true };
 
     fn sum(quantity_milli: i64, rate: Rate) -> (i64, i64) {
         let sum = line(quantity_milli, rate).expect("in range");
@@ -124,10 +106,7 @@ mod tests {
 
     #[test]
     fn halves_are_rounded_away_from_zero() {
-        let rate = Rate {
-            price_minor: 1,
-            ..PLAIN
-        };
+        let rate = Rate { price_minor: 1, ..PLAIN };
         assert_eq!(sum(499, rate), (0, 0));
         assert_eq!(sum(500, rate), (1, 0));
         assert_eq!(sum(1_500, rate), (2, 0));
@@ -137,126 +116,29 @@ mod tests {
 
     #[test]
     fn tax_is_contained_or_added() {
-        let included = Rate {
-            price_minor: 1_200,
-            vat_bp: 2_000,
-            ..PLAIN
-        };
+        let included = Rate { price_minor: 1_200, vat_bp: 2_000, ..PLAIN };
         assert_eq!(sum(1_000, included), (1_200, 200));
-        assert_eq!(
-            sum(
-                1_000,
-                Rate {
-                    vat_included: false,
-                    ..included
-                }
-            ),
-            (1_440, 240)
-        );
-        assert_eq!(
-            sum(
-                1_000,
-                Rate {
-                    discount_bp: 10_000,
-                    ..included
-                }
-            ),
-            (0, 0)
-        );
-        assert_eq!(
-            sum(
-                3_000,
-                Rate {
-                    price_minor: 333,
-                    discount_bp: 333,
-                    ..included
-                }
-            ),
-            (966, 161)
-        );
+        assert_eq!(sum(1_000, Rate { vat_included: false, ..included }), (1_440, 240));
+        assert_eq!(sum(1_000, Rate { discount_bp: 10_000, ..included }), (0, 0));
+        assert_eq!(sum(3_000, Rate { price_minor: 333, discount_bp: 333, ..included }), (966, 161));
     }
 
     #[test]
     fn what_is_too_large_is_refused() {
-        let rate = Rate {
-            price_minor: i64::MAX,
-            ..PLAIN
-        };
+        let rate = Rate { price_minor: i64::MAX, ..PLAIN };
         assert!(line(i64::MAX, rate).is_err());
-        assert!(
-            line(
-                i64::MIN,
-                Rate {
-                    price_minor: i64::MIN,
-                    ..PLAIN
-                }
-            )
-            .is_err()
-        );
-        assert!(
-            line(
-                1_000,
-                Rate {
-                    price_minor: MONEY_MINOR,
-                    ..PLAIN
-                }
-            )
-            .is_ok()
-        );
-        assert!(
-            line(
-                1_000,
-                Rate {
-                    price_minor: MONEY_MINOR + 1,
-                    ..PLAIN
-                }
-            )
-            .is_err()
-        );
-        assert!(
-            line(
-                1_000,
-                Rate {
-                    price_minor: MONEY_MINOR,
-                    vat_bp: 1,
-                    ..PLAIN
-                }
-            )
-            .is_ok()
-        );
-        assert!(
-            line(
-                1_000,
-                Rate {
-                    price_minor: MONEY_MINOR,
-                    vat_bp: 1,
-                    vat_included: false,
-                    ..PLAIN
-                }
-            )
-            .is_err()
-        );
-        assert!(
-            line(
-                1,
-                Rate {
-                    discount_bp: -1,
-                    ..PLAIN
-                }
-            )
-            .is_err()
-        );
+        assert!(line(i64::MIN, Rate { price_minor: i64::MIN, ..PLAIN }).is_err());
+        assert!(line(1_000, Rate { price_minor: MONEY_MINOR, ..PLAIN }).is_ok());
+        assert!(line(1_000, Rate { price_minor: MONEY_MINOR + 1, ..PLAIN }).is_err());
+        assert!(line(1_000, Rate { price_minor: MONEY_MINOR, vat_bp: 1, ..PLAIN }).is_ok());
+        assert!(line(1_000, Rate { price_minor: MONEY_MINOR, vat_bp: 1, vat_included: false, ..PLAIN }).is_err());
+        assert!(line(1, Rate { discount_bp: -1, ..PLAIN }).is_err());
         assert!(total([MONEY_MINOR, 1]).is_err());
     }
 
     fn rates() -> impl Strategy<Value = Rate> {
         (0..=1_000_000_000_i64, 0..=10_000, 0..=10_000, any::<bool>()).prop_map(
-            |(price_minor, discount_bp, vat_bp, vat_included)| Rate {
-                price_minor,
-                discount_bp,
-                vat_bp,
-                vat_included,
-            },
+            |(price_minor, discount_bp, vat_bp, vat_included)| Rate { price_minor, discount_bp, vat_bp, vat_included },
         )
     }
 

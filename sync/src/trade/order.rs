@@ -9,8 +9,8 @@ pub mod hold;
 use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
-    Agreement, CancelOrder, HoldReason, NewOrderLine, Order, OrderLine, OrderStatus, Outlet, PriceList,
-    Product, Reason, ReleaseHold, ReleaseOrder, SubmitOrder, Visit,
+    Agreement, CancelOrder, HoldReason, NewOrderLine, Order, OrderLine, OrderStatus, Outlet, PriceList, Product,
+    Reason, ReleaseHold, ReleaseOrder, SubmitOrder, Visit,
 };
 use uuid::Uuid;
 
@@ -105,8 +105,7 @@ pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejec
     check::currency(&command.currency, "currency")?;
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
     let day = order_day(command, capture);
-    let around =
-        capture.business_day.saturating_sub(DAYS_BACK)..=capture.business_day.saturating_add(DAYS_AHEAD);
+    let around = capture.business_day.saturating_sub(DAYS_BACK)..=capture.business_day.saturating_add(DAYS_AHEAD);
     check::day(day, "order_day")?;
     check::range(day, around, "order_day")?;
     delivery_day_form(command.delivery_day, day)?;
@@ -122,22 +121,14 @@ pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejec
 }
 
 fn order_day(command: &SubmitOrder, capture: &Capture) -> i32 {
-    if command.order_day == 0 {
-        capture.business_day
-    } else {
-        command.order_day
-    }
+    if command.order_day == 0 { capture.business_day } else { command.order_day }
 }
 
 fn delivery_day_form(delivery_day: i32, order_day: i32) -> Result<(), Rejection> {
     if delivery_day == 0 {
         return Ok(());
     }
-    check::range(
-        delivery_day,
-        order_day..=order_day.saturating_add(DAYS_AHEAD),
-        "delivery_day",
-    )
+    check::range(delivery_day, order_day..=order_day.saturating_add(DAYS_AHEAD), "delivery_day")
 }
 
 fn new_line_form(line: &NewOrderLine) -> Result<Uuid, Rejection> {
@@ -185,26 +176,9 @@ pub fn decide_submit(
         }
         Some(_) | None => {}
     }
-    let touch = Touch {
-        price_at_us: Some(setting.capture.captured_at_us),
-        discount: true,
-        ..Touch::default()
-    };
-    let lines = order
-        .lines
-        .iter()
-        .map(|line| (line.line_id.clone(), touch))
-        .collect();
-    decide::decide(
-        order,
-        None,
-        &Touched {
-            lines,
-            terms: true,
-            fewer: false,
-        },
-        setting,
-    )
+    let touch = Touch { price_at_us: Some(setting.capture.captured_at_us), discount: true, ..Touch::default() };
+    let lines = order.lines.iter().map(|line| (line.line_id.clone(), touch)).collect();
+    decide::decide(order, None, &Touched { lines, terms: true, fewer: false }, setting)
 }
 
 fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Result<Order, Rejection> {
@@ -237,17 +211,9 @@ fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Resu
 
 /// The terms of an agreement that the outlet lists.
 fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
-    let listed = setting
-        .outlet
-        .agreement_ids
-        .iter()
-        .any(|id| id == agreement_id.as_bytes());
+    let listed = setting.outlet.agreement_ids.iter().any(|id| id == agreement_id.as_bytes());
     if !listed {
-        return Err(check::mismatch("agreement_id").fact(
-            Some(setting.outlet_id),
-            "agreement_ids",
-            "not listed",
-        ));
+        return Err(check::mismatch("agreement_id").fact(Some(setting.outlet_id), "agreement_ids", "not listed"));
     }
     let found = setting.terms.get(&agreement_id).copied();
     let terms = found.ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id"))?;
@@ -263,27 +229,15 @@ fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Re
 /// `REASON_MISMATCH` under a standard agreement at an outlet without a customer.
 pub fn customer<'a>(terms: Terms<'a>, outlet: &'a Outlet) -> Result<&'a [u8], Rejection> {
     let own = terms.agreement.customer_id.as_slice();
-    let customer = if own.is_empty() {
-        outlet.customer_id.as_slice()
-    } else {
-        own
-    };
-    if customer.is_empty() {
-        Err(check::mismatch("agreement_id"))
-    } else {
-        Ok(customer)
-    }
+    let customer = if own.is_empty() { outlet.customer_id.as_slice() } else { own };
+    if customer.is_empty() { Err(check::mismatch("agreement_id")) } else { Ok(customer) }
 }
 
 /// A line as it was handed in, before any decision about it.
 fn new_line(line: &NewOrderLine, terms: Terms<'_>, setting: &Setting<'_>) -> Result<OrderLine, Rejection> {
     let product_id = check::id(&line.product_id, "product_id")?;
     let goods = setting.goods.get(&product_id);
-    let goods = goods.ok_or_else(|| {
-        Rejection::new(Reason::NotFound)
-            .field("product_id")
-            .about(product_id)
-    })?;
+    let goods = goods.ok_or_else(|| Rejection::new(Reason::NotFound).field("product_id").about(product_id))?;
     price_belongs(&line.price_id, &line.product_id, terms, goods)?;
     Ok(OrderLine {
         line_id: line.line_id.clone(),
@@ -302,21 +256,12 @@ fn new_line(line: &NewOrderLine, terms: Terms<'_>, setting: &Setting<'_>) -> Res
 }
 
 /// A price record that is known has to be of the line's product and of the agreement's list.
-fn price_belongs(
-    price_id: &[u8],
-    product: &[u8],
-    terms: Terms<'_>,
-    goods: &Goods<'_>,
-) -> Result<(), Rejection> {
+fn price_belongs(price_id: &[u8], product: &[u8], terms: Terms<'_>, goods: &Goods<'_>) -> Result<(), Rejection> {
     let named = goods.prices.iter().find(|known| known.id.as_bytes() == price_id);
     let belongs = named.is_none_or(|known| {
         known.price.product_id == product && known.price.price_list_id == terms.agreement.price_list_id
     });
-    if belongs {
-        Ok(())
-    } else {
-        Err(check::mismatch("price_id"))
-    }
+    if belongs { Ok(()) } else { Err(check::mismatch("price_id")) }
 }
 
 /// Whether an order says what the one that is handed in says, whatever was decided about it.
@@ -334,31 +279,14 @@ fn same_content(current: &Order, new: &Order) -> bool {
         ..line.clone()
     };
     let head = |order: &Order| {
-        let ids = [
-            &order.outlet_id,
-            &order.agreement_id,
-            &order.rep_id,
-            &order.visit_id,
-        ]
-        .map(Clone::clone);
-        (
-            ids,
-            order.order_day,
-            order.delivery_day,
-            order.currency.clone(),
-            order.comment.clone(),
-        )
+        let ids = [&order.outlet_id, &order.agreement_id, &order.rep_id, &order.visit_id].map(Clone::clone);
+        (ids, order.order_day, order.delivery_day, order.currency.clone(), order.comment.clone())
     };
     head(current) == head(new) && current.lines.iter().map(line).eq(new.lines.iter().map(line))
 }
 
 fn unchanged(current: &Order, setting: &Setting<'_>, verdict: Verdict) -> Decision {
-    Decision {
-        order: current.clone(),
-        credit: setting.credit.clone(),
-        available: BTreeMap::new(),
-        verdict,
-    }
+    Decision { order: current.clone(), credit: setting.credit.clone(), available: BTreeMap::new(), verdict }
 }
 
 /// An order that waits, once more, by a rule: a payment came, a limit rose, an outlet was unblocked, stock arrived. Holds
@@ -368,9 +296,7 @@ fn unchanged(current: &Order, setting: &Setting<'_>, verdict: Verdict) -> Decisi
 /// When its records don't suffice to decide it.
 pub fn decide_again(current: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
     match current.status() {
-        OrderStatus::Submitted => {
-            decide::decide(current.clone(), Some(current), &Touched::default(), setting)
-        }
+        OrderStatus::Submitted => decide::decide(current.clone(), Some(current), &Touched::default(), setting),
         OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Confirmed | OrderStatus::Released => {
             Ok(unchanged(current, setting, Verdict::nothing_to_do()))
         }
@@ -398,19 +324,12 @@ pub fn decide_release_hold(
     if releaser.supervisor && hold::is_credit(reason) {
         return Err(Rejection::new(Reason::RoleNotAllowed).field("reason"));
     }
-    let open = current
-        .holds
-        .iter()
-        .any(|hold| hold::is_open(hold) && hold.reason() == reason);
+    let open = current.holds.iter().any(|hold| hold::is_open(hold) && hold.reason() == reason);
     if !open {
         return Err(Rejection::new(Reason::HoldNotOpen).fact(None, "reason", reason.as_str_name()));
     }
     let mut order = current.clone();
-    for hold in order
-        .holds
-        .iter_mut()
-        .filter(|hold| hold::is_open(hold) && hold.reason() == reason)
-    {
+    for hold in order.holds.iter_mut().filter(|hold| hold::is_open(hold) && hold.reason() == reason) {
         hold.released_at_us = setting.capture.decided_at_us.max(1);
         hold.released_by_id = releaser.user_id.as_bytes().to_vec();
         hold.released_by.clone_from(&releaser.name);
@@ -418,11 +337,7 @@ pub fn decide_release_hold(
     }
     let decision = decide::decide(order, Some(current), &Touched::default(), setting)?;
     let short_of_credit = hold::open_reasons(&decision.order).contains(&HoldReason::CreditLimit);
-    let verdict = if short_of_credit {
-        Verdict::held(Reason::HeldCreditLimit)
-    } else {
-        Verdict::done()
-    };
+    let verdict = if short_of_credit { Verdict::held(Reason::HeldCreditLimit) } else { Verdict::done() };
     Ok(Decision { verdict, ..decision })
 }
 
@@ -431,9 +346,7 @@ fn open_for_decisions(order: &Order) -> Result<(), Rejection> {
     let state = |reason| Rejection::new(reason).fact(None, "status", order.status().as_str_name());
     match order.status() {
         OrderStatus::Submitted | OrderStatus::Confirmed | OrderStatus::Released => Ok(()),
-        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => {
-            Err(state(Reason::OrderClosed))
-        }
+        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => Err(state(Reason::OrderClosed)),
         OrderStatus::Unspecified | OrderStatus::Draft => Err(state(Reason::WrongState)),
     }
 }
@@ -468,27 +381,15 @@ pub fn decide_cancel(
     let mut order = current.clone();
     order.set_status(OrderStatus::Cancelled);
     order.status_reason.clone_from(&command.reason);
-    hold::release_all(
-        &mut order,
-        setting.capture.decided_at_us,
-        "rule: the order was cancelled",
-    );
+    hold::release_all(&mut order, setting.capture.decided_at_us, "rule: the order was cancelled");
     let mut available = BTreeMap::new();
     for (product, goods) in setting.goods {
-        if let Some(stock) = goods
-            .available
-            .filter(|stock| stock.reserved_by(setting.order_id) != 0)
-        {
+        if let Some(stock) = goods.available.filter(|stock| stock.reserved_by(setting.order_id) != 0) {
             available.insert(*product, stock.clone().reserving(setting.order_id, 0));
         }
     }
     let credit = setting.credit.clone().without_order(setting.order_id);
-    Ok(Decision {
-        order,
-        credit,
-        available,
-        verdict: Verdict::done(),
-    })
+    Ok(Decision { order, credit, available, verdict: Verdict::done() })
 }
 
 /// A confirmed order goes to the warehouse. `None`: it is there already.
@@ -504,9 +405,7 @@ pub fn decide_release_order(current: &Order, command: &ReleaseOrder) -> Result<O
     let open = hold::open_reasons(current);
     if !open.is_empty() || current.status() != OrderStatus::Confirmed {
         let held = Rejection::new(Reason::OrderHeld);
-        return Err(open
-            .iter()
-            .fold(held, |held, reason| held.fact(None, "hold", reason.as_str_name())));
+        return Err(open.iter().fold(held, |held, reason| held.fact(None, "hold", reason.as_str_name())));
     }
     if current.lines.iter().all(|line| line.confirmed_milli <= 0) {
         return Err(Rejection::new(Reason::NoLines));

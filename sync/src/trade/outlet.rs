@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use roundsman_proto::trade::contact_edit::Edit;
 use roundsman_proto::trade::{
-    Agreement, ArchiveOutlet, BlockOutlet, Contact, ContactChange, EditOutlet, GeoPoint, OpeningHours,
-    Outlet, OutletClass, OutletStatus, Reason, RegisterOutlet, StringChange,
+    Agreement, ArchiveOutlet, BlockOutlet, Contact, ContactChange, EditOutlet, GeoPoint, OpeningHours, Outlet,
+    OutletClass, OutletStatus, Reason, RegisterOutlet, StringChange,
 };
 use uuid::Uuid;
 
@@ -78,14 +78,8 @@ pub fn decide_register(
         ..Outlet::default()
     };
     match current {
-        None => Ok(Decision {
-            outlet,
-            verdict: Verdict::done(),
-        }),
-        Some(current) if *current == outlet => Ok(Decision {
-            outlet,
-            verdict: Verdict::nothing_to_do(),
-        }),
+        None => Ok(Decision { outlet, verdict: Verdict::done() }),
+        Some(current) if *current == outlet => Ok(Decision { outlet, verdict: Verdict::nothing_to_do() }),
         Some(_) => Err(Rejection::new(Reason::IdTaken).field("outlet_id")),
     }
 }
@@ -121,20 +115,14 @@ fn register_form(command: &RegisterOutlet) -> Result<(), Rejection> {
 
 fn agreements_form(agreement_ids: &[Vec<u8>]) -> Result<(), Rejection> {
     check::count(agreement_ids.len(), check::ENTRIES, "agreement_ids")?;
-    let ids: Result<Vec<Uuid>, _> = agreement_ids
-        .iter()
-        .map(|id| check::id(id, "agreement_ids"))
-        .collect();
+    let ids: Result<Vec<Uuid>, _> = agreement_ids.iter().map(|id| check::id(id, "agreement_ids")).collect();
     check::unique(ids?, "agreement_ids")
 }
 
 fn contact_form(contact: &Contact) -> Result<Uuid, Rejection> {
-    for (value, field) in [
-        (&contact.name, "name"),
-        (&contact.position, "position"),
-        (&contact.phone, "phone"),
-        (&contact.email, "email"),
-    ] {
+    for (value, field) in
+        [(&contact.name, "name"), (&contact.position, "position"), (&contact.phone, "phone"), (&contact.email, "email")]
+    {
         check::text(value, check::NAME_CHARS, field)?;
     }
     check::id(&contact.contact_id, "contact_id")
@@ -145,11 +133,7 @@ fn hours_form(hours: &[OpeningHours]) -> Result<(), Rejection> {
     for (index, stretch) in hours.iter().enumerate() {
         let ranges = check::range(stretch.weekdays, 1..=127, "weekdays")
             .and(check::range(stretch.from_s, 0..=check::DAY_S - 1, "from_s"))
-            .and(check::range(
-                stretch.to_s,
-                stretch.from_s.saturating_add(1)..=2 * check::DAY_S,
-                "to_s",
-            ));
+            .and(check::range(stretch.to_s, stretch.from_s.saturating_add(1)..=2 * check::DAY_S, "to_s"));
         ranges.map_err(check::at("opening_hours", index))?;
     }
     Ok(())
@@ -173,9 +157,7 @@ pub fn edit_form(editor: Editor, command: &EditOutlet) -> Result<(), Rejection> 
         (&command.tax_id, check::NAME_CHARS, "tax_id"),
         (&command.comment, check::TEXT_CHARS, "comment"),
     ] {
-        change
-            .as_ref()
-            .map_or(Ok(()), |change| check::text(&change.value, limit, field))?;
+        change.as_ref().map_or(Ok(()), |change| check::text(&change.value, limit, field))?;
     }
     if let Some(change) = &command.point {
         check::point(change.value.as_ref(), "point")?;
@@ -268,16 +250,10 @@ pub fn decide_edit(
     let mut outlet = current.clone();
     edit_texts(&mut outlet, command, &mut edits);
     edit_values(&mut outlet, command, &mut edits);
-    for edit in command
-        .contacts
-        .iter()
-        .filter_map(|contact| contact.edit.as_ref())
-    {
+    for edit in command.contacts.iter().filter_map(|contact| contact.edit.as_ref()) {
         edit_contact(&mut outlet.contacts, edit, &mut edits);
     }
-    outlet
-        .agreement_ids
-        .retain(|id| !command.remove_agreement_ids.contains(id));
+    outlet.agreement_ids.retain(|id| !command.remove_agreement_ids.contains(id));
     for id in &command.add_agreement_ids {
         if !outlet.agreement_ids.contains(id) {
             outlet.agreement_ids.push(id.clone());
@@ -285,44 +261,21 @@ pub fn decide_edit(
     }
     check::count(outlet.agreement_ids.len(), check::ENTRIES, "agreement_ids")?;
     check::count(outlet.contacts.len(), check::ENTRIES, "contacts")?;
-    let verdict = if outlet == *current {
-        Verdict::nothing_to_do()
-    } else {
-        Verdict::done()
-    };
-    Ok(Decision {
-        outlet,
-        verdict: verdict.merged(edits.overrides, edits.stale),
-    })
+    let verdict = if outlet == *current { Verdict::nothing_to_do() } else { Verdict::done() };
+    Ok(Decision { outlet, verdict: verdict.merged(edits.overrides, edits.stale) })
 }
 
 fn edit_texts(outlet: &mut Outlet, command: &EditOutlet, edits: &mut Edits) {
     let texts = [
         (&command.name, &mut outlet.name, Policy::OfficeWins, "name"),
-        (
-            &command.address,
-            &mut outlet.address,
-            Policy::OfficeWins,
-            "address",
-        ),
+        (&command.address, &mut outlet.address, Policy::OfficeWins, "address"),
         (&command.tax_id, &mut outlet.tax_id, Policy::OfficeWins, "tax_id"),
-        (
-            &command.comment,
-            &mut outlet.comment,
-            Policy::DeviceWins,
-            "comment",
-        ),
+        (&command.comment, &mut outlet.comment, Policy::DeviceWins, "comment"),
     ];
     for (change, current, policy, field) in texts {
         if let Some(change) = change {
             let place = Place { line_id: &[], field };
-            *current = edits.settle(
-                place,
-                policy,
-                (&change.base, &change.value),
-                current,
-                String::clone,
-            );
+            *current = edits.settle(place, policy, (&change.base, &change.value), current, String::clone);
         }
     }
 }
@@ -330,11 +283,7 @@ fn edit_texts(outlet: &mut Outlet, command: &EditOutlet, edits: &mut Edits) {
 fn edit_values(outlet: &mut Outlet, command: &EditOutlet, edits: &mut Edits) {
     let place = |field| Place { line_id: &[], field };
     let numbers = [
-        (
-            command.visit_radius_m,
-            &mut outlet.visit_radius_m,
-            "visit_radius_m",
-        ),
+        (command.visit_radius_m, &mut outlet.visit_radius_m, "visit_radius_m"),
         (command.outlet_class, &mut outlet.outlet_class, "outlet_class"),
         (command.status, &mut outlet.status, "status"),
     ];
@@ -346,19 +295,11 @@ fn edit_values(outlet: &mut Outlet, command: &EditOutlet, edits: &mut Edits) {
     }
     if let Some(change) = &command.customer_id {
         let (edit, current) = ((&change.base, &change.value), &outlet.customer_id);
-        outlet.customer_id = edits.settle(place("customer_id"), Policy::OfficeWins, edit, current, |id| {
-            show_id(id)
-        });
+        outlet.customer_id = edits.settle(place("customer_id"), Policy::OfficeWins, edit, current, |id| show_id(id));
     }
     if let Some(change) = &command.point {
         let edit = (&change.base, &change.value);
-        outlet.point = edits.settle(
-            place("point"),
-            Policy::DeviceWins,
-            edit,
-            &outlet.point,
-            show_point,
-        );
+        outlet.point = edits.settle(place("point"), Policy::DeviceWins, edit, &outlet.point, show_point);
     }
     if let Some(change) = &command.opening_hours {
         let (edit, current) = ((&change.base, &change.value), &outlet.opening_hours);
@@ -370,10 +311,7 @@ fn edit_values(outlet: &mut Outlet, command: &EditOutlet, edits: &mut Edits) {
 fn edit_contact(contacts: &mut Vec<Contact>, edit: &Edit, edits: &mut Edits) {
     match edit {
         Edit::Add(new) => {
-            if contacts
-                .iter()
-                .any(|contact| contact.contact_id == new.contact_id)
-            {
+            if contacts.iter().any(|contact| contact.contact_id == new.contact_id) {
                 edits.stale = true;
             } else {
                 contacts.push(new.clone());
@@ -381,33 +319,19 @@ fn edit_contact(contacts: &mut Vec<Contact>, edit: &Edit, edits: &mut Edits) {
         }
         Edit::RemoveContactId(id) => contacts.retain(|contact| contact.contact_id != *id),
         Edit::Change(change) => {
-            let Some(contact) = contacts
-                .iter_mut()
-                .find(|contact| contact.contact_id == change.contact_id)
-            else {
+            let Some(contact) = contacts.iter_mut().find(|contact| contact.contact_id == change.contact_id) else {
                 for (change_of, field) in contact_changes(change) {
                     if let Some(lost) = change_of {
-                        let place = Place {
-                            line_id: &change.contact_id,
-                            field,
-                        };
+                        let place = Place { line_id: &change.contact_id, field };
                         edits.met(place, Reason::LineRemoved, String::new(), lost.value.clone());
                     }
                 }
                 return;
             };
-            let fields = [
-                &mut contact.name,
-                &mut contact.position,
-                &mut contact.phone,
-                &mut contact.email,
-            ];
+            let fields = [&mut contact.name, &mut contact.position, &mut contact.phone, &mut contact.email];
             for ((change_of, field), current) in contact_changes(change).into_iter().zip(fields) {
                 if let Some(text) = change_of {
-                    let place = Place {
-                        line_id: &change.contact_id,
-                        field,
-                    };
+                    let place = Place { line_id: &change.contact_id, field };
                     let edit = (&text.base, &text.value);
                     *current = edits.settle(place, Policy::DeviceWins, edit, current, String::clone);
                 }
@@ -418,9 +342,7 @@ fn edit_contact(contacts: &mut Vec<Contact>, edit: &Edit, edits: &mut Edits) {
 
 /// Degrees × 10^7, north and east.
 fn show_point(point: &Option<GeoPoint>) -> String {
-    point.map_or_else(String::new, |point| {
-        format!("{} {}", point.latitude_e7, point.longitude_e7)
-    })
+    point.map_or_else(String::new, |point| format!("{} {}", point.latitude_e7, point.longitude_e7))
 }
 
 /// Weekdays as bits, and seconds since 00:00.
@@ -440,11 +362,7 @@ pub fn decide_block(current: &Outlet, command: &BlockOutlet) -> Result<Option<Ou
     } else {
         String::new()
     };
-    let outlet = Outlet {
-        blocked: command.blocked,
-        blocked_reason,
-        ..current.clone()
-    };
+    let outlet = Outlet { blocked: command.blocked, blocked_reason, ..current.clone() };
     Ok((outlet != *current).then_some(outlet))
 }
 
@@ -476,11 +394,7 @@ pub fn decide_archive(
         };
     };
     let fit = id != outlet && survivor.is_some_and(|survivor| !survivor.removed && !survivor.came_from_it);
-    if fit {
-        Ok(Some(id))
-    } else {
-        Err(Rejection::new(Reason::BadSurvivor).field("survivor_id"))
-    }
+    if fit { Ok(Some(id)) } else { Err(Rejection::new(Reason::BadSurvivor).field("survivor_id")) }
 }
 
 #[cfg(test)]
@@ -500,10 +414,7 @@ mod tests {
     }
 
     fn with_agreements<T>(run: impl FnOnce(&BTreeMap<Uuid, &Agreement>) -> T) -> T {
-        let own = Agreement {
-            customer_id: vec![9; 16],
-            ..Agreement::default()
-        };
+        let own = Agreement { customer_id: vec![9; 16], ..Agreement::default() };
         run(&[(STANDARD, &Agreement::default()), (OWN, &own)].into())
     }
 
@@ -516,11 +427,7 @@ mod tests {
         }
     }
 
-    fn register(
-        current: Option<&Outlet>,
-        editor: Editor,
-        command: &RegisterOutlet,
-    ) -> Result<Decision, Rejection> {
+    fn register(current: Option<&Outlet>, editor: Editor, command: &RegisterOutlet) -> Result<Decision, Rejection> {
         with_agreements(|agreements| decide_register(current, editor, agreements, command))
     }
 
@@ -529,292 +436,112 @@ mod tests {
     }
 
     fn blank() -> EditOutlet {
-        EditOutlet {
-            outlet_id: bytes(OUTLET),
-            ..EditOutlet::default()
-        }
+        EditOutlet { outlet_id: bytes(OUTLET), ..EditOutlet::default() }
     }
 
     fn text(base: &str, value: &str) -> Option<StringChange> {
-        Some(StringChange {
-            base: base.to_owned(),
-            value: value.to_owned(),
-        })
+        Some(StringChange { base: base.to_owned(), value: value.to_owned() })
     }
 
     #[test]
     fn c14_a_rep_reports_a_candidate_with_standard_terms() {
-        let new = register(
-            None,
-            REP,
-            &RegisterOutlet {
-                agreement_ids: vec![bytes(STANDARD)],
-                ..registration()
-            },
-        );
+        let new = register(None, REP, &RegisterOutlet { agreement_ids: vec![bytes(STANDARD)], ..registration() });
         let new = new.expect("registered");
-        assert_eq!(
-            (new.outlet.status(), new.verdict),
-            (OutletStatus::Candidate, Verdict::done())
-        );
-        let own = RegisterOutlet {
-            agreement_ids: vec![bytes(OWN)],
-            ..registration()
-        };
-        assert_eq!(
-            register(None, REP, &own).expect_err("not standard").reason,
-            Reason::Mismatch
-        );
+        assert_eq!((new.outlet.status(), new.verdict), (OutletStatus::Candidate, Verdict::done()));
+        let own = RegisterOutlet { agreement_ids: vec![bytes(OWN)], ..registration() };
+        assert_eq!(register(None, REP, &own).expect_err("not standard").reason, Reason::Mismatch);
         let office = register(None, Editor::Office, &own).expect("registered").outlet;
         assert_eq!(office.status(), OutletStatus::Active);
-        assert_eq!(
-            register(Some(&office), Editor::Office, &own)
-                .expect("again")
-                .verdict,
-            Verdict::nothing_to_do()
-        );
+        assert_eq!(register(Some(&office), Editor::Office, &own).expect("again").verdict, Verdict::nothing_to_do());
         let other = register(Some(&office), Editor::Office, &registration());
         assert_eq!(other.expect_err("other").reason, Reason::IdTaken);
     }
 
     #[test]
     fn c03_the_rep_wins_where_the_rep_stands_and_the_office_elsewhere() {
-        let current = Outlet {
-            name: "B".to_owned(),
-            comment: "b".to_owned(),
-            ..Outlet::default()
-        };
-        let command = EditOutlet {
-            comment: text("a", "c"),
-            ..blank()
-        };
+        let current = Outlet { name: "B".to_owned(), comment: "b".to_owned(), ..Outlet::default() };
+        let command = EditOutlet { comment: text("a", "c"), ..blank() };
         let rep = edit(&current, REP, &command).expect("edited");
-        assert_eq!(
-            (rep.outlet.comment.as_str(), rep.verdict.reason),
-            ("c", Reason::DeviceWins)
-        );
+        assert_eq!((rep.outlet.comment.as_str(), rep.verdict.reason), ("c", Reason::DeviceWins));
         let office = edit(&current, Editor::Office, &command).expect("edited");
-        assert_eq!(
-            (office.outlet.comment.as_str(), office.verdict.status),
-            ("b", Status::Merged)
-        );
-        let named = edit(
-            &current,
-            Editor::Office,
-            &EditOutlet {
-                name: text("A", "C"),
-                ..blank()
-            },
-        )
-        .expect("edited");
-        assert_eq!(
-            (named.outlet.name.as_str(), named.verdict.reason),
-            ("C", Reason::OfficeWins)
-        );
+        assert_eq!((office.outlet.comment.as_str(), office.verdict.status), ("b", Status::Merged));
+        let named = edit(&current, Editor::Office, &EditOutlet { name: text("A", "C"), ..blank() }).expect("edited");
+        assert_eq!((named.outlet.name.as_str(), named.verdict.reason), ("C", Reason::OfficeWins));
         assert_eq!(named.verdict.overrides[0].lost, "B");
     }
 
     #[test]
     fn c03_different_fields_do_not_meet() {
-        let point = GeoPoint {
-            latitude_e7: 1,
-            longitude_e7: 2,
-            ..GeoPoint::default()
-        };
-        let office = EditOutlet {
-            visit_radius_m: Some(Int32Change { base: 0, value: 50 }),
-            ..blank()
-        };
-        let rep = EditOutlet {
-            point: Some(GeoPointChange {
-                base: None,
-                value: Some(point),
-            }),
-            ..blank()
-        };
-        let first = edit(&Outlet::default(), Editor::Office, &office)
-            .expect("edited")
-            .outlet;
+        let point = GeoPoint { latitude_e7: 1, longitude_e7: 2, ..GeoPoint::default() };
+        let office = EditOutlet { visit_radius_m: Some(Int32Change { base: 0, value: 50 }), ..blank() };
+        let rep = EditOutlet { point: Some(GeoPointChange { base: None, value: Some(point) }), ..blank() };
+        let first = edit(&Outlet::default(), Editor::Office, &office).expect("edited").outlet;
         let both = edit(&first, REP, &rep).expect("edited");
-        assert_eq!(
-            (both.outlet.visit_radius_m, both.outlet.point, both.verdict),
-            (50, Some(point), Verdict::done())
-        );
+        assert_eq!((both.outlet.visit_radius_m, both.outlet.point, both.verdict), (50, Some(point), Verdict::done()));
         let again = edit(&both.outlet, REP, &rep).expect("edited");
         assert_eq!(again.verdict.reason, Reason::StaleBase);
     }
 
     #[test]
     fn c03_contacts_are_edited_one_by_one() {
-        let contact = Contact {
-            contact_id: vec![5; 16],
-            name: "Ann".to_owned(),
-            ..Contact::default()
-        };
-        let with = |edit: Edit| EditOutlet {
-            contacts: vec![ContactEdit { edit: Some(edit) }],
-            ..blank()
-        };
-        let added = edit(&Outlet::default(), REP, &with(Edit::Add(contact.clone())))
-            .expect("edited")
-            .outlet;
+        let contact = Contact { contact_id: vec![5; 16], name: "Ann".to_owned(), ..Contact::default() };
+        let with = |edit: Edit| EditOutlet { contacts: vec![ContactEdit { edit: Some(edit) }], ..blank() };
+        let added = edit(&Outlet::default(), REP, &with(Edit::Add(contact.clone()))).expect("edited").outlet;
         assert_eq!(added.contacts, [contact]);
-        let change = ContactChange {
-            contact_id: vec![5; 16],
-            phone: text("", "+358"),
-            ..ContactChange::default()
-        };
-        let changed = edit(&added, REP, &with(Edit::Change(change.clone())))
-            .expect("edited")
-            .outlet;
-        assert_eq!(
-            (
-                changed.contacts[0].name.as_str(),
-                changed.contacts[0].phone.as_str()
-            ),
-            ("Ann", "+358")
-        );
-        let removed = edit(
-            &changed,
-            Editor::Office,
-            &with(Edit::RemoveContactId(vec![5; 16])),
-        )
-        .expect("edited")
-        .outlet;
+        let change = ContactChange { contact_id: vec![5; 16], phone: text("", "+358"), ..ContactChange::default() };
+        let changed = edit(&added, REP, &with(Edit::Change(change.clone()))).expect("edited").outlet;
+        assert_eq!((changed.contacts[0].name.as_str(), changed.contacts[0].phone.as_str()), ("Ann", "+358"));
+        let removed = edit(&changed, Editor::Office, &with(Edit::RemoveContactId(vec![5; 16]))).expect("edited").outlet;
         let late = edit(&removed, REP, &with(Edit::Change(change))).expect("edited");
-        assert_eq!(
-            (late.outlet.contacts.len(), late.verdict.reason),
-            (0, Reason::LineRemoved)
-        );
+        assert_eq!((late.outlet.contacts.len(), late.verdict.reason), (0, Reason::LineRemoved));
     }
 
     #[test]
     fn agreements_are_added_and_taken_out() {
-        let current = Outlet {
-            agreement_ids: vec![bytes(STANDARD)],
-            ..Outlet::default()
-        };
-        let command = EditOutlet {
-            add_agreement_ids: vec![bytes(OWN)],
-            remove_agreement_ids: vec![bytes(STANDARD)],
-            ..blank()
-        };
-        assert_eq!(
-            edit(&current, Editor::Office, &command)
-                .expect("edited")
-                .outlet
-                .agreement_ids,
-            [bytes(OWN)]
-        );
+        let current = Outlet { agreement_ids: vec![bytes(STANDARD)], ..Outlet::default() };
+        let command =
+            EditOutlet { add_agreement_ids: vec![bytes(OWN)], remove_agreement_ids: vec![bytes(STANDARD)], ..blank() };
+        assert_eq!(edit(&current, Editor::Office, &command).expect("edited").outlet.agreement_ids, [bytes(OWN)]);
         let rejection = edit(&current, REP, &command).expect_err("a rep");
-        assert_eq!(
-            (rejection.reason, rejection.field.as_str()),
-            (Reason::RoleNotAllowed, "add_agreement_ids")
-        );
+        assert_eq!((rejection.reason, rejection.field.as_str()), (Reason::RoleNotAllowed, "add_agreement_ids"));
     }
 
     #[test]
     fn the_form_is_checked() {
-        let field = |command: EditOutlet| {
-            edit(&Outlet::default(), Editor::Office, &command)
-                .expect_err("form")
-                .field
-        };
-        assert_eq!(
-            field(EditOutlet {
-                name: text("", " "),
-                ..blank()
-            }),
-            "name"
-        );
-        assert_eq!(
-            field(EditOutlet {
-                status: Some(Int32Change { base: 0, value: 9 }),
-                ..blank()
-            }),
-            "status"
-        );
-        let closed = vec![OpeningHours {
-            weekdays: 1,
-            from_s: 60,
-            to_s: 60,
-        }];
-        let hours = Some(OpeningHoursChange {
-            base: vec![],
-            value: closed,
-        });
-        assert_eq!(
-            field(EditOutlet {
-                opening_hours: hours,
-                ..blank()
-            }),
-            "to_s"
-        );
+        let field = |command: EditOutlet| edit(&Outlet::default(), Editor::Office, &command).expect_err("form").field;
+        assert_eq!(field(EditOutlet { name: text("", " "), ..blank() }), "name");
+        assert_eq!(field(EditOutlet { status: Some(Int32Change { base: 0, value: 9 }), ..blank() }), "status");
+        let closed = vec![OpeningHours { weekdays: 1, from_s: 60, to_s: 60 }];
+        let hours = Some(OpeningHoursChange { base: vec![], value: closed });
+        assert_eq!(field(EditOutlet { opening_hours: hours, ..blank() }), "to_s");
     }
 
     #[test]
     fn c13_blocking_says_why() {
-        let block = |blocked, reason: &str| BlockOutlet {
-            outlet_id: bytes(OUTLET),
-            blocked,
-            reason: reason.to_owned(),
-        };
-        let blocked = decide_block(&Outlet::default(), &block(true, "debt"))
-            .expect("allowed")
-            .expect("changed");
+        let block =
+            |blocked, reason: &str| BlockOutlet { outlet_id: bytes(OUTLET), blocked, reason: reason.to_owned() };
+        let blocked = decide_block(&Outlet::default(), &block(true, "debt")).expect("allowed").expect("changed");
         assert_eq!((blocked.blocked, blocked.blocked_reason.as_str()), (true, "debt"));
         assert_eq!(decide_block(&blocked, &block(true, "debt")), Ok(None));
-        assert_eq!(
-            decide_block(&blocked, &block(false, "")),
-            Ok(Some(Outlet::default()))
-        );
-        assert_eq!(
-            decide_block(&blocked, &block(true, "")).expect_err("why").field,
-            "reason"
-        );
+        assert_eq!(decide_block(&blocked, &block(false, "")), Ok(Some(Outlet::default())));
+        assert_eq!(decide_block(&blocked, &block(true, "")).expect_err("why").field, "reason");
     }
 
     #[test]
     fn c26_what_was_archived_does_not_come_back() {
         assert_eq!(follow(OUTLET, false, None), Ok(OUTLET));
         assert_eq!(follow(OUTLET, true, Some(OWN)), Ok(OWN));
-        assert_eq!(
-            follow(OUTLET, true, None).expect_err("gone").reason,
-            Reason::OutletArchived
-        );
-        let archive = |survivor_id: Vec<u8>| ArchiveOutlet {
-            outlet_id: bytes(OUTLET),
-            survivor_id,
-        };
-        let good = Some(Survivor {
-            removed: false,
-            came_from_it: false,
-        });
+        assert_eq!(follow(OUTLET, true, None).expect_err("gone").reason, Reason::OutletArchived);
+        let archive = |survivor_id: Vec<u8>| ArchiveOutlet { outlet_id: bytes(OUTLET), survivor_id };
+        let good = Some(Survivor { removed: false, came_from_it: false });
         assert_eq!(decide_archive(&archive(vec![]), None, false), Ok(None));
-        assert_eq!(
-            decide_archive(&archive(vec![]), None, true)
-                .expect_err("open")
-                .reason,
-            Reason::WrongState
-        );
+        assert_eq!(decide_archive(&archive(vec![]), None, true).expect_err("open").reason, Reason::WrongState);
         assert_eq!(decide_archive(&archive(bytes(OWN)), good, true), Ok(Some(OWN)));
         for (id, survivor) in [
             (OUTLET, good),
             (OWN, None),
-            (
-                OWN,
-                Some(Survivor {
-                    removed: true,
-                    came_from_it: false,
-                }),
-            ),
-            (
-                OWN,
-                Some(Survivor {
-                    removed: false,
-                    came_from_it: true,
-                }),
-            ),
+            (OWN, Some(Survivor { removed: true, came_from_it: false })),
+            (OWN, Some(Survivor { removed: false, came_from_it: true })),
         ] {
             let rejection = decide_archive(&archive(bytes(id)), survivor, false).expect_err("bad");
             assert_eq!(rejection.reason, Reason::BadSurvivor);

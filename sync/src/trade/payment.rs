@@ -57,11 +57,7 @@ pub fn decide_collect(
         outlet_id: outlet_id.as_bytes().to_vec(),
         customer_id: command.customer_id.clone(),
         rep_id: rep_id.as_bytes().to_vec(),
-        order_id: if of_customer {
-            command.order_id.clone()
-        } else {
-            Vec::new()
-        },
+        order_id: if of_customer { command.order_id.clone() } else { Vec::new() },
         amount_minor: command.amount_minor,
         currency: command.currency.clone(),
         method: command.method,
@@ -73,11 +69,7 @@ pub fn decide_collect(
     };
     if let Some(current) = current {
         return if same_content(current, &payment) {
-            Ok(Decision {
-                payment: current.clone(),
-                credit: credit.clone(),
-                verdict: Verdict::nothing_to_do(),
-            })
+            Ok(Decision { payment: current.clone(), credit: credit.clone(), verdict: Verdict::nothing_to_do() })
         } else {
             Err(Rejection::new(Reason::IdTaken).field("payment_id"))
         };
@@ -88,11 +80,7 @@ pub fn decide_collect(
         Verdict::fact_taken(!payment.flags.is_empty())
     };
     let credit = credit.clone().with_payment(id, payment.amount_minor);
-    Ok(Decision {
-        payment,
-        credit,
-        verdict,
-    })
+    Ok(Decision { payment, credit, verdict })
 }
 
 /// Whether a payment says what the one that is reported says, whatever the server has added.
@@ -129,54 +117,33 @@ mod tests {
     }
 
     fn collect(current: Option<&Payment>, credit: &Credit, capture: &Capture) -> Result<Decision, Rejection> {
-        let order = Order {
-            customer_id: CUSTOMER.to_vec(),
-            ..Order::default()
-        };
+        let order = Order { customer_id: CUSTOMER.to_vec(), ..Order::default() };
         let (outlet, rep) = (Uuid::from_bytes([2; 16]), Uuid::from_bytes([5; 16]));
         decide_collect(current, Some(&order), outlet, rep, &command(), credit, capture)
     }
 
     fn owing(debt: i64) -> Credit {
-        Credit {
-            booked_debt_minor: debt,
-            ..Credit::default()
-        }
+        Credit { booked_debt_minor: debt, ..Credit::default() }
     }
 
     #[test]
     fn a_payment_lowers_the_exposure() {
         let taken = collect(None, &owing(300), &Capture::default()).expect("taken");
-        assert_eq!(
-            (taken.credit.exposure_minor(), taken.verdict),
-            (200, Verdict::done())
-        );
-        assert_eq!(
-            (taken.payment.advance_minor, taken.payment.order_id),
-            (0, vec![4; 16])
-        );
+        assert_eq!((taken.credit.exposure_minor(), taken.verdict), (200, Verdict::done()));
+        assert_eq!((taken.payment.advance_minor, taken.payment.order_id), (0, vec![4; 16]));
     }
 
     #[test]
     fn c22_cash_beyond_the_debt_is_an_advance() {
         let taken = collect(None, &owing(60), &Capture::default()).expect("taken");
-        assert_eq!(
-            (taken.payment.advance_minor, taken.verdict.reason),
-            (40, Reason::TakenAsAdvance)
-        );
+        assert_eq!((taken.payment.advance_minor, taken.verdict.reason), (40, Reason::TakenAsAdvance));
         let closed = collect(None, &owing(-10), &Capture::default()).expect("taken");
-        assert_eq!(
-            (closed.payment.advance_minor, closed.credit.exposure_minor()),
-            (100, -110)
-        );
+        assert_eq!((closed.payment.advance_minor, closed.credit.exposure_minor()), (100, -110));
     }
 
     #[test]
     fn c22_doubtful_cash_is_flagged_and_taken() {
-        let capture = Capture {
-            outside_assignment: true,
-            ..Capture::default()
-        };
+        let capture = Capture { outside_assignment: true, ..Capture::default() };
         let taken = collect(None, &owing(300), &capture).expect("taken");
         assert_eq!(taken.payment.flags, [i32::from(FactFlag::OutsideAssignment)]);
         assert_eq!(taken.verdict.reason, Reason::Flagged);
@@ -186,41 +153,17 @@ mod tests {
     fn c01_the_same_payment_counts_once() {
         let first = collect(None, &owing(300), &Capture::default()).expect("taken");
         let again = collect(Some(&first.payment), &first.credit, &Capture::default()).expect("taken");
-        assert_eq!(
-            (again.verdict.reason, again.credit.exposure_minor()),
-            (Reason::NothingToDo, 200)
-        );
-        let other = Payment {
-            amount_minor: 99,
-            ..first.payment
-        };
-        assert_eq!(
-            collect(Some(&other), &owing(0), &Capture::default())
-                .expect_err("other")
-                .reason,
-            Reason::IdTaken
-        );
+        assert_eq!((again.verdict.reason, again.credit.exposure_minor()), (Reason::NothingToDo, 200));
+        let other = Payment { amount_minor: 99, ..first.payment };
+        assert_eq!(collect(Some(&other), &owing(0), &Capture::default()).expect_err("other").reason, Reason::IdTaken);
     }
 
     #[test]
     fn only_the_form_is_refused() {
         assert_eq!(
-            collect_form(&CollectPayment {
-                amount_minor: 0,
-                ..command()
-            })
-            .expect_err("0")
-            .field,
+            collect_form(&CollectPayment { amount_minor: 0, ..command() }).expect_err("0").field,
             "amount_minor"
         );
-        assert_eq!(
-            collect_form(&CollectPayment {
-                method: 0,
-                ..command()
-            })
-            .expect_err("no")
-            .field,
-            "method"
-        );
+        assert_eq!(collect_form(&CollectPayment { method: 0, ..command() }).expect_err("no").field, "method");
     }
 }

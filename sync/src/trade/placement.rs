@@ -33,19 +33,13 @@ impl Stamps {
     /// What hangs on one outlet.
     #[must_use]
     pub fn of_territory(territory: Uuid) -> Self {
-        Self {
-            territories: vec![territory.as_bytes().to_vec()],
-            ..Self::default()
-        }
+        Self { territories: vec![territory.as_bytes().to_vec()], ..Self::default() }
     }
 
     /// What hangs on a rep.
     #[must_use]
     pub fn of_team(team: Uuid) -> Self {
-        Self {
-            team: team.as_bytes().to_vec(),
-            ..Self::default()
-        }
+        Self { team: team.as_bytes().to_vec(), ..Self::default() }
     }
 
     /// The same, closed in this month; `None`: open again.
@@ -84,42 +78,23 @@ pub fn place(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Resu
 fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<Vec<Scope>, String> {
     Ok(match kind {
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey => vec![Scope::Tenant],
-        Kind::Price => vec![Scope::PriceList(id(
-            &decode::<proto::Price>(document)?.price_list_id
-        )?)],
-        Kind::Stock => vec![Scope::Warehouse(id(
-            &decode::<proto::Stock>(document)?.warehouse_id
-        )?)],
-        Kind::Outlet => vec![Scope::Territory(id(
-            &decode::<proto::Outlet>(document)?.territory_id
-        )?)],
-        Kind::Route => vec![Scope::Territory(id(
-            &decode::<proto::Route>(document)?.territory_id
-        )?)],
+        Kind::Price => vec![Scope::PriceList(id(&decode::<proto::Price>(document)?.price_list_id)?)],
+        Kind::Stock => vec![Scope::Warehouse(id(&decode::<proto::Stock>(document)?.warehouse_id)?)],
+        Kind::Outlet => vec![Scope::Territory(id(&decode::<proto::Outlet>(document)?.territory_id)?)],
+        Kind::Route => vec![Scope::Territory(id(&decode::<proto::Route>(document)?.territory_id)?)],
         Kind::Territory => vec![Scope::Territory(record)],
         Kind::Customer => by_count(record, stamps)?,
         Kind::Receivable => by_count(id(&decode::<proto::Receivable>(document)?.customer_id)?, stamps)?,
         Kind::Agreement => {
             let customer = decode::<proto::Agreement>(document)?.customer_id;
-            if customer.is_empty() {
-                vec![Scope::Tenant]
-            } else {
-                by_count(id(&customer)?, stamps)?
-            }
+            if customer.is_empty() { vec![Scope::Tenant] } else { by_count(id(&customer)?, stamps)? }
         }
-        Kind::Visit
-        | Kind::Order
-        | Kind::Shipment
-        | Kind::Payment
-        | Kind::Reclamation
-        | Kind::SurveyResponse => by_age(stamps)?,
+        Kind::Visit | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation | Kind::SurveyResponse => {
+            by_age(stamps)?
+        }
         Kind::Task => {
             let task = decode::<proto::Task>(document)?;
-            if task.outlet_id.is_empty() {
-                vec![Scope::Rep(id(&task.rep_id)?)]
-            } else {
-                by_age(stamps)?
-            }
+            if task.outlet_id.is_empty() { vec![Scope::Rep(id(&task.rep_id)?)] } else { by_age(stamps)? }
         }
         Kind::Rep => with_team(record, stamps)?,
         Kind::Assignment => with_team(id(&decode::<proto::Assignment>(document)?.rep_id)?, stamps)?,
@@ -134,16 +109,8 @@ fn by_age(stamps: &Stamps) -> Result<Vec<Scope>, String> {
         None => None,
         Some(number) => Some(Month::from_number(number).ok_or_else(|| format!("{number} is no month"))?),
     };
-    let scope = |territory| {
-        month.map_or(Scope::Territory(territory), |month| {
-            Scope::TerritoryMonth(territory, month)
-        })
-    };
-    stamps
-        .territories
-        .iter()
-        .map(|bytes| id(bytes).map(scope))
-        .collect()
+    let scope = |territory| month.map_or(Scope::Territory(territory), |month| Scope::TerritoryMonth(territory, month));
+    stamps.territories.iter().map(|bytes| id(bytes).map(scope)).collect()
 }
 
 /// In every territory where the customer has outlets, or in the customer's own scope.
@@ -151,11 +118,7 @@ fn by_count(customer: Uuid, stamps: &Stamps) -> Result<Vec<Scope>, String> {
     if stamps.own_scope {
         return Ok(vec![Scope::Customer(customer)]);
     }
-    stamps
-        .territories
-        .iter()
-        .map(|bytes| id(bytes).map(Scope::Territory))
-        .collect()
+    stamps.territories.iter().map(|bytes| id(bytes).map(Scope::Territory)).collect()
 }
 
 fn with_team(rep: Uuid, stamps: &Stamps) -> Result<Vec<Scope>, String> {
@@ -195,36 +158,18 @@ mod tests {
     #[test]
     fn a_customer_is_where_its_outlets_are_until_there_are_too_many() {
         let stamps = Stamps {
-            territories: vec![
-                Uuid::from_u128(2).into_bytes().to_vec(),
-                OUTLETS_TERRITORY.into_bytes().to_vec(),
-            ],
+            territories: vec![Uuid::from_u128(2).into_bytes().to_vec(), OUTLETS_TERRITORY.into_bytes().to_vec()],
             ..Stamps::default()
         };
         let scopes = place(Kind::Customer, RECORD, &[], &stamps).expect("placed");
-        assert_eq!(
-            scopes,
-            [
-                Scope::Territory(OUTLETS_TERRITORY),
-                Scope::Territory(Uuid::from_u128(2))
-            ]
-        );
-        let wide = Stamps {
-            own_scope: true,
-            ..stamps
-        };
-        assert_eq!(
-            place(Kind::Customer, RECORD, &[], &wide),
-            Ok(vec![Scope::Customer(RECORD)])
-        );
+        assert_eq!(scopes, [Scope::Territory(OUTLETS_TERRITORY), Scope::Territory(Uuid::from_u128(2))]);
+        let wide = Stamps { own_scope: true, ..stamps };
+        assert_eq!(place(Kind::Customer, RECORD, &[], &wide), Ok(vec![Scope::Customer(RECORD)]));
     }
 
     #[test]
     fn what_cannot_be_read_is_an_error_and_not_nowhere() {
         assert!(place(Kind::Price, RECORD, b"\xff\xff", &Stamps::default()).is_err());
-        assert!(
-            place(Kind::Price, RECORD, &[], &Stamps::default()).is_err(),
-            "a price without a list"
-        );
+        assert!(place(Kind::Price, RECORD, &[], &Stamps::default()).is_err(), "a price without a list");
     }
 }

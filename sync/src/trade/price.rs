@@ -59,29 +59,20 @@ pub enum Judgement {
 /// Whether a price is valid on a day; both ends belong to its range.
 #[must_use]
 pub fn valid(price: &Price, day: i32) -> bool {
-    (price.valid_from_day == 0 || price.valid_from_day <= day)
-        && (price.valid_to_day == 0 || day <= price.valid_to_day)
+    (price.valid_from_day == 0 || price.valid_from_day <= day) && (price.valid_to_day == 0 || day <= price.valid_to_day)
 }
 
 /// The price of one whole base unit at a quantity: of the break with the greatest minimum not above it. `None`: there is
 /// no price for so little.
 #[must_use]
 pub fn at_quantity(price: &Price, quantity_milli: i64) -> Option<i64> {
-    let reached = price
-        .breaks
-        .iter()
-        .filter(|step| step.min_quantity_milli <= quantity_milli);
-    reached
-        .max_by_key(|step| step.min_quantity_milli)
-        .map(|step| step.price_minor)
+    let reached = price.breaks.iter().filter(|step| step.min_quantity_milli <= quantity_milli);
+    reached.max_by_key(|step| step.min_quantity_milli).map(|step| step.price_minor)
 }
 
 /// Which of a product's prices in a list is in force on a day (C6): of those valid the one that begins last, and of
 /// several that begin on the same day the one with the greatest id. The price may still have no break for a quantity.
-pub fn in_force<'a>(
-    prices: impl IntoIterator<Item = (Uuid, &'a Price)>,
-    day: i32,
-) -> Option<(Uuid, &'a Price)> {
+pub fn in_force<'a>(prices: impl IntoIterator<Item = (Uuid, &'a Price)>, day: i32) -> Option<(Uuid, &'a Price)> {
     let valid = prices.into_iter().filter(|(_, price)| valid(price, day));
     valid.max_by_key(|(id, price)| (price.valid_from_day, *id))
 }
@@ -103,22 +94,14 @@ pub fn judge(shown: &Shown, prices: &[Known<'_>], on: &Occasion) -> Judgement {
     let Some(named) = prices.iter().find(|known| Some(known.id) == shown.price_id) else {
         return Judgement::Held(current);
     };
-    let held_by_device = if named.version > shown.version {
-        named.before
-    } else {
-        Some(named.price)
-    };
+    let held_by_device = if named.version > shown.version { named.before } else { Some(named.price) };
     if held_by_device.is_some_and(|price| !valid(price, on.day) || at(price) != Some(shown.price_minor)) {
         return Judgement::Held(current);
     }
-    let changes = prices
-        .iter()
-        .filter(|known| known.id == named.id || Some(known.id) == force.map(|(id, _)| id));
+    let changes = prices.iter().filter(|known| known.id == named.id || Some(known.id) == force.map(|(id, _)| id));
     let unknown_to_device = changes.filter(|known| known.version > shown.version);
     match unknown_to_device.map(|known| known.changed_at_us).min() {
-        Some(changed) if on.captured_at_us <= changed.saturating_add(on.grace_us) => {
-            Judgement::Honoured(current)
-        }
+        Some(changed) if on.captured_at_us <= changed.saturating_add(on.grace_us) => Judgement::Honoured(current),
         Some(_) | None => Judgement::Held(current),
     }
 }
@@ -138,39 +121,19 @@ mod tests {
             min_quantity_milli: *min_quantity_milli,
             price_minor: *price_minor,
         });
-        Price {
-            breaks: breaks.collect(),
-            valid_from_day: from,
-            valid_to_day: to,
-            ..Price::default()
-        }
+        Price { breaks: breaks.collect(), valid_from_day: from, valid_to_day: to, ..Price::default() }
     }
 
     fn known(id: Uuid, version: i64, changed_h: i64, price: &Price) -> Known<'_> {
-        Known {
-            id,
-            version,
-            changed_at_us: changed_h * HOUR_US,
-            price,
-            before: None,
-        }
+        Known { id, version, changed_at_us: changed_h * HOUR_US, price, before: None }
     }
 
     fn shown(version: i64, price_minor: i64) -> Shown {
-        Shown {
-            price_id: Some(OLD),
-            version,
-            price_minor,
-        }
+        Shown { price_id: Some(OLD), version, price_minor }
     }
 
     fn on(captured_h: i64) -> Occasion {
-        Occasion {
-            quantity_milli: 5_000,
-            day: 100,
-            captured_at_us: captured_h * HOUR_US,
-            grace_us: GRACE_US,
-        }
+        Occasion { quantity_milli: 5_000, day: 100, captured_at_us: captured_h * HOUR_US, grace_us: GRACE_US }
     }
 
     #[test]
@@ -183,85 +146,38 @@ mod tests {
 
     #[test]
     fn c06_the_orders_day_decides() {
-        let (always, spring, again) = (
-            price(&[(0, 1)], 0, 0),
-            price(&[(0, 2)], 10, 20),
-            price(&[(0, 3)], 10, 15),
-        );
+        let (always, spring, again) = (price(&[(0, 1)], 0, 0), price(&[(0, 2)], 10, 20), price(&[(0, 3)], 10, 15));
         let prices = [(NEW, &always), (OLD, &spring), (NEW, &again)];
         let on = |day| in_force(prices, day).and_then(|(_, price)| at_quantity(price, 1));
-        assert_eq!(
-            [on(9), on(10), on(15), on(16), on(20), on(21)],
-            [1, 3, 3, 2, 2, 1].map(Some)
-        );
+        assert_eq!([on(9), on(10), on(15), on(16), on(20), on(21)], [1, 3, 3, 2, 2, 1].map(Some));
         assert_eq!(in_force([(OLD, &spring)], 9), None);
     }
 
     #[test]
     fn c05_a_price_in_force_counts_wherever_it_came_from() {
         let now = price(&[(0, 100)], 0, 0);
-        let shown = Shown {
-            price_id: None,
-            version: 0,
-            price_minor: 100,
-        };
-        assert_eq!(
-            judge(&shown, &[known(OLD, 7, 0, &now)], &on(500)),
-            Judgement::InForce
-        );
+        let shown = Shown { price_id: None, version: 0, price_minor: 100 };
+        assert_eq!(judge(&shown, &[known(OLD, 7, 0, &now)], &on(500)), Judgement::InForce);
     }
 
     #[test]
     fn c05_an_old_price_is_honoured_within_the_grace() {
         let now = price(&[(0, 110)], 0, 0);
         let prices = [known(OLD, 7, 48, &now)];
-        assert_eq!(
-            judge(&shown(5, 100), &prices, &on(40)),
-            Judgement::Honoured(Some(110)),
-            "captured before"
-        );
-        assert_eq!(
-            judge(&shown(5, 100), &prices, &on(72)),
-            Judgement::Honoured(Some(110))
-        );
-        assert_eq!(
-            judge(&shown(5, 100), &prices, &on(73)),
-            Judgement::Held(Some(110))
-        );
-        assert_eq!(
-            judge(&shown(7, 100), &prices, &on(40)),
-            Judgement::Held(Some(110)),
-            "the device knew"
-        );
-        assert_eq!(
-            judge(
-                &Shown {
-                    price_id: None,
-                    ..shown(5, 100)
-                },
-                &prices,
-                &on(40)
-            ),
-            Judgement::Held(Some(110))
-        );
-        let none = Occasion {
-            grace_us: 0,
-            ..on(49)
-        };
+        assert_eq!(judge(&shown(5, 100), &prices, &on(40)), Judgement::Honoured(Some(110)), "captured before");
+        assert_eq!(judge(&shown(5, 100), &prices, &on(72)), Judgement::Honoured(Some(110)));
+        assert_eq!(judge(&shown(5, 100), &prices, &on(73)), Judgement::Held(Some(110)));
+        assert_eq!(judge(&shown(7, 100), &prices, &on(40)), Judgement::Held(Some(110)), "the device knew");
+        assert_eq!(judge(&Shown { price_id: None, ..shown(5, 100) }, &prices, &on(40)), Judgement::Held(Some(110)));
+        let none = Occasion { grace_us: 0, ..on(49) };
         assert_eq!(judge(&shown(5, 100), &prices, &none), Judgement::Held(Some(110)));
     }
 
     #[test]
     fn c05_what_the_server_remembers_is_compared() {
         let (was, now) = (price(&[(0, 100)], 0, 0), price(&[(0, 110)], 0, 0));
-        let prices = [Known {
-            before: Some(&was),
-            ..known(OLD, 7, 48, &now)
-        }];
-        assert_eq!(
-            judge(&shown(5, 100), &prices, &on(40)),
-            Judgement::Honoured(Some(110))
-        );
+        let prices = [Known { before: Some(&was), ..known(OLD, 7, 48, &now) }];
+        assert_eq!(judge(&shown(5, 100), &prices, &on(40)), Judgement::Honoured(Some(110)));
         assert_eq!(judge(&shown(5, 99), &prices, &on(40)), Judgement::Held(Some(110)));
     }
 
@@ -269,24 +185,11 @@ mod tests {
     fn c05_a_new_record_changes_the_price_as_well() {
         let (was, now) = (price(&[(0, 100)], 0, 0), price(&[(0, 110)], 50, 0));
         let prices = [known(OLD, 5, 0, &was), known(NEW, 9, 48, &now)];
-        assert_eq!(
-            judge(&shown(5, 100), &prices, &on(72)),
-            Judgement::Honoured(Some(110))
-        );
-        assert_eq!(
-            judge(&shown(5, 100), &prices, &on(73)),
-            Judgement::Held(Some(110))
-        );
-        assert_eq!(
-            judge(&shown(5, 101), &prices, &on(72)),
-            Judgement::Held(Some(110)),
-            "never its price"
-        );
+        assert_eq!(judge(&shown(5, 100), &prices, &on(72)), Judgement::Honoured(Some(110)));
+        assert_eq!(judge(&shown(5, 100), &prices, &on(73)), Judgement::Held(Some(110)));
+        assert_eq!(judge(&shown(5, 101), &prices, &on(72)), Judgement::Held(Some(110)), "never its price");
         let expired = price(&[(0, 100)], 0, 99);
-        assert_eq!(
-            judge(&shown(5, 100), &[known(OLD, 5, 0, &expired)], &on(1)),
-            Judgement::Held(None)
-        );
+        assert_eq!(judge(&shown(5, 100), &[known(OLD, 5, 0, &expired)], &on(1)), Judgement::Held(None));
     }
 
     proptest! {

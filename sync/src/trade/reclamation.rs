@@ -3,8 +3,7 @@
 
 use prost::Message;
 use roundsman_proto::trade::{
-    ClaimLine, FileClaim, Order, Reason, Reclamation, ReclamationCause, ReclamationLine, ReclamationState,
-    Shipment,
+    ClaimLine, FileClaim, Order, Reason, Reclamation, ReclamationCause, ReclamationLine, ReclamationState, Shipment,
 };
 use uuid::Uuid;
 
@@ -39,9 +38,7 @@ pub struct ClaimedLine {
 
 impl Claims {
     fn of(&self, shipment_line_id: &[u8]) -> Option<&ClaimedLine> {
-        self.lines
-            .iter()
-            .find(|line| line.shipment_line_id == shipment_line_id)
+        self.lines.iter().find(|line| line.shipment_line_id == shipment_line_id)
     }
 
     /// What was claimed of a line so far.
@@ -54,10 +51,7 @@ impl Claims {
     #[must_use]
     pub fn with(mut self, reclamation: Uuid, lines: &[ReclamationLine]) -> Self {
         for line in lines.iter().filter(|line| !line.shipment_line_id.is_empty()) {
-            let known = self
-                .lines
-                .iter_mut()
-                .find(|known| known.shipment_line_id == line.shipment_line_id);
+            let known = self.lines.iter_mut().find(|known| known.shipment_line_id == line.shipment_line_id);
             match known {
                 Some(known) => known.claimed_milli = known.claimed_milli.saturating_add(line.claimed_milli),
                 None => self.lines.push(ClaimedLine {
@@ -171,9 +165,7 @@ pub fn decide_file(
         lines.push(line);
     }
     let reasons = review_reasons(command, &lines, setting);
-    let order_id = setting
-        .shipment
-        .map_or_else(|| command.order_id.clone(), |shipment| shipment.order_id.clone());
+    let order_id = setting.shipment.map_or_else(|| command.order_id.clone(), |shipment| shipment.order_id.clone());
     let reclamation = Reclamation {
         outlet_id: setting.outlet_id.as_bytes().to_vec(),
         customer_id: check::bytes(setting.customer_id),
@@ -192,11 +184,7 @@ pub fn decide_file(
     if let Some(current) = current {
         return if same_content(current, &reclamation) {
             let (reclamation, claims) = (current.clone(), setting.claims.clone());
-            Ok(Decision {
-                reclamation,
-                claims,
-                verdict: Verdict::nothing_to_do(),
-            })
+            Ok(Decision { reclamation, claims, verdict: Verdict::nothing_to_do() })
         } else {
             Err(Rejection::new(Reason::IdTaken).field("reclamation_id"))
         };
@@ -205,11 +193,7 @@ pub fn decide_file(
         Some(reason) => with_arithmetic(Verdict::held(*reason), &reclamation, setting),
         None => Verdict::fact_taken(!reclamation.flags.is_empty()),
     };
-    Ok(Decision {
-        reclamation,
-        claims: ahead,
-        verdict,
-    })
+    Ok(Decision { reclamation, claims: ahead, verdict })
 }
 
 fn belongs(command: &FileClaim, setting: &Setting<'_>) -> Result<(), Rejection> {
@@ -224,21 +208,14 @@ fn belongs(command: &FileClaim, setting: &Setting<'_>) -> Result<(), Rejection> 
         return Err(check::mismatch("order_id"));
     }
     let of_order = |shipment: &Shipment| command.order_id.is_empty() || shipment.order_id == command.order_id;
-    if setting
-        .shipment
-        .is_some_and(|shipment| shipment.outlet_id != outlet || !of_order(shipment))
-    {
+    if setting.shipment.is_some_and(|shipment| shipment.outlet_id != outlet || !of_order(shipment)) {
         return Err(check::mismatch("shipment_id"));
     }
     Ok(())
 }
 
 /// A line, with what the line of the shipment delivered and what was claimed of it before.
-fn compared(
-    line: &ClaimLine,
-    shipment: Option<&Shipment>,
-    claims: &Claims,
-) -> Result<ReclamationLine, Rejection> {
+fn compared(line: &ClaimLine, shipment: Option<&Shipment>, claims: &Claims) -> Result<ReclamationLine, Rejection> {
     let mut new = ReclamationLine {
         line_id: line.line_id.clone(),
         product_id: line.product_id.clone(),
@@ -249,13 +226,9 @@ fn compared(
     };
     if !line.shipment_line_id.is_empty() {
         let lines = shipment.map_or(&[][..], |shipment| &shipment.lines[..]);
-        let shipped = lines
-            .iter()
-            .find(|shipped| shipped.line_id == line.shipment_line_id);
+        let shipped = lines.iter().find(|shipped| shipped.line_id == line.shipment_line_id);
         let shipped = shipped.filter(|shipped| shipped.product_id == line.product_id);
-        new.delivered_milli = shipped
-            .ok_or_else(|| check::mismatch("shipment_line_id"))?
-            .delivered_milli;
+        new.delivered_milli = shipped.ok_or_else(|| check::mismatch("shipment_line_id"))?.delivered_milli;
         new.already_claimed_milli = claims.claimed_milli(&line.shipment_line_id);
     }
     Ok(new)
@@ -269,18 +242,13 @@ fn review_reasons(command: &FileClaim, lines: &[ReclamationLine], setting: &Sett
     };
     let deadline_us = deadline_days(command.cause()) * DAY_US;
     let delivered_at_us = setting.shipment.map_or(0, |shipment| shipment.delivered_at_us);
-    let late =
-        delivered_at_us != 0 && setting.capture.captured_at_us > delivered_at_us.saturating_add(deadline_us);
+    let late = delivered_at_us != 0 && setting.capture.captured_at_us > delivered_at_us.saturating_add(deadline_us);
     let found = [
         (!lines.iter().all(linked), Reason::ClaimUnlinked),
         (lines.iter().any(exceeds), Reason::ClaimExceedsDelivered),
         (late, Reason::ClaimTooLate),
     ];
-    found
-        .into_iter()
-        .filter(|(holds, _)| *holds)
-        .map(|(_, reason)| reason)
-        .collect()
+    found.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
 }
 
 fn with_arithmetic(verdict: Verdict, reclamation: &Reclamation, setting: &Setting<'_>) -> Verdict {
@@ -297,11 +265,8 @@ fn with_arithmetic(verdict: Verdict, reclamation: &Reclamation, setting: &Settin
 
 /// Whether a reclamation says what the one that is filed says, whatever the server has added.
 fn same_content(current: &Reclamation, new: &Reclamation) -> bool {
-    let line = |line: &ReclamationLine| ReclamationLine {
-        delivered_milli: 0,
-        already_claimed_milli: 0,
-        ..line.clone()
-    };
+    let line =
+        |line: &ReclamationLine| ReclamationLine { delivered_milli: 0, already_claimed_milli: 0, ..line.clone() };
     let own = |reclamation: &Reclamation| Reclamation {
         customer_id: Vec::new(),
         order_id: Vec::new(),
@@ -326,10 +291,7 @@ pub fn for_short_delivery(
     claims: &Claims,
     now_us: i64,
 ) -> Option<Reclamation> {
-    let short = shipment
-        .lines
-        .iter()
-        .filter(|line| line.delivered_milli < line.loaded_milli);
+    let short = shipment.lines.iter().filter(|line| line.delivered_milli < line.loaded_milli);
     let lines: Vec<ReclamationLine> = short
         .map(|line| ReclamationLine {
             line_id: line.line_id.clone(),
@@ -404,30 +366,14 @@ mod tests {
         }
     }
 
-    fn file(
-        command: &FileClaim,
-        shipment: &Shipment,
-        claims: &Claims,
-        day: i64,
-    ) -> Result<Decision, Rejection> {
-        let capture = Capture {
-            captured_at_us: day * DAY_US,
-            ..Capture::default()
-        };
+    fn file(command: &FileClaim, shipment: &Shipment, claims: &Claims, day: i64) -> Result<Decision, Rejection> {
+        let capture = Capture { captured_at_us: day * DAY_US, ..Capture::default() };
         let shipment = (!command.shipment_id.is_empty()).then_some(shipment);
         let (outlet_id, customer_id, rep_id, order) = (OUTLET, None, None, None);
         decide_file(
             None,
             command,
-            &Setting {
-                outlet_id,
-                customer_id,
-                rep_id,
-                order,
-                shipment,
-                claims,
-                capture: &capture,
-            },
+            &Setting { outlet_id, customer_id, rep_id, order, shipment, claims, capture: &capture },
         )
     }
 
@@ -438,21 +384,11 @@ mod tests {
     #[test]
     fn c24_more_than_was_delivered_is_looked_at() {
         let first = file(&command(&[3_000]), &shipment(5_000), &Claims::default(), 2).expect("registered");
-        assert_eq!(
-            (first.verdict.clone(), first.reclamation.order_id.clone()),
-            (Verdict::done(), id(30))
-        );
+        assert_eq!((first.verdict.clone(), first.reclamation.order_id.clone()), (Verdict::done(), id(30)));
         let second = file(&command(&[2_000, 1]), &shipment(5_000), &first.claims, 2).expect("registered");
         assert_eq!(held(&second), (Status::Held, Reason::ClaimExceedsDelivered));
         let line = &second.reclamation.lines[1];
-        assert_eq!(
-            (
-                line.claimed_milli,
-                line.delivered_milli,
-                line.already_claimed_milli
-            ),
-            (1, 5_000, 5_000)
-        );
+        assert_eq!((line.claimed_milli, line.delivered_milli, line.already_claimed_milli), (1, 5_000, 5_000));
         assert_eq!(second.claims.claimed_milli(&id(10)), 5_001);
     }
 
@@ -477,48 +413,23 @@ mod tests {
 
     #[test]
     fn c23_a_short_delivery_opens_a_reclamation() {
-        let order = Order {
-            customer_id: id(60),
-            ..Order::default()
-        };
-        let short =
-            |delivered| for_short_delivery(Uuid::nil(), &shipment(delivered), &order, &Claims::default(), 9);
+        let order = Order { customer_id: id(60), ..Order::default() };
+        let short = |delivered| for_short_delivery(Uuid::nil(), &shipment(delivered), &order, &Claims::default(), 9);
         assert_eq!(short(5_000), None);
         let opened = short(3_000).expect("short");
-        assert_eq!(
-            (opened.cause(), opened.customer_id),
-            (ReclamationCause::DeliveryDiscrepancy, id(60))
-        );
-        assert_eq!(
-            (opened.lines[0].claimed_milli, &opened.lines[0].line_id),
-            (2_000, &id(10))
-        );
+        assert_eq!((opened.cause(), opened.customer_id), (ReclamationCause::DeliveryDiscrepancy, id(60)));
+        assert_eq!((opened.lines[0].claimed_milli, &opened.lines[0].line_id), (2_000, &id(10)));
     }
 
     #[test]
     fn what_does_not_belong_together_is_refused() {
-        let field = |command: &FileClaim| {
-            file(command, &shipment(1), &Claims::default(), 1)
-                .expect_err("refused")
-                .field
-        };
+        let field =
+            |command: &FileClaim| file(command, &shipment(1), &Claims::default(), 1).expect_err("refused").field;
         let mut other = command(&[1]);
         other.lines[0].product_id = id(21);
         assert_eq!(field(&other), "shipment_line_id");
-        assert_eq!(
-            field(&FileClaim {
-                order_id: id(31),
-                ..command(&[1])
-            }),
-            "order_id"
-        );
-        assert_eq!(
-            field(&FileClaim {
-                cause: ReclamationCause::Other.into(),
-                ..command(&[1])
-            }),
-            "text"
-        );
+        assert_eq!(field(&FileClaim { order_id: id(31), ..command(&[1]) }), "order_id");
+        assert_eq!(field(&FileClaim { cause: ReclamationCause::Other.into(), ..command(&[1]) }), "text");
         assert_eq!(field(&command(&[])), "lines");
         assert_eq!(field(&command(&[0])), "claimed_milli");
     }

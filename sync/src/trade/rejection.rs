@@ -19,11 +19,7 @@ impl Rejection {
     /// For this reason.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            field: String::new(),
-            facts: Vec::new(),
-        }
+        Self { reason, field: String::new(), facts: Vec::new() }
     }
 
     /// This field of the command is to blame.
@@ -43,11 +39,7 @@ impl Rejection {
     #[must_use]
     pub fn fact(mut self, record: Option<Uuid>, name: &str, value: impl ToString) -> Self {
         let record_id = record.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-        self.facts.push(Fact {
-            record_id,
-            name: name.to_owned(),
-            value: value.to_string(),
-        });
+        self.facts.push(Fact { record_id, name: name.to_owned(), value: value.to_string() });
         self
     }
 }

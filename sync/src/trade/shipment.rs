@@ -58,11 +58,7 @@ pub fn decide_prepare(
     if let Some(current) = current {
         return if current.order_id == command.order_id && current.warehouse_id == warehouse_id {
             let (shipment, order) = (current.clone(), order.clone());
-            Ok(Prepared {
-                shipment,
-                order,
-                verdict: Verdict::nothing_to_do(),
-            })
+            Ok(Prepared { shipment, order, verdict: Verdict::nothing_to_do() })
         } else {
             Err(Rejection::new(Reason::IdTaken).field("shipment_id"))
         };
@@ -75,16 +71,12 @@ pub fn decide_prepare(
         let status = order.status().as_str_name();
         return Err(Rejection::new(Reason::WrongState).fact(Some(order_id), "status", status));
     }
-    let lines = order
-        .lines
-        .iter()
-        .filter(|line| line.confirmed_milli > 0)
-        .map(|line| ShipmentLine {
-            line_id: line.line_id.clone(),
-            product_id: line.product_id.clone(),
-            ordered_milli: line.confirmed_milli,
-            ..ShipmentLine::default()
-        });
+    let lines = order.lines.iter().filter(|line| line.confirmed_milli > 0).map(|line| ShipmentLine {
+        line_id: line.line_id.clone(),
+        product_id: line.product_id.clone(),
+        ordered_milli: line.confirmed_milli,
+        ..ShipmentLine::default()
+    });
     let shipment = Shipment {
         order_id: command.order_id.clone(),
         outlet_id: order.outlet_id.clone(),
@@ -93,11 +85,7 @@ pub fn decide_prepare(
         lines: lines.collect(),
         ..Shipment::default()
     };
-    Ok(Prepared {
-        shipment,
-        order: fulfil::prepared(order, id),
-        verdict: Verdict::done(),
-    })
+    Ok(Prepared { shipment, order: fulfil::prepared(order, id), verdict: Verdict::done() })
 }
 
 /// Goods have left the warehouse, at `at_us`. Lines that the command does not name were picked in full.
@@ -123,10 +111,7 @@ pub fn decide_ship(
             return Err(wrong(current));
         }
     }
-    let named = by_line(
-        current,
-        command.lines.iter().map(|line| (line.line_id.as_slice(), line)),
-    )?;
+    let named = by_line(current, command.lines.iter().map(|line| (line.line_id.as_slice(), line)))?;
     let mut shipment = current.clone();
     for line in &mut shipment.lines {
         line.picked_milli = line.ordered_milli;
@@ -139,13 +124,7 @@ pub fn decide_ship(
     shipment.shipped_at_us = at_us;
     shipment.comment.clone_from(&command.comment);
     let moved = fulfil::shipped(order, &shipment, ledger)?;
-    Ok(Decision {
-        shipment,
-        moved,
-        reclamation: None,
-        claims: claims.clone(),
-        verdict: Verdict::done(),
-    })
+    Ok(Decision { shipment, moved, reclamation: None, claims: claims.clone(), verdict: Verdict::done() })
 }
 
 fn pick(line: &mut ShipmentLine, picked: &ShippedLine, comment: &str) -> Result<(), Rejection> {
@@ -180,17 +159,10 @@ pub fn decide_deliver(
     if current.state() != ShipmentState::Shipped {
         return Err(wrong(current));
     }
-    let named = by_line(
-        current,
-        command.lines.iter().map(|line| (line.line_id.as_slice(), line)),
-    )?;
+    let named = by_line(current, command.lines.iter().map(|line| (line.line_id.as_slice(), line)))?;
     let mut shipment = current.clone();
     for line in &mut shipment.lines {
-        line.delivered_milli = if command.not_attempted {
-            0
-        } else {
-            line.loaded_milli
-        };
+        line.delivered_milli = if command.not_attempted { 0 } else { line.loaded_milli };
         if let Some((index, arrived)) = named.get(&line.line_id) {
             arrive(line, arrived, &command.comment).map_err(check::at("lines", *index))?;
         }
@@ -204,25 +176,13 @@ pub fn decide_deliver(
     let moved = fulfil::delivered(order, &shipment, !command.not_attempted, at_us, ledger)?;
     let short = reclamation::for_short_delivery(id, &shipment, order, claims, at_us);
     let Some(opened) = short.filter(|_| !command.not_attempted) else {
-        return Ok(Decision {
-            shipment,
-            moved,
-            reclamation: None,
-            claims: claims.clone(),
-            verdict: Verdict::done(),
-        });
+        return Ok(Decision { shipment, moved, reclamation: None, claims: claims.clone(), verdict: Verdict::done() });
     };
     let reclamation_id = check::id(&command.reclamation_id, "reclamation_id")?;
     shipment.reclamation_id.clone_from(&command.reclamation_id);
     let claims = claims.clone().with(reclamation_id, &opened.lines);
     let verdict = Verdict::done().fact(Some(reclamation_id), "reclamation_id", reclamation_id);
-    Ok(Decision {
-        shipment,
-        moved,
-        reclamation: Some((reclamation_id, opened)),
-        claims,
-        verdict,
-    })
+    Ok(Decision { shipment, moved, reclamation: Some((reclamation_id, opened)), claims, verdict })
 }
 
 fn deliver_form(command: &DeliverShipment) -> Result<(), Rejection> {
@@ -250,11 +210,7 @@ fn proof_form(proof: &DeliveryProof) -> Result<(), Rejection> {
 fn arrive(line: &mut ShipmentLine, arrived: &DeliveredLine, comment: &str) -> Result<(), Rejection> {
     let loaded = line.loaded_milli.max(0);
     check::range(arrived.delivered_milli, 0..=loaded, "delivered_milli")?;
-    check::range(
-        arrived.refused_milli,
-        0..=loaded.saturating_sub(arrived.delivered_milli),
-        "refused_milli",
-    )?;
+    check::range(arrived.refused_milli, 0..=loaded.saturating_sub(arrived.delivered_milli), "refused_milli")?;
     let reason: RefusalReason = check::optional_choice(arrived.refusal_reason, "refusal_reason")?;
     match (arrived.refused_milli > 0, reason) {
         (true, RefusalReason::Unspecified) => return Err(check::missing("refusal_reason")),
@@ -272,10 +228,7 @@ fn arrival(shipment: &Shipment, not_attempted: bool) -> ShipmentState {
     if not_attempted {
         return ShipmentState::NotAttempted;
     }
-    let all = shipment
-        .lines
-        .iter()
-        .all(|line| line.delivered_milli >= line.loaded_milli);
+    let all = shipment.lines.iter().all(|line| line.delivered_milli >= line.loaded_milli);
     let some = shipment.lines.iter().any(|line| line.delivered_milli > 0);
     match (all, some) {
         (true, _) => ShipmentState::Delivered,
@@ -296,9 +249,7 @@ fn by_line<'a, T>(
             return Err(check::at("lines", index)(check::mismatch("line_id")));
         }
         if named.insert(line_id.to_vec(), (index, line)).is_some() {
-            return Err(check::at("lines", index)(
-                Rejection::new(Reason::RepeatedId).field("line_id"),
-            ));
+            return Err(check::at("lines", index)(Rejection::new(Reason::RepeatedId).field("line_id")));
         }
     }
     Ok(named)
@@ -332,12 +283,7 @@ mod tests {
             ..OrderLine::default()
         };
         let lines = vec![line(1, 3_000), line(2, 2_000), line(3, 0)];
-        let mut order = Order {
-            lines,
-            outlet_id: id(9),
-            customer_id: id(8),
-            ..Order::default()
-        };
+        let mut order = Order { lines, outlet_id: id(9), customer_id: id(8), ..Order::default() };
         order.set_status(OrderStatus::Released);
         order
     }
@@ -356,12 +302,7 @@ mod tests {
 
     fn with_ledger<T>(run: impl FnOnce(&Ledger<'_>) -> T) -> T {
         let credit = Credit::default().with_order(ORDER, 500);
-        run(&Ledger {
-            order_id: ORDER,
-            vat_included: true,
-            credit: &credit,
-            available: &BTreeMap::new(),
-        })
+        run(&Ledger { order_id: ORDER, vat_included: true, credit: &credit, available: &BTreeMap::new() })
     }
 
     fn ship(lines: &[(u8, i64, ShortReason)]) -> Result<Decision, Rejection> {
@@ -371,11 +312,8 @@ mod tests {
             picked_milli: *picked_milli,
             short_reason: (*reason).into(),
         });
-        let command = ShipShipment {
-            shipment_id: SHIPMENT.as_bytes().to_vec(),
-            lines: lines.collect(),
-            comment: String::new(),
-        };
+        let command =
+            ShipShipment { shipment_id: SHIPMENT.as_bytes().to_vec(), lines: lines.collect(), comment: String::new() };
         with_ledger(|ledger| decide_ship(&shipment, &order, &Claims::default(), &command, 5, ledger))
     }
 
@@ -385,93 +323,47 @@ mod tests {
     }
 
     fn arrived(lines: &[(u8, i64, i64, RefusalReason)]) -> DeliverShipment {
-        let lines = lines
-            .iter()
-            .map(|(number, delivered_milli, refused_milli, reason)| DeliveredLine {
-                line_id: id(*number),
-                delivered_milli: *delivered_milli,
-                refused_milli: *refused_milli,
-                refusal_reason: (*reason).into(),
-            });
+        let lines = lines.iter().map(|(number, delivered_milli, refused_milli, reason)| DeliveredLine {
+            line_id: id(*number),
+            delivered_milli: *delivered_milli,
+            refused_milli: *refused_milli,
+            refusal_reason: (*reason).into(),
+        });
         let shipment_id = SHIPMENT.as_bytes().to_vec();
-        DeliverShipment {
-            shipment_id,
-            lines: lines.collect(),
-            reclamation_id: id(77),
-            ..DeliverShipment::default()
-        }
+        DeliverShipment { shipment_id, lines: lines.collect(), reclamation_id: id(77), ..DeliverShipment::default() }
     }
 
     #[test]
     fn a_shipment_asks_for_what_was_confirmed() {
-        let Prepared {
-            shipment,
-            order,
-            verdict,
-        } = prepared();
+        let Prepared { shipment, order, verdict } = prepared();
         let asked: Vec<i64> = shipment.lines.iter().map(|line| line.ordered_milli).collect();
         assert_eq!((asked, verdict), (vec![3_000, 2_000], Verdict::done()));
         assert_eq!(
             (order.fulfilment(), order.shipment_id.clone()),
             (Fulfilment::Picking, SHIPMENT.as_bytes().to_vec())
         );
-        let again =
-            decide_prepare(Some(&shipment), &order, Some(Uuid::from_u128(7)), &prepare()).expect("again");
+        let again = decide_prepare(Some(&shipment), &order, Some(Uuid::from_u128(7)), &prepare()).expect("again");
         assert_eq!(again.verdict, Verdict::nothing_to_do());
-        let other = PrepareShipment {
-            shipment_id: id(5),
-            ..prepare()
-        };
-        assert_eq!(
-            decide_prepare(None, &order, None, &other)
-                .expect_err("two")
-                .reason,
-            Reason::ShipmentExists
-        );
+        let other = PrepareShipment { shipment_id: id(5), ..prepare() };
+        assert_eq!(decide_prepare(None, &order, None, &other).expect_err("two").reason, Reason::ShipmentExists);
         let mut early = self::order();
         early.set_status(OrderStatus::Confirmed);
-        assert_eq!(
-            decide_prepare(None, &early, None, &prepare())
-                .expect_err("early")
-                .reason,
-            Reason::WrongState
-        );
+        assert_eq!(decide_prepare(None, &early, None, &prepare()).expect_err("early").reason, Reason::WrongState);
     }
 
     #[test]
     fn c23_what_was_not_picked_says_why() {
         let shipped = ship(&[(1, 1_000, ShortReason::NotFound)]).expect("shipped");
-        assert_eq!(
-            (
-                shipped.moved.order.value_minor,
-                shipped.moved.credit.exposure_minor()
-            ),
-            (300, 300)
-        );
-        assert_eq!(
-            shipped.shipment.lines[1].loaded_milli, 2_000,
-            "not named: in full"
-        );
+        assert_eq!((shipped.moved.order.value_minor, shipped.moved.credit.exposure_minor()), (300, 300));
+        assert_eq!(shipped.shipment.lines[1].loaded_milli, 2_000, "not named: in full");
         let field = |lines: &[(u8, i64, ShortReason)]| {
             let rejection = ship(lines).expect_err("rejected");
             (rejection.reason, rejection.field)
         };
-        assert_eq!(
-            field(&[(1, 1_000, ShortReason::Unspecified)]),
-            (Reason::MissingField, "short_reason".to_owned())
-        );
-        assert_eq!(
-            field(&[(1, 1_000, ShortReason::Other)]),
-            (Reason::MissingField, "comment".to_owned())
-        );
-        assert_eq!(
-            field(&[(1, 3_001, ShortReason::Unspecified)]),
-            (Reason::OutOfRange, "picked_milli".to_owned())
-        );
-        assert_eq!(
-            field(&[(3, 0, ShortReason::NotFound)]),
-            (Reason::Mismatch, "line_id".to_owned())
-        );
+        assert_eq!(field(&[(1, 1_000, ShortReason::Unspecified)]), (Reason::MissingField, "short_reason".to_owned()));
+        assert_eq!(field(&[(1, 1_000, ShortReason::Other)]), (Reason::MissingField, "comment".to_owned()));
+        assert_eq!(field(&[(1, 3_001, ShortReason::Unspecified)]), (Reason::OutOfRange, "picked_milli".to_owned()));
+        assert_eq!(field(&[(3, 0, ShortReason::NotFound)]), (Reason::Mismatch, "line_id".to_owned()));
         let twice = [(1, 0, ShortReason::NotFound), (1, 0, ShortReason::NotFound)];
         assert_eq!(field(&twice), (Reason::RepeatedId, "line_id".to_owned()));
     }
@@ -480,23 +372,14 @@ mod tests {
     fn a_full_delivery_closes_the_order() {
         let shipped = ship(&[]).expect("shipped");
         let done = deliver(&shipped, &arrived(&[])).expect("delivered");
-        assert_eq!(
-            (done.shipment.state(), done.reclamation),
-            (ShipmentState::Delivered, None)
-        );
+        assert_eq!((done.shipment.state(), done.reclamation), (ShipmentState::Delivered, None));
         assert_eq!(
             (done.moved.order.status(), done.moved.order.fulfilment()),
             (OrderStatus::Closed, Fulfilment::Delivered)
         );
         assert_eq!(done.moved.credit.exposure_minor(), 500);
-        let again = Decision {
-            shipment: done.shipment,
-            ..shipped
-        };
-        assert_eq!(
-            deliver(&again, &arrived(&[])).expect_err("twice").reason,
-            Reason::WrongState
-        );
+        let again = Decision { shipment: done.shipment, ..shipped };
+        assert_eq!(deliver(&again, &arrived(&[])).expect_err("twice").reason, Reason::WrongState);
     }
 
     #[test]
@@ -504,55 +387,25 @@ mod tests {
         let shipped = ship(&[]).expect("shipped");
         let command = arrived(&[(1, 1_000, 1_000, RefusalReason::Damaged)]);
         let done = deliver(&shipped, &command).expect("delivered");
-        assert_eq!(
-            (done.shipment.state(), done.moved.order.value_minor),
-            (ShipmentState::PartlyDelivered, 300)
-        );
+        assert_eq!((done.shipment.state(), done.moved.order.value_minor), (ShipmentState::PartlyDelivered, 300));
         let (reclamation_id, opened) = done.reclamation.expect("opened");
-        assert_eq!(
-            (reclamation_id.as_bytes().to_vec(), done.shipment.reclamation_id),
-            (id(77), id(77))
-        );
+        assert_eq!((reclamation_id.as_bytes().to_vec(), done.shipment.reclamation_id), (id(77), id(77)));
         assert_eq!((opened.lines.len(), opened.lines[0].claimed_milli), (1, 2_000));
         assert_eq!(done.claims.claimed_milli(&id(1)), 2_000);
-        let unnamed = DeliverShipment {
-            reclamation_id: vec![],
-            ..command
-        };
-        assert_eq!(
-            deliver(&shipped, &unnamed).expect_err("no id").field,
-            "reclamation_id"
-        );
-        let refused = arrived(&[
-            (1, 0, 3_000, RefusalReason::Late),
-            (2, 0, 2_000, RefusalReason::Late),
-        ]);
-        assert_eq!(
-            deliver(&shipped, &refused).expect("refused").shipment.state(),
-            ShipmentState::Refused
-        );
+        let unnamed = DeliverShipment { reclamation_id: vec![], ..command };
+        assert_eq!(deliver(&shipped, &unnamed).expect_err("no id").field, "reclamation_id");
+        let refused = arrived(&[(1, 0, 3_000, RefusalReason::Late), (2, 0, 2_000, RefusalReason::Late)]);
+        assert_eq!(deliver(&shipped, &refused).expect("refused").shipment.state(), ShipmentState::Refused);
     }
 
     #[test]
     fn a_delivery_that_was_not_attempted_opens_none() {
         let shipped = ship(&[]).expect("shipped");
-        let command = DeliverShipment {
-            not_attempted: true,
-            ..arrived(&[])
-        };
+        let command = DeliverShipment { not_attempted: true, ..arrived(&[]) };
         let done = deliver(&shipped, &command).expect("told");
-        assert_eq!(
-            (done.shipment.state(), done.reclamation),
-            (ShipmentState::NotAttempted, None)
-        );
-        assert_eq!(
-            (done.moved.order.status(), done.moved.credit.exposure_minor()),
-            (OrderStatus::Closed, 0)
-        );
-        let both = DeliverShipment {
-            not_attempted: true,
-            ..arrived(&[(1, 0, 0, RefusalReason::Unspecified)])
-        };
+        assert_eq!((done.shipment.state(), done.reclamation), (ShipmentState::NotAttempted, None));
+        assert_eq!((done.moved.order.status(), done.moved.credit.exposure_minor()), (OrderStatus::Closed, 0));
+        let both = DeliverShipment { not_attempted: true, ..arrived(&[(1, 0, 0, RefusalReason::Unspecified)]) };
         assert_eq!(deliver(&shipped, &both).expect_err("both").field, "lines");
     }
 

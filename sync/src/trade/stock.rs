@@ -36,22 +36,14 @@ impl Available {
     /// What is promised to no other order.
     #[must_use]
     pub fn free_for(&self, order: Uuid) -> i64 {
-        let others = self
-            .reserved
-            .iter()
-            .filter(|entry| entry.order_id != order.as_bytes());
-        others.fold(self.on_hand_milli, |free, entry| {
-            free.saturating_sub(entry.quantity_milli)
-        })
+        let others = self.reserved.iter().filter(|entry| entry.order_id != order.as_bytes());
+        others.fold(self.on_hand_milli, |free, entry| free.saturating_sub(entry.quantity_milli))
     }
 
     /// What is promised to an order.
     #[must_use]
     pub fn reserved_by(&self, order: Uuid) -> i64 {
-        let own = self
-            .reserved
-            .iter()
-            .find(|entry| entry.order_id == order.as_bytes());
+        let own = self.reserved.iter().find(|entry| entry.order_id == order.as_bytes());
         own.map_or(0, |entry| entry.quantity_milli)
     }
 
@@ -66,16 +58,8 @@ impl Available {
     pub fn reserving(mut self, order: Uuid, quantity_milli: i64) -> Self {
         self.reserved.retain(|entry| entry.order_id != order.as_bytes());
         if quantity_milli > 0 {
-            let at = self
-                .reserved
-                .partition_point(|entry| entry.order_id.as_slice() < order.as_bytes().as_slice());
-            self.reserved.insert(
-                at,
-                Reserved {
-                    order_id: order.as_bytes().to_vec(),
-                    quantity_milli,
-                },
-            );
+            let at = self.reserved.partition_point(|entry| entry.order_id.as_slice() < order.as_bytes().as_slice());
+            self.reserved.insert(at, Reserved { order_id: order.as_bytes().to_vec(), quantity_milli });
         }
         self
     }
@@ -84,19 +68,13 @@ impl Available {
     #[must_use]
     pub fn shipped(self, order: Uuid, quantity_milli: i64) -> Self {
         let on_hand_milli = self.on_hand_milli.saturating_sub(quantity_milli);
-        Self {
-            on_hand_milli,
-            ..self.reserving(order, 0)
-        }
+        Self { on_hand_milli, ..self.reserving(order, 0) }
     }
 
     /// Another figure of what lies there.
     #[must_use]
     pub fn counted(self, on_hand_milli: i64) -> Self {
-        Self {
-            on_hand_milli,
-            ..self
-        }
+        Self { on_hand_milli, ..self }
     }
 }
 
@@ -139,40 +117,19 @@ mod tests {
     #[test]
     fn c11_an_order_gets_what_is_promised_to_nobody_else() {
         let stock = Available::default().counted(10_000).reserving(order(1), 4_000);
-        assert_eq!(
-            (
-                stock.free_milli(),
-                stock.free_for(order(1)),
-                stock.budget(order(2))
-            ),
-            (6_000, 10_000, 6_000)
-        );
+        assert_eq!((stock.free_milli(), stock.free_for(order(1)), stock.budget(order(2))), (6_000, 10_000, 6_000));
         assert_eq!(confirmable(8_000, stock.budget(order(2))), 6_000);
         let lost = stock.counted(1_000);
         assert_eq!(lost.free_milli(), -3_000);
-        assert_eq!(
-            (lost.budget(order(1)), lost.budget(order(2))),
-            (4_000, 0),
-            "a promise is kept"
-        );
+        assert_eq!((lost.budget(order(1)), lost.budget(order(2))), (4_000, 0), "a promise is kept");
     }
 
     #[test]
     fn shipping_ends_a_promise() {
-        let stock = Available::default()
-            .counted(10_000)
-            .reserving(order(2), 4_000)
-            .reserving(order(1), 1_000);
+        let stock = Available::default().counted(10_000).reserving(order(2), 4_000).reserving(order(1), 1_000);
         assert!(stock.reserved.is_sorted_by_key(|entry| entry.order_id.clone()));
         let shipped = stock.shipped(order(2), 3_000);
-        assert_eq!(
-            (
-                shipped.on_hand_milli,
-                shipped.free_milli(),
-                shipped.reserved_by(order(2))
-            ),
-            (7_000, 6_000, 0)
-        );
+        assert_eq!((shipped.on_hand_milli, shipped.free_milli(), shipped.reserved_by(order(2))), (7_000, 6_000, 0));
     }
 
     proptest! {

@@ -68,16 +68,9 @@ pub fn decide_answer(
         flags: capture.fact_flags(),
     };
     if let Some(current) = current {
-        let own = |response: &SurveyResponse| SurveyResponse {
-            answered_at_us: 0,
-            flags: vec![],
-            ..response.clone()
-        };
+        let own = |response: &SurveyResponse| SurveyResponse { answered_at_us: 0, flags: vec![], ..response.clone() };
         return if own(current) == own(&response) {
-            Ok(Decision {
-                response: current.clone(),
-                verdict: Verdict::nothing_to_do(),
-            })
+            Ok(Decision { response: current.clone(), verdict: Verdict::nothing_to_do() })
         } else {
             Err(Rejection::new(Reason::IdTaken).field("response_id"))
         };
@@ -101,8 +94,7 @@ pub fn decide_answer(
 /// Whether the survey was asked when it was answered: published, in its days, and not yet closed at that moment.
 fn was_open(survey: &Survey, capture: &Capture) -> bool {
     let day = capture.business_day;
-    let in_days =
-        (survey.from_day == 0 || survey.from_day <= day) && (survey.to_day == 0 || day <= survey.to_day);
+    let in_days = (survey.from_day == 0 || survey.from_day <= day) && (survey.to_day == 0 || day <= survey.to_day);
     in_days
         && match survey.state() {
             SurveyState::Published => true,
@@ -116,22 +108,15 @@ fn asked(question: &SurveyQuestion, answers: &[SurveyAnswer]) -> bool {
     if question.condition_question_id.is_empty() {
         return true;
     }
-    let earlier = answers
-        .iter()
-        .find(|answer| answer.question_id == question.condition_question_id);
+    let earlier = answers.iter().find(|answer| answer.question_id == question.condition_question_id);
     match earlier.and_then(|answer| answer.value.as_ref()) {
-        Some(Value::Choice(choice)) => choice
-            .option_ids
-            .iter()
-            .any(|id| question.condition_option_ids.contains(id)),
+        Some(Value::Choice(choice)) => choice.option_ids.iter().any(|id| question.condition_option_ids.contains(id)),
         Some(Value::Yes(_) | Value::NumberMilli(_) | Value::Text(_) | Value::DateDay(_)) | None => false,
     }
 }
 
 fn answered(question: &SurveyQuestion, answers: &[SurveyAnswer]) -> bool {
-    let answer = answers
-        .iter()
-        .find(|answer| answer.question_id == question.question_id);
+    let answer = answers.iter().find(|answer| answer.question_id == question.question_id);
     match answer.and_then(|answer| answer.value.as_ref()) {
         Some(Value::Text(text)) => !text.trim().is_empty(),
         Some(Value::Yes(_) | Value::NumberMilli(_) | Value::Choice(_) | Value::DateDay(_)) => true,
@@ -141,17 +126,12 @@ fn answered(question: &SurveyQuestion, answers: &[SurveyAnswer]) -> bool {
 
 fn check_answer(survey: &Survey, answer: &SurveyAnswer) -> Result<(), Rejection> {
     let value = answer.value.as_ref().ok_or_else(|| check::missing("value"))?;
-    let question = survey
-        .questions
-        .iter()
-        .find(|question| question.question_id == answer.question_id);
+    let question = survey.questions.iter().find(|question| question.question_id == answer.question_id);
     let question = question.ok_or_else(|| check::mismatch("question_id"))?;
     let kind = QuestionType::try_from(question.r#type).unwrap_or_default();
     match (kind, value) {
         (QuestionType::YesNo, Value::Yes(_)) => Ok(()),
-        (QuestionType::Number, Value::NumberMilli(number)) => {
-            check::range(*number, allowed(question), "number_milli")
-        }
+        (QuestionType::Number, Value::NumberMilli(number)) => check::range(*number, allowed(question), "number_milli"),
         (QuestionType::Scale, Value::NumberMilli(number)) if number % 1_000 == 0 => {
             check::range(*number, allowed(question), "number_milli")
         }
@@ -182,11 +162,7 @@ fn check_options(question: &SurveyQuestion, chosen: &[Vec<u8>]) -> Result<(), Re
         return Err(check::mismatch("option_ids"));
     }
     let distinct: BTreeSet<&Vec<u8>> = chosen.iter().collect();
-    if distinct.len() == chosen.len() {
-        Ok(())
-    } else {
-        Err(Rejection::new(Reason::RepeatedId).field("option_ids"))
-    }
+    if distinct.len() == chosen.len() { Ok(()) } else { Err(Rejection::new(Reason::RepeatedId).field("option_ids")) }
 }
 
 #[cfg(test)]
@@ -200,10 +176,7 @@ mod tests {
     }
 
     fn question(number: u8, kind: QuestionType) -> SurveyQuestion {
-        let options = [101, 102].map(|option| SurveyOption {
-            option_id: id(option),
-            ..SurveyOption::default()
-        });
+        let options = [101, 102].map(|option| SurveyOption { option_id: id(option), ..SurveyOption::default() });
         SurveyQuestion {
             question_id: id(number),
             r#type: kind.into(),
@@ -230,16 +203,11 @@ mod tests {
     }
 
     fn answer(number: u8, value: Value) -> SurveyAnswer {
-        SurveyAnswer {
-            question_id: id(number),
-            value: Some(value),
-        }
+        SurveyAnswer { question_id: id(number), value: Some(value) }
     }
 
     fn chose(options: &[u8]) -> Value {
-        Value::Choice(SurveyChoice {
-            option_ids: options.iter().map(|option| id(*option)).collect(),
-        })
+        Value::Choice(SurveyChoice { option_ids: options.iter().map(|option| id(*option)).collect() })
     }
 
     fn command(answers: &[SurveyAnswer]) -> AnswerSurvey {
@@ -254,14 +222,7 @@ mod tests {
     }
 
     fn hand_in(survey: &Survey, answers: &[SurveyAnswer], capture: &Capture) -> Result<Decision, Rejection> {
-        decide_answer(
-            None,
-            survey,
-            Uuid::from_bytes([9; 16]),
-            Uuid::nil(),
-            &command(answers),
-            capture,
-        )
+        decide_answer(None, survey, Uuid::from_bytes([9; 16]), Uuid::nil(), &command(answers), capture)
     }
 
     fn rejected(answers: &[SurveyAnswer]) -> (Reason, String) {
@@ -272,122 +233,52 @@ mod tests {
     #[test]
     fn required_questions_are_answered_if_they_were_asked() {
         let first = answer(1, chose(&[101]));
-        assert_eq!(
-            rejected(std::slice::from_ref(&first)),
-            (Reason::MissingField, "answers".to_owned())
-        );
+        assert_eq!(rejected(std::slice::from_ref(&first)), (Reason::MissingField, "answers".to_owned()));
         let both = [first, answer(2, Value::NumberMilli(5_000))];
-        assert_eq!(
-            hand_in(&survey(), &both, &Capture::default())
-                .expect("taken")
-                .verdict,
-            Verdict::done()
-        );
+        assert_eq!(hand_in(&survey(), &both, &Capture::default()).expect("taken").verdict, Verdict::done());
         assert!(hand_in(&survey(), &[answer(1, chose(&[102]))], &Capture::default()).is_ok());
     }
 
     #[test]
     fn answers_fit_their_questions() {
         let number = |number| answer(2, Value::NumberMilli(number));
-        assert_eq!(
-            rejected(&[number(6_000)]),
-            (Reason::OutOfRange, "number_milli".to_owned())
-        );
-        assert_eq!(
-            rejected(&[number(1_500)]),
-            (Reason::OutOfRange, "number_milli".to_owned())
-        );
-        assert_eq!(
-            rejected(&[answer(1, Value::Yes(true))]),
-            (Reason::Mismatch, "value".to_owned())
-        );
-        assert_eq!(
-            rejected(&[answer(1, chose(&[101, 102]))]),
-            (Reason::Mismatch, "value".to_owned())
-        );
-        assert_eq!(
-            rejected(&[answer(1, chose(&[103]))]),
-            (Reason::Mismatch, "option_ids".to_owned())
-        );
-        assert_eq!(
-            rejected(&[answer(5, chose(&[101]))]),
-            (Reason::Mismatch, "question_id".to_owned())
-        );
-        let none = SurveyAnswer {
-            question_id: id(1),
-            value: None,
-        };
-        assert_eq!(
-            rejected(std::slice::from_ref(&none)),
-            (Reason::MissingField, "value".to_owned())
-        );
-        assert_eq!(
-            rejected(&[none.clone(), none]),
-            (Reason::RepeatedId, "question_id".to_owned())
-        );
+        assert_eq!(rejected(&[number(6_000)]), (Reason::OutOfRange, "number_milli".to_owned()));
+        assert_eq!(rejected(&[number(1_500)]), (Reason::OutOfRange, "number_milli".to_owned()));
+        assert_eq!(rejected(&[answer(1, Value::Yes(true))]), (Reason::Mismatch, "value".to_owned()));
+        assert_eq!(rejected(&[answer(1, chose(&[101, 102]))]), (Reason::Mismatch, "value".to_owned()));
+        assert_eq!(rejected(&[answer(1, chose(&[103]))]), (Reason::Mismatch, "option_ids".to_owned()));
+        assert_eq!(rejected(&[answer(5, chose(&[101]))]), (Reason::Mismatch, "question_id".to_owned()));
+        let none = SurveyAnswer { question_id: id(1), value: None };
+        assert_eq!(rejected(std::slice::from_ref(&none)), (Reason::MissingField, "value".to_owned()));
+        assert_eq!(rejected(&[none.clone(), none]), (Reason::RepeatedId, "question_id".to_owned()));
     }
 
     #[test]
     fn c21_answers_captured_before_the_end_are_taken() {
-        let closed = Survey {
-            state: SurveyState::Closed.into(),
-            closed_at_us: 100,
-            ..survey()
-        };
-        let at = |captured_at_us| Capture {
-            captured_at_us,
-            ..Capture::default()
-        };
+        let closed = Survey { state: SurveyState::Closed.into(), closed_at_us: 100, ..survey() };
+        let at = |captured_at_us| Capture { captured_at_us, ..Capture::default() };
         assert!(hand_in(&closed, &[], &at(99)).is_ok());
-        assert_eq!(
-            hand_in(&closed, &[], &at(100)).expect_err("closed").reason,
-            Reason::SurveyClosed
-        );
-        let bounded = Survey {
-            to_day: 10,
-            ..survey()
-        };
-        let late = Capture {
-            business_day: 10,
-            today: 12,
-            ..Capture::default()
-        };
+        assert_eq!(hand_in(&closed, &[], &at(100)).expect_err("closed").reason, Reason::SurveyClosed);
+        let bounded = Survey { to_day: 10, ..survey() };
+        let late = Capture { business_day: 10, today: 12, ..Capture::default() };
         let taken = hand_in(&bounded, &[], &late).expect("answered in time");
         assert_eq!(
             (taken.response.flags, taken.verdict.reason),
             (vec![FactFlag::ReportedLate.into()], Reason::Flagged)
         );
-        let after = Capture {
-            business_day: 11,
-            ..late
-        };
-        assert_eq!(
-            hand_in(&bounded, &[], &after).expect_err("too late").reason,
-            Reason::SurveyClosed
-        );
+        let after = Capture { business_day: 11, ..late };
+        assert_eq!(hand_in(&bounded, &[], &after).expect_err("too late").reason, Reason::SurveyClosed);
     }
 
     #[test]
     fn c01_the_same_response_is_taken_once() {
-        let first = hand_in(&survey(), &[], &Capture::default())
-            .expect("taken")
-            .response;
+        let first = hand_in(&survey(), &[], &Capture::default()).expect("taken").response;
         let again = |answers: &[SurveyAnswer]| {
             let outlet = Uuid::from_bytes([9; 16]);
-            decide_answer(
-                Some(&first),
-                &survey(),
-                outlet,
-                Uuid::nil(),
-                &command(answers),
-                &Capture::default(),
-            )
+            decide_answer(Some(&first), &survey(), outlet, Uuid::nil(), &command(answers), &Capture::default())
         };
         assert_eq!(again(&[]).expect("taken").verdict, Verdict::nothing_to_do());
-        assert_eq!(
-            again(&[answer(1, chose(&[102]))]).expect_err("other").reason,
-            Reason::IdTaken
-        );
+        assert_eq!(again(&[answer(1, chose(&[102]))]).expect_err("other").reason, Reason::IdTaken);
     }
 
     proptest! {

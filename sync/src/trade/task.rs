@@ -50,19 +50,10 @@ pub fn decide_assign(
     if let Some(current) = current {
         let own = |task: &Task| {
             let result = String::new();
-            Task {
-                state: 0,
-                result,
-                issued_at_us: 0,
-                done_at_us: 0,
-                ..task.clone()
-            }
+            Task { state: 0, result, issued_at_us: 0, done_at_us: 0, ..task.clone() }
         };
         return if own(current) == own(&task) {
-            Ok(Decision {
-                task: current.clone(),
-                verdict: Verdict::nothing_to_do(),
-            })
+            Ok(Decision { task: current.clone(), verdict: Verdict::nothing_to_do() })
         } else {
             Err(Rejection::new(Reason::IdTaken).field("task_id"))
         };
@@ -73,10 +64,7 @@ pub fn decide_assign(
     if !assigned {
         return Err(Rejection::new(Reason::NotAssigned).field("outlet_id"));
     }
-    Ok(Decision {
-        task,
-        verdict: Verdict::done(),
-    })
+    Ok(Decision { task, verdict: Verdict::done() })
 }
 
 /// A rep did a task.
@@ -99,11 +87,7 @@ pub fn decide_complete(
         }
     }
     let (result, done_at_us) = (command.result.clone(), capture.captured_at_us);
-    let mut task = Task {
-        result,
-        done_at_us,
-        ..current.clone()
-    };
+    let mut task = Task { result, done_at_us, ..current.clone() };
     task.set_state(TaskState::Done);
     Ok(task)
 }
@@ -131,29 +115,12 @@ mod tests {
     fn a_task_is_given_once_and_done_once() {
         let task = assign(None, &Rep::default(), true).expect("given").task;
         assert_eq!((task.state(), task.issued_at_us), (TaskState::Issued, 7));
-        assert_eq!(
-            assign(Some(&task), &Rep::default(), true).expect("again").verdict,
-            Verdict::nothing_to_do()
-        );
-        let report = CompleteTask {
-            task_id: vec![2; 16],
-            result: "done".to_owned(),
-        };
-        let capture = Capture {
-            captured_at_us: 30,
-            ..Capture::default()
-        };
+        assert_eq!(assign(Some(&task), &Rep::default(), true).expect("again").verdict, Verdict::nothing_to_do());
+        let report = CompleteTask { task_id: vec![2; 16], result: "done".to_owned() };
+        let capture = Capture { captured_at_us: 30, ..Capture::default() };
         let done = decide_complete(&task, REP, &report, &capture).expect("done");
-        assert_eq!(
-            (done.state(), done.done_at_us, done.result.as_str()),
-            (TaskState::Done, 30, "done")
-        );
-        assert_eq!(
-            decide_complete(&done, REP, &report, &capture)
-                .expect_err("twice")
-                .reason,
-            Reason::WrongState
-        );
+        assert_eq!((done.state(), done.done_at_us, done.result.as_str()), (TaskState::Done, 30, "done"));
+        assert_eq!(decide_complete(&done, REP, &report, &capture).expect_err("twice").reason, Reason::WrongState);
         let other = decide_complete(&task, Uuid::nil(), &report, &capture);
         assert_eq!(other.expect_err("another rep").reason, Reason::RoleNotAllowed);
     }
@@ -162,15 +129,7 @@ mod tests {
     fn a_task_needs_a_rep_who_goes_there() {
         let mut left = Rep::default();
         left.set_status(RepStatus::Dismissed);
-        assert_eq!(
-            assign(None, &left, true).expect_err("left").reason,
-            Reason::RepDismissed
-        );
-        assert_eq!(
-            assign(None, &Rep::default(), false)
-                .expect_err("not there")
-                .reason,
-            Reason::NotAssigned
-        );
+        assert_eq!(assign(None, &left, true).expect_err("left").reason, Reason::RepDismissed);
+        assert_eq!(assign(None, &Rep::default(), false).expect_err("not there").reason, Reason::NotAssigned);
     }
 }

@@ -21,12 +21,7 @@ impl Verdict {
     /// Done as asked.
     #[must_use]
     pub fn applied(reason: Reason) -> Self {
-        Self {
-            status: Status::Applied,
-            reason,
-            facts: Vec::new(),
-            overrides: Vec::new(),
-        }
+        Self { status: Status::Applied, reason, facts: Vec::new(), overrides: Vec::new() }
     }
 
     /// Done as asked; nothing to explain.
@@ -44,20 +39,13 @@ impl Verdict {
     /// A fact that was taken: flagged, or plain.
     #[must_use]
     pub fn fact_taken(flagged: bool) -> Self {
-        Self::applied(if flagged {
-            Reason::Flagged
-        } else {
-            Reason::Unspecified
-        })
+        Self::applied(if flagged { Reason::Flagged } else { Reason::Unspecified })
     }
 
     /// Accepted; waits for somebody.
     #[must_use]
     pub fn held(reason: Reason) -> Self {
-        Self {
-            status: Status::Held,
-            ..Self::applied(reason)
-        }
+        Self { status: Status::Held, ..Self::applied(reason) }
     }
 
     /// The same, beside what others changed. Held stays Held, since that is what has to be acted on; otherwise the
@@ -87,11 +75,7 @@ impl Verdict {
     #[must_use]
     pub fn fact(mut self, record: Option<Uuid>, name: &str, value: impl ToString) -> Self {
         let record_id = super::check::bytes(record);
-        self.facts.push(Fact {
-            record_id,
-            name: name.to_owned(),
-            value: value.to_string(),
-        });
+        self.facts.push(Fact { record_id, name: name.to_owned(), value: value.to_string() });
         self
     }
 }
@@ -99,17 +83,8 @@ impl Verdict {
 /// Of several reasons the one that matters most to the editor: a line is gone, a value lost, a value was older.
 fn merge_reason(overrides: &[Override], stale: bool) -> Reason {
     let has = |reason: Reason| overrides.iter().any(|entry| entry.reason() == reason);
-    let order = [
-        Reason::LineRemoved,
-        Reason::OfficeWins,
-        Reason::DeviceWins,
-        Reason::FactWins,
-    ];
-    let fallback = if stale {
-        Reason::StaleBase
-    } else {
-        Reason::Unspecified
-    };
+    let order = [Reason::LineRemoved, Reason::OfficeWins, Reason::DeviceWins, Reason::FactWins];
+    let fallback = if stale { Reason::StaleBase } else { Reason::Unspecified };
     order.into_iter().find(|reason| has(*reason)).unwrap_or(fallback)
 }
 
@@ -119,20 +94,11 @@ mod tests {
 
     #[test]
     fn a_held_order_stays_held_when_its_edit_was_merged() {
-        let lost = Override {
-            reason: Reason::OfficeWins.into(),
-            ..Override::default()
-        };
+        let lost = Override { reason: Reason::OfficeWins.into(), ..Override::default() };
         let held = Verdict::held(Reason::HeldPrice).merged(vec![lost.clone()], true);
-        assert_eq!(
-            (held.status, held.reason, held.overrides.len()),
-            (Status::Held, Reason::HeldPrice, 1)
-        );
+        assert_eq!((held.status, held.reason, held.overrides.len()), (Status::Held, Reason::HeldPrice, 1));
         let merged = Verdict::done().merged(vec![lost], true);
-        assert_eq!(
-            (merged.status, merged.reason),
-            (Status::Merged, Reason::OfficeWins)
-        );
+        assert_eq!((merged.status, merged.reason), (Status::Merged, Reason::OfficeWins));
         assert_eq!(Verdict::done().merged(Vec::new(), true).reason, Reason::StaleBase);
         assert_eq!(Verdict::done().merged(Vec::new(), false), Verdict::done());
     }

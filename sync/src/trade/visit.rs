@@ -26,11 +26,7 @@ pub struct Expectations {
 
 impl Default for Expectations {
     fn default() -> Self {
-        Self {
-            radius_m: 200,
-            accuracy_m: 150,
-            duration_us: 3 * 60 * 1_000_000,
-        }
+        Self { radius_m: 200, accuracy_m: 150, duration_us: 3 * 60 * 1_000_000 }
     }
 }
 
@@ -94,12 +90,7 @@ pub fn decide_check_in(
     setting: &Setting<'_>,
 ) -> Result<Decision, Rejection> {
     check_in_form(command)?;
-    let Setting {
-        rep_id,
-        rep_day,
-        capture,
-        expect,
-    } = *setting;
+    let Setting { rep_id, rep_day, capture, expect } = *setting;
     let before = current.map_or(VisitState::Planned, Visit::state);
     match before {
         VisitState::InProgress | VisitState::Completed => return Err(wrong_state(before)),
@@ -129,33 +120,18 @@ pub fn decide_check_in(
     visit.rescheduled_to_day = 0;
     visit.checked_in_at_us = capture.captured_at_us;
     visit.check_in_point = command.point;
-    visit.distance_m = command
-        .point
-        .as_ref()
-        .zip(outlet.point.as_ref())
-        .map(|(here, there)| geo::distance_m(here, there));
+    visit.distance_m =
+        command.point.as_ref().zip(outlet.point.as_ref()).map(|(here, there)| geo::distance_m(here, there));
     let flags = [
         (before == VisitState::Cancelled, VisitFlag::DoneAfterCancel),
-        (
-            before == VisitState::Missed || capture.late(),
-            VisitFlag::ReportedLate,
-        ),
+        (before == VisitState::Missed || capture.late(), VisitFlag::ReportedLate),
         (planned_day != capture.business_day, VisitFlag::OtherDay),
     ];
     let place = place_flags(&visit, outlet, expect);
-    let flagged = add_flags(
-        &mut visit,
-        &[&place[..], &capture_flags(capture), &flags].concat(),
-    );
+    let flagged = add_flags(&mut visit, &[&place[..], &capture_flags(capture), &flags].concat());
     let verdict = Verdict::fact_taken(flagged).merged(fact_wins(command, before), false);
-    let rep_day = RepDay {
-        in_progress_visit_id: command.visit_id.clone(),
-    };
-    Ok(Decision {
-        visit,
-        rep_day,
-        verdict,
-    })
+    let rep_day = RepDay { in_progress_visit_id: command.visit_id.clone() };
+    Ok(Decision { visit, rep_day, verdict })
 }
 
 /// The form of a check-out.
@@ -166,15 +142,12 @@ pub fn check_out_form(command: &CheckOut) -> Result<(), Rejection> {
     check::id(&command.visit_id, "visit_id")?;
     check::point(command.point.as_ref(), "point")?;
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
-    let reason: UnproductiveReason =
-        check::optional_choice(command.unproductive_reason, "unproductive_reason")?;
+    let reason: UnproductiveReason = check::optional_choice(command.unproductive_reason, "unproductive_reason")?;
     match (command.productive, reason) {
         (true, UnproductiveReason::Unspecified) => Ok(()),
         (true, _) => Err(check::out_of_range("unproductive_reason")),
         (false, UnproductiveReason::Unspecified) => Err(check::missing("unproductive_reason")),
-        (false, UnproductiveReason::Other) if command.comment.trim().is_empty() => {
-            Err(check::missing("comment"))
-        }
+        (false, UnproductiveReason::Other) if command.comment.trim().is_empty() => Err(check::missing("comment")),
         (false, _) => Ok(()),
     }
 }
@@ -184,17 +157,8 @@ pub fn check_out_form(command: &CheckOut) -> Result<(), Rejection> {
 ///
 /// # Errors
 /// For its form; `REASON_ROLE_NOT_ALLOWED` for another rep, `REASON_WRONG_STATE` when it is not in progress.
-pub fn decide_check_out(
-    current: &Visit,
-    command: &CheckOut,
-    setting: &Setting<'_>,
-) -> Result<Decision, Rejection> {
-    let Setting {
-        rep_id,
-        rep_day,
-        capture,
-        expect,
-    } = *setting;
+pub fn decide_check_out(current: &Visit, command: &CheckOut, setting: &Setting<'_>) -> Result<Decision, Rejection> {
+    let Setting { rep_id, rep_day, capture, expect } = *setting;
     check_out_form(command)?;
     if current.state() != VisitState::InProgress {
         return Err(wrong_state(current.state()));
@@ -211,29 +175,15 @@ pub fn decide_check_out(
     visit.check_out_point = command.point;
     let duration_us = visit.checked_out_at_us.saturating_sub(visit.checked_in_at_us);
     let flags = [
-        (
-            command.point.as_ref().is_some_and(|point| point.mocked),
-            VisitFlag::Mocked,
-        ),
+        (command.point.as_ref().is_some_and(|point| point.mocked), VisitFlag::Mocked),
         (duration_us < expect.duration_us, VisitFlag::TooShort),
-        (
-            capture.captured_at_us < current.checked_in_at_us,
-            VisitFlag::ClockCorrected,
-        ),
+        (capture.captured_at_us < current.checked_in_at_us, VisitFlag::ClockCorrected),
         (capture.late(), VisitFlag::ReportedLate),
     ];
     let flagged = add_flags(&mut visit, &[&capture_flags(capture)[..], &flags].concat());
     let in_progress = rep_day.in_progress_visit_id != command.visit_id;
-    let rep_day = if in_progress {
-        rep_day.clone()
-    } else {
-        RepDay::default()
-    };
-    Ok(Decision {
-        visit,
-        rep_day,
-        verdict: Verdict::fact_taken(flagged),
-    })
+    let rep_day = if in_progress { rep_day.clone() } else { RepDay::default() };
+    Ok(Decision { visit, rep_day, verdict: Verdict::fact_taken(flagged) })
 }
 
 /// The office calls a planned visit off. `None`: it was so already.
@@ -245,22 +195,15 @@ pub fn decide_cancel(current: &Visit, command: &CancelVisit) -> Result<Option<Vi
     match current.state() {
         VisitState::Cancelled => Ok(None),
         VisitState::Planned => Ok(Some(called_off(current, &command.reason))),
-        VisitState::Unspecified | VisitState::InProgress | VisitState::Completed => {
-            Err(wrong_state(current.state()))
-        }
-        VisitState::Skipped | VisitState::Rescheduled | VisitState::Missed => {
-            Err(wrong_state(current.state()))
-        }
+        VisitState::Unspecified | VisitState::InProgress | VisitState::Completed => Err(wrong_state(current.state())),
+        VisitState::Skipped | VisitState::Rescheduled | VisitState::Missed => Err(wrong_state(current.state())),
     }
 }
 
 /// A planned visit, cancelled; for its office, its route, or its outlet that is gone.
 #[must_use]
 pub fn called_off(current: &Visit, reason: &str) -> Visit {
-    let mut visit = Visit {
-        comment: reason.to_owned(),
-        ..current.clone()
-    };
+    let mut visit = Visit { comment: reason.to_owned(), ..current.clone() };
     visit.set_state(VisitState::Cancelled);
     visit
 }
@@ -291,27 +234,14 @@ fn fact_wins(command: &CheckIn, before: VisitState) -> Vec<Override> {
     };
     let record_id = command.visit_id.clone();
     let reason = Reason::FactWins.into();
-    vec![Override {
-        record_id,
-        field: "state".to_owned(),
-        kept,
-        lost,
-        reason,
-        ..Override::default()
-    }]
+    vec![Override { record_id, field: "state".to_owned(), kept, lost, reason, ..Override::default() }]
 }
 
 fn place_flags(visit: &Visit, outlet: &Outlet, expect: &Expectations) -> [(bool, VisitFlag); 4] {
     let point = visit.check_in_point.as_ref();
-    let radius_m = if outlet.visit_radius_m > 0 {
-        outlet.visit_radius_m
-    } else {
-        expect.radius_m
-    };
+    let radius_m = if outlet.visit_radius_m > 0 { outlet.visit_radius_m } else { expect.radius_m };
     let accuracy_m = point.map_or(0, |point| point.accuracy_m);
-    let outside = visit
-        .distance_m
-        .is_some_and(|distance| distance.saturating_sub(accuracy_m) > radius_m);
+    let outside = visit.distance_m.is_some_and(|distance| distance.saturating_sub(accuracy_m) > radius_m);
     [
         (point.is_none(), VisitFlag::NoFix),
         (outside, VisitFlag::OutOfRadius),
@@ -330,11 +260,7 @@ fn capture_flags(capture: &Capture) -> [(bool, VisitFlag); 3] {
 
 /// Adds what holds, each flag once, in the order of their numbers. Returns whether anything holds.
 fn add_flags(visit: &mut Visit, flags: &[(bool, VisitFlag)]) -> bool {
-    let found: Vec<i32> = flags
-        .iter()
-        .filter(|(holds, _)| *holds)
-        .map(|(_, flag)| (*flag).into())
-        .collect();
+    let found: Vec<i32> = flags.iter().filter(|(holds, _)| *holds).map(|(_, flag)| (*flag).into()).collect();
     visit.flags.extend(&found);
     visit.flags.sort_unstable();
     visit.flags.dedup();
@@ -359,12 +285,7 @@ mod tests {
     }
 
     fn point(north_m: i32, accuracy_m: i32) -> Option<GeoPoint> {
-        Some(GeoPoint {
-            latitude_e7: 600_000_000 + north_m * 90,
-            longitude_e7: 0,
-            accuracy_m,
-            mocked: false,
-        })
+        Some(GeoPoint { latitude_e7: 600_000_000 + north_m * 90, longitude_e7: 0, accuracy_m, mocked: false })
     }
 
     fn capture() -> Capture {
@@ -378,43 +299,21 @@ mod tests {
     }
 
     fn planned(state: VisitState) -> Visit {
-        let mut visit = Visit {
-            outlet_id: id(OUTLET),
-            day: TODAY,
-            planned: true,
-            ..Visit::default()
-        };
+        let mut visit = Visit { outlet_id: id(OUTLET), day: TODAY, planned: true, ..Visit::default() };
         visit.set_state(state);
         visit
     }
 
-    fn check_in_at(
-        current: Option<&Visit>,
-        point: Option<GeoPoint>,
-        capture: &Capture,
-    ) -> Result<Decision, Rejection> {
-        let outlet = Outlet {
-            point: self::point(0, 0),
-            ..Outlet::default()
-        };
-        let command = CheckIn {
-            visit_id: id(VISIT),
-            outlet_id: id(OUTLET),
-            planned_day: 0,
-            point,
-        };
+    fn check_in_at(current: Option<&Visit>, point: Option<GeoPoint>, capture: &Capture) -> Result<Decision, Rejection> {
+        let outlet = Outlet { point: self::point(0, 0), ..Outlet::default() };
+        let command = CheckIn { visit_id: id(VISIT), outlet_id: id(OUTLET), planned_day: 0, point };
         let (day, expect) = (RepDay::default(), Expectations::default());
         decide_check_in(
             current,
             OUTLET,
             &outlet,
             &command,
-            &Setting {
-                rep_id: REP,
-                rep_day: &day,
-                capture,
-                expect: &expect,
-            },
+            &Setting { rep_id: REP, rep_day: &day, capture, expect: &expect },
         )
     }
 
@@ -427,187 +326,91 @@ mod tests {
     }
 
     fn check_out(visit: &Visit, after_minutes: i64) -> Result<Decision, Rejection> {
-        let command = CheckOut {
-            visit_id: id(VISIT),
-            productive: true,
-            ..CheckOut::default()
-        };
+        let command = CheckOut { visit_id: id(VISIT), productive: true, ..CheckOut::default() };
         let captured_at_us = visit.checked_in_at_us + after_minutes * MINUTE_US;
-        let day = RepDay {
-            in_progress_visit_id: id(VISIT),
-        };
+        let day = RepDay { in_progress_visit_id: id(VISIT) };
         {
-            let capture = Capture {
-                captured_at_us,
-                ..capture()
-            };
+            let capture = Capture { captured_at_us, ..capture() };
             let expect = Expectations::default();
             decide_check_out(
                 visit,
                 &command,
-                &Setting {
-                    rep_id: REP,
-                    rep_day: &day,
-                    capture: &capture,
-                    expect: &expect,
-                },
+                &Setting { rep_id: REP, rep_day: &day, capture: &capture, expect: &expect },
             )
         }
     }
 
     #[test]
     fn a_planned_visit_is_made() {
-        let Decision {
-            visit,
-            rep_day,
-            verdict,
-        } = check_in(Some(&planned(VisitState::Planned)), &capture());
-        assert_eq!(
-            (visit.state(), visit.distance_m, verdict),
-            (VisitState::InProgress, Some(10), Verdict::done())
-        );
-        assert_eq!(
-            (visit.rep_id.clone(), rep_day.in_progress_visit_id),
-            (id(REP), id(VISIT))
-        );
-        let Decision {
-            visit,
-            rep_day,
-            verdict,
-        } = check_out(&visit, 10).expect("taken");
-        assert_eq!(
-            (visit.state(), visit.productive, verdict),
-            (VisitState::Completed, true, Verdict::done())
-        );
+        let Decision { visit, rep_day, verdict } = check_in(Some(&planned(VisitState::Planned)), &capture());
+        assert_eq!((visit.state(), visit.distance_m, verdict), (VisitState::InProgress, Some(10), Verdict::done()));
+        assert_eq!((visit.rep_id.clone(), rep_day.in_progress_visit_id), (id(REP), id(VISIT)));
+        let Decision { visit, rep_day, verdict } = check_out(&visit, 10).expect("taken");
+        assert_eq!((visit.state(), visit.productive, verdict), (VisitState::Completed, true, Verdict::done()));
         assert!(rep_day.in_progress_visit_id.is_empty() && visit.flags.is_empty());
     }
 
     #[test]
     fn an_unknown_visit_is_unplanned_and_of_today() {
         let visit = check_in(None, &capture()).visit;
-        assert_eq!(
-            (visit.planned, visit.day, visit.outlet_id),
-            (false, TODAY, id(OUTLET))
-        );
+        assert_eq!((visit.planned, visit.day, visit.outlet_id), (false, TODAY, id(OUTLET)));
     }
 
     #[test]
     fn c16_the_plan_that_the_device_held_counts() {
-        let moved = Visit {
-            day: TODAY + 3,
-            ..planned(VisitState::Planned)
-        };
-        assert_eq!(
-            flags(&check_in(Some(&moved), &capture()).visit),
-            [VisitFlag::OtherDay]
-        );
-        let command = CheckIn {
-            visit_id: id(VISIT),
-            outlet_id: id(OUTLET),
-            planned_day: TODAY,
-            point: point(0, 0),
-        };
+        let moved = Visit { day: TODAY + 3, ..planned(VisitState::Planned) };
+        assert_eq!(flags(&check_in(Some(&moved), &capture()).visit), [VisitFlag::OtherDay]);
+        let command = CheckIn { visit_id: id(VISIT), outlet_id: id(OUTLET), planned_day: TODAY, point: point(0, 0) };
         let (outlet, day, expect) = (Outlet::default(), RepDay::default(), Expectations::default());
-        let setting = Setting {
-            rep_id: REP,
-            rep_day: &day,
-            capture: &capture(),
-            expect: &expect,
-        };
+        let setting = Setting { rep_id: REP, rep_day: &day, capture: &capture(), expect: &expect };
         let decision = decide_check_in(Some(&moved), OUTLET, &outlet, &command, &setting);
         assert_eq!(flags(&decision.expect("taken").visit), []);
     }
 
     #[test]
     fn c17_a_visit_that_was_cancelled_and_made_is_made() {
-        let cancel = CancelVisit {
-            visit_id: id(VISIT),
-            reason: "closed for repairs".to_owned(),
-        };
-        let cancelled = decide_cancel(&planned(VisitState::Planned), &cancel)
-            .expect("allowed")
-            .expect("changed");
+        let cancel = CancelVisit { visit_id: id(VISIT), reason: "closed for repairs".to_owned() };
+        let cancelled = decide_cancel(&planned(VisitState::Planned), &cancel).expect("allowed").expect("changed");
         assert_eq!(decide_cancel(&cancelled, &cancel), Ok(None));
         let Decision { visit, verdict, .. } = check_in(Some(&cancelled), &capture());
-        assert_eq!(
-            (visit.state(), flags(&visit)),
-            (VisitState::InProgress, vec![VisitFlag::DoneAfterCancel])
-        );
-        assert_eq!(
-            (verdict.status, verdict.reason),
-            (Status::Merged, Reason::FactWins)
-        );
+        assert_eq!((visit.state(), flags(&visit)), (VisitState::InProgress, vec![VisitFlag::DoneAfterCancel]));
+        assert_eq!((verdict.status, verdict.reason), (Status::Merged, Reason::FactWins));
         assert_eq!(verdict.overrides[0].lost, "VISIT_STATE_CANCELLED");
-        assert_eq!(
-            decide_cancel(&visit, &cancel).expect_err("made").reason,
-            Reason::WrongState
-        );
+        assert_eq!(decide_cancel(&visit, &cancel).expect_err("made").reason, Reason::WrongState);
     }
 
     #[test]
     fn c18_a_missed_visit_is_reversed_by_a_late_fact() {
         let missed = decide_missed(&planned(VisitState::Planned), TODAY).expect("missed");
-        let late = Capture {
-            today: TODAY + 1,
-            ..capture()
-        };
+        let late = Capture { today: TODAY + 1, ..capture() };
         let Decision { visit, verdict, .. } = check_in(Some(&missed), &late);
-        assert_eq!(
-            (visit.state(), flags(&visit)),
-            (VisitState::InProgress, vec![VisitFlag::ReportedLate])
-        );
-        assert_eq!(
-            (verdict.status, verdict.reason),
-            (Status::Merged, Reason::FactWins)
-        );
+        assert_eq!((visit.state(), flags(&visit)), (VisitState::InProgress, vec![VisitFlag::ReportedLate]));
+        assert_eq!((verdict.status, verdict.reason), (Status::Merged, Reason::FactWins));
         assert_eq!(decide_missed(&visit, TODAY), None);
     }
 
     #[test]
     fn c19_one_visit_at_a_time() {
-        let day = RepDay {
-            in_progress_visit_id: id(Uuid::from_u128(9)),
-        };
-        let command = CheckIn {
-            visit_id: id(VISIT),
-            outlet_id: id(OUTLET),
-            ..CheckIn::default()
-        };
+        let day = RepDay { in_progress_visit_id: id(Uuid::from_u128(9)) };
+        let command = CheckIn { visit_id: id(VISIT), outlet_id: id(OUTLET), ..CheckIn::default() };
         let (outlet, expect) = (Outlet::default(), Expectations::default());
         let decision = decide_check_in(
             None,
             OUTLET,
             &outlet,
             &command,
-            &Setting {
-                rep_id: REP,
-                rep_day: &day,
-                capture: &capture(),
-                expect: &expect,
-            },
+            &Setting { rep_id: REP, rep_day: &day, capture: &capture(), expect: &expect },
         );
-        assert_eq!(
-            decision.expect_err("another").reason,
-            Reason::AnotherVisitInProgress
-        );
+        assert_eq!(decision.expect_err("another").reason, Reason::AnotherVisitInProgress);
         let again = check_in_at(Some(&planned(VisitState::InProgress)), None, &capture());
         assert_eq!(again.expect_err("twice").reason, Reason::WrongState);
     }
 
     #[test]
     fn c20_a_clock_that_went_back_is_flagged() {
-        let visit = check_in(
-            None,
-            &Capture {
-                clock_corrected: true,
-                ..capture()
-            },
-        )
-        .visit;
+        let visit = check_in(None, &Capture { clock_corrected: true, ..capture() }).visit;
         assert_eq!(flags(&visit), [VisitFlag::ClockCorrected]);
-        let visit = check_out(&check_in(None, &capture()).visit, -10)
-            .expect("taken")
-            .visit;
+        let visit = check_out(&check_in(None, &capture()).visit, -10).expect("taken").visit;
         assert_eq!(visit.checked_out_at_us, visit.checked_in_at_us);
         assert_eq!(flags(&visit), [VisitFlag::TooShort, VisitFlag::ClockCorrected]);
     }
@@ -619,10 +422,7 @@ mod tests {
         assert_eq!(flags(&at(point(230, 20))), [VisitFlag::OutOfRadius]);
         assert_eq!(flags(&at(point(210, 20))), []);
         assert_eq!(flags(&at(point(210, 151))), [VisitFlag::LowAccuracy]);
-        let mocked = point(0, 0).map(|point| GeoPoint {
-            mocked: true,
-            ..point
-        });
+        let mocked = point(0, 0).map(|point| GeoPoint { mocked: true, ..point });
         assert_eq!(flags(&at(mocked)), [VisitFlag::Mocked]);
     }
 
@@ -631,27 +431,13 @@ mod tests {
         let form = |productive, reason: UnproductiveReason, comment: &str| {
             let comment = comment.to_owned();
             let unproductive_reason = reason.into();
-            let command = CheckOut {
-                visit_id: id(VISIT),
-                productive,
-                unproductive_reason,
-                comment,
-                ..CheckOut::default()
-            };
+            let command =
+                CheckOut { visit_id: id(VISIT), productive, unproductive_reason, comment, ..CheckOut::default() };
             check_out_form(&command).map_err(|rejection| rejection.field)
         };
-        assert_eq!(
-            form(false, UnproductiveReason::Unspecified, ""),
-            Err("unproductive_reason".to_owned())
-        );
-        assert_eq!(
-            form(true, UnproductiveReason::Closed, ""),
-            Err("unproductive_reason".to_owned())
-        );
-        assert_eq!(
-            form(false, UnproductiveReason::Other, " "),
-            Err("comment".to_owned())
-        );
+        assert_eq!(form(false, UnproductiveReason::Unspecified, ""), Err("unproductive_reason".to_owned()));
+        assert_eq!(form(true, UnproductiveReason::Closed, ""), Err("unproductive_reason".to_owned()));
+        assert_eq!(form(false, UnproductiveReason::Other, " "), Err("comment".to_owned()));
         assert_eq!(form(false, UnproductiveReason::Closed, ""), Ok(()));
     }
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::{
-    BucketAction, BucketPlan, BucketState, Checkpoint, Fork, HeldBucket, InventoryRequest, KeepAlive, Page,
-    Plan, PullRequest, StagingCursor, Urgency,
+    BucketAction, BucketPlan, BucketState, Checkpoint, Fork, HeldBucket, InventoryRequest, KeepAlive, Page, Plan,
+    PullRequest, StagingCursor, Urgency,
 };
 use roundsman_sync::checksum::{Checksum, row_hash};
 use roundsman_sync::page::{Cursor, PageBuilder, encode_frame};
@@ -47,13 +47,7 @@ pub struct Script {
 impl Script {
     /// An ordinary pull while nothing happens.
     pub fn quiet() -> Self {
-        Self {
-            during: Vec::new(),
-            after: Vec::new(),
-            page_rows: 3,
-            single: false,
-            shared: false,
-        }
+        Self { during: Vec::new(), after: Vec::new(), page_rows: 3, single: false, shared: false }
     }
 }
 
@@ -62,10 +56,7 @@ pub type Said = (Message, Option<Content>);
 
 /// A record's id. The high bits mix, so that versions and ids are in different orders.
 pub fn record(number: u8) -> Uuid {
-    Uuid::from_u64_pair(
-        u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15),
-        u64::from(number),
-    )
+    Uuid::from_u64_pair(u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15), u64::from(number))
 }
 
 fn scope(number: u8) -> String {
@@ -87,16 +78,14 @@ struct Bucket {
 
 impl Bucket {
     fn live(&self) -> BTreeMap<Uuid, Bytes> {
-        let live =
-            |(record, (_, document)): (&Uuid, &(i64, Option<Bytes>))| Some((*record, document.clone()?));
+        let live = |(record, (_, document)): (&Uuid, &(i64, Option<Bytes>))| Some((*record, document.clone()?));
         self.rows.iter().filter_map(live).collect()
     }
 
     fn sum(&self) -> (i64, u64) {
         let mut sum = Checksum::default();
         let live = self.live();
-        live.iter()
-            .for_each(|(record, document)| sum.add(row_hash(*record, document)));
+        live.iter().for_each(|(record, document)| sum.add(row_hash(*record, document)));
         (i64::try_from(live.len()).expect("is small"), sum.0)
     }
 }
@@ -136,18 +125,11 @@ impl Server {
     pub fn apply(&mut self, op: &Op) {
         let store = &mut self.store;
         let version = store.position.version + 1;
-        store.position = Position {
-            version,
-            nonce: self.history * 1_000 + version.unsigned_abs(),
-        };
+        store.position = Position { version, nonce: self.history * 1_000 + version.unsigned_abs() };
         store.positions.insert(store.position);
         match *op {
             Op::Grant { scopes } => store.granted = scopes,
-            Op::Put {
-                record: number,
-                scopes,
-                salt,
-            } => store.put(number, scopes, salt),
+            Op::Put { record: number, scopes, salt } => store.put(number, scopes, salt),
         }
     }
 
@@ -164,18 +146,17 @@ impl Server {
         self.backup = Some(Box::new(self.store.clone()));
     }
 
-    /// Everything since the backup is lost; buckets may get other numbers.
+    /// Everything since the backup is lost. Buckets may get other numbers; then no position is known any more.
     pub fn restore(&mut self, renumber: bool) {
         let Some(backup) = &self.backup else { return };
         self.store = Store::clone(backup);
         self.history += 1;
         self.cache.clear();
         if renumber {
+            self.store.position.nonce = self.history * 1_000;
+            self.store.positions = BTreeSet::from([self.store.position]);
             let top = self.store.next_id + 1;
-            self.store
-                .buckets
-                .values_mut()
-                .for_each(|bucket| bucket.id = top - bucket.id);
+            self.store.buckets.values_mut().for_each(|bucket| bucket.id = top - bucket.id);
         }
     }
 
@@ -191,9 +172,7 @@ impl Server {
 
     fn covered(&self, group: u32) -> Content {
         let seen = self.store.view().filter(|(name, _)| name.1 <= group);
-        seen.map(|(name, bucket)| (name.clone(), bucket.live()))
-            .filter(|(_, rows)| !rows.is_empty())
-            .collect()
+        seen.map(|(name, bucket)| (name.clone(), bucket.live())).filter(|(_, rows)| !rows.is_empty()).collect()
     }
 
     /// Answers a pull to its end.
@@ -227,22 +206,17 @@ impl Server {
                 self.apply(op);
                 self.cut(&mut held, 3, script, &mut said);
                 let position = Some(self.position().into());
-                said.push((
-                    Message::KeepAlive(KeepAlive {
-                        position,
-                        server_time_us: 0,
-                    }),
-                    None,
-                ));
+                said.push((Message::KeepAlive(KeepAlive { position, server_time_us: 0 }), None));
             }
         }
         said
     }
 
     fn is_fork(&self, request: &PullRequest) -> bool {
-        request.position.map(Position::from).is_some_and(|position| {
-            position.version > self.store.horizon && !self.store.positions.contains(&position)
-        })
+        request
+            .position
+            .map(Position::from)
+            .is_some_and(|position| position.version > self.store.horizon && !self.store.positions.contains(&position))
     }
 
     fn usable(&self, position: Position) -> bool {
@@ -250,11 +224,7 @@ impl Server {
     }
 
     fn first_plan(&self, request: &PullRequest, fork: bool) -> Option<(Plan, BTreeMap<Name, Held>)> {
-        let mut plan = Plan {
-            version: self.position().version,
-            fork: fork && request.has_inventory,
-            buckets: vec![],
-        };
+        let mut plan = Plan { version: self.position().version, fork: fork && request.has_inventory, buckets: vec![] };
         let mut held = BTreeMap::new();
         let position = request.position.map(Position::from);
         let sure = position.is_none_or(|position| {
@@ -273,26 +243,18 @@ impl Server {
             if entry.action() != BucketAction::Unspecified {
                 plan.buckets.push(entry);
             }
-            held.insert(
-                name.clone(),
-                Held {
-                    group: name.1,
-                    cursor,
-                    planned,
-                },
-            );
+            held.insert(name.clone(), Held { group: name.1, cursor, planned });
         }
         let seen: BTreeSet<&Name> = self.store.view().map(|(name, _)| name).collect();
         let gone = |has: &&HeldBucket| !seen.contains(&(has.scope.clone(), has.kind));
-        plan.buckets
-            .extend(request.inventory.iter().filter(gone).map(|has| BucketPlan {
-                bucket_id: has.bucket_id,
-                scope: has.scope.clone(),
-                kind: has.kind,
-                action: BucketAction::Drop.into(),
-                group: 1,
-                ..BucketPlan::default()
-            }));
+        plan.buckets.extend(request.inventory.iter().filter(gone).map(|has| BucketPlan {
+            bucket_id: has.bucket_id,
+            scope: has.scope.clone(),
+            kind: has.kind,
+            action: BucketAction::Drop.into(),
+            group: 1,
+            ..BucketPlan::default()
+        }));
         Some((plan, held))
     }
 
@@ -303,29 +265,15 @@ impl Server {
         if bucket.created > position.version {
             return self.begin(request, name, bucket, BucketAction::Append, false);
         }
-        match request
-            .lagging
-            .iter()
-            .find(|lag| lag.bucket_id == bucket.id)
-            .map(|lag| lag.position)
-        {
+        match request.lagging.iter().find(|lag| lag.bucket_id == bucket.id).map(|lag| lag.position) {
             None => self.go_on(request, name, bucket, position, false),
             Some(Some(at)) if self.usable(at.into()) => self.go_on(request, name, bucket, at.into(), false),
             Some(_) => self.begin(request, name, bucket, BucketAction::Reset, false),
         }
     }
 
-    fn from_inventory(
-        &self,
-        request: &PullRequest,
-        name: &Name,
-        bucket: &Bucket,
-        fork: bool,
-    ) -> (BucketPlan, Cursor) {
-        let found = request
-            .inventory
-            .iter()
-            .find(|has| (&has.scope, has.kind) == (&name.0, name.1));
+    fn from_inventory(&self, request: &PullRequest, name: &Name, bucket: &Bucket, fork: bool) -> (BucketPlan, Cursor) {
+        let found = request.inventory.iter().find(|has| (&has.scope, has.kind) == (&name.0, name.1));
         let Some(has) = found else {
             return self.begin(request, name, bucket, BucketAction::Append, fork);
         };
@@ -349,13 +297,7 @@ impl Server {
     ) -> (BucketPlan, Cursor) {
         let fits = |staged: &StagingCursor| staged.reset || action == BucketAction::Append;
         let staged = self.staged(request, bucket, fits).filter(|_| !fork);
-        (
-            BucketPlan {
-                resumed: staged.is_some(),
-                ..entry(name, bucket, action, true)
-            },
-            staged.unwrap_or_default(),
-        )
+        (BucketPlan { resumed: staged.is_some(), ..entry(name, bucket, action, true) }, staged.unwrap_or_default())
     }
 
     fn go_on(
@@ -367,42 +309,25 @@ impl Server {
         named: bool,
     ) -> (BucketPlan, Cursor) {
         let news = bucket.head > at.version;
-        let staged = self
-            .staged(request, bucket, |staged| !staged.reset)
-            .filter(|_| news);
+        let staged = self.staged(request, bucket, |staged| !staged.reset).filter(|_| news);
         let action = match (news, named) {
             (true, _) => BucketAction::Append,
             (false, true) => BucketAction::Keep,
             (false, false) => BucketAction::Unspecified,
         };
-        let plan = BucketPlan {
-            resumed: staged.is_some(),
-            ..entry(name, bucket, action, named)
-        };
+        let plan = BucketPlan { resumed: staged.is_some(), ..entry(name, bucket, action, named) };
         (plan, staged.unwrap_or(Cursor::after(at.version)))
     }
 
-    fn staged(
-        &self,
-        request: &PullRequest,
-        bucket: &Bucket,
-        fits: impl Fn(&StagingCursor) -> bool,
-    ) -> Option<Cursor> {
-        let staged = request
-            .staging
-            .iter()
-            .find(|staged| staged.bucket_id == bucket.id)?;
-        let build =
-            |build: Option<roundsman_proto::sync::Position>| build.is_some_and(|at| self.usable(at.into()));
+    fn staged(&self, request: &PullRequest, bucket: &Bucket, fits: impl Fn(&StagingCursor) -> bool) -> Option<Cursor> {
+        let staged = request.staging.iter().find(|staged| staged.bucket_id == bucket.id)?;
+        let build = |build: Option<roundsman_proto::sync::Position>| build.is_some_and(|at| self.usable(at.into()));
         let usable = build(staged.oldest_build) && build(staged.newest_build) && fits(staged);
         usable.then(|| Cursor::try_from(staged.cursor.as_ref().expect("is set")).expect("is a cursor"))
     }
 
     fn scan(&mut self, held: &mut BTreeMap<Name, Held>, group: u32, script: &Script, said: &mut Vec<Said>) {
-        for (name, held) in held
-            .iter_mut()
-            .filter(|(_, held)| held.group <= group && held.planned)
-        {
+        for (name, held) in held.iter_mut().filter(|(_, held)| held.group <= group && held.planned) {
             while let Some((page, through)) = self.page(name, held.cursor, script) {
                 held.cursor = through;
                 said.push((Message::Page(page), None));
@@ -426,26 +351,14 @@ impl Server {
         let mut rows: Vec<(Cursor, &Option<Bytes>)> = bucket
             .rows
             .iter()
-            .map(|(record, (version, document))| {
-                (
-                    Cursor {
-                        version: *version,
-                        record: Some(*record),
-                    },
-                    document,
-                )
-            })
+            .map(|(record, (version, document))| (Cursor { version: *version, record: Some(*record) }, document))
             .filter(|(at, _)| *at > cursor)
             .collect();
         rows.sort_by_key(|(at, _)| *at);
         let mut builder = PageBuilder::default();
         for (at, document) in rows.into_iter().take(script.page_rows) {
             let record = at.record.expect("is set");
-            builder.push(
-                at.version,
-                record,
-                &encode_frame(record, at.version, document.as_deref()),
-            );
+            builder.push(at.version, record, &encode_frame(record, at.version, document.as_deref()));
         }
         if builder.is_empty() {
             return None;
@@ -462,21 +375,14 @@ impl Server {
         if !plan.buckets.is_empty() {
             said.push((Message::Plan(plan), None));
         }
-        let cold = Script {
-            shared: false,
-            ..script.clone()
-        };
+        let cold = Script { shared: false, ..script.clone() };
         self.scan(held, group, &cold, said);
         let mut buckets = Vec::new();
         for (name, held) in held.iter_mut().filter(|(_, held)| held.group <= group) {
             let bucket = &self.store.buckets[name];
             let (rows, checksum) = bucket.sum();
             if held.planned {
-                buckets.push(BucketState {
-                    bucket_id: bucket.id,
-                    rows,
-                    checksum,
-                });
+                buckets.push(BucketState { bucket_id: bucket.id, rows, checksum });
             }
             // What no plan named is not covered by a checkpoint before the last one: there the device stays where it was.
             if held.planned || group == 3 {
@@ -495,10 +401,7 @@ impl Server {
     }
 
     fn replan(&self, held: &mut BTreeMap<Name, Held>, group: u32) -> Plan {
-        let mut plan = Plan {
-            version: self.position().version,
-            ..Plan::default()
-        };
+        let mut plan = Plan { version: self.position().version, ..Plan::default() };
         held.retain(|name, _| {
             let seen = self.store.view().any(|(seen, _)| seen == name);
             if !seen {
@@ -512,20 +415,12 @@ impl Server {
                 Some(held) => {
                     if held.group <= group && !held.planned && bucket.head >= held.cursor.version {
                         held.planned = true;
-                        plan.buckets
-                            .push(entry(name, bucket, BucketAction::Append, false));
+                        plan.buckets.push(entry(name, bucket, BucketAction::Append, false));
                     }
                 }
                 None => {
                     plan.buckets.push(entry(name, bucket, BucketAction::Append, true));
-                    held.insert(
-                        name.clone(),
-                        Held {
-                            group: name.1,
-                            cursor: Cursor::default(),
-                            planned: true,
-                        },
-                    );
+                    held.insert(name.clone(), Held { group: name.1, cursor: Cursor::default(), planned: true });
                 }
             }
         }
@@ -536,9 +431,7 @@ impl Server {
 impl Store {
     fn view(&self) -> impl Iterator<Item = (&Name, &Bucket)> {
         let granted: BTreeSet<String> = in_mask(self.granted).map(scope).collect();
-        self.buckets
-            .iter()
-            .filter(move |(name, _)| granted.contains(&name.0))
+        self.buckets.iter().filter(move |(name, _)| granted.contains(&name.0))
     }
 
     fn put(&mut self, number: u8, scopes: u8, salt: u8) {
@@ -548,32 +441,19 @@ impl Store {
         for place in in_mask(before | scopes) {
             let bucket = self.buckets.entry((scope(place), kind)).or_insert_with(|| {
                 self.next_id += 1;
-                Bucket {
-                    id: self.next_id,
-                    created: version,
-                    ..Bucket::default()
-                }
+                Bucket { id: self.next_id, created: version, ..Bucket::default() }
             });
             bucket.head = version;
             let stays = scopes & (1 << place) != 0;
             if !stays {
                 bucket.removed = version;
             }
-            bucket
-                .rows
-                .insert(record(number), (version, stays.then(|| document.clone())));
+            bucket.rows.insert(record(number), (version, stays.then(|| document.clone())));
         }
     }
 }
 
 fn entry(name: &Name, bucket: &Bucket, action: BucketAction, named: bool) -> BucketPlan {
     let (scope, kind) = if named { name.clone() } else { (String::new(), 0) };
-    BucketPlan {
-        bucket_id: bucket.id,
-        scope,
-        kind,
-        action: action.into(),
-        group: name.1,
-        ..BucketPlan::default()
-    }
+    BucketPlan { bucket_id: bucket.id, scope, kind, action: action.into(), group: name.1, ..BucketPlan::default() }
 }

@@ -5,9 +5,9 @@
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    BlockOutlet, ChangeOrder, Hold, HoldReason, Int64Change, LineDifference, NewOrderLine, Order,
-    OrderLineChange, OrderLineEdit, OrderStatus, PriceToSet, Reason, SetPrices, SetReceivable, SetStock,
-    StockToSet, StringChange, SubmitOrder, order_line_edit::Edit,
+    BlockOutlet, ChangeOrder, Hold, HoldReason, Int64Change, LineDifference, NewOrderLine, Order, OrderLineChange,
+    OrderLineEdit, OrderStatus, PriceToSet, Reason, SetPrices, SetReceivable, SetStock, StockToSet, StringChange,
+    SubmitOrder, order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -29,13 +29,7 @@ on_both_databases!(
 /// Lines of an order: article, pieces, shown price.
 type Lines<'a> = &'a [(usize, i64, i64)];
 
-fn order(
-    app: &TestApp,
-    device: &TestDevice,
-    world: &World,
-    rep: &RepWorld,
-    lines: Lines<'_>,
-) -> (Uuid, SubmitOrder) {
+fn order(app: &TestApp, device: &TestDevice, world: &World, rep: &RepWorld, lines: Lines<'_>) -> (Uuid, SubmitOrder) {
     let id = app.id();
     let line = |(article, pieces, shown): &(usize, i64, i64)| NewOrderLine {
         line_id: bytes(app.id()),
@@ -63,20 +57,11 @@ fn order(
 }
 
 fn held_version(device: &TestDevice, record: Uuid) -> i64 {
-    device
-        .replica
-        .document(record)
-        .expect("reads")
-        .map_or(0, |document| document.version)
+    device.replica.document(record).expect("reads").map_or(0, |document| document.version)
 }
 
 fn open_holds(order: &Order) -> Vec<HoldReason> {
-    order
-        .holds
-        .iter()
-        .filter(|hold| hold.released_at_us == 0)
-        .map(Hold::reason)
-        .collect()
+    order.holds.iter().filter(|hold| hold.released_at_us == 0).map(Hold::reason).collect()
 }
 
 /// A device that has synchronized, in a fresh world.
@@ -92,9 +77,7 @@ async fn ready(kind: Kind) -> (TestApp, World, TestDevice) {
 async fn done(app: TestApp, world: &World, anna: &mut TestDevice) {
     app.sync(anna).await;
     app.assert_converged(anna, &world.caller(&world.anna)).await;
-    let findings = roundsman::verify::verify(&app.core.db, world.tenant)
-        .await
-        .expect("verifies");
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
     assert_eq!(findings, Vec::<String>::new());
     app.finish().await;
 }
@@ -105,49 +88,25 @@ fn status(outcome: &Outcome) -> (Status, Reason) {
 
 async fn an_order_without_conflicts_is_confirmed_at_once(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
-    let (id, submit) = order(
-        &app,
-        &anna,
-        &world,
-        &world.anna,
-        &[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)],
-    );
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)]);
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
-    assert_eq!(
-        status(&outcome),
-        (Status::Applied, Reason::Unspecified),
-        "{outcome:?}"
-    );
+    assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order came back");
-    assert_eq!(
-        (order.status(), order.value_minor),
-        (OrderStatus::Confirmed, 8 * PRICE_MINOR)
-    );
+    assert_eq!((order.status(), order.value_minor), (OrderStatus::Confirmed, 8 * PRICE_MINOR));
     done(app, &world, &mut anna).await;
 }
 
 fn quantity(order: &Order, line: usize, base: i64, value: i64) -> OrderLineEdit {
     let change = OrderLineChange {
         line_id: order.lines[line].line_id.clone(),
-        quantity_milli: Some(Int64Change {
-            base: base * 1_000,
-            value: value * 1_000,
-        }),
+        quantity_milli: Some(Int64Change { base: base * 1_000, value: value * 1_000 }),
         ..OrderLineChange::default()
     };
-    OrderLineEdit {
-        edit: Some(Edit::Change(change)),
-    }
+    OrderLineEdit { edit: Some(Edit::Change(change)) }
 }
 
 async fn submitted(app: &TestApp, world: &World, anna: &mut TestDevice) -> (Uuid, Order) {
-    let (id, submit) = order(
-        app,
-        anna,
-        world,
-        &world.anna,
-        &[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)],
-    );
+    let (id, submit) = order(app, anna, world, &world.anna, &[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)]);
     app.decide(anna, Command::SubmitOrder(submit)).await;
     (id, app.shown(anna, id).expect("the order came back"))
 }
@@ -157,50 +116,30 @@ async fn c03_office_and_rep_change_different_lines_and_both_stand(kind: Kind) {
     let (id, before) = submitted(&app, &world, &mut anna).await;
     let office = ChangeOrder {
         order_id: bytes(id),
-        comment: Some(StringChange {
-            base: String::new(),
-            value: "by the ramp".to_owned(),
-        }),
+        comment: Some(StringChange { base: String::new(), value: "by the ramp".to_owned() }),
         lines: vec![quantity(&before, 0, 5, 6)],
         ..ChangeOrder::default()
     };
     let outcome = app.office(Command::ChangeOrder(office)).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
-    let rep = ChangeOrder {
-        order_id: bytes(id),
-        lines: vec![quantity(&before, 1, 3, 4)],
-        ..ChangeOrder::default()
-    };
+    let rep = ChangeOrder { order_id: bytes(id), lines: vec![quantity(&before, 1, 3, 4)], ..ChangeOrder::default() };
     let outcome = app.decide(&mut anna, Command::ChangeOrder(rep)).await;
-    assert!(
-        matches!(outcome.status(), Status::Applied | Status::Merged),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome.status(), Status::Applied | Status::Merged), "{outcome:?}");
     assert_eq!(outcome.overrides, [], "they did not meet");
     let order: Order = app.shown(&anna, id).expect("the order");
     let ordered: Vec<i64> = order.lines.iter().map(|line| line.ordered_milli).collect();
-    assert_eq!(
-        (ordered, order.comment.as_str()),
-        (vec![6_000, 4_000], "by the ramp")
-    );
+    assert_eq!((ordered, order.comment.as_str()), (vec![6_000, 4_000], "by the ramp"));
     done(app, &world, &mut anna).await;
 }
 
 async fn c03_office_and_rep_change_the_same_line_and_the_office_wins(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let (id, before) = submitted(&app, &world, &mut anna).await;
-    let change = |value| ChangeOrder {
-        order_id: bytes(id),
-        lines: vec![quantity(&before, 0, 5, value)],
-        ..Default::default()
-    };
+    let change =
+        |value| ChangeOrder { order_id: bytes(id), lines: vec![quantity(&before, 0, 5, value)], ..Default::default() };
     app.office(Command::ChangeOrder(change(7))).await;
     let outcome = app.decide(&mut anna, Command::ChangeOrder(change(2))).await;
-    assert_eq!(
-        status(&outcome),
-        (Status::Merged, Reason::OfficeWins),
-        "{outcome:?}"
-    );
+    assert_eq!(status(&outcome), (Status::Merged, Reason::OfficeWins), "{outcome:?}");
     let lost = &outcome.overrides[0];
     assert_eq!((lost.kept.as_str(), lost.lost.as_str()), ("7000", "2000"));
     let order: Order = app.shown(&anna, id).expect("the order");
@@ -210,10 +149,7 @@ async fn c03_office_and_rep_change_the_same_line_and_the_office_wins(kind: Kind)
 
 async fn set_price(app: &TestApp, world: &World, article: usize, price_minor: i64) {
     let price = Some(world.price(article, price_minor));
-    let prices = vec![PriceToSet {
-        price_id: bytes(world.prices[article]),
-        price,
-    }];
+    let prices = vec![PriceToSet { price_id: bytes(world.prices[article]), price }];
     let outcome = app.office(Command::SetPrices(SetPrices { prices })).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
 }
@@ -227,10 +163,7 @@ async fn c05_a_price_that_was_shown_within_the_grace_is_honoured(kind: Kind) {
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order");
-    assert_eq!(
-        (order.value_minor, order.status()),
-        (5 * PRICE_MINOR, OrderStatus::Confirmed)
-    );
+    assert_eq!((order.value_minor, order.status()), (5 * PRICE_MINOR, OrderStatus::Confirmed));
     done(app, &world, &mut anna).await;
 }
 
@@ -243,15 +176,9 @@ async fn c05_a_price_that_changed_long_ago_is_held(kind: Kind) {
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
     assert_eq!(status(&outcome), (Status::Held, Reason::HeldPrice), "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order");
-    assert_eq!(
-        (order.status(), open_holds(&order)),
-        (OrderStatus::Submitted, vec![HoldReason::Price])
-    );
+    assert_eq!((order.status(), open_holds(&order)), (OrderStatus::Submitted, vec![HoldReason::Price]));
     let hold = &order.holds[0];
-    assert_eq!(
-        (hold.shown_minor, hold.current_minor),
-        (Some(PRICE_MINOR), Some(1_300))
-    );
+    assert_eq!((hold.shown_minor, hold.current_minor), (Some(PRICE_MINOR), Some(1_300)));
     done(app, &world, &mut anna).await;
 }
 
@@ -267,11 +194,7 @@ async fn c09_an_order_above_the_limit_is_held_and_released_by_a_payment_to_the_b
     app.office(debt(99_000)).await;
     let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
-    assert_eq!(
-        status(&outcome),
-        (Status::Held, Reason::HeldCreditLimit),
-        "{outcome:?}"
-    );
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldCreditLimit), "{outcome:?}");
     let held: Order = app.shown(&anna, id).expect("the order");
     assert_eq!(open_holds(&held), [HoldReason::CreditLimit]);
 
@@ -279,10 +202,7 @@ async fn c09_an_order_above_the_limit_is_held_and_released_by_a_payment_to_the_b
     app.office(debt(10_000)).await;
     app.sync(&mut anna).await;
     let released: Order = app.shown(&anna, id).expect("the order");
-    assert_eq!(
-        (released.status(), open_holds(&released)),
-        (OrderStatus::Confirmed, Vec::new())
-    );
+    assert_eq!((released.status(), open_holds(&released)), (OrderStatus::Confirmed, Vec::new()));
     done(app, &world, &mut anna).await;
 }
 
@@ -316,29 +236,13 @@ async fn c09_two_orders_racing_for_one_limit_do_not_both_pass(kind: Kind) {
 async fn c11_what_is_not_in_stock_is_confirmed_in_part(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let stock = Some(world.stock(0, 3_000));
-    let stocks = vec![StockToSet {
-        stock_id: bytes(world.stocks[0]),
-        stock,
-    }];
+    let stocks = vec![StockToSet { stock_id: bytes(world.stocks[0]), stock }];
     app.office(Command::SetStock(SetStock { stocks })).await;
-    let (id, submit) = order(
-        &app,
-        &anna,
-        &world,
-        &world.anna,
-        &[(0, 5, PRICE_MINOR), (1, 1, PRICE_MINOR)],
-    );
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR), (1, 1, PRICE_MINOR)]);
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
-    assert_eq!(
-        status(&outcome),
-        (Status::Applied, Reason::PartlyConfirmed),
-        "{outcome:?}"
-    );
+    assert_eq!(status(&outcome), (Status::Applied, Reason::PartlyConfirmed), "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order");
-    assert_eq!(
-        (order.lines[0].ordered_milli, order.lines[0].confirmed_milli),
-        (5_000, 3_000)
-    );
+    assert_eq!((order.lines[0].ordered_milli, order.lines[0].confirmed_milli), (5_000, 3_000));
     assert_eq!(order.lines[0].difference(), LineDifference::StockShort);
     assert_eq!(order.value_minor, 4 * PRICE_MINOR);
     done(app, &world, &mut anna).await;
@@ -347,18 +251,10 @@ async fn c11_what_is_not_in_stock_is_confirmed_in_part(kind: Kind) {
 async fn c13_an_order_for_a_blocked_outlet_is_held(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
-    let block = BlockOutlet {
-        outlet_id: bytes(world.anna.outlets[0]),
-        blocked: true,
-        reason: "unpaid".to_owned(),
-    };
+    let block = BlockOutlet { outlet_id: bytes(world.anna.outlets[0]), blocked: true, reason: "unpaid".to_owned() };
     app.office(Command::BlockOutlet(block)).await;
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
-    assert_eq!(
-        status(&outcome),
-        (Status::Held, Reason::HeldOutletBlocked),
-        "{outcome:?}"
-    );
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldOutletBlocked), "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order");
     assert_eq!(open_holds(&order), [HoldReason::OutletBlocked]);
     done(app, &world, &mut anna).await;

@@ -3,10 +3,7 @@
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -28,19 +25,12 @@ fn lines_naming(folder: &str, word: &str, allowed: &[&str]) -> Vec<String> {
     assert!(!files.is_empty(), "{} has sources", folder.display());
     let mut found = Vec::new();
     for file in files {
-        let name = file
-            .strip_prefix(root())
-            .expect("in the workspace")
-            .display()
-            .to_string();
+        let name = file.strip_prefix(root()).expect("in the workspace").display().to_string();
         if allowed.iter().any(|allowed| name.ends_with(allowed)) {
             continue;
         }
         let text = std::fs::read_to_string(&file).expect("is text");
-        let code = text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim_start().starts_with("//"));
+        let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
         found.extend(
             code.filter(|(_, line)| line.contains(word))
                 .map(|(number, line)| format!("{name}:{}: {}", number + 1, line.trim())),
@@ -54,88 +44,43 @@ fn the_pure_crate_depends_on_nothing_that_does_io() {
     let manifest = std::fs::read_to_string(root().join("sync/Cargo.toml")).expect("a manifest");
     let dependencies = manifest.split("[dependencies]").nth(1).expect("dependencies");
     let dependencies = dependencies.split("\n[").next().expect("a section");
-    for banned in [
-        "tokio",
-        "sqlx",
-        "axum",
-        "tonic",
-        "hyper",
-        "rand",
-        "chrono",
-        "getrandom",
-    ] {
-        let named = dependencies
-            .lines()
-            .any(|line| line.split(['.', ' ', '=']).next() == Some(banned));
-        assert!(
-            !named,
-            "sync must stay pure: pass the moment, the number or the bytes in, instead of using {banned}"
-        );
+    for banned in ["tokio", "sqlx", "axum", "tonic", "hyper", "rand", "chrono", "getrandom"] {
+        let named = dependencies.lines().any(|line| line.split(['.', ' ', '=']).next() == Some(banned));
+        assert!(!named, "sync must stay pure: pass the moment, the number or the bytes in, instead of using {banned}");
     }
 }
 
 #[test]
 fn only_the_seam_names_a_database_driver() {
-    for word in [
-        "sqlx::query",
-        "sqlx::sqlite",
-        "sqlx::postgres",
-        "sqlx::Sqlite",
-        "sqlx::Pg",
-        "sqlx::Postgres",
-    ] {
+    for word in ["sqlx::query", "sqlx::sqlite", "sqlx::postgres", "sqlx::Sqlite", "sqlx::Pg", "sqlx::Postgres"] {
         let found = lines_naming("server/src", word, &["store/sql.rs"]);
-        assert!(
-            found.is_empty(),
-            "write SQL through store::sql, which serves both databases: {found:#?}"
-        );
+        assert!(found.is_empty(), "write SQL through store::sql, which serves both databases: {found:#?}");
     }
 }
 
 #[test]
 fn the_core_knows_no_door() {
-    for core in [
-        "lane.rs",
-        "batch.rs",
-        "workspace.rs",
-        "publish.rs",
-        "network.rs",
-        "reference.rs",
-    ] {
+    for core in ["lane.rs", "batch.rs", "workspace.rs", "publish.rs", "network.rs", "reference.rs"] {
         let found = lines_naming("server/src", "crate::grpc", &[]);
-        let found: Vec<String> = found
-            .into_iter()
-            .filter(|line| line.starts_with(&format!("server/src/{core}")))
-            .collect();
-        assert!(
-            found.is_empty(),
-            "doors call the core, never the other way: {found:#?}"
-        );
+        let found: Vec<String> =
+            found.into_iter().filter(|line| line.starts_with(&format!("server/src/{core}"))).collect();
+        assert!(found.is_empty(), "doors call the core, never the other way: {found:#?}");
     }
     for folder in ["server/src/commands", "server/src/store"] {
         let found = lines_naming(folder, "crate::grpc", &[]);
-        assert!(
-            found.is_empty(),
-            "doors call the core, never the other way: {found:#?}"
-        );
+        assert!(found.is_empty(), "doors call the core, never the other way: {found:#?}");
     }
 }
 
 #[test]
 fn rules_stand_in_the_pure_crate_and_not_in_sql() {
     let found = lines_naming("server/src/commands", "query", &[]);
-    assert!(
-        found.is_empty(),
-        "a command asks for keys and puts records; SQL belongs in store/: {found:#?}"
-    );
+    assert!(found.is_empty(), "a command asks for keys and puts records; SQL belongs in store/: {found:#?}");
 }
 
 #[test]
 fn writers_begin_with_their_lock() {
     // A deferred transaction of SQLite that upgrades to writing fails at once when anybody wrote meanwhile.
     let found = lines_naming("server/src", ".begin()", &["store/sql.rs"]);
-    assert!(
-        found.is_empty(),
-        "use Db::read, Db::write or Db::write_tenant: {found:#?}"
-    );
+    assert!(found.is_empty(), "use Db::read, Db::write or Db::write_tenant: {found:#?}");
 }

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod both;
+mod bad_input;
 mod conflicts;
 mod layering;
 mod pull;

@@ -35,22 +35,14 @@ async fn to_checkpoint(device: &mut TestDevice, stream: &mut Stream) -> u64 {
 }
 
 async fn follow(app: &TestApp, device: &mut TestDevice) -> Stream {
-    let mut stream = device
-        .open(app.now_us(), true, &mut Synced::default())
-        .await
-        .expect("opens");
+    let mut stream = device.open(app.now_us(), true, &mut Synced::default()).await.expect("opens");
     to_checkpoint(device, &mut stream).await;
     stream
 }
 
 fn one_price(world: &World, index: usize, price_minor: i64) -> Command {
     let price = Some(world.price(index, price_minor));
-    Command::SetPrices(SetPrices {
-        prices: vec![PriceToSet {
-            price_id: bytes(world.prices[index]),
-            price,
-        }],
-    })
+    Command::SetPrices(SetPrices { prices: vec![PriceToSet { price_id: bytes(world.prices[index]), price }] })
 }
 
 async fn a_follower_hears_of_what_it_holds_and_of_nothing_else(kind: Kind) {
@@ -75,11 +67,7 @@ async fn a_follower_hears_of_what_it_holds_and_of_nothing_else(kind: Kind) {
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     drop(stream);
     anna.replica.cut();
-    assert_eq!(
-        app.sync(&mut anna).await.rows,
-        0,
-        "a later pull goes on from there"
-    );
+    assert_eq!(app.sync(&mut anna).await.rows, 0, "a later pull goes on from there");
     app.finish().await;
 }
 
@@ -90,10 +78,7 @@ async fn a_follower_gains_and_loses_with_its_scopes(kind: Kind) {
     let mut annas = follow(&app, &mut anna).await;
     let mut boriss = follow(&app, &mut boris).await;
     let outlet = world.anna.outlets[0];
-    let move_outlet = MoveOutlet {
-        outlet_id: bytes(outlet),
-        territory_id: bytes(world.boris.territory),
-    };
+    let move_outlet = MoveOutlet { outlet_id: bytes(outlet), territory_id: bytes(world.boris.territory) };
     app.office(Command::MoveOutlet(move_outlet)).await;
     to_checkpoint(&mut anna, &mut annas).await;
     to_checkpoint(&mut boris, &mut boriss).await;
@@ -109,10 +94,7 @@ async fn a_first_sync_that_is_cut_goes_on_where_it_was(kind: Kind) {
     let world = World::make(&app).await;
     let mut anna = app.device("anna").await;
     for taken in 1..=6 {
-        let mut stream = anna
-            .open(app.now_us(), false, &mut Synced::default())
-            .await
-            .expect("opens");
+        let mut stream = anna.open(app.now_us(), false, &mut Synced::default()).await.expect("opens");
         for _ in 0..taken {
             let Some(message) = stream.message().await.expect("goes on") else {
                 break;
@@ -131,30 +113,17 @@ async fn a_position_of_another_history_is_compared_instead_of_believed(kind: Kin
     World::make(&app).await;
     let request = PullRequest {
         protocol_version: 1,
-        position: Some(Position {
-            version: 1_000,
-            nonce: 7,
-        }),
+        position: Some(Position { version: 1_000, nonce: 7 }),
         ..PullRequest::default()
     };
     let token = app.device_token("anna").await;
     let request = roundsman::device::authorized(&token, request).expect("a request");
-    let mut stream = SyncServiceClient::new(app.channel.clone())
-        .pull(request)
-        .await
-        .expect("opens")
-        .into_inner();
+    let mut stream = SyncServiceClient::new(app.channel.clone()).pull(request).await.expect("opens").into_inner();
     let mut messages = Vec::new();
     while let Some(message) = stream.message().await.expect("goes on") {
         messages.push(message.message.expect("is known"));
     }
-    assert!(
-        matches!(
-            messages.as_slice(),
-            [Message::Fork(_), Message::InventoryRequest(_)]
-        ),
-        "{messages:?}"
-    );
+    assert!(matches!(messages.as_slice(), [Message::Fork(_), Message::InventoryRequest(_)]), "{messages:?}");
     app.finish().await;
 }
 
@@ -163,13 +132,11 @@ async fn a_damaged_bucket_is_fetched_again(kind: Kind) {
     let world = World::make(&app).await;
     let mut anna = app.device("anna").await;
     app.sync(&mut anna).await;
-    app.shift_checksum(&format!("price_list:{}", world.price_list), 1)
-        .await;
+    app.shift_checksum(&format!("price_list:{}", world.price_list), 1).await;
     app.office(one_price(&world, 2, 1_333)).await;
     let synced = anna.sync(app.now_us()).await.expect("synchronizes");
     assert_eq!(synced.damaged, 1, "the sum tells that something is wrong");
-    app.shift_checksum(&format!("price_list:{}", world.price_list), -1)
-        .await;
+    app.shift_checksum(&format!("price_list:{}", world.price_list), -1).await;
     let again = app.sync(&mut anna).await;
     assert!(again.rows >= 10, "the whole bucket came again: {again:?}");
     app.finish().await;

@@ -26,12 +26,7 @@ on_both_databases!(
 );
 
 fn check_in(visit: Uuid, outlet: Uuid) -> Command {
-    Command::CheckIn(CheckIn {
-        visit_id: bytes(visit),
-        outlet_id: bytes(outlet),
-        planned_day: 0,
-        point: Some(place()),
-    })
+    Command::CheckIn(CheckIn { visit_id: bytes(visit), outlet_id: bytes(outlet), planned_day: 0, point: Some(place()) })
 }
 
 fn captured(app: &TestApp, id: Uuid, seq: i64, command: Command) -> Captured {
@@ -58,10 +53,7 @@ async fn try_push(
         ..PushRequest::default()
     };
     let request = roundsman::device::authorized(token, request)?;
-    let answer = SyncServiceClient::new(app.channel.clone())
-        .push(request)
-        .await
-        .map_err(Box::new)?;
+    let answer = SyncServiceClient::new(app.channel.clone()).push(request).await.map_err(Box::new)?;
     Ok(answer.into_inner())
 }
 
@@ -70,13 +62,8 @@ async fn push(app: &TestApp, token: &str, commands: Vec<Captured>) -> PushRespon
 }
 
 fn statuses(response: &PushResponse) -> Vec<(Status, Reason)> {
-    let outcomes = response
-        .results
-        .iter()
-        .map(|result| result.outcome.clone().expect("an outcome"));
-    outcomes
-        .map(|outcome| (outcome.status(), outcome.reason()))
-        .collect()
+    let outcomes = response.results.iter().map(|result| result.outcome.clone().expect("an outcome"));
+    outcomes.map(|outcome| (outcome.status(), outcome.reason())).collect()
 }
 
 const APPLIED: (Status, Reason) = (Status::Applied, Reason::Unspecified);
@@ -143,11 +130,7 @@ async fn a_gap_is_answered_with_the_number_that_is_expected(kind: Kind) {
     let answer = push(&app, &token, vec![command(1), command(3)]).await;
     assert_eq!((answer.results.len(), answer.expected_seq), (1, 2));
     let old_number = push(&app, &token, vec![command(1)]).await;
-    assert_eq!(
-        (old_number.results.len(), old_number.expected_seq),
-        (0, 2),
-        "another command under an old number"
-    );
+    assert_eq!((old_number.results.len(), old_number.expected_seq), (0, 2), "another command under an old number");
     assert_eq!(visits(&app, &world).await, 1);
     app.finish().await;
 }
@@ -182,48 +165,27 @@ async fn c27_one_bad_command_does_not_keep_the_others_back(kind: Kind) {
     );
     assert_eq!(visits(&app, &world).await, 1);
     let facts = &answer.results[1].outcome.as_ref().expect("an outcome").facts;
-    assert!(
-        facts
-            .iter()
-            .all(|fact| fact.value != world.boris.territory.to_string()),
-        "no word of what is not hers"
-    );
+    assert!(facts.iter().all(|fact| fact.value != world.boris.territory.to_string()), "no word of what is not hers");
     app.finish().await;
 }
 
 async fn whatever_fails_on_the_way_a_repeat_has_one_effect(kind: Kind) {
-    for point in [
-        "batch.begun",
-        "batch.loaded",
-        "batch.decided",
-        "batch.written",
-        "batch.committed",
-    ] {
+    for point in ["batch.begun", "batch.loaded", "batch.decided", "batch.written", "batch.committed"] {
         let armed = Arc::new(AtomicBool::new(false));
         let trigger = Arc::clone(&armed);
-        let fail = FailPoints::new(Arc::new(move |here| {
-            here == point && trigger.swap(false, Ordering::SeqCst)
-        }));
+        let fail = FailPoints::new(Arc::new(move |here| here == point && trigger.swap(false, Ordering::SeqCst)));
         let app = TestApp::start_failing(kind, fail).await;
         let world = World::make(&app).await;
         let token = app.device_token("anna").await;
         let command = captured(&app, app.id(), 1, check_in(app.id(), world.anna.outlets[0]));
         armed.store(true, Ordering::SeqCst);
-        let lost = try_push(&app, &token, vec![command.clone()], 0)
-            .await
-            .expect_err("fails");
-        assert_eq!(
-            lost.code(),
-            Code::Unavailable,
-            "{point}: the device is to try again"
-        );
+        let lost = try_push(&app, &token, vec![command.clone()], 0).await.expect_err("fails");
+        assert_eq!(lost.code(), Code::Unavailable, "{point}: the device is to try again");
         assert!(!armed.load(Ordering::SeqCst), "{point} was reached");
         let answer = push(&app, &token, vec![command]).await;
         assert_eq!(statuses(&answer), [APPLIED], "{point}");
         assert_eq!(visits(&app, &world).await, 1, "{point}");
-        let findings = roundsman::verify::verify(&app.core.db, world.tenant)
-            .await
-            .expect("verifies");
+        let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
         assert_eq!(findings, Vec::<String>::new(), "{point}");
         app.finish().await;
     }
@@ -244,18 +206,12 @@ async fn what_the_server_cannot_read_is_kept_in_quarantine(kind: Kind) {
         ],
     )
     .await;
-    assert_eq!(
-        statuses(&answer),
-        [(Status::Quarantined, Reason::Quarantined), APPLIED]
-    );
+    assert_eq!(statuses(&answer), [(Status::Quarantined, Reason::Quarantined), APPLIED]);
     app.replace_document(outlet, whole).await;
     // What builds on it waits behind it, and nothing else does.
     let behind = captured(&app, app.id(), 3, check_in(visit, outlet));
     let answer = push(&app, &token, vec![behind]).await;
-    assert_eq!(
-        statuses(&answer),
-        [(Status::Quarantined, Reason::DependsOnQuarantined)]
-    );
+    assert_eq!(statuses(&answer), [(Status::Quarantined, Reason::DependsOnQuarantined)]);
     let shown: Vec<Outlet> = app.stored::<Outlet>(world.tenant).await.into_values().collect();
     assert_eq!(shown.len(), 4);
     app.finish().await;
@@ -266,9 +222,7 @@ async fn a_device_that_is_ahead_of_the_server_is_told_of_the_fork(kind: Kind) {
     let world = World::make(&app).await;
     let token = app.device_token("anna").await;
     let command = captured(&app, app.id(), 8, check_in(app.id(), world.anna.outlets[0]));
-    let answer = try_push(&app, &token, vec![command], 7)
-        .await
-        .expect("is answered");
+    let answer = try_push(&app, &token, vec![command], 7).await.expect("is answered");
     assert!(answer.fork);
     assert_eq!((answer.results.len(), answer.expected_seq), (0, 1));
     app.finish().await;

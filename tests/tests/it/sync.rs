@@ -19,18 +19,10 @@ async fn a_first_sync_brings_exactly_what_the_rep_holds(kind: Kind) {
     let mut anna = app.device("anna").await;
     let synced = app.sync(&mut anna).await;
     assert!(synced.rows >= 30, "{synced:?}");
-    let own: Outlet = app
-        .shown(&anna, world.anna.outlets[0])
-        .expect("the rep's own outlet");
+    let own: Outlet = app.shown(&anna, world.anna.outlets[0]).expect("the rep's own outlet");
     assert_eq!(own.name, "Outlet 0 of anna");
-    assert!(
-        app.shown::<Outlet>(&anna, world.boris.outlets[0]).is_none(),
-        "not the colleague's"
-    );
-    assert!(
-        app.shown::<Price>(&anna, world.prices[0]).is_some(),
-        "the prices of the outlets' agreements"
-    );
+    assert!(app.shown::<Outlet>(&anna, world.boris.outlets[0]).is_none(), "not the colleague's");
+    assert!(app.shown::<Price>(&anna, world.prices[0]).is_some(), "the prices of the outlets' agreements");
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
 
     let mut sonja = app.device("sonja").await;
@@ -51,10 +43,7 @@ async fn a_delta_brings_what_changed_and_nothing_else(kind: Kind) {
     assert_eq!(app.sync(&mut anna).await.rows, 0, "nothing new");
 
     let price = Some(world.price(3, 1_250));
-    let prices = vec![PriceToSet {
-        price_id: bytes(world.prices[3]),
-        price,
-    }];
+    let prices = vec![PriceToSet { price_id: bytes(world.prices[3]), price }];
     let outcome = app.office(Command::SetPrices(SetPrices { prices })).await;
     assert_eq!(outcome.status(), Status::Applied);
     assert_eq!(app.sync(&mut anna).await.rows, 1, "one price");
@@ -71,10 +60,7 @@ async fn an_outlet_that_moves_leaves_one_device_and_comes_to_the_other(kind: Kin
     app.sync(&mut anna).await;
     app.sync(&mut boris).await;
     let outlet = world.anna.outlets[1];
-    let move_outlet = MoveOutlet {
-        outlet_id: bytes(outlet),
-        territory_id: bytes(world.boris.territory),
-    };
+    let move_outlet = MoveOutlet { outlet_id: bytes(outlet), territory_id: bytes(world.boris.territory) };
     let outcome = app.office(Command::MoveOutlet(move_outlet)).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     app.sync(&mut anna).await;
@@ -83,9 +69,7 @@ async fn an_outlet_that_moves_leaves_one_device_and_comes_to_the_other(kind: Kin
     assert!(app.shown::<Outlet>(&boris, outlet).is_some(), "it has come");
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     app.assert_converged(&boris, &world.caller(&world.boris)).await;
-    let findings = roundsman::verify::verify(&app.core.db, world.tenant)
-        .await
-        .expect("verifies");
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
     assert_eq!(findings, Vec::<String>::new());
     app.finish().await;
 }

@@ -79,10 +79,7 @@ pub fn decide(
     }
     let short = confirm(&mut items, promised.is_some(), terms, &order, setting.order_id);
     for item in &mut items {
-        let sum = money::line(
-            item.line.confirmed_milli,
-            rate(&item.line, item.line.price_minor, terms),
-        )?;
+        let sum = money::line(item.line.confirmed_milli, rate(&item.line, item.line.price_minor, terms))?;
         item.line.amount_minor = sum.amount_minor;
         item.line.vat_minor = sum.vat_minor;
     }
@@ -97,47 +94,26 @@ pub fn decide(
     order.lines = items.iter().map(|item| item.line.clone()).collect();
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
     let open = hold::open_reasons(&order);
-    order.set_status(if open.is_empty() {
-        OrderStatus::Confirmed
-    } else {
-        OrderStatus::Submitted
-    });
+    order.set_status(if open.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted });
     let available = reserve(&items, open.is_empty(), setting);
     let credit = reckon(&order, &open, setting);
-    let partly = order
-        .lines
-        .iter()
-        .any(|line| line.confirmed_milli < line.ordered_milli);
+    let partly = order.lines.iter().any(|line| line.confirmed_milli < line.ordered_milli);
     let verdict = match hold::outcome(&open) {
         Some(reason) => Verdict::held(reason),
         None if partly => Verdict::applied(Reason::PartlyConfirmed),
         None => Verdict::done(),
     };
-    Ok(Decision {
-        order,
-        credit,
-        available,
-        verdict,
-    })
+    Ok(Decision { order, credit, available, verdict })
 }
 
 fn terms<'a>(order: &Order, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
     let id = check::id(&order.agreement_id, "agreement_id")?;
-    setting
-        .terms
-        .get(&id)
-        .copied()
-        .ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id").about(id))
+    setting.terms.get(&id).copied().ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id").about(id))
 }
 
 fn rate(line: &OrderLine, price_minor: i64, terms: Terms<'_>) -> Rate {
     let vat_included = terms.price_list.vat_included;
-    Rate {
-        price_minor,
-        discount_bp: line.discount_bp,
-        vat_bp: line.vat_bp,
-        vat_included,
-    }
+    Rate { price_minor, discount_bp: line.discount_bp, vat_bp: line.vat_bp, vat_included }
 }
 
 fn item<'a>(
@@ -149,11 +125,7 @@ fn item<'a>(
 ) -> Result<Item<'a>, Rejection> {
     let product_id = check::id(&line.product_id, "product_id")?;
     let goods = setting.goods.get(&product_id);
-    let goods = goods.ok_or_else(|| {
-        Rejection::new(Reason::NotFound)
-            .field("product_id")
-            .about(product_id)
-    })?;
+    let goods = goods.ok_or_else(|| Rejection::new(Reason::NotFound).field("product_id").about(product_id))?;
     let touch = touched.lines.get(&line.line_id).copied();
     let mut line = line.clone();
     if touch.is_some() {
@@ -162,14 +134,7 @@ fn item<'a>(
     }
     let ordered = money::line(line.ordered_milli, rate(&line, line.shown_price_minor, terms))?;
     let disputed = disputed(&line, touch, order, terms, goods, setting.price_grace_us);
-    Ok(Item {
-        line,
-        product_id,
-        goods,
-        touch,
-        ordered,
-        disputed,
-    })
+    Ok(Item { line, product_id, goods, touch, ordered, disputed })
 }
 
 /// The price in force, if the shown one does not count (C5). A line that nobody touched stays disputed until the price
@@ -191,13 +156,9 @@ fn disputed(
         return None;
     }
     let list = &terms.agreement.price_list_id;
-    let of_list =
-        |known: &&Known<'_>| known.price.price_list_id == *list && known.price.product_id == line.product_id;
+    let of_list = |known: &&Known<'_>| known.price.price_list_id == *list && known.price.product_id == line.product_id;
     let prices: Vec<Known<'_>> = goods.prices.iter().filter(of_list).copied().collect();
-    let grace_us = terms
-        .agreement
-        .price_grace_s
-        .map_or(company_grace_us, |seconds| i64::from(seconds) * 1_000_000);
+    let grace_us = terms.agreement.price_grace_s.map_or(company_grace_us, |seconds| i64::from(seconds) * 1_000_000);
     let shown = Shown {
         price_id: Uuid::from_slice(&line.price_id).ok(),
         version: line.price_version,
@@ -240,10 +201,7 @@ fn confirm(
         *budget = budget.saturating_sub(item.line.confirmed_milli);
     }
     let mut short = Vec::new();
-    for item in items
-        .iter_mut()
-        .filter(|item| !was_confirmed || item.touch.is_some())
-    {
+    for item in items.iter_mut().filter(|item| !was_confirmed || item.touch.is_some()) {
         let budget = budget(&mut left, item, order_id);
         let found = stock::confirmable(item.line.ordered_milli, *budget);
         let lacks = found < item.line.ordered_milli;
@@ -263,20 +221,12 @@ fn confirm(
 }
 
 fn budget<'a>(left: &'a mut BTreeMap<Uuid, i64>, item: &Item<'_>, order_id: Uuid) -> &'a mut i64 {
-    let all = || {
-        item.goods
-            .available
-            .map_or(i64::MAX, |stock| stock.budget(order_id))
-    };
+    let all = || item.goods.available.map_or(i64::MAX, |stock| stock.budget(order_id));
     left.entry(item.product_id).or_insert_with(all)
 }
 
 fn difference(line: &OrderLine, withdrawn: bool) -> LineDifference {
-    match (
-        line.confirmed_milli < line.ordered_milli,
-        withdrawn,
-        line.difference(),
-    ) {
+    match (line.confirmed_milli < line.ordered_milli, withdrawn, line.difference()) {
         (true, true, _) => LineDifference::Withdrawn,
         (true, false, _) => LineDifference::StockShort,
         (false, _, LineDifference::OfficeChanged) => LineDifference::OfficeChanged,
@@ -286,14 +236,8 @@ fn difference(line: &OrderLine, withdrawn: bool) -> LineDifference {
 
 /// Causes that concern lines: price, discount, withdrawn product.
 fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Vec<Cause>, Rejection> {
-    let ids = |found: &[&Item<'_>]| {
-        found
-            .iter()
-            .map(|item| item.line.line_id.clone())
-            .collect::<Vec<_>>()
-    };
-    let judged =
-        |item: &Item<'_>, reason, touched: bool| touched || is_among(hold::open(order, reason), &item.line);
+    let ids = |found: &[&Item<'_>]| found.iter().map(|item| item.line.line_id.clone()).collect::<Vec<_>>();
+    let judged = |item: &Item<'_>, reason, touched: bool| touched || is_among(hold::open(order, reason), &item.line);
     let mut causes = Vec::new();
     let priced: Vec<&Item<'_>> = items.iter().filter(|item| item.disputed.is_some()).collect();
     if !priced.is_empty() {
@@ -322,12 +266,7 @@ fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Ve
 }
 
 /// For one line the unit prices, for several the order's value as shown and as it would be at the prices in force.
-fn price_cause(
-    disputed: &[&Item<'_>],
-    order: &Order,
-    all: &[Item<'_>],
-    terms: Terms<'_>,
-) -> Result<Cause, Rejection> {
+fn price_cause(disputed: &[&Item<'_>], order: &Order, all: &[Item<'_>], terms: Terms<'_>) -> Result<Cause, Rejection> {
     let (shown, current) = match disputed {
         [item] => (item.line.shown_price_minor, item.disputed.flatten()),
         _ => {
@@ -341,19 +280,12 @@ fn price_cause(
     };
     let facts = match current {
         Some(current) => {
-            format!(
-                "shown {shown}, in force {current}, difference {}",
-                current.saturating_sub(shown)
-            )
+            format!("shown {shown}, in force {current}, difference {}", current.saturating_sub(shown))
         }
         None => format!("shown {shown}, and the price list has no price for it"),
     };
     let cause = Cause::new(HoldReason::Price, facts);
-    Ok(Cause {
-        shown_minor: Some(shown),
-        current_minor: current,
-        ..cause
-    })
+    Ok(Cause { shown_minor: Some(shown), current_minor: current, ..cause })
 }
 
 /// Causes that concern the whole order: minimum, terms, outlet, debt.
@@ -368,18 +300,15 @@ fn head_causes(
     let is_open = |reason| hold::open(order, reason).is_some();
     let mut causes = Vec::new();
     let (value, minimum) = (order.ordered_value_minor, agreement.minimum_order_minor);
-    let judged =
-        !touched.lines.is_empty() || touched.terms || touched.fewer || is_open(HoldReason::MinimumSum);
-    if judged && value < minimum && agreed(order, HoldReason::MinimumSum).is_none_or(|agreed| value < agreed)
-    {
+    let judged = !touched.lines.is_empty() || touched.terms || touched.fewer || is_open(HoldReason::MinimumSum);
+    if judged && value < minimum && agreed(order, HoldReason::MinimumSum).is_none_or(|agreed| value < agreed) {
         let facts = format!("the order's value of {value} is below the minimum of {minimum}");
         causes.push(Cause::new(HoldReason::MinimumSum, facts).limit(minimum, value));
     }
     let (from, to, day) = (agreement.valid_from_day, agreement.valid_to_day, order.order_day);
     let valid = (from == 0 || from <= day) && (to == 0 || day <= to);
     if !valid && (touched.terms || is_open(HoldReason::TermsExpired)) {
-        let facts =
-            format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
+        let facts = format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
         causes.push(Cause::new(HoldReason::TermsExpired, facts));
     }
     if promised.is_some_and(|promised| order.value_minor <= promised.value_minor) {
@@ -403,15 +332,13 @@ fn debt_causes(order: &Order, agreement: &Agreement, setting: &Setting<'_>) -> V
     let mut causes = Vec::new();
     if let Err(over) = setting.credit.admit(setting.order_id, coming, terms) {
         let (limit, exposure) = (over.limit_minor, over.exposure_minor);
-        let facts =
-            format!("the credit exposure of {exposure} with this order is above the limit of {limit}");
+        let facts = format!("the credit exposure of {exposure} with this order is above the limit of {limit}");
         causes.push(Cause::new(HoldReason::CreditLimit, facts).limit(limit, exposure));
     }
     if let Some(overdue) = setting.credit.banning_overdue(terms) {
         causes.push(Cause::new(HoldReason::Overdue, format!("{overdue} is overdue")).limit(0, overdue));
     }
-    causes
-        .retain(|cause| agreed(order, cause.reason).is_none_or(|agreed| cause.exposure_minor > Some(agreed)));
+    causes.retain(|cause| agreed(order, cause.reason).is_none_or(|agreed| cause.exposure_minor > Some(agreed)));
     causes
 }
 
@@ -434,11 +361,7 @@ fn reserve(items: &[Item<'_>], confirmed: bool, setting: &Setting<'_>) -> BTreeM
             continue;
         };
         let before = stock.reserved_by(setting.order_id);
-        let after = if confirmed {
-            wanted(product)
-        } else {
-            wanted(product).min(before)
-        };
+        let after = if confirmed { wanted(product) } else { wanted(product).min(before) };
         if after != before {
             changed.insert(product, stock.clone().reserving(setting.order_id, after));
         }

@@ -16,9 +16,7 @@ use roundsman_proto::trade::{
 use uuid::Uuid;
 
 use super::decide::{Touch, Touched, decide};
-use super::{
-    Decision, Setting, Terms, agreed, customer, delivery_day_form, new_line, new_line_form, open_for_edits,
-};
+use super::{Decision, Setting, Terms, agreed, customer, delivery_day_form, new_line, new_line_form, open_for_edits};
 use super::{price_belongs, unchanged};
 use crate::trade::capture::Editor;
 use crate::trade::check;
@@ -85,12 +83,7 @@ pub fn decide_change(
     change_form(command, current.order_day)?;
     editor.may_touch(&current.rep_id)?;
     open_for_edits(current)?;
-    let mut draft = Draft {
-        order: current.clone(),
-        touched: Touched::default(),
-        editor,
-        setting,
-    };
+    let mut draft = Draft { order: current.clone(), touched: Touched::default(), editor, setting };
     let mut edits = Edits::new(setting.order_id, editor);
     draft.head(command, &mut edits)?;
     let terms = draft.terms(current)?;
@@ -103,9 +96,7 @@ pub fn decide_change(
         };
         done.map_err(check::at("lines", index))?;
     }
-    let Draft {
-        order, mut touched, ..
-    } = draft;
+    let Draft { order, mut touched, .. } = draft;
     if !edits.changed {
         let verdict = Verdict::nothing_to_do().merged(edits.overrides, edits.stale);
         return Ok(unchanged(current, setting, verdict));
@@ -116,21 +107,14 @@ pub fn decide_change(
     check::count(order.lines.len(), check::LINES, "lines")?;
     let decision = if touched.terms || touched.fewer || !touched.lines.is_empty() {
         if touched.terms {
-            let touch = Touch {
-                price_at_us: Some(setting.capture.captured_at_us),
-                discount: true,
-                ..Touch::default()
-            };
+            let touch = Touch { price_at_us: Some(setting.capture.captured_at_us), discount: true, ..Touch::default() };
             for line in &order.lines {
                 touched.lines.entry(line.line_id.clone()).or_insert(touch);
             }
         }
         decide(order, Some(current), &touched, setting)?
     } else {
-        Decision {
-            order,
-            ..unchanged(current, setting, Verdict::done())
-        }
+        Decision { order, ..unchanged(current, setting, Verdict::done()) }
     };
     let verdict = decision.verdict.merged(edits.overrides, edits.stale);
     Ok(Decision { verdict, ..decision })
@@ -157,8 +141,7 @@ impl<'a> Draft<'a> {
         }
         if let Some(change) = &command.delivery_day {
             let (change, current) = ((&change.base, &change.value), order.delivery_day);
-            order.delivery_day =
-                edits.settle(place("delivery_day"), policy, change, &current, i32::to_string);
+            order.delivery_day = edits.settle(place("delivery_day"), policy, change, &current, i32::to_string);
         }
         if let Some(change) = &command.comment {
             let (change, current) = ((&change.base, &change.value), order.comment.clone());
@@ -206,13 +189,9 @@ impl<'a> Draft<'a> {
             return Ok(());
         };
         let ordered = self.order.lines.get(index).map_or(0, |line| line.ordered_milli);
-        let place = Place {
-            line_id: &removal.line_id,
-            field: "ordered_milli",
-        };
+        let place = Place { line_id: &removal.line_id, field: "ordered_milli" };
         let (base, gone) = (Some(removal.base_quantity_milli), None);
-        let show =
-            |quantity: &Option<i64>| quantity.map_or_else(String::new, |quantity| quantity.to_string());
+        let show = |quantity: &Option<i64>| quantity.map_or_else(String::new, |quantity| quantity.to_string());
         let left = edits.settle(place, Policy::OfficeWins, (&base, &gone), &Some(ordered), show);
         if left.is_none() {
             self.order.lines.remove(index);
@@ -221,21 +200,10 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn change(
-        &mut self,
-        change: &OrderLineChange,
-        terms: Terms<'_>,
-        edits: &mut Edits,
-    ) -> Result<(), Rejection> {
+    fn change(&mut self, change: &OrderLineChange, terms: Terms<'_>, edits: &mut Edits) -> Result<(), Rejection> {
         let Some(index) = self.position(&change.line_id) else {
-            let wanted = change
-                .quantity_milli
-                .as_ref()
-                .map_or_else(String::new, |quantity| quantity.value.to_string());
-            let place = Place {
-                line_id: &change.line_id,
-                field: "ordered_milli",
-            };
+            let wanted = change.quantity_milli.as_ref().map_or_else(String::new, |quantity| quantity.value.to_string());
+            let place = Place { line_id: &change.line_id, field: "ordered_milli" };
             edits.met(place, Reason::LineRemoved, String::new(), wanted);
             return Ok(());
         };
@@ -243,36 +211,21 @@ impl<'a> Draft<'a> {
             return Ok(());
         };
         let mut line = before.clone();
-        let place = |field| Place {
-            line_id: &change.line_id,
-            field,
-        };
+        let place = |field| Place { line_id: &change.line_id, field };
         let policy = Policy::OfficeWins;
         if let Some(quantity) = &change.quantity_milli {
             let edit = (&quantity.base, &quantity.value);
-            line.ordered_milli = edits.settle(
-                place("ordered_milli"),
-                policy,
-                edit,
-                &line.ordered_milli,
-                i64::to_string,
-            );
+            line.ordered_milli =
+                edits.settle(place("ordered_milli"), policy, edit, &line.ordered_milli, i64::to_string);
         }
         if let Some(discount) = &change.discount_bp {
             let edit = (&discount.base, &discount.value);
-            line.discount_bp = edits.settle(
-                place("discount_bp"),
-                policy,
-                edit,
-                &line.discount_bp,
-                i32::to_string,
-            );
+            line.discount_bp = edits.settle(place("discount_bp"), policy, edit, &line.discount_bp, i32::to_string);
         }
         if let Some(price) = &change.shown_price_minor {
             let edit = (&price.base, &price.value);
             let current = line.shown_price_minor;
-            line.shown_price_minor =
-                edits.settle(place("shown_price_minor"), policy, edit, &current, i64::to_string);
+            line.shown_price_minor = edits.settle(place("shown_price_minor"), policy, edit, &current, i64::to_string);
             if line.shown_price_minor == price.value {
                 self.price_belongs(&change.price_id, &line, terms)?;
                 line.price_id.clone_from(&change.price_id);
@@ -280,8 +233,7 @@ impl<'a> Draft<'a> {
             }
         }
         if line != before {
-            let priced =
-                line.shown_price_minor != before.shown_price_minor || line.price_id != before.price_id;
+            let priced = line.shown_price_minor != before.shown_price_minor || line.price_id != before.price_id;
             edits.changed = true;
             self.touch(&change.line_id, priced, line.discount_bp != before.discount_bp);
             line.set_difference(self.difference());
@@ -303,22 +255,10 @@ impl<'a> Draft<'a> {
     /// A rep's line is judged: a price that was edited as of now, one that was not as of the day it was handed in. The
     /// office's own price and discount count.
     fn touch(&mut self, line_id: &[u8], priced: bool, discounted: bool) {
-        let captured_at_us = if priced {
-            self.setting.capture.captured_at_us
-        } else {
-            self.order.submitted_at_us
-        };
+        let captured_at_us = if priced { self.setting.capture.captured_at_us } else { self.order.submitted_at_us };
         let touch = match self.editor {
-            Editor::Rep(_) => Touch {
-                price_at_us: Some(captured_at_us),
-                discount: true,
-                ..Touch::default()
-            },
-            Editor::Office => Touch {
-                price_settled: priced,
-                discount_settled: discounted,
-                ..Touch::default()
-            },
+            Editor::Rep(_) => Touch { price_at_us: Some(captured_at_us), discount: true, ..Touch::default() },
+            Editor::Office => Touch { price_settled: priced, discount_settled: discounted, ..Touch::default() },
         };
         self.touched.lines.insert(line_id.to_vec(), touch);
     }

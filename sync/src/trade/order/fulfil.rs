@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use roundsman_proto::trade::{
-    Fulfilment, LineDifference, Order, OrderLine, OrderStatus, Shipment, ShipmentLine,
-};
+use roundsman_proto::trade::{Fulfilment, LineDifference, Order, OrderLine, OrderStatus, Shipment, ShipmentLine};
 use uuid::Uuid;
 
 use super::hold;
@@ -43,10 +41,7 @@ pub struct Moved {
 /// The warehouse has the list.
 #[must_use]
 pub fn prepared(order: &Order, shipment_id: Uuid) -> Order {
-    let mut order = Order {
-        shipment_id: shipment_id.as_bytes().to_vec(),
-        ..order.clone()
-    };
+    let mut order = Order { shipment_id: shipment_id.as_bytes().to_vec(), ..order.clone() };
     order.set_fulfilment(Fulfilment::Picking);
     order
 }
@@ -64,10 +59,7 @@ pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Resul
         }
     };
     let mut order = follow(order, shipment, ledger.vat_included, with_line)?;
-    let all = shipment
-        .lines
-        .iter()
-        .all(|line| line.loaded_milli >= line.ordered_milli);
+    let all = shipment.lines.iter().all(|line| line.loaded_milli >= line.ordered_milli);
     let some = shipment.lines.iter().any(|line| line.loaded_milli > 0);
     order.set_fulfilment(match (all, some) {
         (true, _) => Fulfilment::Shipped,
@@ -76,10 +68,7 @@ pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Resul
     });
     let mut available = BTreeMap::new();
     for (product, stock) in ledger.available {
-        let lines = shipment
-            .lines
-            .iter()
-            .filter(|line| line.product_id == product.as_bytes());
+        let lines = shipment.lines.iter().filter(|line| line.product_id == product.as_bytes());
         let gone = lines.fold(0_i64, |sum, line| sum.saturating_add(line.loaded_milli));
         let after = stock.clone().shipped(ledger.order_id, gone);
         if after != *stock {
@@ -87,11 +76,7 @@ pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Resul
         }
     }
     let credit = reckon(&order, ledger);
-    Ok(Moved {
-        order,
-        credit,
-        available,
-    })
+    Ok(Moved { order, credit, available })
 }
 
 /// The goods have arrived, or not: the order is closed.
@@ -109,10 +94,7 @@ pub fn delivered(
         line.delivered_milli = gone.delivered_milli;
         line.refused_milli = gone.refused_milli;
         line.confirmed_milli = gone.delivered_milli;
-        let missing = gone
-            .loaded_milli
-            .saturating_sub(gone.delivered_milli)
-            .saturating_sub(gone.refused_milli);
+        let missing = gone.loaded_milli.saturating_sub(gone.delivered_milli).saturating_sub(gone.refused_milli);
         if !attempted && gone.loaded_milli > 0 {
             line.set_difference(LineDifference::NotAttempted);
         } else if missing > 0 {
@@ -122,26 +104,15 @@ pub fn delivered(
         }
     };
     let mut order = follow(order, shipment, ledger.vat_included, with_line)?;
-    let all = shipment
-        .lines
-        .iter()
-        .all(|line| line.delivered_milli >= line.ordered_milli);
+    let all = shipment.lines.iter().all(|line| line.delivered_milli >= line.ordered_milli);
     let some = shipment.lines.iter().any(|line| line.delivered_milli > 0);
     if some {
-        order.set_fulfilment(if all {
-            Fulfilment::Delivered
-        } else {
-            Fulfilment::PartlyDelivered
-        });
+        order.set_fulfilment(if all { Fulfilment::Delivered } else { Fulfilment::PartlyDelivered });
     }
     order.set_status(OrderStatus::Closed);
     hold::release_all(&mut order, now_us, "rule: the order was closed");
     let credit = reckon(&order, ledger);
-    Ok(Moved {
-        order,
-        credit,
-        available: BTreeMap::new(),
-    })
+    Ok(Moved { order, credit, available: BTreeMap::new() })
 }
 
 fn follow(
@@ -155,12 +126,8 @@ fn follow(
         if let Some(gone) = shipment.lines.iter().find(|gone| gone.line_id == line.line_id) {
             with_line(line, gone);
         }
-        let rate = Rate {
-            price_minor: line.price_minor,
-            discount_bp: line.discount_bp,
-            vat_bp: line.vat_bp,
-            vat_included,
-        };
+        let rate =
+            Rate { price_minor: line.price_minor, discount_bp: line.discount_bp, vat_bp: line.vat_bp, vat_included };
         let sum = money::line(line.confirmed_milli, rate)?;
         line.amount_minor = sum.amount_minor;
         line.vat_minor = sum.vat_minor;

@@ -26,15 +26,7 @@ impl Cause {
     #[must_use]
     pub fn new(reason: HoldReason, facts: String) -> Self {
         let (limit_minor, exposure_minor, shown_minor, current_minor) = (None, None, None, None);
-        Self {
-            reason,
-            line_ids: vec![],
-            facts,
-            limit_minor,
-            exposure_minor,
-            shown_minor,
-            current_minor,
-        }
+        Self { reason, line_ids: vec![], facts, limit_minor, exposure_minor, shown_minor, current_minor }
     }
 
     /// One that concerns these lines.
@@ -46,11 +38,7 @@ impl Cause {
     /// One about a sum and its limit.
     #[must_use]
     pub fn limit(self, limit_minor: i64, exposure_minor: i64) -> Self {
-        Self {
-            limit_minor: Some(limit_minor),
-            exposure_minor: Some(exposure_minor),
-            ..self
-        }
+        Self { limit_minor: Some(limit_minor), exposure_minor: Some(exposure_minor), ..self }
     }
 
     fn hold(&self, opened_at_us: i64) -> Hold {
@@ -77,29 +65,20 @@ pub fn is_open(hold: &Hold) -> bool {
 /// The open hold of a reason.
 #[must_use]
 pub fn open(order: &Order, reason: HoldReason) -> Option<&Hold> {
-    order
-        .holds
-        .iter()
-        .find(|hold| is_open(hold) && hold.reason() == reason)
+    order.holds.iter().find(|hold| is_open(hold) && hold.reason() == reason)
 }
 
 /// The last hold of a reason that a person released.
 #[must_use]
 pub fn agreed(order: &Order, reason: HoldReason) -> Option<&Hold> {
-    let released =
-        |hold: &&Hold| !is_open(hold) && !hold.released_by_id.is_empty() && hold.reason() == reason;
+    let released = |hold: &&Hold| !is_open(hold) && !hold.released_by_id.is_empty() && hold.reason() == reason;
     order.holds.iter().rfind(released)
 }
 
 /// The reasons of the open holds, in the order of opening.
 #[must_use]
 pub fn open_reasons(order: &Order) -> Vec<HoldReason> {
-    order
-        .holds
-        .iter()
-        .filter(|hold| is_open(hold))
-        .map(Hold::reason)
-        .collect()
+    order.holds.iter().filter(|hold| is_open(hold)).map(Hold::reason).collect()
 }
 
 /// Whether the hold is about the customer's credit, which is its own approver's business.
@@ -108,10 +87,7 @@ pub fn is_credit(reason: HoldReason) -> bool {
     match reason {
         HoldReason::CreditLimit | HoldReason::Overdue => true,
         HoldReason::Unspecified | HoldReason::Price | HoldReason::Promotion | HoldReason::Discount => false,
-        HoldReason::BelowFloor
-        | HoldReason::ProductWithdrawn
-        | HoldReason::Stock
-        | HoldReason::MinimumSum => false,
+        HoldReason::BelowFloor | HoldReason::ProductWithdrawn | HoldReason::Stock | HoldReason::MinimumSum => false,
         HoldReason::TermsExpired | HoldReason::OutletBlocked | HoldReason::DuplicateSuspect => false,
     }
 }
@@ -166,9 +142,7 @@ pub fn follow(holds: &[Hold], causes: &[Cause], now_us: i64) -> Vec<Hold> {
         });
     }
     for cause in causes {
-        let open = holds
-            .iter()
-            .any(|hold| is_open(hold) && hold.reason() == cause.reason);
+        let open = holds.iter().any(|hold| is_open(hold) && hold.reason() == cause.reason);
         if !open {
             followed.push(cause.hold(now_us));
         }
@@ -185,9 +159,5 @@ pub fn release_all(order: &mut Order, now_us: i64, rule: &str) {
 
 fn released(hold: &Hold, now_us: i64, rule: &str) -> Hold {
     // Moment 0 would mean "still open".
-    Hold {
-        released_at_us: now_us.max(1),
-        released_by: rule.to_owned(),
-        ..hold.clone()
-    }
+    Hold { released_at_us: now_us.max(1), released_by: rule.to_owned(), ..hold.clone() }
 }

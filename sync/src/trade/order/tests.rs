@@ -59,10 +59,7 @@ impl World {
         let price = |product: Uuid, price_minor| Price {
             price_list_id: bytes(LIST),
             product_id: bytes(product),
-            breaks: vec![PriceBreak {
-                min_quantity_milli: 0,
-                price_minor,
-            }],
+            breaks: vec![PriceBreak { min_quantity_milli: 0, price_minor }],
             ..Price::default()
         };
         let tea = (Product::default(), price(TEA, 100), 5, 0);
@@ -70,18 +67,10 @@ impl World {
         let stock = Available::default().counted(1_000_000);
         let agreement_ids = vec![bytes(AGREEMENT), bytes(OTHER_AGREEMENT)];
         Self {
-            outlet: Outlet {
-                agreement_ids,
-                customer_id: bytes(CUSTOMER),
-                ..Outlet::default()
-            },
+            outlet: Outlet { agreement_ids, customer_id: bytes(CUSTOMER), ..Outlet::default() },
             other_agreement: agreement.clone(),
             agreement,
-            list: PriceList {
-                currency: "EUR".to_owned(),
-                vat_included: true,
-                ..PriceList::default()
-            },
+            list: PriceList { currency: "EUR".to_owned(), vat_included: true, ..PriceList::default() },
             products: [(TEA, tea), (SUGAR, sugar)].into(),
             available: [(TEA, stock.clone()), (SUGAR, stock)].into(),
             credit: Credit::default(),
@@ -108,28 +97,14 @@ impl World {
             })
             .collect();
         let goods = self.products.iter().map(|(id, row)| {
-            (
-                *id,
-                Goods {
-                    product: &row.0,
-                    prices: prices.clone(),
-                    available: self.available.get(id),
-                },
-            )
+            (*id, Goods { product: &row.0, prices: prices.clone(), available: self.available.get(id) })
         });
-        let terms = |agreement| Terms {
-            agreement,
-            price_list: &self.list,
-        };
+        let terms = |agreement| Terms { agreement, price_list: &self.list };
         run(&Setting {
             order_id: ORDER,
             outlet_id: OUTLET,
             outlet: &self.outlet,
-            terms: &[
-                (AGREEMENT, terms(&self.agreement)),
-                (OTHER_AGREEMENT, terms(&self.other_agreement)),
-            ]
-            .into(),
+            terms: &[(AGREEMENT, terms(&self.agreement)), (OTHER_AGREEMENT, terms(&self.other_agreement))].into(),
             goods: &goods.collect(),
             credit: &self.credit,
             capture: &self.capture,
@@ -154,29 +129,14 @@ impl World {
     }
 
     fn change(&self, order: &Order, editor: Editor, edits: Vec<Edit>) -> Result<Decision, Rejection> {
-        let lines = edits
-            .into_iter()
-            .map(|edit| OrderLineEdit { edit: Some(edit) })
-            .collect();
-        let command = ChangeOrder {
-            order_id: bytes(ORDER),
-            lines,
-            ..ChangeOrder::default()
-        };
+        let lines = edits.into_iter().map(|edit| OrderLineEdit { edit: Some(edit) }).collect();
+        let command = ChangeOrder { order_id: bytes(ORDER), lines, ..ChangeOrder::default() };
         self.with(|setting| decide_change(order, editor, &command, setting))
     }
 
     fn release(&self, order: &Order, reason: HoldReason) -> Result<Decision, Rejection> {
-        let command = ReleaseHold {
-            order_id: bytes(ORDER),
-            reason: reason.into(),
-            comment: String::new(),
-        };
-        let releaser = Releaser {
-            user_id: Uuid::from_u128(99),
-            name: "Ada".to_owned(),
-            supervisor: false,
-        };
+        let command = ReleaseHold { order_id: bytes(ORDER), reason: reason.into(), comment: String::new() };
+        let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Ada".to_owned(), supervisor: false };
         self.with(|setting| decide_release_hold(order, &command, &releaser, setting))
     }
 
@@ -224,31 +184,17 @@ fn submit(lines: &[NewOrderLine]) -> SubmitOrder {
 }
 
 fn quantity(line: u8, base: i64, value: i64) -> Edit {
-    let quantity_milli = Some(Int64Change {
-        base: base * 1_000,
-        value: value * 1_000,
-    });
-    Edit::Change(OrderLineChange {
-        line_id: line_id(line),
-        quantity_milli,
-        ..OrderLineChange::default()
-    })
+    let quantity_milli = Some(Int64Change { base: base * 1_000, value: value * 1_000 });
+    Edit::Change(OrderLineChange { line_id: line_id(line), quantity_milli, ..OrderLineChange::default() })
 }
 
 fn discount(line: u8, base: i32, value: i32) -> Edit {
     let discount_bp = Some(Int32Change { base, value });
-    Edit::Change(OrderLineChange {
-        line_id: line_id(line),
-        discount_bp,
-        ..OrderLineChange::default()
-    })
+    Edit::Change(OrderLineChange { line_id: line_id(line), discount_bp, ..OrderLineChange::default() })
 }
 
 fn removal(line: u8, base: i64) -> Edit {
-    Edit::Remove(OrderLineRemoval {
-        line_id: line_id(line),
-        base_quantity_milli: base * 1_000,
-    })
+    Edit::Remove(OrderLineRemoval { line_id: line_id(line), base_quantity_milli: base * 1_000 })
 }
 
 fn holds(order: &Order) -> Vec<HoldReason> {
@@ -260,25 +206,15 @@ fn reason(result: Result<Decision, Rejection>) -> Reason {
 }
 
 fn confirmed(order: &Order) -> Vec<i64> {
-    order
-        .lines
-        .iter()
-        .map(|line| line.confirmed_milli / 1_000)
-        .collect()
+    order.lines.iter().map(|line| line.confirmed_milli / 1_000).collect()
 }
 
 #[test]
 fn an_order_without_holds_is_confirmed_at_once() {
     let decision = World::new().submit(&[tea(3), sugar(2)]).expect("taken");
     let order = &decision.order;
-    assert_eq!(
-        (order.status(), order.value_minor, order.ordered_value_minor),
-        (OrderStatus::Confirmed, 400, 400)
-    );
-    assert_eq!(
-        (order.customer_id.clone(), order.order_day, order.submitted_at_us),
-        (bytes(CUSTOMER), TODAY, NOW_US)
-    );
+    assert_eq!((order.status(), order.value_minor, order.ordered_value_minor), (OrderStatus::Confirmed, 400, 400));
+    assert_eq!((order.customer_id.clone(), order.order_day, order.submitted_at_us), (bytes(CUSTOMER), TODAY, NOW_US));
     assert_eq!(decision.verdict, Verdict::done());
     assert_eq!(decision.credit.exposure_minor(), 400);
     assert_eq!(decision.available[&TEA].reserved_by(ORDER), 3_000);
@@ -306,18 +242,11 @@ fn c02_the_same_id_with_other_content_is_refused() {
 fn c03_edits_of_different_lines_both_take_effect() {
     let mut world = World::new();
     let first = world.submitted(&[tea(3), sugar(2)]);
-    let office = world
-        .change(&first, Editor::Office, vec![quantity(2, 2, 5)])
-        .expect("taken");
+    let office = world.change(&first, Editor::Office, vec![quantity(2, 2, 5)]).expect("taken");
     let order = world.take(&office);
     assert_eq!(order.lines[1].difference(), LineDifference::OfficeChanged);
-    let rep = world
-        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)])
-        .expect("taken");
-    assert_eq!(
-        (confirmed(&rep.order), rep.verdict),
-        (vec![4, 5], Verdict::done())
-    );
+    let rep = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)]).expect("taken");
+    assert_eq!((confirmed(&rep.order), rep.verdict), (vec![4, 5], Verdict::done()));
     assert_eq!(rep.credit.exposure_minor(), 650);
 }
 
@@ -325,106 +254,48 @@ fn c03_edits_of_different_lines_both_take_effect() {
 fn c03_in_the_same_place_the_office_wins_and_both_are_told() {
     let mut world = World::new();
     let first = world.submitted(&[tea(3), sugar(2)]);
-    let office = world
-        .change(&first, Editor::Office, vec![quantity(1, 3, 5)])
-        .expect("taken");
+    let office = world.change(&first, Editor::Office, vec![quantity(1, 3, 5)]).expect("taken");
     let order = world.take(&office);
-    let rep = world
-        .change(
-            &order,
-            Editor::Rep(REP),
-            vec![quantity(1, 3, 4), quantity(2, 2, 1)],
-        )
-        .expect("taken");
+    let rep = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4), quantity(2, 2, 1)]).expect("taken");
     assert_eq!(confirmed(&rep.order), [5, 1]);
-    assert_eq!(
-        (rep.verdict.status, rep.verdict.reason),
-        (Status::Merged, Reason::OfficeWins)
-    );
+    assert_eq!((rep.verdict.status, rep.verdict.reason), (Status::Merged, Reason::OfficeWins));
     let told = &rep.verdict.overrides[0];
-    assert_eq!(
-        (told.field.as_str(), told.kept.as_str(), told.lost.as_str()),
-        ("ordered_milli", "5000", "4000")
-    );
-    let late = world
-        .change(&order, Editor::Office, vec![quantity(1, 3, 6)])
-        .expect("taken");
-    assert_eq!(
-        (confirmed(&late.order), late.verdict.overrides[0].lost.as_str()),
-        (vec![6, 2], "5000")
-    );
+    assert_eq!((told.field.as_str(), told.kept.as_str(), told.lost.as_str()), ("ordered_milli", "5000", "4000"));
+    let late = world.change(&order, Editor::Office, vec![quantity(1, 3, 6)]).expect("taken");
+    assert_eq!((confirmed(&late.order), late.verdict.overrides[0].lost.as_str()), (vec![6, 2], "5000"));
 }
 
 #[test]
 fn c03_the_head_is_merged_field_by_field() {
     let mut world = World::new();
-    let order = Order {
-        comment: "by the office".to_owned(),
-        ..world.submitted(&[tea(3)])
-    };
+    let order = Order { comment: "by the office".to_owned(), ..world.submitted(&[tea(3)]) };
     let command = ChangeOrder {
         order_id: bytes(ORDER),
-        comment: Some(StringChange {
-            base: String::new(),
-            value: "by the rep".to_owned(),
-        }),
-        delivery_day: Some(Int32Change {
-            base: 0,
-            value: TODAY + 2,
-        }),
+        comment: Some(StringChange { base: String::new(), value: "by the rep".to_owned() }),
+        delivery_day: Some(Int32Change { base: 0, value: TODAY + 2 }),
         ..ChangeOrder::default()
     };
-    let merged = world
-        .with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting))
-        .expect("taken");
-    assert_eq!(
-        (merged.order.comment.as_str(), merged.order.delivery_day),
-        ("by the office", TODAY + 2)
-    );
-    assert_eq!(
-        (merged.verdict.reason, merged.available.len()),
-        (Reason::OfficeWins, 0)
-    );
+    let merged = world.with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting)).expect("taken");
+    assert_eq!((merged.order.comment.as_str(), merged.order.delivery_day), ("by the office", TODAY + 2));
+    assert_eq!((merged.verdict.reason, merged.available.len()), (Reason::OfficeWins, 0));
 }
 
 #[test]
 fn c03_lines_come_and_go() {
     let mut world = World::new();
     let first = world.submitted(&[tea(3), sugar(2)]);
-    let less = world
-        .change(&first, Editor::Rep(REP), vec![removal(2, 2)])
-        .expect("taken");
-    assert_eq!(
-        (confirmed(&less.order), less.available[&SUGAR].reserved_by(ORDER)),
-        (vec![3], 0)
-    );
+    let less = world.change(&first, Editor::Rep(REP), vec![removal(2, 2)]).expect("taken");
+    assert_eq!((confirmed(&less.order), less.available[&SUGAR].reserved_by(ORDER)), (vec![3], 0));
     let order = world.take(&less);
-    let gone = world
-        .change(&order, Editor::Rep(REP), vec![quantity(2, 2, 9)])
-        .expect("taken");
-    assert_eq!(
-        (gone.verdict.reason, gone.order),
-        (Reason::LineRemoved, order.clone())
-    );
-    let again = world
-        .change(&order, Editor::Rep(REP), vec![removal(2, 2)])
-        .expect("taken");
+    let gone = world.change(&order, Editor::Rep(REP), vec![quantity(2, 2, 9)]).expect("taken");
+    assert_eq!((gone.verdict.reason, gone.order), (Reason::LineRemoved, order.clone()));
+    let again = world.change(&order, Editor::Rep(REP), vec![removal(2, 2)]).expect("taken");
     assert_eq!(again.verdict.reason, Reason::StaleBase);
-    let more = world
-        .change(&order, Editor::Rep(REP), vec![Edit::Add(line(3, SUGAR, 1, 50))])
-        .expect("taken");
+    let more = world.change(&order, Editor::Rep(REP), vec![Edit::Add(line(3, SUGAR, 1, 50))]).expect("taken");
     assert_eq!(confirmed(&more.order), [3, 1]);
-    assert_eq!(
-        reason(world.change(&order, Editor::Rep(REP), vec![removal(1, 3)])),
-        Reason::NoLines
-    );
-    let changed = world
-        .change(&first, Editor::Rep(REP), vec![removal(1, 4)])
-        .expect("taken");
-    assert_eq!(
-        (changed.verdict.reason, changed.order.lines.len()),
-        (Reason::OfficeWins, 2)
-    );
+    assert_eq!(reason(world.change(&order, Editor::Rep(REP), vec![removal(1, 3)])), Reason::NoLines);
+    let changed = world.change(&first, Editor::Rep(REP), vec![removal(1, 4)]).expect("taken");
+    assert_eq!((changed.verdict.reason, changed.order.lines.len()), (Reason::OfficeWins, 2));
 }
 
 #[test]
@@ -432,16 +303,9 @@ fn c04_the_warehouse_has_it() {
     let mut world = World::new();
     let mut order = world.submitted(&[tea(3)]);
     order.set_status(OrderStatus::Released);
-    assert_eq!(
-        reason(world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)])),
-        Reason::OrderReleased
-    );
-    let command = CancelOrder {
-        order_id: bytes(ORDER),
-        reason: "no".to_owned(),
-    };
-    let cancel =
-        |order: &Order| world.with(|setting| decide_cancel(order, Editor::Office, &command, setting));
+    assert_eq!(reason(world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)])), Reason::OrderReleased);
+    let command = CancelOrder { order_id: bytes(ORDER), reason: "no".to_owned() };
+    let cancel = |order: &Order| world.with(|setting| decide_cancel(order, Editor::Office, &command, setting));
     assert_eq!(reason(cancel(&order)), Reason::OrderReleased);
     order.set_status(OrderStatus::Closed);
     assert_eq!(reason(cancel(&order)), Reason::OrderClosed);
@@ -452,36 +316,17 @@ fn c05_an_old_price_is_honoured_or_held() {
     let mut world = World::new();
     world.set_price(TEA, 110, 9, NOW_US - HOUR_US);
     let order = world.submit(&[tea(3), sugar(1)]).expect("taken").order;
-    assert_eq!(
-        (order.status(), order.value_minor),
-        (OrderStatus::Confirmed, 350),
-        "changed an hour ago"
-    );
+    assert_eq!((order.status(), order.value_minor), (OrderStatus::Confirmed, 350), "changed an hour ago");
     world.agreement.price_grace_s = Some(0);
     let held = world.submit(&[tea(3), sugar(1)]).expect("taken");
-    assert_eq!(
-        (held.verdict.status, held.verdict.reason),
-        (Status::Held, Reason::HeldPrice)
-    );
-    assert_eq!(
-        (held.order.status(), held.credit.exposure_minor()),
-        (OrderStatus::Submitted, 0)
-    );
+    assert_eq!((held.verdict.status, held.verdict.reason), (Status::Held, Reason::HeldPrice));
+    assert_eq!((held.order.status(), held.credit.exposure_minor()), (OrderStatus::Submitted, 0));
     let hold = &held.order.holds[0];
-    assert_eq!(
-        (hold.shown_minor, hold.current_minor, &hold.line_ids),
-        (Some(100), Some(110), &vec![line_id(1)])
-    );
-    assert_eq!(
-        held.order.lines[0].confirmed_milli, 3_000,
-        "what would be promised"
-    );
+    assert_eq!((hold.shown_minor, hold.current_minor, &hold.line_ids), (Some(100), Some(110), &vec![line_id(1)]));
+    assert_eq!(held.order.lines[0].confirmed_milli, 3_000, "what would be promised");
     world.set_price(SUGAR, 60, 9, 0);
     let several = world.submit(&[tea(3), sugar(1)]).expect("taken").order;
-    assert_eq!(
-        (several.holds[0].shown_minor, several.holds[0].current_minor),
-        (Some(350), Some(390))
-    );
+    assert_eq!((several.holds[0].shown_minor, several.holds[0].current_minor), (Some(350), Some(390)));
 }
 
 #[test]
@@ -491,59 +336,26 @@ fn c05_whoever_releases_a_price_honours_it() {
     let order = world.submitted(&[tea(3)]);
     assert_eq!(holds(&order), [HoldReason::Price]);
     let released = world.release(&order, HoldReason::Price).expect("released");
-    assert_eq!(
-        (released.order.status(), released.order.value_minor),
-        (OrderStatus::Confirmed, 300)
-    );
-    assert_eq!(
-        (released.order.holds[0].released_by.as_str(), released.verdict),
-        ("Ada", Verdict::done())
-    );
+    assert_eq!((released.order.status(), released.order.value_minor), (OrderStatus::Confirmed, 300));
+    assert_eq!((released.order.holds[0].released_by.as_str(), released.verdict), ("Ada", Verdict::done()));
     assert_eq!(released.available[&TEA].reserved_by(ORDER), 3_000);
-    assert_eq!(
-        reason(world.release(&released.order, HoldReason::Price)),
-        Reason::HoldNotOpen
-    );
+    assert_eq!(reason(world.release(&released.order, HoldReason::Price)), Reason::HoldNotOpen);
     world.set_price(TEA, 100, 10, 0);
-    let again = world
-        .with(|setting| decide_again(&order, setting))
-        .expect("decided");
-    assert_eq!(
-        (again.order.status(), again.order.holds[0].released_by_id.len()),
-        (OrderStatus::Confirmed, 0)
-    );
+    let again = world.with(|setting| decide_again(&order, setting)).expect("decided");
+    assert_eq!((again.order.status(), again.order.holds[0].released_by_id.len()), (OrderStatus::Confirmed, 0));
 }
 
 #[test]
 fn c08_a_discount_above_the_limit_waits() {
     let mut world = World::new();
-    let order = world.submitted(&[NewOrderLine {
-        discount_bp: 501,
-        ..tea(10)
-    }]);
-    assert_eq!(
-        (holds(&order), order.value_minor),
-        (vec![HoldReason::Discount], 950)
-    );
+    let order = world.submitted(&[NewOrderLine { discount_bp: 501, ..tea(10) }]);
+    assert_eq!((holds(&order), order.value_minor), (vec![HoldReason::Discount], 950));
     let released = world.release(&order, HoldReason::Discount).expect("released");
-    assert_eq!(
-        (released.order.status(), released.order.value_minor),
-        (OrderStatus::Confirmed, 950)
-    );
+    assert_eq!((released.order.status(), released.order.value_minor), (OrderStatus::Confirmed, 950));
     let order = world.take(&released);
-    let more = world
-        .change(&order, Editor::Rep(REP), vec![discount(1, 501, 600)])
-        .expect("taken")
-        .order;
-    assert_eq!(
-        holds(&more),
-        [HoldReason::Discount],
-        "what was agreed to was another discount"
-    );
-    let office = world
-        .change(&order, Editor::Office, vec![discount(1, 501, 600)])
-        .expect("taken")
-        .order;
+    let more = world.change(&order, Editor::Rep(REP), vec![discount(1, 501, 600)]).expect("taken").order;
+    assert_eq!(holds(&more), [HoldReason::Discount], "what was agreed to was another discount");
+    let office = world.change(&order, Editor::Office, vec![discount(1, 501, 600)]).expect("taken").order;
     assert_eq!((holds(&office), office.value_minor), (vec![], 940));
 }
 
@@ -553,28 +365,16 @@ fn c09_a_limit_holds_and_a_payment_releases() {
     world.agreement.credit_limit_minor = Some(500);
     world.credit.booked_debt_minor = 300;
     let held = world.submit(&[tea(3)]).expect("taken");
-    assert_eq!(
-        (held.verdict.status, held.verdict.reason),
-        (Status::Held, Reason::HeldCreditLimit)
-    );
+    assert_eq!((held.verdict.status, held.verdict.reason), (Status::Held, Reason::HeldCreditLimit));
     let hold = &held.order.holds[0];
     assert_eq!((hold.limit_minor, hold.exposure_minor), (Some(500), Some(600)));
-    assert_eq!(
-        (held.credit.exposure_minor(), held.credit.held.len()),
-        (300, 1),
-        "a held order is no exposure"
-    );
+    assert_eq!((held.credit.exposure_minor(), held.credit.held.len()), (300, 1), "a held order is no exposure");
     let order = world.take(&held);
     world.credit = world.credit.clone().with_payment(Uuid::from_u128(50), 100);
     let terms = CreditTerms::from(&world.agreement);
     assert_eq!(releasable(&world.credit, |_| Some(terms)).orders, [ORDER]);
-    let freed = world
-        .with(|setting| decide_again(&order, setting))
-        .expect("decided");
-    assert_eq!(
-        (freed.order.status(), freed.credit.exposure_minor()),
-        (OrderStatus::Confirmed, 500)
-    );
+    let freed = world.with(|setting| decide_again(&order, setting)).expect("decided");
+    assert_eq!((freed.order.status(), freed.credit.exposure_minor()), (OrderStatus::Confirmed, 500));
     assert!(freed.credit.held.is_empty() && freed.order.holds[0].released_by.starts_with("rule: "));
 }
 
@@ -582,36 +382,21 @@ fn c09_a_limit_holds_and_a_payment_releases() {
 fn c09_releasing_another_hold_decides_credit_again() {
     let mut world = World::new();
     world.agreement.credit_limit_minor = Some(500);
-    let order = world.submitted(&[NewOrderLine {
-        discount_bp: 600,
-        ..tea(5)
-    }]);
-    assert_eq!(
-        (holds(&order), world.credit.held.len()),
-        (vec![HoldReason::Discount], 0)
-    );
+    let order = world.submitted(&[NewOrderLine { discount_bp: 600, ..tea(5) }]);
+    assert_eq!((holds(&order), world.credit.held.len()), (vec![HoldReason::Discount], 0));
     world.credit.booked_debt_minor = 100;
     let released = world.release(&order, HoldReason::Discount).expect("released");
-    assert_eq!(
-        (released.verdict.status, released.verdict.reason),
-        (Status::Held, Reason::HeldCreditLimit)
-    );
+    assert_eq!((released.verdict.status, released.verdict.reason), (Status::Held, Reason::HeldCreditLimit));
     let order = world.take(&released);
     let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
-    assert_eq!(
-        (agreed.order.status(), agreed.credit.exposure_minor()),
-        (OrderStatus::Confirmed, 570)
-    );
+    assert_eq!((agreed.order.status(), agreed.credit.exposure_minor()), (OrderStatus::Confirmed, 570));
 }
 
 #[test]
 fn c09_an_approval_covers_what_was_approved() {
     let mut world = World::new();
     world.agreement.credit_limit_minor = Some(100);
-    let order = world.submitted(&[NewOrderLine {
-        discount_bp: 600,
-        ..tea(5)
-    }]);
+    let order = world.submitted(&[NewOrderLine { discount_bp: 600, ..tea(5) }]);
     let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
     let order = world.take(&agreed);
     assert_eq!(holds(&order), [HoldReason::Discount]);
@@ -619,11 +404,7 @@ fn c09_an_approval_covers_what_was_approved() {
     assert_eq!(same.order.status(), OrderStatus::Confirmed);
     world.credit.booked_debt_minor = 1;
     let more = world.release(&order, HoldReason::Discount).expect("released");
-    assert_eq!(
-        holds(&more.order),
-        [HoldReason::CreditLimit],
-        "the exposure has grown since"
-    );
+    assert_eq!(holds(&more.order), [HoldReason::CreditLimit], "the exposure has grown since");
 }
 
 #[test]
@@ -632,28 +413,14 @@ fn c09_a_confirmed_order_that_shrinks_is_not_held() {
     let order = world.submitted(&[tea(5)]);
     world.agreement.credit_limit_minor = Some(100);
     world.outlet.blocked = true;
-    let less = world
-        .change(&order, Editor::Rep(REP), vec![quantity(1, 5, 4)])
-        .expect("taken");
-    assert_eq!(
-        (less.order.status(), less.credit.exposure_minor()),
-        (OrderStatus::Confirmed, 400)
-    );
-    let more = world
-        .change(&order, Editor::Rep(REP), vec![quantity(1, 5, 6)])
-        .expect("taken");
-    assert_eq!(
-        holds(&more.order),
-        [HoldReason::OutletBlocked, HoldReason::CreditLimit]
-    );
+    let less = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 4)]).expect("taken");
+    assert_eq!((less.order.status(), less.credit.exposure_minor()), (OrderStatus::Confirmed, 400));
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 6)]).expect("taken");
+    assert_eq!(holds(&more.order), [HoldReason::OutletBlocked, HoldReason::CreditLimit]);
     assert_eq!(more.verdict.reason, Reason::HeldSeveral);
     assert_eq!(more.credit.exposure_minor(), 0);
     let kept = world.available[&TEA].reserved_by(ORDER);
-    assert_eq!(
-        (more.available.is_empty(), kept),
-        (true, 5_000),
-        "what was promised stays reserved"
-    );
+    assert_eq!((more.available.is_empty(), kept), (true, 5_000), "what was promised stays reserved");
 }
 
 #[test]
@@ -661,27 +428,13 @@ fn c10_overdue_debt_has_a_hold_of_its_own() {
     let mut world = World::new();
     world.credit.overdue_minor = 70;
     let order = world.submitted(&[tea(5)]);
-    assert_eq!(
-        (holds(&order), order.holds[0].exposure_minor),
-        (vec![HoldReason::Overdue], Some(70))
-    );
-    let command = ReleaseHold {
-        order_id: bytes(ORDER),
-        reason: HoldReason::Overdue.into(),
-        comment: String::new(),
-    };
-    let releaser = Releaser {
-        user_id: Uuid::from_u128(99),
-        name: "Bo".to_owned(),
-        supervisor: true,
-    };
+    assert_eq!((holds(&order), order.holds[0].exposure_minor), (vec![HoldReason::Overdue], Some(70)));
+    let command = ReleaseHold { order_id: bytes(ORDER), reason: HoldReason::Overdue.into(), comment: String::new() };
+    let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), supervisor: true };
     let refused = world.with(|setting| decide_release_hold(&order, &command, &releaser, setting));
     assert_eq!(reason(refused), Reason::RoleNotAllowed);
     world.credit.overdue_minor = 0;
-    let paid = world
-        .with(|setting| decide_again(&order, setting))
-        .expect("decided")
-        .order;
+    let paid = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(paid.status(), OrderStatus::Confirmed);
 }
 
@@ -689,19 +442,11 @@ fn c10_overdue_debt_has_a_hold_of_its_own() {
 fn c11_what_is_there_is_confirmed() {
     let mut world = World::new();
     world.available.insert(TEA, Available::default().counted(4_000));
-    let decision = world
-        .submit(&[tea(3), line(3, TEA, 3, 100), sugar(1)])
-        .expect("taken");
+    let decision = world.submit(&[tea(3), line(3, TEA, 3, 100), sugar(1)]).expect("taken");
     assert_eq!(confirmed(&decision.order), [3, 1, 1]);
-    assert_eq!(
-        (decision.verdict.status, decision.verdict.reason),
-        (Status::Applied, Reason::PartlyConfirmed)
-    );
+    assert_eq!((decision.verdict.status, decision.verdict.reason), (Status::Applied, Reason::PartlyConfirmed));
     assert_eq!(decision.order.lines[1].difference(), LineDifference::StockShort);
-    assert_eq!(
-        (decision.order.value_minor, decision.order.ordered_value_minor),
-        (450, 650)
-    );
+    assert_eq!((decision.order.value_minor, decision.order.ordered_value_minor), (450, 650));
     world.available.remove(&TEA);
     assert_eq!(
         confirmed(&world.submit(&[tea(3)]).expect("taken").order),
@@ -716,20 +461,11 @@ fn c11_a_promise_is_kept_when_stock_goes() {
     let order = world.submitted(&[tea(3), sugar(2)]);
     let lost = world.available[&TEA].clone().counted(0);
     world.available.insert(TEA, lost);
-    let edited = world
-        .change(&order, Editor::Rep(REP), vec![quantity(2, 2, 3)])
-        .expect("taken")
-        .order;
+    let edited = world.change(&order, Editor::Rep(REP), vec![quantity(2, 2, 3)]).expect("taken").order;
     assert_eq!(confirmed(&edited), [3, 3]);
-    let less = world
-        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 2)])
-        .expect("taken")
-        .order;
+    let less = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 2)]).expect("taken").order;
     assert_eq!(confirmed(&less), [2, 2]);
-    let more = world
-        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 9)])
-        .expect("taken")
-        .order;
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 9)]).expect("taken").order;
     assert_eq!(confirmed(&more), [3, 2]);
 }
 
@@ -738,10 +474,7 @@ fn c11_what_one_line_was_promised_is_not_given_to_another() {
     let mut world = World::new();
     world.available.insert(TEA, Available::default().counted(7_000));
     let order = world.submitted(&[tea(3), line(3, TEA, 3, 100)]);
-    let more = world
-        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 9)])
-        .expect("taken")
-        .order;
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 9)]).expect("taken").order;
     assert_eq!(confirmed(&more), [4, 3]);
 }
 
@@ -751,25 +484,13 @@ fn c11_an_agreement_may_want_the_order_complete() {
     world.available.insert(TEA, Available::default().counted(2_000));
     world.agreement.set_shortage_rule(ShortageRule::ShipComplete);
     let order = world.submitted(&[tea(3), sugar(1)]);
-    assert_eq!(
-        (holds(&order), confirmed(&order)),
-        (vec![HoldReason::Stock], vec![3, 1])
-    );
+    assert_eq!((holds(&order), confirmed(&order)), (vec![HoldReason::Stock], vec![3, 1]));
     assert_eq!(world.available[&TEA].reserved_by(ORDER), 0);
     let agreed = world.release(&order, HoldReason::Stock).expect("released").order;
-    assert_eq!(
-        (agreed.status(), confirmed(&agreed)),
-        (OrderStatus::Confirmed, vec![2, 1])
-    );
+    assert_eq!((agreed.status(), confirmed(&agreed)), (OrderStatus::Confirmed, vec![2, 1]));
     world.available.insert(TEA, Available::default().counted(3_000));
-    let arrived = world
-        .with(|setting| decide_again(&order, setting))
-        .expect("decided")
-        .order;
-    assert_eq!(
-        (arrived.status(), confirmed(&arrived)),
-        (OrderStatus::Confirmed, vec![3, 1])
-    );
+    let arrived = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
+    assert_eq!((arrived.status(), confirmed(&arrived)), (OrderStatus::Confirmed, vec![3, 1]));
 }
 
 #[test]
@@ -777,23 +498,10 @@ fn c12_only_the_line_of_a_withdrawn_product_is_held() {
     let mut world = World::new();
     world.products.get_mut(&TEA).expect("known").0.withdrawn = true;
     let order = world.submitted(&[tea(3), sugar(1)]);
-    assert_eq!(
-        (holds(&order), &order.holds[0].line_ids),
-        (vec![HoldReason::ProductWithdrawn], &vec![line_id(1)])
-    );
-    let without = world
-        .change(&order, Editor::Rep(REP), vec![removal(1, 3)])
-        .expect("taken")
-        .order;
+    assert_eq!((holds(&order), &order.holds[0].line_ids), (vec![HoldReason::ProductWithdrawn], &vec![line_id(1)]));
+    let without = world.change(&order, Editor::Rep(REP), vec![removal(1, 3)]).expect("taken").order;
     assert_eq!(without.status(), OrderStatus::Confirmed);
-    assert_eq!(
-        world
-            .release(&order, HoldReason::ProductWithdrawn)
-            .expect("released")
-            .order
-            .value_minor,
-        350
-    );
+    assert_eq!(world.release(&order, HoldReason::ProductWithdrawn).expect("released").order.value_minor, 350);
 }
 
 #[test]
@@ -803,10 +511,7 @@ fn c13_a_blocked_outlet_holds_until_it_is_unblocked() {
     let order = world.submitted(&[tea(3)]);
     assert_eq!(holds(&order), [HoldReason::OutletBlocked]);
     world.outlet.blocked = false;
-    let freed = world
-        .with(|setting| decide_again(&order, setting))
-        .expect("decided")
-        .order;
+    let freed = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(freed.status(), OrderStatus::Confirmed);
 }
 
@@ -817,27 +522,12 @@ fn c15_terms_and_minimum_are_those_of_the_orders_day() {
     world.agreement.minimum_order_minor = 1_000;
     let order = world.submitted(&[tea(3)]);
     assert_eq!(holds(&order), [HoldReason::MinimumSum, HoldReason::TermsExpired]);
-    let more = world
-        .change(&order, Editor::Rep(REP), vec![quantity(1, 3, 10)])
-        .expect("taken")
-        .order;
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 10)]).expect("taken").order;
     assert_eq!(holds(&more), [HoldReason::TermsExpired]);
-    let agreement_id = Some(BytesChange {
-        base: bytes(AGREEMENT),
-        value: bytes(OTHER_AGREEMENT),
-    });
-    let command = ChangeOrder {
-        order_id: bytes(ORDER),
-        agreement_id,
-        ..ChangeOrder::default()
-    };
-    let moved = world
-        .with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting))
-        .expect("taken");
-    assert_eq!(
-        (moved.order.status(), moved.order.agreement_id),
-        (OrderStatus::Confirmed, bytes(OTHER_AGREEMENT))
-    );
+    let agreement_id = Some(BytesChange { base: bytes(AGREEMENT), value: bytes(OTHER_AGREEMENT) });
+    let command = ChangeOrder { order_id: bytes(ORDER), agreement_id, ..ChangeOrder::default() };
+    let moved = world.with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting)).expect("taken");
+    assert_eq!((moved.order.status(), moved.order.agreement_id), (OrderStatus::Confirmed, bytes(OTHER_AGREEMENT)));
 }
 
 type Spoil = dyn Fn(&mut SubmitOrder);
@@ -853,92 +543,47 @@ fn what_does_not_belong_together_is_refused() {
         (rejected.reason, rejected.field)
     };
     let cases: [(&Spoil, Reason, &str); 10] = [
-        (
-            &|c| c.agreement_id = bytes(LIST),
-            Reason::Mismatch,
-            "agreement_id",
-        ),
-        (
-            &|c| c.currency = "USD".to_owned(),
-            Reason::CurrencyMismatch,
-            "currency",
-        ),
+        (&|c| c.agreement_id = bytes(LIST), Reason::Mismatch, "agreement_id"),
+        (&|c| c.currency = "USD".to_owned(), Reason::CurrencyMismatch, "currency"),
         (&|c| c.visit_id = bytes(LIST), Reason::NotFound, "visit_id"),
-        (
-            &|c| c.lines[0].price_id = bytes(price_id(SUGAR)),
-            Reason::Mismatch,
-            "price_id",
-        ),
-        (
-            &|c| c.lines[0].product_id = bytes(LIST),
-            Reason::NotFound,
-            "product_id",
-        ),
+        (&|c| c.lines[0].price_id = bytes(price_id(SUGAR)), Reason::Mismatch, "price_id"),
+        (&|c| c.lines[0].product_id = bytes(LIST), Reason::NotFound, "product_id"),
         (&|c| c.lines.clear(), Reason::MissingField, "lines"),
         (&|c| c.lines.push(tea(1)), Reason::RepeatedId, "line_id"),
-        (
-            &|c| c.lines[0].quantity_milli = 0,
-            Reason::OutOfRange,
-            "quantity_milli",
-        ),
+        (&|c| c.lines[0].quantity_milli = 0, Reason::OutOfRange, "quantity_milli"),
         (&|c| c.order_day = TODAY - 40, Reason::OutOfRange, "order_day"),
-        (
-            &|c| c.delivery_day = TODAY - 1,
-            Reason::OutOfRange,
-            "delivery_day",
-        ),
+        (&|c| c.delivery_day = TODAY - 1, Reason::OutOfRange, "delivery_day"),
     ];
     for (change, reason, field) in cases {
         assert_eq!(try_with(change), (reason, field.to_owned()));
     }
-    assert_eq!(
-        reason(world.change(&Order::default(), Editor::Rep(REP), vec![])),
-        Reason::RoleNotAllowed
-    );
+    assert_eq!(reason(world.change(&Order::default(), Editor::Rep(REP), vec![])), Reason::RoleNotAllowed);
 }
 
 #[test]
 fn calling_off_ends_all_promises() {
     let mut world = World::new();
     let order = world.submitted(&[tea(3)]);
-    let command = CancelOrder {
-        order_id: bytes(ORDER),
-        reason: "changed their mind".to_owned(),
-    };
-    let off = world
-        .with(|setting| decide_cancel(&order, Editor::Rep(REP), &command, setting))
-        .expect("done");
-    assert_eq!(
-        (off.order.status(), off.credit.exposure_minor()),
-        (OrderStatus::Cancelled, 0)
-    );
+    let command = CancelOrder { order_id: bytes(ORDER), reason: "changed their mind".to_owned() };
+    let off = world.with(|setting| decide_cancel(&order, Editor::Rep(REP), &command, setting)).expect("done");
+    assert_eq!((off.order.status(), off.credit.exposure_minor()), (OrderStatus::Cancelled, 0));
     assert_eq!(off.available[&TEA].reserved_by(ORDER), 0);
 }
 
 #[test]
 fn only_a_confirmed_order_goes_to_the_warehouse() {
     let mut world = World::new();
-    let command = ReleaseOrder {
-        order_id: bytes(ORDER),
-    };
+    let command = ReleaseOrder { order_id: bytes(ORDER) };
     let order = world.submitted(&[tea(3)]);
-    let released = decide_release_order(&order, &command)
-        .expect("allowed")
-        .expect("changed");
+    let released = decide_release_order(&order, &command).expect("allowed").expect("changed");
     assert_eq!(released.status(), OrderStatus::Released);
     assert_eq!(decide_release_order(&released, &command), Ok(None));
     world.outlet.blocked = true;
     let held = world.submit(&[tea(3)]).expect("taken").order;
-    assert_eq!(
-        decide_release_order(&held, &command).expect_err("held").reason,
-        Reason::OrderHeld
-    );
+    assert_eq!(decide_release_order(&held, &command).expect_err("held").reason, Reason::OrderHeld);
     let mut empty = order;
     empty.lines[0].confirmed_milli = 0;
-    assert_eq!(
-        decide_release_order(&empty, &command).expect_err("empty").reason,
-        Reason::NoLines
-    );
+    assert_eq!(decide_release_order(&empty, &command).expect_err("empty").reason, Reason::NoLines);
 }
 
 fn shipment(order: &Order, loaded: &[i64], delivered: &[i64], refused: &[i64]) -> Shipment {
@@ -952,85 +597,42 @@ fn shipment(order: &Order, loaded: &[i64], delivered: &[i64], refused: &[i64]) -
         refused_milli: refused[index] * 1_000,
         ..ShipmentLine::default()
     });
-    Shipment {
-        lines: lines.collect(),
-        ..Shipment::default()
-    }
+    Shipment { lines: lines.collect(), ..Shipment::default() }
 }
 
 #[test]
 fn c23_what_does_not_arrive_is_not_owed() {
     let mut world = World::new();
     let order = world.submitted(&[tea(3), line(2, SUGAR, 3, 50)]);
-    let ledger = |credit, available| Ledger {
-        order_id: ORDER,
-        vat_included: true,
-        credit,
-        available,
-    };
+    let ledger = |credit, available| Ledger { order_id: ORDER, vat_included: true, credit, available };
     let gone = shipment(&order, &[3, 2], &[0, 0], &[0, 0]);
     let shipped = fulfil::shipped(&order, &gone, &ledger(&world.credit, &world.available)).expect("shipped");
-    assert_eq!(
-        (shipped.order.fulfilment(), shipped.order.value_minor),
-        (Fulfilment::PartlyShipped, 400)
-    );
+    assert_eq!((shipped.order.fulfilment(), shipped.order.value_minor), (Fulfilment::PartlyShipped, 400));
     assert_eq!(shipped.order.lines[1].difference(), LineDifference::PickedShort);
     assert_eq!(shipped.credit.exposure_minor(), 400);
-    assert_eq!(
-        (
-            shipped.available[&SUGAR].on_hand_milli,
-            shipped.available[&SUGAR].reserved_by(ORDER)
-        ),
-        (998_000, 0)
-    );
+    assert_eq!((shipped.available[&SUGAR].on_hand_milli, shipped.available[&SUGAR].reserved_by(ORDER)), (998_000, 0));
     let arrived = shipment(&order, &[3, 2], &[2, 1], &[1, 0]);
     let none = BTreeMap::new();
-    let done = fulfil::delivered(
-        &shipped.order,
-        &arrived,
-        true,
-        NOW_US,
-        &ledger(&shipped.credit, &none),
-    )
-    .expect("done");
-    assert_eq!(
-        (done.order.status(), done.order.fulfilment()),
-        (OrderStatus::Closed, Fulfilment::PartlyDelivered)
-    );
-    let differences: Vec<_> = done.order.lines.iter().map(OrderLine::difference).collect();
-    assert_eq!(
-        differences,
-        [LineDifference::Refused, LineDifference::DeliveredShort]
-    );
-    assert_eq!((done.order.value_minor, done.credit.exposure_minor()), (250, 250));
-    let booked = Order {
-        booked: true,
-        ..shipped.order
-    };
     let done =
-        fulfil::delivered(&booked, &arrived, true, NOW_US, &ledger(&shipped.credit, &none)).expect("done");
+        fulfil::delivered(&shipped.order, &arrived, true, NOW_US, &ledger(&shipped.credit, &none)).expect("done");
+    assert_eq!((done.order.status(), done.order.fulfilment()), (OrderStatus::Closed, Fulfilment::PartlyDelivered));
+    let differences: Vec<_> = done.order.lines.iter().map(OrderLine::difference).collect();
+    assert_eq!(differences, [LineDifference::Refused, LineDifference::DeliveredShort]);
+    assert_eq!((done.order.value_minor, done.credit.exposure_minor()), (250, 250));
+    let booked = Order { booked: true, ..shipped.order };
+    let done = fulfil::delivered(&booked, &arrived, true, NOW_US, &ledger(&shipped.credit, &none)).expect("done");
     assert_eq!(done.credit.exposure_minor(), 0, "the books have it");
 }
 
 /// Mostly lines that nothing is wrong with, so that the rare causes meet all others.
 fn new_lines() -> impl Strategy<Value = Vec<NewOrderLine>> {
     let often = |usual: i64, range: std::ops::Range<i64>| prop_oneof![9 => Just(usual), 1 => range];
-    let one = (
-        any::<bool>(),
-        1..20_i64,
-        often(0, -9..9),
-        often(0, 0..900),
-        often(5, 4..7),
-    );
+    let one = (any::<bool>(), 1..20_i64, often(0, -9..9), often(0, 0..900), often(5, 4..7));
     proptest::collection::vec(one, 1..5).prop_map(|lines| {
         let build = |(number, (tea, units, off, discount, price_version))| {
             let (product, price) = if tea { (TEA, 105) } else { (SUGAR, 50) };
             let discount_bp = i32::try_from(discount).expect("small");
-            NewOrderLine {
-                discount_bp,
-                price_version,
-                ..line(number, product, units, price + off)
-            }
+            NewOrderLine { discount_bp, price_version, ..line(number, product, units, price + off) }
         };
         (1_u8..).zip(lines).map(build).collect()
     })
@@ -1038,52 +640,33 @@ fn new_lines() -> impl Strategy<Value = Vec<NewOrderLine>> {
 
 fn worlds() -> impl Strategy<Value = World> {
     let rarely = || proptest::bool::weighted(0.2);
-    let numbers = (
-        0..60_000_i64,
-        proptest::option::of(0..3_000_i64),
-        -500..500_i64,
-        rarely(),
-    );
+    let numbers = (0..60_000_i64, proptest::option::of(0..3_000_i64), -500..500_i64, rarely());
     let flags = (rarely(), any::<bool>(), rarely());
-    (numbers, 0..5_i32, flags).prop_map(
-        |((on_hand, limit, debt, overdue), rule, (minimum, vat, blocked))| {
-            let mut world = World::new();
-            world.available.insert(TEA, Available::default().counted(on_hand));
-            world.agreement.credit_limit_minor = limit;
-            world.agreement.shortage_rule = rule;
-            world.agreement.minimum_order_minor = if minimum { 1_000 } else { 0 };
-            world.list.vat_included = vat;
-            world.outlet.blocked = blocked;
-            world.credit.booked_debt_minor = debt;
-            world.credit.overdue_minor = overdue.into();
-            world.set_price(TEA, 105, 6, NOW_US - 30 * HOUR_US);
-            world
-        },
-    )
+    (numbers, 0..5_i32, flags).prop_map(|((on_hand, limit, debt, overdue), rule, (minimum, vat, blocked))| {
+        let mut world = World::new();
+        world.available.insert(TEA, Available::default().counted(on_hand));
+        world.agreement.credit_limit_minor = limit;
+        world.agreement.shortage_rule = rule;
+        world.agreement.minimum_order_minor = if minimum { 1_000 } else { 0 };
+        world.list.vat_included = vat;
+        world.outlet.blocked = blocked;
+        world.credit.booked_debt_minor = debt;
+        world.credit.overdue_minor = overdue.into();
+        world.set_price(TEA, 105, 6, NOW_US - 30 * HOUR_US);
+        world
+    })
 }
 
 /// What holds for every decision about an order.
 fn lawful(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
     let order = &decision.order;
     let open = holds(order);
-    prop_assert_eq!(
-        order.value_minor,
-        order.lines.iter().map(|line| line.amount_minor).sum::<i64>()
-    );
+    prop_assert_eq!(order.value_minor, order.lines.iter().map(|line| line.amount_minor).sum::<i64>());
     prop_assert_eq!(open.is_empty(), order.status() == OrderStatus::Confirmed);
     prop_assert_eq!(open.is_empty(), decision.verdict.status != Status::Held);
     let distinct: std::collections::BTreeSet<i32> = open.iter().map(|reason| i32::from(*reason)).collect();
-    prop_assert_eq!(
-        distinct.len(),
-        open.len(),
-        "at most one open hold for each reason"
-    );
-    prop_assert!(
-        order
-            .lines
-            .iter()
-            .all(|line| (0..=line.ordered_milli).contains(&line.confirmed_milli))
-    );
+    prop_assert_eq!(distinct.len(), open.len(), "at most one open hold for each reason");
+    prop_assert!(order.lines.iter().all(|line| (0..=line.ordered_milli).contains(&line.confirmed_milli)));
     let exposure = world.credit.clone().without_order(ORDER).exposure_minor();
     let own = if open.is_empty() { order.value_minor } else { 0 };
     prop_assert_eq!(decision.credit.exposure_minor(), exposure + own);

@@ -1,0 +1,219 @@
+-- Projections: what the office, the ERP and BI read with SQL. Each row is a pure function of one record, is written in the
+-- same transaction, and can be made anew at any time.
+--
+-- Names and units are those of the documents: money in minor units, quantities in thousandths of the base unit, days since
+-- 1970-01-01, moments in microseconds since the Unix epoch, states and reasons by their numbers in the protocol. A day, a
+-- moment or a number that is not set is 0 as in the document; an id that is not set is NULL. A truth value is 0 or 1. A set
+-- (flags, open holds) is a sum of bits: 2 to the power of each member's number.
+
+CREATE TABLE sales_order (
+    tenant              BIGINT NOT NULL,
+    id                  UUID   NOT NULL,
+    outlet              UUID,
+    customer            UUID,
+    agreement           UUID,
+    rep                 UUID,
+    visit               UUID,
+    order_day           BIGINT NOT NULL,
+    delivery_day        BIGINT NOT NULL,
+    currency            TEXT   NOT NULL,
+    comment             TEXT   NOT NULL,
+    status              BIGINT NOT NULL,
+    fulfilment          BIGINT NOT NULL,
+    exchange            BIGINT NOT NULL,
+    open_holds          BIGINT NOT NULL,
+    value_minor         BIGINT NOT NULL,
+    ordered_value_minor BIGINT NOT NULL,
+    submitted_at        BIGINT NOT NULL,
+    status_reason       TEXT   NOT NULL,
+    shipment            UUID,
+    booked              BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX sales_order_by_delivery ON sales_order (tenant, delivery_day, id);
+CREATE INDEX sales_order_by_status ON sales_order (tenant, status, delivery_day, id);
+
+-- Lines are numbered from 1 in their document's order; `line` is the line's id, which never changes.
+CREATE TABLE sales_order_line (
+    tenant            BIGINT NOT NULL,
+    sales_order       UUID   NOT NULL,
+    line_number       BIGINT NOT NULL,
+    line              UUID,
+    product           UUID,
+    packaging_code    TEXT   NOT NULL,
+    coefficient_milli BIGINT NOT NULL,
+    ordered_milli     BIGINT NOT NULL,
+    confirmed_milli   BIGINT NOT NULL,
+    shipped_milli     BIGINT NOT NULL,
+    delivered_milli   BIGINT NOT NULL,
+    refused_milli     BIGINT NOT NULL,
+    price             UUID,
+    price_version     BIGINT NOT NULL,
+    shown_price_minor BIGINT NOT NULL,
+    price_minor       BIGINT NOT NULL,
+    discount_bp       BIGINT NOT NULL,
+    vat_bp            BIGINT NOT NULL,
+    amount_minor      BIGINT NOT NULL,
+    vat_minor         BIGINT NOT NULL,
+    difference        BIGINT NOT NULL,
+    substitutes_line  UUID,
+    PRIMARY KEY (tenant, sales_order, line_number)
+) /* WITHOUT ROWID */;
+
+CREATE TABLE visit (
+    tenant              BIGINT NOT NULL,
+    id                  UUID   NOT NULL,
+    outlet              UUID,
+    rep                 UUID,
+    visit_day           BIGINT NOT NULL,
+    state               BIGINT NOT NULL,
+    planned             BIGINT NOT NULL,
+    route               UUID,
+    route_sequence      BIGINT NOT NULL,
+    window_from_s       BIGINT NOT NULL,
+    window_to_s         BIGINT NOT NULL,
+    productive          BIGINT NOT NULL,
+    unproductive_reason BIGINT NOT NULL,
+    comment             TEXT   NOT NULL,
+    rescheduled_to_day  BIGINT NOT NULL,
+    checked_in_at       BIGINT NOT NULL,
+    checked_out_at      BIGINT NOT NULL,
+    -- NULL: no position.
+    check_in_latitude_e7  BIGINT,
+    check_in_longitude_e7 BIGINT,
+    -- NULL: not known.
+    distance_m          BIGINT,
+    flags               BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX visit_by_day ON visit (tenant, visit_day, id);
+CREATE INDEX visit_by_rep ON visit (tenant, rep, visit_day, id);
+
+CREATE TABLE shipment (
+    tenant       BIGINT NOT NULL,
+    id           UUID   NOT NULL,
+    sales_order  UUID,
+    outlet       UUID,
+    warehouse    UUID,
+    state        BIGINT NOT NULL,
+    shipped_at   BIGINT NOT NULL,
+    delivered_at BIGINT NOT NULL,
+    received_by  TEXT   NOT NULL,
+    reclamation  UUID,
+    comment      TEXT   NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX shipment_by_order ON shipment (tenant, sales_order);
+
+CREATE TABLE shipment_line (
+    tenant          BIGINT NOT NULL,
+    shipment        UUID   NOT NULL,
+    line_number     BIGINT NOT NULL,
+    -- The same as the id of the order's line.
+    line            UUID,
+    product         UUID,
+    ordered_milli   BIGINT NOT NULL,
+    picked_milli    BIGINT NOT NULL,
+    short_reason    BIGINT NOT NULL,
+    loaded_milli    BIGINT NOT NULL,
+    delivered_milli BIGINT NOT NULL,
+    refused_milli   BIGINT NOT NULL,
+    refusal_reason  BIGINT NOT NULL,
+    PRIMARY KEY (tenant, shipment, line_number)
+) /* WITHOUT ROWID */;
+
+CREATE TABLE payment (
+    tenant         BIGINT NOT NULL,
+    id             UUID   NOT NULL,
+    outlet         UUID,
+    customer       UUID,
+    rep            UUID,
+    sales_order    UUID,
+    amount_minor   BIGINT NOT NULL,
+    currency       TEXT   NOT NULL,
+    payment_method BIGINT NOT NULL,
+    receipt_number TEXT   NOT NULL,
+    taken_at       BIGINT NOT NULL,
+    advance_minor  BIGINT NOT NULL,
+    booked         BIGINT NOT NULL,
+    flags          BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX payment_by_customer ON payment (tenant, customer, taken_at);
+
+CREATE TABLE receivable (
+    tenant        BIGINT NOT NULL,
+    id            UUID   NOT NULL,
+    customer      UUID,
+    currency      TEXT   NOT NULL,
+    debt_minor    BIGINT NOT NULL,
+    overdue_minor BIGINT NOT NULL,
+    as_of         BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX receivable_by_customer ON receivable (tenant, customer);
+
+CREATE TABLE reclamation (
+    tenant           BIGINT NOT NULL,
+    id               UUID   NOT NULL,
+    outlet           UUID,
+    customer         UUID,
+    rep              UUID,
+    sales_order      UUID,
+    shipment         UUID,
+    cause            BIGINT NOT NULL,
+    state            BIGINT NOT NULL,
+    complaint        TEXT   NOT NULL,
+    needs_review     BIGINT NOT NULL,
+    filed_at         BIGINT NOT NULL,
+    case_reclamation UUID,
+    flags            BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX reclamation_by_state ON reclamation (tenant, state, filed_at);
+
+CREATE TABLE survey_response (
+    tenant         BIGINT NOT NULL,
+    id             UUID   NOT NULL,
+    survey         UUID,
+    survey_version BIGINT NOT NULL,
+    outlet         UUID,
+    visit          UUID,
+    rep            UUID,
+    answered_at    BIGINT NOT NULL,
+    flags          BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX survey_response_by_survey ON survey_response (tenant, survey, answered_at);
+
+CREATE TABLE outlet (
+    tenant         BIGINT NOT NULL,
+    id             UUID   NOT NULL,
+    name           TEXT   NOT NULL,
+    address        TEXT   NOT NULL,
+    -- NULL: not known.
+    latitude_e7    BIGINT,
+    longitude_e7   BIGINT,
+    visit_radius_m BIGINT NOT NULL,
+    outlet_class   BIGINT NOT NULL,
+    status         BIGINT NOT NULL,
+    territory      UUID,
+    customer       UUID,
+    blocked        BIGINT NOT NULL,
+    blocked_reason TEXT   NOT NULL,
+    tax_id         TEXT   NOT NULL,
+    comment        TEXT   NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX outlet_by_territory ON outlet (tenant, territory);
+
+CREATE TABLE rep (
+    tenant  BIGINT NOT NULL,
+    id      UUID   NOT NULL,
+    name    TEXT   NOT NULL,
+    team    UUID,
+    user_id UUID,
+    status  BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX rep_by_team ON rep (tenant, team);

@@ -1,0 +1,76 @@
+//! Reports money that a rep took.
+//!
+//! A payment is closed when it is taken: nothing is left to do about it in the field. It is placed in the month of that
+//! decision, and stays there when the books contain it later.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{CollectPayment, Customer, Order, Payment};
+use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::payment::{self, Decision};
+use uuid::Uuid;
+
+use super::ordering::{self, Debtor};
+use super::{Context, Decide, Target, field};
+use crate::workspace::{Keys, Stop, Workspace};
+
+impl Decide for CollectPayment {
+    fn name(&self) -> &'static str {
+        "CollectPayment"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Rep]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target { id: &self.payment_id, creates: true })
+    }
+
+    fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        keys.record(&self.payment_id);
+        keys.record(&self.customer_id);
+        keys.record(&self.order_id);
+        field::keys(context, &self.outlet_id, workspace, keys);
+        field::hang_keys(context, &self.outlet_id, workspace, keys);
+        let Ok(customer) = Uuid::from_slice(&self.customer_id) else { return Ok(()) };
+        let debtor: Debtor = (customer, self.currency.clone());
+        keys.internal::<Credit>(&debtor);
+        let credit: Credit = workspace.internal(&debtor)?;
+        let after = credit.with_payment(Uuid::from_slice(&self.payment_id).unwrap_or_default(), self.amount_minor);
+        ordering::held_keys(&after, workspace, keys);
+        Ok(())
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        payment::collect_form(self)?;
+        let rep = field::rep(context)?;
+        let place = field::place(workspace, &self.outlet_id)?;
+        let capture = field::fact(context, workspace, &place)?;
+        let (id, current) = field::existing::<Payment>(workspace, &self.payment_id)?;
+        let (customer, _) = workspace.live::<Customer>(&self.customer_id)?;
+        let debtor = (customer, self.currency.clone());
+        let credit: Credit = workspace.internal(&debtor)?;
+        let order = named_order(workspace, &self.order_id)?;
+        let decision =
+            payment::decide_collect(current.as_ref(), order.as_ref(), place.outlet_id, rep, self, &credit, &capture)?;
+        let Decision { payment, credit, verdict } = decision;
+        if current.is_none() {
+            field::hang(context, workspace, &place, id)?;
+            workspace.put(id, &payment, &place.closed(context))?;
+            workspace.put_internal(&debtor, &credit)?;
+            workspace.announce("payment.collected", id);
+            ordering::release_held(context, workspace, &debtor)?;
+        }
+        Ok(place.outcome(verdict))
+    }
+}
+
+/// The order that a payment names. Money is not refused because its order can't be found.
+fn named_order(workspace: &Workspace, id: &[u8]) -> Result<Option<Order>, Stop> {
+    let Ok(id) = Uuid::from_slice(id) else { return Ok(None) };
+    match workspace.find(id) {
+        Err(Stop::Rejected(_)) => Ok(None),
+        found => found,
+    }
+}

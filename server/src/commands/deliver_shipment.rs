@@ -1,0 +1,46 @@
+//! Reports what became of a delivery.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::DeliverShipment;
+use roundsman_sync::trade::shipment;
+
+use super::{Context, Decide, Target, field, shipping};
+use crate::workspace::{Keys, Stop, Workspace};
+
+impl Decide for DeliverShipment {
+    fn name(&self) -> &'static str {
+        "DeliverShipment"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Logistics, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target { id: &self.shipment_id, creates: false })
+    }
+
+    fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        keys.record(&self.reclamation_id);
+        if let Ok((_, shipment)) = workspace.live::<roundsman_proto::trade::Shipment>(&self.shipment_id) {
+            field::hang_keys(context, &shipment.outlet_id, workspace, keys);
+        }
+        shipping::keys(context, &self.shipment_id, workspace, keys)
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        let goods = shipping::read(workspace, &self.shipment_id)?;
+        let decision = shipment::decide_deliver(
+            &goods.shipment,
+            &goods.order,
+            &goods.claims,
+            self,
+            context.captured_at_us,
+            &goods.ledger(),
+        )?;
+        workspace.announce("shipment.delivered", goods.id);
+        let verdict = goods.store(context, workspace, decision)?;
+        Ok(goods.place.outcome(verdict))
+    }
+}

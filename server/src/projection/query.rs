@@ -1,0 +1,229 @@
+//! What the office asks of the projections: keys in the order of a list, to which the documents are read from the records,
+//! and sums.
+
+use roundsman_proto::trade::{OrderStatus, VisitState};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::store::sql::Tx;
+
+/// Which orders are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderFilter {
+    /// Only with this status; `None`: with any.
+    pub status: Option<OrderStatus>,
+    /// Only those to be delivered on this day or before, in days since 1970-01-01.
+    pub through_delivery_day: i64,
+}
+
+/// The keys (delivery day and id) of the orders after `after`, in ascending order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn orders(
+    tx: &mut Tx,
+    tenant: i64,
+    filter: OrderFilter,
+    after: (i64, Uuid),
+    limit: i64,
+) -> Result<Vec<(i64, Uuid)>, StoreError> {
+    let query = match filter.status {
+        None => tx.query_as(
+            "SELECT delivery_day, id FROM sales_order \
+             WHERE tenant = $1 AND (delivery_day, id) > ($2, $3) AND delivery_day <= $4 \
+             ORDER BY delivery_day, id LIMIT $5",
+        ),
+        Some(_) => tx.query_as(
+            "SELECT delivery_day, id FROM sales_order \
+             WHERE tenant = $1 AND (delivery_day, id) > ($2, $3) AND delivery_day <= $4 AND status = $6 \
+             ORDER BY delivery_day, id LIMIT $5",
+        ),
+    };
+    let query =
+        query.bind(tenant).bind(after.0).bind(after.1).bind(filter.through_delivery_day).bind(limit);
+    match filter.status {
+        None => query.all().await,
+        Some(status) => query.bind(i64::from(status as i32)).all().await,
+    }
+}
+
+/// The ids of the shipments before `before`, in descending order: ids are made in the order of time.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn shipments(tx: &mut Tx, tenant: i64, before: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+    let rows: Vec<(Uuid,)> = tx
+        .query_as("SELECT id FROM shipment WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+        .bind(tenant)
+        .bind(before)
+        .bind(limit)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Whose visits are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Everybody's.
+    All,
+    /// Those of the reps who are in this team now.
+    Team(Uuid),
+    /// A rep's.
+    Rep(Uuid),
+}
+
+/// Which visits are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VisitFilter {
+    /// The day, in days since 1970-01-01.
+    pub day: i64,
+    /// Whose.
+    pub whose: Whose,
+}
+
+/// The ids of the visits after `after`, in ascending order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn visits(
+    tx: &mut Tx,
+    tenant: i64,
+    filter: VisitFilter,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    let (query, whose) = match filter.whose {
+        Whose::All => {
+            let query = tx.query_as::<(Uuid,)>(
+                "SELECT id FROM visit WHERE tenant = $1 AND visit_day = $2 AND id > $3 ORDER BY id LIMIT $4",
+            );
+            (query, None)
+        }
+        Whose::Team(team) => {
+            let query = tx.query_as(
+                "SELECT id FROM visit WHERE tenant = $1 AND visit_day = $2 AND id > $3 \
+                 AND rep IN (SELECT id FROM rep WHERE tenant = $1 AND team = $5) ORDER BY id LIMIT $4",
+            );
+            (query, Some(team))
+        }
+        Whose::Rep(rep) => {
+            let query = tx.query_as(
+                "SELECT id FROM visit WHERE tenant = $1 AND visit_day = $2 AND id > $3 AND rep = $5 \
+                 ORDER BY id LIMIT $4",
+            );
+            (query, Some(rep))
+        }
+    };
+    let query = query.bind(tenant).bind(filter.day).bind(after).bind(limit);
+    let rows = match whose {
+        None => query.all().await?,
+        Some(whose) => query.bind(whose).all().await?,
+    };
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// The team of a rep, if there is such a rep and it has one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn team_of_rep(tx: &mut Tx, tenant: i64, rep: Uuid) -> Result<Option<Uuid>, StoreError> {
+    let row: Option<(Option<Uuid>,)> = tx
+        .query_as("SELECT team FROM rep WHERE tenant = $1 AND id = $2")
+        .bind(tenant)
+        .bind(rep)
+        .optional()
+        .await?;
+    Ok(row.and_then(|(team,)| team))
+}
+
+/// A rep's day in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoveredRep {
+    /// The rep.
+    pub rep: Uuid,
+    /// The rep's name.
+    pub name: String,
+    /// The rep's team.
+    pub team: Option<Uuid>,
+    /// Planned visits; those that the office has called off, or that were moved to another day, are in no plan any more.
+    pub planned: i64,
+    /// Planned visits that were completed.
+    pub done: i64,
+    /// Completed visits that led to something.
+    pub productive: i64,
+    /// Planned visits that the end of the day found undone.
+    pub missed: i64,
+    /// Completed visits outside of the plan.
+    pub unplanned: i64,
+    /// The outlet where the rep is now.
+    pub at_outlet: Option<Uuid>,
+    /// The check-in of the visit in progress, or, if there is none, the last check-out, in microseconds since the Unix
+    /// epoch; 0: neither.
+    pub since_at_us: i64,
+}
+
+macro_rules! coverage_sql {
+    ($whose:literal) => {
+        concat!(
+            "SELECT g.rep, r.name, r.team, g.planned, g.done, g.productive, g.missed, g.unplanned, ",
+            "(SELECT n.outlet FROM visit n WHERE n.tenant = $1 AND n.rep = g.rep AND n.visit_day = $2 ",
+            "AND n.state = $3 ORDER BY n.checked_in_at DESC, n.id LIMIT 1), g.arrived, g.departed ",
+            "FROM (SELECT v.rep, ",
+            "CAST(SUM(CASE WHEN v.planned = 1 AND v.state <> $6 AND v.state <> $7 THEN 1 ELSE 0 END) AS BIGINT) ",
+            "AS planned, ",
+            "CAST(SUM(CASE WHEN v.planned = 1 AND v.state = $4 THEN 1 ELSE 0 END) AS BIGINT) AS done, ",
+            "CAST(SUM(CASE WHEN v.productive = 1 AND v.state = $4 THEN 1 ELSE 0 END) AS BIGINT) AS productive, ",
+            "CAST(SUM(CASE WHEN v.planned = 1 AND v.state = $5 THEN 1 ELSE 0 END) AS BIGINT) AS missed, ",
+            "CAST(SUM(CASE WHEN v.planned = 0 AND v.state = $4 THEN 1 ELSE 0 END) AS BIGINT) AS unplanned, ",
+            "CAST(MAX(CASE WHEN v.state = $3 THEN v.checked_in_at ELSE 0 END) AS BIGINT) AS arrived, ",
+            "CAST(MAX(v.checked_out_at) AS BIGINT) AS departed ",
+            "FROM visit v WHERE v.tenant = $1 AND v.visit_day = $2 AND v.rep IS NOT NULL",
+            $whose,
+            " GROUP BY v.rep) g JOIN rep r ON r.tenant = $1 AND r.id = g.rep"
+        )
+    };
+}
+
+type Sums = (Uuid, String, Option<Uuid>, i64, i64, i64, i64, i64, Option<Uuid>, i64, i64);
+
+/// The day of each rep who has visits on it, of a team or of all, by name. One statement, whatever the number of reps.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn coverage(
+    tx: &mut Tx,
+    tenant: i64,
+    day: i64,
+    team: Option<Uuid>,
+) -> Result<Vec<CoveredRep>, StoreError> {
+    let query = match team {
+        None => tx.query_as::<Sums>(coverage_sql!("")),
+        Some(_) => tx.query_as(coverage_sql!(
+            " AND v.rep IN (SELECT m.id FROM rep m WHERE m.tenant = $1 AND m.team = $8)"
+        )),
+    };
+    let state = |state: VisitState| i64::from(state as i32);
+    let query = query
+        .bind(tenant)
+        .bind(day)
+        .bind(state(VisitState::InProgress))
+        .bind(state(VisitState::Completed))
+        .bind(state(VisitState::Missed))
+        .bind(state(VisitState::Cancelled))
+        .bind(state(VisitState::Rescheduled));
+    let rows = match team {
+        None => query.all().await?,
+        Some(team) => query.bind(team).all().await?,
+    };
+    let mut reps: Vec<CoveredRep> = rows.into_iter().map(covered).collect();
+    // Here and not in SQL, where the order of texts depends on the database.
+    reps.sort_unstable_by(|a, b| (&a.name, a.rep).cmp(&(&b.name, b.rep)));
+    Ok(reps)
+}
+
+fn covered(row: Sums) -> CoveredRep {
+    let (rep, name, team, planned, done, productive, missed, unplanned, at_outlet, arrived, departed) = row;
+    let since_at_us = if arrived > 0 { arrived } else { departed };
+    CoveredRep { rep, name, team, planned, done, productive, missed, unplanned, at_outlet, since_at_us }
+}

@@ -1,0 +1,405 @@
+//! The projections one by one: per table, which kind of record fills it, and what stands in which column.
+//!
+//! A column stands here once, with its type and its value, so that the three can't drift apart. What a document holds was
+//! decided long before: a value that is not as it should be becomes NULL or is left out, and never keeps a batch from
+//! being written.
+
+use prost::{DecodeError, Message as _};
+use roundsman_proto::trade::{
+    Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit,
+};
+use roundsman_sync::kind::{Kind, Record as _};
+use uuid::Uuid;
+
+use crate::store::sql::{Cell, Column, Table};
+
+/// The rows of one record: one row, or one for each of its lines.
+type RowsOf = fn(tenant: i64, record: Uuid, document: &[u8]) -> Result<Vec<Vec<Cell>>, DecodeError>;
+
+/// A table that is filled from records of one kind.
+#[derive(Debug)]
+pub(super) struct Projection {
+    /// The kind of the records.
+    pub kind: Kind,
+    /// The table; its columns begin with the tenant and the record.
+    pub table: Table,
+    /// The rows of a live record, in the order of the table's key.
+    pub rows: RowsOf,
+    /// How many rows that are.
+    pub count: fn(document: &[u8]) -> Result<usize, DecodeError>,
+    /// Takes all rows of the records `$2` of tenant `$1` away.
+    pub delete: &'static str,
+    /// Takes all rows of the records after `$2` and up to `$3` of tenant `$1` away.
+    pub delete_range: &'static str,
+    /// Reads what `delete_range` would take, all columns, in the order of the key.
+    pub select_range: &'static str,
+}
+
+/// Declares a projection: `NAME: "table" (key) of Message(variable) { column: Type = value, … }` has a row for each record,
+/// `… each line of lines { … }` a row for each of its lines.
+macro_rules! projection {
+    (
+        $(#[$doc:meta])*
+        $name:ident: $table:literal ($key:ident) of $message:ident($document:ident)
+        { $($column:ident: $type:ident = $value:expr),+ $(,)? }
+    ) => {
+        projection! { @static
+            [$(#[$doc])*] $name $table $message "id" [($key Id) $(($column $type))+] [$(($column))+]
+            |tenant, $key, document| {
+                let $document = $message::decode(document)?;
+                Ok(vec![vec![Cell::from(tenant), Cell::from($key), $(Cell::from($value)),+]])
+            },
+            |_| Ok(1)
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $name:ident: $table:literal ($key:ident) of $message:ident($document:ident), each $line:ident of $lines:ident
+        { $($column:ident: $type:ident = $value:expr),+ $(,)? }
+    ) => {
+        projection! { @static
+            [$(#[$doc])*] $name $table $message "line_number"
+            [($key Id) (line_number Int) $(($column $type))+] [$(($column))+]
+            |tenant, $key, document| {
+                let document = $message::decode(document)?;
+                let $document = &document;
+                let rows = (1_i64..).zip(&$document.$lines).map(|(number, $line)| {
+                    vec![Cell::from(tenant), Cell::from($key), Cell::from(number), $(Cell::from($value)),+]
+                });
+                Ok(rows.collect())
+            },
+            |document| Ok($message::decode(document)?.$lines.len())
+        }
+    };
+    (@static
+        [$(#[$doc:meta])*] $name:ident $table:literal $message:ident $order:literal
+        [($key:ident $key_type:ident) $(($stored:ident $stored_type:ident))+]
+        [($first:ident) $(($other:ident))*]
+        $rows:expr, $count:expr
+    ) => {
+        $(#[$doc])*
+        static $name: Projection = Projection {
+            kind: $message::KIND,
+            table: Table {
+                name: $table,
+                columns: &[
+                    ("tenant", Column::Int),
+                    (stringify!($key), Column::$key_type),
+                    $((stringify!($stored), Column::$stored_type)),+
+                ],
+                conflict: projection!(@conflict $order $key $first $($other)*),
+            },
+            rows: $rows,
+            count: $count,
+            delete: concat!("DELETE FROM ", $table, " WHERE tenant = $1 AND ", stringify!($key), " IN_UUIDS($2)"),
+            delete_range: concat!(
+                "DELETE FROM ", $table, " WHERE tenant = $1 AND ",
+                stringify!($key), " > $2 AND ", stringify!($key), " <= $3"
+            ),
+            select_range: concat!(
+                "SELECT tenant, ", stringify!($key), $(", ", stringify!($stored)),+, " FROM ", $table,
+                " WHERE tenant = $1 AND ", stringify!($key), " > $2 AND ", stringify!($key), " <= $3",
+                " ORDER BY ", stringify!($key), ", ", $order
+            ),
+        };
+    };
+    (@conflict "id" $key:ident $first:ident $($other:ident)*) => {
+        concat!("ON CONFLICT (tenant, ", stringify!($key), ") DO UPDATE SET ", projection!(@set $first $($other)*))
+    };
+    (@conflict "line_number" $key:ident $first:ident $($other:ident)*) => {
+        concat!(
+            "ON CONFLICT (tenant, ", stringify!($key), ", line_number) DO UPDATE SET ",
+            projection!(@set $first $($other)*)
+        )
+    };
+    (@set $first:ident $($other:ident)*) => {
+        concat!(
+            stringify!($first), " = excluded.", stringify!($first)
+            $(, ", ", stringify!($other), " = excluded.", stringify!($other))*
+        )
+    };
+}
+
+/// All of them.
+pub(super) static PROJECTIONS: [&Projection; 11] = [
+    &SALES_ORDER,
+    &SALES_ORDER_LINE,
+    &VISIT,
+    &SHIPMENT,
+    &SHIPMENT_LINE,
+    &PAYMENT,
+    &RECEIVABLE,
+    &RECLAMATION,
+    &SURVEY_RESPONSE,
+    &OUTLET,
+    &REP,
+];
+
+projection! {
+    /// Orders. Drafts are never here: they exist on devices only.
+    SALES_ORDER: "sales_order" (id) of Order(order) {
+        outlet: Id = reference(&order.outlet_id),
+        customer: Id = reference(&order.customer_id),
+        agreement: Id = reference(&order.agreement_id),
+        rep: Id = reference(&order.rep_id),
+        visit: Id = reference(&order.visit_id),
+        order_day: Int = i64::from(order.order_day),
+        delivery_day: Int = i64::from(order.delivery_day),
+        currency: Text = text(&order.currency),
+        comment: Text = text(&order.comment),
+        status: Int = i64::from(order.status),
+        fulfilment: Int = i64::from(order.fulfilment),
+        exchange: Int = i64::from(order.exchange),
+        open_holds: Int = bits(order.holds.iter().filter(|hold| hold.released_at_us == 0).map(|hold| hold.reason)),
+        value_minor: Int = order.value_minor,
+        ordered_value_minor: Int = order.ordered_value_minor,
+        submitted_at: Int = order.submitted_at_us,
+        status_reason: Text = text(&order.status_reason),
+        shipment: Id = reference(&order.shipment_id),
+        booked: Int = i64::from(order.booked),
+    }
+}
+
+projection! {
+    /// Their lines.
+    SALES_ORDER_LINE: "sales_order_line" (sales_order) of Order(order), each line of lines {
+        line: Id = reference(&line.line_id),
+        product: Id = reference(&line.product_id),
+        packaging_code: Text = text(&line.packaging_code),
+        coefficient_milli: Int = line.coefficient_milli,
+        ordered_milli: Int = line.ordered_milli,
+        confirmed_milli: Int = line.confirmed_milli,
+        shipped_milli: Int = line.shipped_milli,
+        delivered_milli: Int = line.delivered_milli,
+        refused_milli: Int = line.refused_milli,
+        price: Id = reference(&line.price_id),
+        price_version: Int = line.price_version,
+        shown_price_minor: Int = line.shown_price_minor,
+        price_minor: Int = line.price_minor,
+        discount_bp: Int = i64::from(line.discount_bp),
+        vat_bp: Int = i64::from(line.vat_bp),
+        amount_minor: Int = line.amount_minor,
+        vat_minor: Int = line.vat_minor,
+        difference: Int = i64::from(line.difference),
+        substitutes_line: Id = reference(&line.substitutes_line_id),
+    }
+}
+
+projection! {
+    /// Visits, planned and made.
+    VISIT: "visit" (id) of Visit(visit) {
+        outlet: Id = reference(&visit.outlet_id),
+        rep: Id = reference(&visit.rep_id),
+        visit_day: Int = i64::from(visit.day),
+        state: Int = i64::from(visit.state),
+        planned: Int = i64::from(visit.planned),
+        route: Id = reference(&visit.route_id),
+        route_sequence: Int = i64::from(visit.sequence),
+        window_from_s: Int = i64::from(visit.window_from_s),
+        window_to_s: Int = i64::from(visit.window_to_s),
+        productive: Int = i64::from(visit.productive),
+        unproductive_reason: Int = i64::from(visit.unproductive_reason),
+        comment: Text = text(&visit.comment),
+        rescheduled_to_day: Int = i64::from(visit.rescheduled_to_day),
+        checked_in_at: Int = visit.checked_in_at_us,
+        checked_out_at: Int = visit.checked_out_at_us,
+        check_in_latitude_e7: Int = visit.check_in_point.map(|point| i64::from(point.latitude_e7)),
+        check_in_longitude_e7: Int = visit.check_in_point.map(|point| i64::from(point.longitude_e7)),
+        distance_m: Int = visit.distance_m.map(i64::from),
+        flags: Int = bits(visit.flags.iter().copied()),
+    }
+}
+
+projection! {
+    /// Shipments.
+    SHIPMENT: "shipment" (id) of Shipment(shipment) {
+        sales_order: Id = reference(&shipment.order_id),
+        outlet: Id = reference(&shipment.outlet_id),
+        warehouse: Id = reference(&shipment.warehouse_id),
+        state: Int = i64::from(shipment.state),
+        shipped_at: Int = shipment.shipped_at_us,
+        delivered_at: Int = shipment.delivered_at_us,
+        received_by: Text = shipment.proof.as_ref().map_or_else(String::new, |proof| text(&proof.received_by)),
+        reclamation: Id = reference(&shipment.reclamation_id),
+        comment: Text = text(&shipment.comment),
+    }
+}
+
+projection! {
+    /// Their lines.
+    SHIPMENT_LINE: "shipment_line" (shipment) of Shipment(goods), each line of lines {
+        line: Id = reference(&line.line_id),
+        product: Id = reference(&line.product_id),
+        ordered_milli: Int = line.ordered_milli,
+        picked_milli: Int = line.picked_milli,
+        short_reason: Int = i64::from(line.short_reason),
+        loaded_milli: Int = line.loaded_milli,
+        delivered_milli: Int = line.delivered_milli,
+        refused_milli: Int = line.refused_milli,
+        refusal_reason: Int = i64::from(line.refusal_reason),
+    }
+}
+
+projection! {
+    /// Money that reps collected.
+    PAYMENT: "payment" (id) of Payment(payment) {
+        outlet: Id = reference(&payment.outlet_id),
+        customer: Id = reference(&payment.customer_id),
+        rep: Id = reference(&payment.rep_id),
+        sales_order: Id = reference(&payment.order_id),
+        amount_minor: Int = payment.amount_minor,
+        currency: Text = text(&payment.currency),
+        payment_method: Int = i64::from(payment.method),
+        receipt_number: Text = text(&payment.receipt_number),
+        taken_at: Int = payment.taken_at_us,
+        advance_minor: Int = payment.advance_minor,
+        booked: Int = i64::from(payment.booked),
+        flags: Int = bits(payment.flags.iter().copied()),
+    }
+}
+
+projection! {
+    /// What customers owe.
+    RECEIVABLE: "receivable" (id) of Receivable(receivable) {
+        customer: Id = reference(&receivable.customer_id),
+        currency: Text = text(&receivable.currency),
+        debt_minor: Int = receivable.debt_minor,
+        overdue_minor: Int = receivable.overdue_minor,
+        as_of: Int = receivable.as_of_us,
+    }
+}
+
+projection! {
+    /// Complaints.
+    RECLAMATION: "reclamation" (id) of Reclamation(reclamation) {
+        outlet: Id = reference(&reclamation.outlet_id),
+        customer: Id = reference(&reclamation.customer_id),
+        rep: Id = reference(&reclamation.rep_id),
+        sales_order: Id = reference(&reclamation.order_id),
+        shipment: Id = reference(&reclamation.shipment_id),
+        cause: Int = i64::from(reclamation.cause),
+        state: Int = i64::from(reclamation.state),
+        complaint: Text = text(&reclamation.text),
+        needs_review: Int = i64::from(!reclamation.review_reasons.is_empty()),
+        filed_at: Int = reclamation.filed_at_us,
+        case_reclamation: Id = reference(&reclamation.case_reclamation_id),
+        flags: Int = bits(reclamation.flags.iter().copied()),
+    }
+}
+
+projection! {
+    /// Filled-in questionnaires.
+    SURVEY_RESPONSE: "survey_response" (id) of SurveyResponse(response) {
+        survey: Id = reference(&response.survey_id),
+        survey_version: Int = response.survey_version,
+        outlet: Id = reference(&response.outlet_id),
+        visit: Id = reference(&response.visit_id),
+        rep: Id = reference(&response.rep_id),
+        answered_at: Int = response.answered_at_us,
+        flags: Int = bits(response.flags.iter().copied()),
+    }
+}
+
+projection! {
+    /// The places that reps visit.
+    OUTLET: "outlet" (id) of Outlet(outlet) {
+        name: Text = text(&outlet.name),
+        address: Text = text(&outlet.address),
+        latitude_e7: Int = outlet.point.map(|point| i64::from(point.latitude_e7)),
+        longitude_e7: Int = outlet.point.map(|point| i64::from(point.longitude_e7)),
+        visit_radius_m: Int = i64::from(outlet.visit_radius_m),
+        outlet_class: Int = i64::from(outlet.outlet_class),
+        status: Int = i64::from(outlet.status),
+        territory: Id = reference(&outlet.territory_id),
+        customer: Id = reference(&outlet.customer_id),
+        blocked: Int = i64::from(outlet.blocked),
+        blocked_reason: Text = text(&outlet.blocked_reason),
+        tax_id: Text = text(&outlet.tax_id),
+        comment: Text = text(&outlet.comment),
+    }
+}
+
+projection! {
+    /// Sales representatives.
+    REP: "rep" (id) of Rep(rep) {
+        name: Text = text(&rep.name),
+        team: Id = reference(&rep.team_id),
+        user_id: Id = reference(&rep.user_id),
+        status: Int = i64::from(rep.status),
+    }
+}
+
+/// An id of a document; NULL where there is none.
+fn reference(id: &[u8]) -> Option<Uuid> {
+    Uuid::from_slice(id).ok()
+}
+
+/// A text of a document. U+0000 is left out, since PostgreSQL can't store it.
+fn text(text: &str) -> String {
+    text.replace('\0', "")
+}
+
+/// A set of enum values as a sum of bits; what no 64-bit number has room for is left out.
+fn bits(values: impl Iterator<Item = i32>) -> i64 {
+    values.filter(|value| (0..63).contains(value)).fold(0, |bits, value| bits | 1 << value)
+}
+
+#[cfg(test)]
+mod tests {
+    use roundsman_proto::trade::{Hold, HoldReason, OrderLine, ShipmentLine};
+
+    use super::*;
+
+    #[test]
+    fn every_cell_is_of_its_columns_type() {
+        let order = Order { lines: vec![OrderLine::default(); 2], ..Order::default() }.encode_to_vec();
+        let shipment = Shipment { lines: vec![ShipmentLine::default(); 2], ..Shipment::default() }.encode_to_vec();
+        for projection in PROJECTIONS {
+            let document = match projection.table.name {
+                "sales_order" | "sales_order_line" => order.as_slice(),
+                "shipment" | "shipment_line" => shipment.as_slice(),
+                _ => &[],
+            };
+            let rows = (projection.rows)(7, Uuid::from_u128(1), document).expect("is read");
+            assert_eq!(rows.len(), (projection.count)(document).expect("is read"), "{}", projection.table.name);
+            assert_eq!(rows.len(), if projection.table.name.ends_with("_line") { 2 } else { 1 });
+            for row in rows {
+                assert_eq!(row.len(), projection.table.columns.len(), "{}", projection.table.name);
+                for (cell, (column, expected)) in row.iter().zip(projection.table.columns) {
+                    let found = match cell {
+                        Cell::Int(_) => Column::Int,
+                        Cell::Id(_) => Column::Id,
+                        Cell::Text(_) => Column::Text,
+                        Cell::Bytes(_) => Column::Bytes,
+                    };
+                    assert_eq!(found, *expected, "{}.{column}", projection.table.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_column_can_hold_keeps_nothing_from_being_written() {
+        let hold = |reason: i32, released_at_us| Hold { reason, released_at_us, ..Hold::default() };
+        let order = Order {
+            outlet_id: vec![1, 2, 3],
+            comment: "a\0b".to_owned(),
+            holds: vec![
+                hold(HoldReason::Price.into(), 0),
+                hold(HoldReason::Stock.into(), 5),
+                hold(HoldReason::CreditLimit.into(), 0),
+                hold(1_000, 0),
+                hold(-1, 0),
+            ],
+            ..Order::default()
+        };
+        let rows = (SALES_ORDER.rows)(7, Uuid::from_u128(1), &order.encode_to_vec()).expect("is read");
+        let cell = |name: &str| {
+            let index = SALES_ORDER.table.columns.iter().position(|(column, _)| *column == name).expect("a column");
+            rows[0][index].clone()
+        };
+        assert_eq!(cell("outlet"), Cell::Id(None));
+        assert_eq!(cell("comment"), Cell::Text(Some("ab".to_owned())));
+        assert_eq!(cell("open_holds"), Cell::Int(Some(0b1010)), "price and credit limit");
+    }
+}
