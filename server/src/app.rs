@@ -11,6 +11,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use roundsman_proto::admin::admin_service_server::AdminServiceServer;
 use roundsman_proto::admin::office_service_server::OfficeServiceServer;
 use roundsman_proto::auth::auth_service_server::AuthServiceServer;
+use roundsman_proto::logistics::logistics_service_server::LogisticsServiceServer;
+use roundsman_proto::supervision::supervision_service_server::SupervisionServiceServer;
 use roundsman_proto::sync::sync_service_server::SyncServiceServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +28,9 @@ use crate::error::StoreError;
 use crate::fail::FailPoints;
 use crate::grpc::admin::AdminDoor;
 use crate::grpc::auth::AuthDoor;
+use crate::grpc::logistics::LogisticsDoor;
 use crate::grpc::office::OfficeDoor;
+use crate::grpc::supervision::SupervisionDoor;
 use crate::grpc::sync::SyncDoor;
 use crate::lane::Lanes;
 use crate::policy::Policy;
@@ -111,6 +115,12 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
         )
         .add_service(
             AdminServiceServer::new(AdminDoor::new(Arc::clone(&core.auth))).max_decoding_message_size(MESSAGE_BYTES),
+        )
+        .add_service(
+            LogisticsServiceServer::new(LogisticsDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
+        )
+        .add_service(
+            SupervisionServiceServer::new(SupervisionDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
         )
         .add_service(health_service);
     match tonic_reflection::server::Builder::configure()

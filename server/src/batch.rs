@@ -422,11 +422,7 @@ impl<'w> Batch<'w> {
     /// What a command brings about beside records, at once: the commands that follow in this batch meet it. It is written in
     /// the batch's transaction. A device is shut out by its sequence row, which the doors read too; which devices are a
     /// rep's stands in control tables, and only their ids are taken from there.
-    async fn take_effect(
-        &mut self,
-        tx: &mut Tx,
-        effects: Effects,
-    ) -> Result<Vec<Announcement>, StoreError> {
+    async fn take_effect(&mut self, tx: &mut Tx, effects: Effects) -> Result<Vec<Announcement>, StoreError> {
         let Effects { mut announcements, revocations, horizon } = effects;
         if let Some(horizon) = horizon {
             retention::set_horizon(tx, self.tenant, horizon).await?;
@@ -479,7 +475,16 @@ impl<'w> Batch<'w> {
             self.workspace.drop_overlay();
             match stop {
                 Stop::Rejected(rejection) => return Ok(Verdict::decided(commands::rejected(rejection))),
-                Stop::Load(id) => self.fetch(tx, &[id]).await?,
+                Stop::Load(id) => {
+                    // What it asks for now, beside the record that it stopped at: what earlier commands of the batch did
+                    // may have brought keys that no wave could name.
+                    let mut keys = Keys::default();
+                    let context = self.context(submission, submitted);
+                    let _ = command.keys(&context, &self.workspace, &mut keys);
+                    keys.id(id);
+                    let missing = keys.missing(&self.workspace);
+                    self.fetch(tx, &missing).await?;
+                }
                 Stop::Corrupt(error) => return Ok(Verdict::fault(command, &error)),
             }
         }

@@ -13,6 +13,8 @@ use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
 use uuid::Uuid;
 
+use crate::workspace::Revocation;
+
 /// Ids of internal records are UUIDs of version 5 in this namespace.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5e1f_7a3c_6f6b_4d2b_9b63_1c0a_8f51_77d2);
 
@@ -410,6 +412,156 @@ impl Internal for Claims {
 
     fn name(shipment: &Uuid) -> String {
         format!("claims{{shipment:{shipment}}}")
+    }
+}
+
+/// The routes of a territory.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct TerritoryRoutes {
+    /// In ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub routes: Vec<Vec<u8>>,
+}
+
+impl Internal for TerritoryRoutes {
+    type Key = Uuid;
+    const KIND: i64 = 1_010;
+
+    fn name(territory: &Uuid) -> String {
+        format!("routes{{territory:{territory}}}")
+    }
+}
+
+/// The visits that were planned for a day of a territory, whatever became of them.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct TerritoryDay {
+    /// In ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub visits: Vec<Vec<u8>>,
+}
+
+impl Internal for TerritoryDay {
+    /// The territory, and the day in its calendar, in days since 1970-01-01.
+    type Key = (Uuid, i32);
+    const KIND: i64 = 1_011;
+
+    fn name((territory, day): &(Uuid, i32)) -> String {
+        format!("planned{{territory:{territory} {day}}}")
+    }
+}
+
+/// How far a territory's calendar has been carried out. What happens by the clock is judged by this alone, so that a
+/// server that was away goes on where it was.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct TerritoryCalendar {
+    /// The days that are planned and not yet ended, in ascending order.
+    #[prost(message, repeated, tag = "1")]
+    pub days: Vec<PlannedDay>,
+    /// Rises whenever plans should be made anew: a route or an assignment has changed.
+    #[prost(int64, tag = "2")]
+    pub revision: i64,
+    /// The last day whose assignments were applied; 0: none.
+    #[prost(sint32, tag = "3")]
+    pub applied_day: i32,
+    /// The last month that was opened ([`Month::number`]); 0: none.
+    #[prost(sint32, tag = "4")]
+    pub month: i32,
+}
+
+/// A planned day.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct PlannedDay {
+    /// In days since 1970-01-01.
+    #[prost(sint32, tag = "1")]
+    pub day: i32,
+    /// The day on which it was planned last, to its end; 0: that is under way.
+    #[prost(sint32, tag = "2")]
+    pub planned_on: i32,
+    /// The revision that this plan knows.
+    #[prost(int64, tag = "3")]
+    pub revision: i64,
+}
+
+impl Internal for TerritoryCalendar {
+    type Key = Uuid;
+    const KIND: i64 = 1_012;
+
+    fn name(territory: &Uuid) -> String {
+        format!("calendar{{territory:{territory}}}")
+    }
+}
+
+impl TerritoryCalendar {
+    /// A planned day.
+    #[must_use]
+    pub fn planned(&self, day: i32) -> Option<&PlannedDay> {
+        self.days.iter().find(|planned| planned.day == day)
+    }
+
+    /// Notes how far the planning of a day is.
+    pub fn plan(&mut self, planned: PlannedDay) {
+        match self.days.binary_search_by_key(&planned.day, |known| known.day) {
+            Ok(index) => self.days[index] = planned,
+            Err(index) => self.days.insert(index, planned),
+        }
+    }
+}
+
+/// That devices were shut out: what repeating the command compares with, and what a device is told that calls again. Which
+/// devices are shut out stands in their sequences.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Revoked {
+    /// When, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "1")]
+    pub at_us: i64,
+    /// They are to erase what they hold.
+    #[prost(bool, tag = "2")]
+    pub wipe: bool,
+}
+
+impl Internal for Revoked {
+    type Key = Revocation;
+    const KIND: i64 = 1_013;
+
+    fn name(key: &Revocation) -> String {
+        match key {
+            Revocation::Device(device) => format!("revoked{{device:{device}}}"),
+            Revocation::Rep(rep) => format!("revoked{{rep:{rep}}}"),
+        }
+    }
+}
+
+/// The work that commands have left because it was too much for one: records to be placed anew.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Restampings {
+    /// In the order in which they began.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: Vec<Restamping>,
+}
+
+/// The dependents of one record.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Restamping {
+    /// The kind of the record that changed, by its number.
+    #[prost(int32, tag = "1")]
+    pub source_kind: i32,
+    /// The record that changed; 16 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub source_id: Vec<u8>,
+    /// The last dependent record that is placed already; 16 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub after: Vec<u8>,
+    /// When it changed, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "4")]
+    pub since_us: i64,
+}
+
+impl Internal for Restampings {
+    type Key = ();
+    const KIND: i64 = 1_014;
+
+    fn name((): &()) -> String {
+        "restampings{}".to_owned()
     }
 }
 

@@ -3,8 +3,8 @@
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep, Stock,
-    Team, Territory, Warehouse,
+    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep, Route,
+    Stock, Team, Territory, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Span};
@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use crate::calendar;
 use crate::internal::{
-    Granted, ProductPrices, ProductStocks, Reach, Reaching, RepAssignments, TerritoryReps, insert_id,
+    Granted, ProductPrices, ProductStocks, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps,
+    TerritoryRoutes, insert_id,
 };
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -67,13 +68,25 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             keys.internal::<Granted>(&Scope::Team(id(&territory.team_id)));
         }
         Record::Assignment(assignment) => assignment_keys(assignment, keys),
-        Record::Route(route) => keys.record(&route.territory_id),
+        Record::Route(route) => {
+            keys.record(&route.territory_id);
+            route_keys(&route.territory_id, keys);
+            if let Some(before) = workspace.find::<Route>(own)? {
+                route_keys(&before.territory_id, keys);
+            }
+        }
         Record::Visit(visit) => document_keys(&visit.outlet_id, entry.closed_month, keys),
         Record::Order(order) => document_keys(&order.outlet_id, entry.closed_month, keys),
         Record::Receivable(receivable) => receivable_keys(receivable, keys),
         Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
     }
     Ok(())
+}
+
+fn route_keys(territory: &[u8], keys: &mut Keys) {
+    let territory = Uuid::from_slice(territory).unwrap_or_default();
+    keys.internal::<TerritoryRoutes>(&territory);
+    keys.internal::<TerritoryCalendar>(&territory);
 }
 
 /// Asks for what [`put_price`] needs, beside the record itself.
@@ -183,12 +196,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
             network::put_territory(workspace, id, territory, (moment.now_us, moment.months_on_phone))
         }
         Record::Assignment(assignment) => put_assignment(workspace, id, assignment, moment.now_us),
-        Record::Route(route) => {
-            check::required_text(&route.name, check::NAME_CHARS, "name")?;
-            check::count(route.stops.len(), check::LINES, "stops")?;
-            workspace.live::<Territory>(&route.territory_id)?;
-            workspace.put(id, route, &Stamps::default())
-        }
+        Record::Route(route) => put_route(workspace, id, route),
         Record::Visit(visit) => put_document(workspace, id, visit, (&visit.outlet_id, entry.closed_month)),
         Record::Order(order) => put_document(workspace, id, order, (&order.outlet_id, entry.closed_month)),
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
@@ -321,6 +329,41 @@ fn put_rep(workspace: &mut Workspace, id: Uuid, rep: &Rep) -> Result<(), Stop> {
         workspace.restamp(stored_id(&assignment)?, &Stamps::of_team(team))?;
     }
     Ok(())
+}
+
+/// Writes a route; its territories plan anew.
+fn put_route(workspace: &mut Workspace, id: Uuid, route: &Route) -> Result<(), Stop> {
+    check::required_text(&route.name, check::NAME_CHARS, "name")?;
+    check::count(route.stops.len(), check::LINES, "stops")?;
+    let (territory, _) = workspace.live::<Territory>(&route.territory_id)?;
+    let before = workspace.find::<Route>(id)?;
+    if before.as_ref() == Some(route) {
+        return Ok(());
+    }
+    if let Some(before) = before
+        && before.territory_id != route.territory_id
+    {
+        let left = stored_id(&before.territory_id)?;
+        let mut routes: TerritoryRoutes = workspace.internal(&left)?;
+        routes.routes.retain(|other| other != id.as_bytes());
+        workspace.put_internal(&left, &routes)?;
+        plan_anew(workspace, left)?;
+    }
+    let mut routes: TerritoryRoutes = workspace.internal(&territory)?;
+    insert_id(&mut routes.routes, id);
+    workspace.put_internal(&territory, &routes)?;
+    plan_anew(workspace, territory)?;
+    workspace.put(id, route, &Stamps::default())
+}
+
+/// Notes that the planned visits of a territory are to follow a change.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn plan_anew(workspace: &mut Workspace, territory: Uuid) -> Result<(), Stop> {
+    let mut calendar: TerritoryCalendar = workspace.internal(&territory)?;
+    calendar.revision += 1;
+    workspace.put_internal(&territory, &calendar)
 }
 
 /// Writes a dated assignment of a rep to a territory; whose it is and where never changes.

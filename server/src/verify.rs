@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
-use crate::{grants, projection};
 use crate::store::sql::{Db, Tx};
 use crate::store::{bucket, record};
 use crate::workspace::Stored;
+use crate::{grants, projection};
 
 /// Records in one read.
 const PAGE: i64 = 1_000;
@@ -24,8 +24,7 @@ const PAGE: i64 = 1_000;
 /// What buckets hold: by scope and kind, then by record.
 pub type Content = BTreeMap<(String, u32), BTreeMap<Uuid, Bytes>>;
 
-/// What a caller should hold, placed anew from the records, past all buckets. Buckets that would be empty are there if
-/// they exist.
+/// What a caller should hold, placed anew from the records, past all buckets; what holds no record is left out.
 ///
 /// # Errors
 /// When the database does not answer, or a record can't be read.
@@ -34,9 +33,6 @@ pub async fn projection(db: &Db, caller: &Caller) -> Result<Content, StoreError>
     let holding = grants::holding(&mut tx, caller).await?;
     let mut content = placed(&mut tx, caller.tenant).await?;
     content.retain(|(scope, _), _| scope.parse().is_ok_and(|scope| holding.scopes.contains(&scope)));
-    for bucket in bucket::of_scopes(&mut tx, caller.tenant, &holding.texts()).await? {
-        content.entry((bucket.scope, kind_number(bucket.kind))).or_default();
-    }
     tx.commit().await?;
     Ok(content)
 }

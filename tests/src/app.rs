@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicI64;
 use prost::Message as _;
 use roundsman::app::{self, Core, Parts};
 use roundsman::auth::users;
+use roundsman::batch::{Submission, Submitted};
 use roundsman::clock::{Clock, Random};
+use roundsman::commands::Issuer;
 use roundsman::device::{self, Device, Synced};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
@@ -172,6 +174,28 @@ impl TestApp {
         self.office_as(&self.admin_token().await, self.id(), command).await.expect("the office is answered")
     }
 
+    /// A command of the server's own, as a job issues it.
+    pub async fn server(&self, tenant: i64, command: Command) -> Outcome {
+        let now_us = self.now_us();
+        let submitted = Submitted {
+            id: self.id(),
+            seq: 0,
+            captured_at_us: now_us,
+            clock_correction_us: 0,
+            business_day: TODAY,
+            body: encoded(command).into(),
+        };
+        let submission = Submission {
+            issuer: Issuer::Server,
+            sender: None,
+            request: "job".to_owned(),
+            received_at_us: now_us,
+            commands: vec![submitted],
+        };
+        let answer = self.core.lanes.of(tenant).submit(submission).await.expect("the lane answers");
+        answer.results.into_iter().next().and_then(|result| result.outcome).expect("an outcome")
+    }
+
     /// A command of somebody at a desk, under an id.
     pub async fn office_as(&self, token: &str, id: Uuid, command: Command) -> Result<Outcome, Box<tonic::Status>> {
         let command = Some(trade::Command { command: Some(command) });
@@ -208,6 +232,14 @@ impl TestApp {
         before
     }
 
+    /// The body of a command of which nothing came.
+    pub async fn kept_body(&self, command: Uuid) -> Option<Vec<u8>> {
+        let mut tx = self.core.db.read().await.expect("reads");
+        let row: Option<(Option<Vec<u8>>,)> =
+            tx.query_as("SELECT body FROM command WHERE id = $1").bind(command).optional().await.expect("answers");
+        row.and_then(|(body,)| body)
+    }
+
     /// Makes the stored sums of a scope's buckets wrong, or right again: as a device sees it, its own are wrong.
     pub async fn shift_checksum(&self, scope: &str, by: i64) {
         let mut tx = self.core.db.write().await.expect("begins");
@@ -236,6 +268,13 @@ impl TestApp {
     pub fn capture(&self, device: &mut TestDevice, command: Command) -> Uuid {
         let id = self.id();
         device.capture(id, command, (self.now_us(), TODAY)).expect("is captured");
+        id
+    }
+
+    /// Captures a command on a device, some time ago and on its day.
+    pub fn capture_at(&self, device: &mut TestDevice, command: Command, (at_us, day): (i64, i32)) -> Uuid {
+        let id = self.id();
+        device.capture(id, command, (at_us, day)).expect("is captured");
         id
     }
 

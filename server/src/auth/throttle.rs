@@ -213,6 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_login_is_refused_for_does_not_count_for_the_address() {
+        let (throttle, _clock) = throttle();
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        for _ in 0..2 * ADDRESS_BURST {
+            let _ = throttle.attempt(Some(("Acme", "anna")), address);
+        }
+        assert!(anna(&throttle).is_err());
+        assert!(throttle.attempt(Some(("Acme", "boris")), address).is_ok());
+    }
+
+    #[test]
     fn a_customer_s_ipv6_network_is_one_address() {
         let parse = |text: &str| network(text.parse().expect("an address"));
         assert_eq!(parse("2001:db8:1:2::1"), parse("2001:db8:1:2:ffff::2"));

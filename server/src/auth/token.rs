@@ -529,6 +529,22 @@ mod tests {
         assert!(another.tokens.verify(&forged, end_us - 1).is_ok());
     }
 
+    #[tokio::test]
+    async fn a_key_that_is_taken_away_takes_its_tokens_along() {
+        let fixture = Fixture::new().await;
+        let auth = &fixture.auth;
+        let (token, _) = auth.tokens.issue(&caller(), SESSION, START_US).expect("signs");
+        assert!(auth.tokens.verify(token.expose(), START_US).is_ok());
+        auth.reload().await.expect("reloads");
+        assert!(auth.tokens.verify(token.expose(), START_US).is_ok());
+        let mut tx = auth.db.write().await.expect("begins");
+        account::remove_secret(&mut tx, "access-key/1").await.expect("writes");
+        tx.commit().await.expect("commits");
+        auth.reload().await.expect("reloads");
+        assert_eq!(auth.tokens.verify(token.expose(), START_US), Err(Refusal::TokenInvalid));
+        assert!(auth.tokens.issue(&caller(), SESSION, START_US).is_err(), "nothing is signed without a key");
+    }
+
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut verified = Verified::default();

@@ -162,6 +162,9 @@ mod tests {
             }
         }
         assert_eq!(admins.len(), 1);
+        let mut tx = auth.db.read().await.expect("begins");
+        assert_eq!(account::secrets(&mut tx, SETUP_CODE).await.expect("reads"), [], "it is gone, not only useless");
+        drop(tx);
         assert!(is_refused(&claim(auth, claim_with(&code)).await), "after it was used");
         assert_eq!(setup_code(&auth.db, &auth.random).await.expect("writes"), None, "there is a user now");
         let logged_in = session::login(auth, login(false)).await.expect("logs in");

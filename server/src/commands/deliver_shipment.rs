@@ -2,7 +2,7 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::DeliverShipment;
+use roundsman_proto::trade::{DeliverShipment, Shipment};
 use roundsman_sync::trade::shipment;
 
 use super::{Context, Decide, Target, field, shipping};
@@ -23,7 +23,7 @@ impl Decide for DeliverShipment {
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.reclamation_id);
-        if let Ok((_, shipment)) = workspace.live::<roundsman_proto::trade::Shipment>(&self.shipment_id) {
+        if let Ok((_, shipment)) = workspace.live::<Shipment>(&self.shipment_id) {
             field::hang_keys(context, &shipment.outlet_id, workspace, keys);
         }
         shipping::keys(context, &self.shipment_id, workspace, keys)

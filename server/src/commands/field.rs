@@ -148,7 +148,7 @@ fn zone(territory: &Territory) -> Result<Tz, Stop> {
 }
 
 impl Place {
-    /// The day that a moment lies in, by the territory's calendar; moments in microseconds since the Unix epoch, days since
+    /// The day that a moment lies in, by the territory's calendar: microseconds since the Unix epoch, to days since
     /// 1970-01-01.
     #[must_use]
     pub fn day(&self, at_us: i64) -> i32 {
@@ -203,7 +203,7 @@ pub fn edit(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Resu
     capture(context, place, false)
 }
 
-/// The circumstances of something that happened in the field: it is taken if the rep has ever held the outlet. An outlet
+/// The circumstances of something that happened in the field: it is taken if the rep has ever held the outlet. One
 /// that was archived without a survivor is nobody's any more, so that the fact is flagged.
 ///
 /// # Errors
@@ -260,8 +260,8 @@ fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Place
     Ok(assignment::right(&assigned, placed, context.captured_at_us, context.received_at_us, grace_us))
 }
 
-/// How the command was captured. The business date counts where a device has captured it; at a desk it is the territory's
-/// day. `device_revoked` is for commands that an administrator lets out of quarantine.
+/// How the command was captured. The business date counts where a device has captured it; at a desk it is the
+/// territory's day. `device_revoked` is for commands that an administrator lets out of quarantine.
 fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
     let today = place.day(context.now_us);
     let business_day = if context.issuer.rep().is_some() { context.business_day } else { today };
@@ -326,8 +326,8 @@ pub fn agreements(workspace: &Workspace, ids: &[Vec<u8>]) -> Result<BTreeMap<Uui
     Ok(found)
 }
 
-/// Under which month an outlet's new documents are listed. The list is cut into months only to keep it short, so that any
-/// calendar does, and UTC is known before the territory is.
+/// Under which month an outlet's new documents are listed. The list is cut into months only to keep it short, so that
+/// any calendar does, and UTC is known before the territory is.
 fn made_in(context: &Context<'_>) -> Month {
     calendar::month(Tz::UTC, context.now_us)
 }

@@ -1,5 +1,5 @@
-//! What the commands about orders have in common: which records a decision rests on, what is stored of it, and which held
-//! orders it lets go.
+//! What the commands about orders have in common: which records a decision rests on, what is stored of it, and which
+//! held orders it lets go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -394,8 +394,8 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
     }
 }
 
-/// Writes the exact figures of a product in a warehouse. Devices hear of it when what is free has changed by a step that
-/// is large enough to matter.
+/// Writes the exact figures of a product in a warehouse. Devices hear of it when what is free has changed by a step
+/// that is large enough to matter.
 ///
 /// # Errors
 /// See [`Stop`].
@@ -443,7 +443,7 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
 /// [`credit::RELEASED_AT_ONCE`] of them: the next change of this credit goes on with the rest.
 ///
 /// # Errors
-/// See [`Stop`]; an order that can't be decided stays held, and rejects nothing.
+/// [`Stop::Load`]; [`Stop::Corrupt`].
 pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<(), Stop> {
     let credit: Credit = workspace.internal(debtor)?;
     let mut terms = BTreeMap::new();
@@ -452,21 +452,27 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
     for id in credit::releasable(&credit, |id| terms.get(&id).copied()).orders {
-        match decide_again(context, workspace, id) {
-            Err(Stop::Rejected(rejection)) => {
-                tracing::warn!(order = %id, ?rejection, "a held order stays held")
-            }
-            other => other?,
-        }
+        decide_again(context, workspace, id)?;
     }
     Ok(())
 }
 
-/// Decides an order that waits once more, because something has changed on which it waits.
+/// Decides an order that waits once more, because something has changed on which it waits. One that can't be decided
+/// stays held: the command that led here has another purpose, and is not rejected for it.
 ///
 /// # Errors
-/// See [`Stop`].
+/// [`Stop::Load`]; [`Stop::Corrupt`].
 pub fn decide_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Result<(), Stop> {
+    match try_again(context, workspace, id) {
+        Err(Stop::Rejected(rejection)) => {
+            tracing::warn!(order = %id, ?rejection, "a held order can't be decided again");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn try_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Result<(), Stop> {
     let Some(order) = workspace.find::<Order>(id)? else {
         return Ok(());
     };

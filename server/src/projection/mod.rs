@@ -17,9 +17,7 @@ use crate::store::record;
 use crate::store::sql::{Cell, Db, Rows, Tx};
 use crate::workspace::{Change, Stored};
 
-pub use query::{
-    CoveredRep, OrderFilter, VisitFilter, Whose, coverage, orders, shipments, team_of_rep, visits,
-};
+pub use query::{CoveredRep, OrderFilter, VisitFilter, Whose, coverage, orders, shipments, team_of_rep, visits};
 use tables::{PROJECTIONS, Projection};
 
 /// Records that are read at a time to rebuild or to verify.
@@ -82,12 +80,7 @@ fn differs(change: &Change) -> bool {
     })
 }
 
-fn rows_of(
-    projection: &Projection,
-    tenant: i64,
-    id: Uuid,
-    stored: &Stored,
-) -> Result<Vec<Vec<Cell>>, StoreError> {
+fn rows_of(projection: &Projection, tenant: i64, id: Uuid, stored: &Stored) -> Result<Vec<Vec<Cell>>, StoreError> {
     if stored.removed_at_us.is_some() {
         return Ok(Vec::new());
     }
@@ -227,8 +220,7 @@ mod tests {
     use super::*;
 
     fn stored(lines: usize, comment: &str, removed_at_us: Option<i64>) -> Stored {
-        let order =
-            Order { lines: vec![OrderLine::default(); lines], comment: comment.to_owned(), ..Order::default() };
+        let order = Order { lines: vec![OrderLine::default(); lines], comment: comment.to_owned(), ..Order::default() };
         let document = if removed_at_us.is_some() { Vec::new() } else { order.encode_to_vec() };
         Stored {
             kind: i64::from(Kind::Order as i32),

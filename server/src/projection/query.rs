@@ -39,8 +39,7 @@ pub async fn orders(
              ORDER BY delivery_day, id LIMIT $5",
         ),
     };
-    let query =
-        query.bind(tenant).bind(after.0).bind(after.1).bind(filter.through_delivery_day).bind(limit);
+    let query = query.bind(tenant).bind(after.0).bind(after.1).bind(filter.through_delivery_day).bind(limit);
     match filter.status {
         None => query.all().await,
         Some(status) => query.bind(i64::from(status as i32)).all().await,
@@ -128,12 +127,8 @@ pub async fn visits(
 /// # Errors
 /// When the database does not answer.
 pub async fn team_of_rep(tx: &mut Tx, tenant: i64, rep: Uuid) -> Result<Option<Uuid>, StoreError> {
-    let row: Option<(Option<Uuid>,)> = tx
-        .query_as("SELECT team FROM rep WHERE tenant = $1 AND id = $2")
-        .bind(tenant)
-        .bind(rep)
-        .optional()
-        .await?;
+    let row: Option<(Option<Uuid>,)> =
+        tx.query_as("SELECT team FROM rep WHERE tenant = $1 AND id = $2").bind(tenant).bind(rep).optional().await?;
     Ok(row.and_then(|(team,)| team))
 }
 
@@ -191,17 +186,12 @@ type Sums = (Uuid, String, Option<Uuid>, i64, i64, i64, i64, i64, Option<Uuid>, 
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn coverage(
-    tx: &mut Tx,
-    tenant: i64,
-    day: i64,
-    team: Option<Uuid>,
-) -> Result<Vec<CoveredRep>, StoreError> {
+pub async fn coverage(tx: &mut Tx, tenant: i64, day: i64, team: Option<Uuid>) -> Result<Vec<CoveredRep>, StoreError> {
     let query = match team {
         None => tx.query_as::<Sums>(coverage_sql!("")),
-        Some(_) => tx.query_as(coverage_sql!(
-            " AND v.rep IN (SELECT m.id FROM rep m WHERE m.tenant = $1 AND m.team = $8)"
-        )),
+        Some(_) => {
+            tx.query_as(coverage_sql!(" AND v.rep IN (SELECT m.id FROM rep m WHERE m.tenant = $1 AND m.team = $8)"))
+        }
     };
     let state = |state: VisitState| i64::from(state as i32);
     let query = query

@@ -5,9 +5,7 @@
 //! being written.
 
 use prost::{DecodeError, Message as _};
-use roundsman_proto::trade::{
-    Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit,
-};
+use roundsman_proto::trade::{Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit};
 use roundsman_sync::kind::{Kind, Record as _};
 use uuid::Uuid;
 
@@ -44,7 +42,7 @@ macro_rules! projection {
         { $($column:ident: $type:ident = $value:expr),+ $(,)? }
     ) => {
         projection! { @static
-            [$(#[$doc])*] $name $table $message "id" [($key Id) $(($column $type))+] [$(($column))+]
+            [$(#[$doc])*] $name $table $message "" [($key Id) $(($column $type))+] [$(($column))+]
             |tenant, $key, document| {
                 let $document = $message::decode(document)?;
                 Ok(vec![vec![Cell::from(tenant), Cell::from($key), $(Cell::from($value)),+]])
@@ -58,7 +56,7 @@ macro_rules! projection {
         { $($column:ident: $type:ident = $value:expr),+ $(,)? }
     ) => {
         projection! { @static
-            [$(#[$doc])*] $name $table $message "line_number"
+            [$(#[$doc])*] $name $table $message ", line_number"
             [($key Id) (line_number Int) $(($column $type))+] [$(($column))+]
             |tenant, $key, document| {
                 let document = $message::decode(document)?;
@@ -72,7 +70,7 @@ macro_rules! projection {
         }
     };
     (@static
-        [$(#[$doc:meta])*] $name:ident $table:literal $message:ident $order:literal
+        [$(#[$doc:meta])*] $name:ident $table:literal $message:ident $rest_of_key:literal
         [($key:ident $key_type:ident) $(($stored:ident $stored_type:ident))+]
         [($first:ident) $(($other:ident))*]
         $rows:expr, $count:expr
@@ -87,7 +85,11 @@ macro_rules! projection {
                     (stringify!($key), Column::$key_type),
                     $((stringify!($stored), Column::$stored_type)),+
                 ],
-                conflict: projection!(@conflict $order $key $first $($other)*),
+                conflict: concat!(
+                    "ON CONFLICT (tenant, ", stringify!($key), $rest_of_key, ") DO UPDATE SET ",
+                    stringify!($first), " = excluded.", stringify!($first)
+                    $(, ", ", stringify!($other), " = excluded.", stringify!($other))*
+                ),
             },
             rows: $rows,
             count: $count,
@@ -99,24 +101,9 @@ macro_rules! projection {
             select_range: concat!(
                 "SELECT tenant, ", stringify!($key), $(", ", stringify!($stored)),+, " FROM ", $table,
                 " WHERE tenant = $1 AND ", stringify!($key), " > $2 AND ", stringify!($key), " <= $3",
-                " ORDER BY ", stringify!($key), ", ", $order
+                " ORDER BY ", stringify!($key), $rest_of_key
             ),
         };
-    };
-    (@conflict "id" $key:ident $first:ident $($other:ident)*) => {
-        concat!("ON CONFLICT (tenant, ", stringify!($key), ") DO UPDATE SET ", projection!(@set $first $($other)*))
-    };
-    (@conflict "line_number" $key:ident $first:ident $($other:ident)*) => {
-        concat!(
-            "ON CONFLICT (tenant, ", stringify!($key), ", line_number) DO UPDATE SET ",
-            projection!(@set $first $($other)*)
-        )
-    };
-    (@set $first:ident $($other:ident)*) => {
-        concat!(
-            stringify!($first), " = excluded.", stringify!($first)
-            $(, ", ", stringify!($other), " = excluded.", stringify!($other))*
-        )
     };
 }
 

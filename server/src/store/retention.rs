@@ -94,12 +94,7 @@ pub async fn forget_commits(tx: &mut Tx, tenant: i64, limit: i64) -> Result<u64,
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn forget_commands(
-    tx: &mut Tx,
-    tenant: i64,
-    before_us: i64,
-    limit: i64,
-) -> Result<u64, StoreError> {
+pub async fn forget_commands(tx: &mut Tx, tenant: i64, before_us: i64, limit: i64) -> Result<u64, StoreError> {
     tx.query(
         "DELETE FROM command WHERE tenant = $1 AND id IN (\
            SELECT c.id FROM command c \

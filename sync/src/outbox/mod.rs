@@ -386,3 +386,6 @@ impl Next {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,16 +2,21 @@
 //!
 //! C1 and C27 are in `push.rs`. Cases without a test here are not decided by this server yet.
 
+use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    BlockOutlet, ChangeOrder, Hold, HoldReason, Int64Change, LineDifference, NewOrderLine, Order, OrderLineChange,
-    OrderLineEdit, OrderStatus, PriceToSet, Reason, SetPrices, SetReceivable, SetStock, StockToSet, StringChange,
-    SubmitOrder, order_line_edit::Edit,
+    ApplyAssignments, ArchiveOutlet, BlockOutlet, CancelVisit, ChangeOrder, CheckIn, CheckOut, DeliverShipment,
+    DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason, ImportRecords, Int64Change,
+    LineDifference, MarkMissedVisits, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderStatus, Outlet,
+    PlanVisits, PrepareShipment, PriceToSet, Reason, Reclamation, ReclamationCause, RecordToImport, ReleaseOrder,
+    Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason, StockToSet,
+    StringChange, SubmitOrder, Visit, VisitFlag, VisitState, order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{CURRENCY, PRICE_MINOR, RepWorld, World, bytes};
+use roundsman_tests::world::{CURRENCY, PRICE_MINOR, RepWorld, World, bytes, place};
 use uuid::Uuid;
 
 on_both_databases!(
@@ -24,6 +29,11 @@ on_both_databases!(
     c09_two_orders_racing_for_one_limit_do_not_both_pass,
     c11_what_is_not_in_stock_is_confirmed_in_part,
     c13_an_order_for_a_blocked_outlet_is_held,
+    c13_an_order_from_before_a_hand_over_is_taken_within_the_grace,
+    c17_a_visit_that_was_called_off_and_done_all_the_same_counts,
+    c18_a_visit_marked_missed_is_reversed_by_the_late_fact,
+    c23_what_was_delivered_short_flows_back_and_opens_a_claim,
+    c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept,
 );
 
 /// Lines of an order: article, pieces, shown price.
@@ -257,5 +267,166 @@ async fn c13_an_order_for_a_blocked_outlet_is_held(kind: Kind) {
     assert_eq!(status(&outcome), (Status::Held, Reason::HeldOutletBlocked), "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order");
     assert_eq!(open_holds(&order), [HoldReason::OutletBlocked]);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c13_an_order_from_before_a_hand_over_is_taken_within_the_grace(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (taken, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    app.capture(&mut anna, Command::SubmitOrder(submit));
+    let (late, submit) = order(&app, &anna, &world, &world.anna, &[(1, 5, PRICE_MINOR)]);
+    let late_command = (app.now_us(), Command::SubmitOrder(submit));
+    let hand_over = HandTerritoryOver {
+        assignment_id: bytes(app.id()),
+        territory_id: bytes(world.anna.territory),
+        from_rep_id: bytes(world.anna.rep),
+        to_rep_id: bytes(world.boris.rep),
+        from_day: TODAY + 1,
+    };
+    let outcome = app.office(Command::HandTerritoryOver(hand_over)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    app.pass(24 * 60);
+    let boundary = ApplyAssignments { territory_id: bytes(world.anna.territory), day: TODAY + 1 };
+    app.server(world.tenant, Command::ApplyAssignments(boundary)).await;
+
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(synced.outcomes[0].1.status(), Status::Applied, "{:?}", synced.outcomes);
+    assert!(app.shown::<Order>(&anna, taken).is_none(), "the territory is no longer hers");
+    assert_eq!(app.stored::<Order>(world.tenant).await[&taken].status(), OrderStatus::Confirmed);
+    let mut boris = app.device("boris").await;
+    app.sync(&mut boris).await;
+    assert!(app.shown::<Order>(&boris, taken).is_some(), "it is his now");
+
+    app.pass(4 * 24 * 60);
+    let id = app.capture_at(&mut anna, late_command.1, (late_command.0, TODAY));
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(synced.outcomes[0].0, id);
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Rejected, Reason::GraceExceeded));
+    assert!(!app.stored::<Order>(world.tenant).await.contains_key(&late));
+    done(app, &world, &mut anna).await;
+}
+
+/// A visit that the route plans for today.
+async fn planned(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid {
+    let (route_id, outlet) = (app.id(), world.anna.outlets[0]);
+    let stop = RouteStop { outlet_id: bytes(outlet), weekdays: 127, sequence: 1, ..RouteStop::default() };
+    let route = Route {
+        name: "North".to_owned(),
+        territory_id: bytes(world.anna.territory),
+        cycle_start_day: TODAY,
+        stops: vec![stop],
+        ..Route::default()
+    };
+    let record = RecordToImport { record_id: bytes(route_id), record: Some(Record::Route(route)), closed_month: 0 };
+    app.office(Command::ImportRecords(ImportRecords { records: vec![record] })).await;
+    let plan = PlanVisits { territory_id: bytes(world.anna.territory), day: TODAY, after_visit_id: Vec::new() };
+    let outcome = app.server(world.tenant, Command::PlanVisits(plan)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    app.sync(anna).await;
+    let name = [outlet.as_bytes().as_slice(), &TODAY.to_be_bytes()].concat();
+    let visit = Uuid::new_v5(&route_id, &name);
+    let shown: Visit = app.shown(anna, visit).expect("the planned visit");
+    assert_eq!((shown.state(), shown.rep_id), (VisitState::Planned, bytes(world.anna.rep)));
+    visit
+}
+
+fn visited(world: &World, visit: Uuid) -> [Command; 2] {
+    let check_in = CheckIn {
+        visit_id: bytes(visit),
+        outlet_id: bytes(world.anna.outlets[0]),
+        planned_day: TODAY,
+        point: Some(place()),
+    };
+    let check_out = CheckOut { visit_id: bytes(visit), productive: true, point: Some(place()), ..CheckOut::default() };
+    [Command::CheckIn(check_in), Command::CheckOut(check_out)]
+}
+
+async fn c17_a_visit_that_was_called_off_and_done_all_the_same_counts(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let visit = planned(&app, &world, &mut anna).await;
+    let cancel = CancelVisit { visit_id: bytes(visit), reason: "closed for repairs".to_owned() };
+    assert_eq!(app.office(Command::CancelVisit(cancel)).await.status(), Status::Applied);
+    let [check_in, check_out] = visited(&world, visit);
+    app.capture(&mut anna, check_in);
+    app.pass(10);
+    app.capture(&mut anna, check_out);
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Merged, Reason::FactWins), "{:?}", synced.outcomes);
+    let shown: Visit = app.shown(&anna, visit).expect("the visit");
+    assert_eq!((shown.state(), shown.productive), (VisitState::Completed, true));
+    assert!(shown.flags.contains(&VisitFlag::DoneAfterCancel.into()));
+    done(app, &world, &mut anna).await;
+}
+
+async fn c18_a_visit_marked_missed_is_reversed_by_the_late_fact(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let visit = planned(&app, &world, &mut anna).await;
+    let [check_in, check_out] = visited(&world, visit);
+    app.capture(&mut anna, check_in);
+    app.pass(10);
+    app.capture(&mut anna, check_out);
+    app.pass(20 * 60);
+    let mark = MarkMissedVisits { territory_id: bytes(world.anna.territory), day: TODAY, after_visit_id: Vec::new() };
+    app.server(world.tenant, Command::MarkMissedVisits(mark)).await;
+    assert_eq!(app.stored::<Visit>(world.tenant).await[&visit].state(), VisitState::Missed);
+    app.sync(&mut anna).await;
+    let shown: Visit = app.shown(&anna, visit).expect("the visit");
+    assert_eq!(shown.state(), VisitState::Completed);
+    assert!(shown.flags.contains(&VisitFlag::ReportedLate.into()), "{shown:?}");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c23_what_was_delivered_short_flows_back_and_opens_a_claim(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (id, before) = submitted(&app, &world, &mut anna).await;
+    let (shipment, claim) = (app.id(), app.id());
+    let line = |index: usize| before.lines[index].line_id.clone();
+    let prepare =
+        PrepareShipment { shipment_id: bytes(shipment), order_id: bytes(id), warehouse_id: bytes(world.warehouse) };
+    let shipped = ShippedLine { line_id: line(0), picked_milli: 4_000, short_reason: ShortReason::Damaged.into() };
+    let ship = ShipShipment { shipment_id: bytes(shipment), lines: vec![shipped], comment: String::new() };
+    let delivered = DeliveredLine { line_id: line(1), delivered_milli: 2_000, ..DeliveredLine::default() };
+    let deliver = DeliverShipment {
+        shipment_id: bytes(shipment),
+        lines: vec![delivered],
+        reclamation_id: bytes(claim),
+        ..DeliverShipment::default()
+    };
+    app.user("lars", Role::Logistics, None, None).await;
+    let lars = app.token("lars").await;
+    for command in [
+        Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id) }),
+        Command::PrepareShipment(prepare),
+        Command::ShipShipment(ship),
+        Command::DeliverShipment(deliver),
+    ] {
+        let outcome = app.office_as(&lars, app.id(), command).await.expect("logistics is answered");
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+    app.sync(&mut anna).await;
+    let order: Order = app.shown(&anna, id).expect("the order");
+    assert_eq!((order.status(), order.fulfilment()), (OrderStatus::Closed, Fulfilment::PartlyDelivered));
+    let delivered: Vec<i64> = order.lines.iter().map(|line| line.delivered_milli).collect();
+    assert_eq!(delivered, [4_000, 2_000]);
+    let claim: Reclamation = app.shown(&anna, claim).expect("a claim was opened");
+    assert_eq!(claim.cause(), ReclamationCause::DeliveryDiscrepancy);
+    assert_eq!(claim.lines.iter().map(|line| line.claimed_milli).collect::<Vec<_>>(), [1_000]);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let outlet = world.anna.outlets[1];
+    let comment = Some(StringChange { base: String::new(), value: "ring twice".to_owned() });
+    let edit = EditOutlet { outlet_id: bytes(outlet), comment, ..EditOutlet::default() };
+    let id = app.capture(&mut anna, Command::EditOutlet(edit));
+    let archive = ArchiveOutlet { outlet_id: bytes(outlet), survivor_id: Vec::new() };
+    let outcome = app.office(Command::ArchiveOutlet(archive)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(synced.outcomes[0].1.status(), Status::Rejected);
+    assert!(matches!(synced.outcomes[0].1.reason(), Reason::OutletArchived | Reason::Removed), "{synced:?}");
+    assert!(app.shown::<Outlet>(&anna, outlet).is_none(), "it stays gone");
+    assert!(app.kept_body(id).await.is_some(), "what was captured can be read again");
     done(app, &world, &mut anna).await;
 }

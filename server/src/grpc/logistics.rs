@@ -1,0 +1,215 @@
+//! The door of logistics: lists of orders and shipments, and the commands from release to delivery.
+
+use std::sync::Arc;
+
+use roundsman_proto::logistics as proto;
+use roundsman_proto::logistics::logistics_service_server::LogisticsService;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::{self, Order, OrderStatus, Reason, Shipment};
+use roundsman_sync::trade::check;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::detached::detached;
+use super::fields::Fields;
+use super::paging::{Filter, Listed, documents};
+use super::{office, status};
+use crate::app::Core;
+use crate::auth::authenticate::caller;
+use crate::auth::caller::Caller;
+use crate::error::StoreError;
+use crate::projection::{self, OrderFilter};
+use crate::store::sql::Db;
+
+/// `roundsman.logistics.v1.LogisticsService`.
+#[derive(Clone, Debug)]
+pub struct LogisticsDoor(pub Arc<Core>);
+
+impl LogisticsDoor {
+    /// Decides a command that came in a message of its own.
+    async fn execute(
+        &self,
+        caller: &Caller,
+        command_id: &[u8],
+        field: &str,
+        command: Option<Command>,
+    ) -> Result<Option<Outcome>, Status> {
+        let command = command.ok_or_else(|| status::rejected(&check::missing(field)))?;
+        let command = trade::Command { command: Some(command) };
+        let (outcome, _) = office::execute(&self.0, caller, command_id, command).await?;
+        Ok(Some(outcome))
+    }
+}
+
+#[tonic::async_trait]
+impl LogisticsService for LogisticsDoor {
+    async fn list_orders(
+        &self,
+        request: Request<proto::ListOrdersRequest>,
+    ) -> Result<Response<proto::ListOrdersResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = OrderPage::of(&request.into_inner())?;
+        let db = self.0.db.clone();
+        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_shipments(
+        &self,
+        request: Request<proto::ListShipmentsRequest>,
+    ) -> Result<Response<proto::ListShipmentsResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = ShipmentPage::of(&request.into_inner())?;
+        let db = self.0.db.clone();
+        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn release_order(
+        &self,
+        request: Request<proto::ReleaseOrderRequest>,
+    ) -> Result<Response<proto::ReleaseOrderResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::ReleaseOrderRequest { command_id, release } = request.into_inner();
+        let command = release.map(Command::ReleaseOrder);
+        let outcome = self.execute(&caller, &command_id, "release", command).await?;
+        Ok(Response::new(proto::ReleaseOrderResponse { outcome }))
+    }
+
+    async fn prepare_shipment(
+        &self,
+        request: Request<proto::PrepareShipmentRequest>,
+    ) -> Result<Response<proto::PrepareShipmentResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::PrepareShipmentRequest { command_id, shipment } = request.into_inner();
+        let command = shipment.map(Command::PrepareShipment);
+        let outcome = self.execute(&caller, &command_id, "shipment", command).await?;
+        Ok(Response::new(proto::PrepareShipmentResponse { outcome }))
+    }
+
+    async fn ship_shipment(
+        &self,
+        request: Request<proto::ShipShipmentRequest>,
+    ) -> Result<Response<proto::ShipShipmentResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::ShipShipmentRequest { command_id, departure } = request.into_inner();
+        let command = departure.map(Command::ShipShipment);
+        let outcome = self.execute(&caller, &command_id, "departure", command).await?;
+        Ok(Response::new(proto::ShipShipmentResponse { outcome }))
+    }
+
+    async fn deliver_shipment(
+        &self,
+        request: Request<proto::DeliverShipmentRequest>,
+    ) -> Result<Response<proto::DeliverShipmentResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::DeliverShipmentRequest { command_id, delivery } = request.into_inner();
+        let command = delivery.map(Command::DeliverShipment);
+        let outcome = self.execute(&caller, &command_id, "delivery", command).await?;
+        Ok(Response::new(proto::DeliverShipmentResponse { outcome }))
+    }
+}
+
+/// A page of orders, checked.
+#[derive(Debug)]
+struct OrderPage {
+    token: Filter,
+    filter: OrderFilter,
+    after: (i64, Uuid),
+    size: i64,
+}
+
+impl OrderPage {
+    fn of(request: &proto::ListOrdersRequest) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let status = match OrderStatus::try_from(request.status) {
+            Ok(OrderStatus::Unspecified) => None,
+            Ok(status) => Some(status),
+            Err(_) => {
+                fields.wrong("status", Reason::UnknownValue, "is unknown");
+                None
+            }
+        };
+        let through_delivery_day = match request.through_delivery_day {
+            0 => i64::MAX,
+            1.. => request.through_delivery_day.into(),
+            ..0 => {
+                fields.wrong("through_delivery_day", Reason::OutOfRange, "is negative");
+                0
+            }
+        };
+        let values = [request.status.to_be_bytes(), request.through_delivery_day.to_be_bytes()];
+        let token = Filter::of("orders", &[&values[0], &values[1]]);
+        let after = token.after::<24>(&mut fields, &request.page_token).map(|key| {
+            let (day, id) = key.split_at(8);
+            let day = day.try_into().map_or(i64::MAX, i64::from_be_bytes);
+            (day, Uuid::from_slice(id).unwrap_or_default())
+        });
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        let filter = OrderFilter { status, through_delivery_day };
+        Ok(Self { token, filter, after: after.unwrap_or((i64::MIN, Uuid::nil())), size })
+    }
+
+    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListOrdersResponse, StoreError> {
+        let mut tx = db.read().await?;
+        // One more than asked for tells whether there is a next page.
+        let keys = projection::orders(&mut tx, tenant, self.filter, self.after, self.size + 1).await?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let ids: Vec<Uuid> = keys.iter().take(size).map(|(_, id)| *id).collect();
+        let Listed { documents, covered } = documents::<Order>(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = keys[..covered].last().filter(|_| covered < keys.len());
+        let key = |(day, id): &(i64, Uuid)| {
+            let mut key = [0; 24];
+            key[..8].copy_from_slice(&day.to_be_bytes());
+            key[8..].copy_from_slice(id.as_bytes());
+            key
+        };
+        let orders = documents
+            .into_iter()
+            .map(|(id, order)| proto::ListedOrder { order_id: id.as_bytes().to_vec(), order: Some(order) });
+        Ok(proto::ListOrdersResponse {
+            orders: orders.collect(),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(key(last))),
+        })
+    }
+}
+
+/// A page of shipments, checked.
+#[derive(Debug)]
+struct ShipmentPage {
+    token: Filter,
+    before: Uuid,
+    size: i64,
+}
+
+impl ShipmentPage {
+    fn of(request: &proto::ListShipmentsRequest) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let token = Filter::of("shipments", &[]);
+        let before = token.after(&mut fields, &request.page_token).map(Uuid::from_bytes);
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        Ok(Self { token, before: before.unwrap_or(Uuid::max()), size })
+    }
+
+    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListShipmentsResponse, StoreError> {
+        let mut tx = db.read().await?;
+        let mut ids = projection::shipments(&mut tx, tenant, self.before, self.size + 1).await?;
+        let found = ids.len();
+        ids.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
+        let Listed { documents, covered } = documents::<Shipment>(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = ids[..covered].last().filter(|_| covered < found);
+        let shipments = documents.into_iter().map(|(id, shipment)| proto::ListedShipment {
+            shipment_id: id.as_bytes().to_vec(),
+            shipment: Some(shipment),
+        });
+        Ok(proto::ListShipmentsResponse {
+            shipments: shipments.collect(),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(last.into_bytes())),
+        })
+    }
+}

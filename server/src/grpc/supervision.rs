@@ -1,0 +1,263 @@
+//! The door of supervisors: the day's coverage as it changes, and lists of visits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::supervision as proto;
+use roundsman_proto::supervision::supervision_service_server::SupervisionService;
+use roundsman_proto::trade::{Reason, Visit};
+use roundsman_sync::kind::Kind;
+use roundsman_sync::trade::rejection::Rejection;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::detached::detached;
+use super::fields::Fields;
+use super::paging::{Filter, Listed, documents};
+use super::status;
+use crate::app::Core;
+use crate::auth::Refusal;
+use crate::auth::authenticate::{Lease, caller, lease};
+use crate::auth::caller::Caller;
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::projection::{self, CoveredRep, VisitFilter, Whose};
+use crate::store::sql::Db;
+use crate::store::tenant;
+use crate::tail::Tail;
+
+/// Between two answers passes at least this much time, however much happens.
+const PAUSE: Duration = Duration::from_millis(200);
+/// After so much silence a watcher looks by itself: whether it may still watch, and what other processes have written.
+const POLL: Duration = Duration::from_secs(20);
+
+/// `roundsman.supervision.v1.SupervisionService`.
+#[derive(Clone, Debug)]
+pub struct SupervisionDoor(pub Arc<Core>);
+
+#[tonic::async_trait]
+impl SupervisionService for SupervisionDoor {
+    type WatchCoverageStream = ReceiverStream<Result<proto::WatchCoverageResponse, Status>>;
+
+    async fn watch_coverage(
+        &self,
+        request: Request<proto::WatchCoverageRequest>,
+    ) -> Result<Response<Self::WatchCoverageStream>, Status> {
+        let (caller, lease) = (caller(&request)?, lease(&request)?);
+        let request = request.into_inner();
+        let mut fields = Fields::default();
+        let day = day(&mut fields, request.day);
+        let asked = fields.optional_id("team_id", &request.team_id);
+        fields.check()?;
+        let team = team_of(&caller)?;
+        if let (Some(team), Some(asked)) = (team, asked)
+            && team != asked
+        {
+            return Err(not_in_scope("team_id"));
+        }
+        // One answer that waits is enough: a slow watcher gets fewer, and each is up to date.
+        let (out, answers) = mpsc::channel(1);
+        let watch = Watch {
+            db: self.0.db.clone(),
+            clock: Arc::clone(&self.0.clock),
+            lease,
+            tenant: caller.tenant,
+            day,
+            team: team.or(asked),
+            tails: self.0.lanes.of(caller.tenant).follow(),
+            out,
+        };
+        tokio::spawn(watch.serve());
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn list_visits(
+        &self,
+        request: Request<proto::ListVisitsRequest>,
+    ) -> Result<Response<proto::ListVisitsResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = VisitPage::of(&request.into_inner(), team_of(&caller)?)?;
+        let db = self.0.db.clone();
+        let answer = detached(async move { page.read(&db, caller.tenant).await }).await?;
+        Ok(Response::new(answer))
+    }
+}
+
+/// The only team that the caller may look at; `None`: all.
+fn team_of(caller: &Caller) -> Result<Option<Uuid>, Status> {
+    match caller.role {
+        Role::Supervisor => caller.team.map(Some).ok_or_else(|| status::refused(Refusal::RoleNotAllowed)),
+        Role::Office | Role::Admin => Ok(None),
+        Role::Unspecified | Role::Rep | Role::Logistics | Role::Integration => {
+            Err(status::refused(Refusal::RoleNotAllowed))
+        }
+    }
+}
+
+fn not_in_scope(field: &str) -> Status {
+    status::rejected(&Rejection::new(Reason::NotInScope).field(field))
+}
+
+fn day(fields: &mut Fields, day: i32) -> i64 {
+    match day {
+        0 => fields.wrong("day", Reason::MissingField, "is missing"),
+        1.. => {}
+        ..0 => fields.wrong("day", Reason::OutOfRange, "is negative"),
+    }
+    day.into()
+}
+
+/// Somebody who watches.
+struct Watch {
+    db: Db,
+    clock: Arc<Clock>,
+    lease: Lease,
+    tenant: i64,
+    day: i64,
+    team: Option<Uuid>,
+    /// What is committed from before the first read on.
+    tails: broadcast::Receiver<Arc<Tail>>,
+    out: mpsc::Sender<Result<proto::WatchCoverageResponse, Status>>,
+}
+
+impl Watch {
+    async fn serve(mut self) {
+        if let Err(end) = self.watch().await {
+            // Whoever went away needs no reason.
+            let _ = self.out.send(Err(end)).await;
+        }
+    }
+
+    /// Answers until the watcher goes away or may no longer watch.
+    async fn watch(&mut self) -> Result<(), Status> {
+        let mut shown = None;
+        loop {
+            self.lease.check()?;
+            let (reps, version) = self.read().await?;
+            if shown.as_ref() != Some(&reps) {
+                let answer = proto::WatchCoverageResponse { reps: reps.iter().map(rep_coverage).collect(), version };
+                if self.out.send(Ok(answer)).await.is_err() {
+                    return Ok(());
+                }
+                shown = Some(reps);
+            }
+            if !self.wait().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What one short transaction says, and the version that it shows.
+    async fn read(&self) -> Result<(Vec<CoveredRep>, i64), StoreError> {
+        let mut tx = self.db.read().await?;
+        let head = tenant::head(&mut tx, self.tenant).await?;
+        let reps = projection::coverage(&mut tx, self.tenant, self.day, self.team).await?;
+        tx.commit().await?;
+        Ok((reps, head.map_or(0, |head| head.position.version)))
+    }
+
+    /// Waits for news, and until the next answer may be given; false: the watcher has gone.
+    async fn wait(&mut self) -> Result<bool, Status> {
+        let now = Instant::now();
+        let (earliest, latest) = (now + self.clock.machine_time(PAUSE), now + self.clock.machine_time(POLL));
+        loop {
+            let heard = tokio::select! {
+                () = self.out.closed() => return Ok(false),
+                heard = timeout_at(latest, self.tails.recv()) => heard,
+            };
+            match heard {
+                Ok(Ok(tail)) if !concerns(&tail) => self.lease.check()?,
+                Ok(Err(RecvError::Closed)) => return Err(status::unavailable("the server is stopping")),
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => break,
+            }
+        }
+        tokio::select! {
+            () = self.out.closed() => return Ok(false),
+            () = sleep_until(earliest) => {}
+        }
+        // What is told by now is committed, and the next read sees it.
+        while !matches!(self.tails.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+        Ok(true)
+    }
+}
+
+/// Whether a commit may have changed somebody's coverage.
+fn concerns(tail: &Tail) -> bool {
+    const KINDS: [i64; 2] = [Kind::Visit as i64, Kind::Rep as i64];
+    let Some(buckets) = &tail.buckets else { return true };
+    buckets.iter().any(|touched| KINDS.contains(&touched.bucket.kind))
+}
+
+fn rep_coverage(rep: &CoveredRep) -> proto::RepCoverage {
+    let count = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
+    let id = |id: Option<Uuid>| id.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    proto::RepCoverage {
+        rep_id: id(Some(rep.rep)),
+        name: rep.name.clone(),
+        team_id: id(rep.team),
+        planned: count(rep.planned),
+        done: count(rep.done),
+        productive: count(rep.productive),
+        missed: count(rep.missed),
+        unplanned: count(rep.unplanned),
+        at_outlet_id: id(rep.at_outlet),
+        since_at_us: rep.since_at_us,
+    }
+}
+
+/// A page of visits, checked.
+#[derive(Debug)]
+struct VisitPage {
+    token: Filter,
+    filter: VisitFilter,
+    /// The rep must be in this team.
+    within: Option<Uuid>,
+    after: Uuid,
+    size: i64,
+}
+
+impl VisitPage {
+    fn of(request: &proto::ListVisitsRequest, team: Option<Uuid>) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let day = day(&mut fields, request.day);
+        let rep = fields.optional_id("rep_id", &request.rep_id);
+        let values = [rep.unwrap_or_default(), team.unwrap_or_default()];
+        let token = Filter::of("visits", &[&day.to_be_bytes(), values[0].as_bytes(), values[1].as_bytes()]);
+        let after = token.after(&mut fields, &request.page_token).map(Uuid::from_bytes);
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        let whose = match (rep, team) {
+            (Some(rep), _) => Whose::Rep(rep),
+            (None, Some(team)) => Whose::Team(team),
+            (None, None) => Whose::All,
+        };
+        Ok(Self { token, filter: VisitFilter { day, whose }, within: team, after: after.unwrap_or_default(), size })
+    }
+
+    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListVisitsResponse, Status> {
+        let mut tx = db.read().await?;
+        if let (Whose::Rep(rep), Some(team)) = (self.filter.whose, self.within)
+            && projection::team_of_rep(&mut tx, tenant, rep).await? != Some(team)
+        {
+            return Err(not_in_scope("rep_id"));
+        }
+        let mut ids = projection::visits(&mut tx, tenant, self.filter, self.after, self.size + 1).await?;
+        let found = ids.len();
+        ids.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
+        let Listed { documents, covered } = documents::<Visit>(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = ids[..covered].last().filter(|_| covered < found);
+        let visits = documents
+            .into_iter()
+            .map(|(id, visit)| proto::ListedVisit { visit_id: id.as_bytes().to_vec(), visit: Some(visit) });
+        Ok(proto::ListVisitsResponse {
+            visits: visits.collect(),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(last.into_bytes())),
+        })
+    }
+}

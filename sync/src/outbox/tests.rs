@@ -1,0 +1,182 @@
+//! Examples. The laws are tested against random histories in `tests/outbox.rs`.
+
+use roundsman_proto::sync::{CommandResult, Status};
+
+use super::memory::MemoryStorage;
+use super::*;
+
+const DAY_US: i64 = 24 * 3_600 * 1_000_000;
+
+fn outbox(commands: u128) -> Outbox<MemoryStorage> {
+    let mut outbox = Outbox::open(MemoryStorage::default()).expect("opens");
+    (1..=commands).for_each(|number| capture(&mut outbox, number));
+    outbox
+}
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn capture(outbox: &mut Outbox<MemoryStorage>, number: u128) {
+    let body = Bytes::from(number.to_string());
+    outbox.capture(id(number), body, number as i64, 20_000).expect("is captured");
+}
+
+fn request(outbox: &Outbox<MemoryStorage>) -> Option<PushRequest> {
+    outbox.request("1.0", 0, None)
+}
+
+/// The numbers of the next push.
+fn numbers(outbox: &Outbox<MemoryStorage>) -> Vec<i64> {
+    request(outbox).map_or(Vec::new(), |request| request.commands.iter().map(|command| command.seq).collect())
+}
+
+/// An answer that applies these commands at version 50.
+fn applied(commands: &[(u128, i64)]) -> PushResponse {
+    let result = |(number, seq): &(u128, i64)| CommandResult {
+        command_id: id(*number).as_bytes().to_vec(),
+        seq: *seq,
+        outcome: Some(Outcome { status: Status::Applied.into(), ..Outcome::default() }),
+    };
+    PushResponse { results: commands.iter().map(result).collect(), version: 50, ..PushResponse::default() }
+}
+
+fn hear(outbox: &mut Outbox<MemoryStorage>, response: PushResponse) -> Vec<Uuid> {
+    outbox.receive(response, 0).expect("is taken").into_iter().map(|(command, _)| command).collect()
+}
+
+#[test]
+fn commands_are_sent_in_order_and_their_outcomes_kept_and_confirmed() {
+    let mut outbox = outbox(2);
+    assert_eq!(outbox.capture(id(1), Bytes::from("1"), 9, 9).expect("is known"), 1);
+    assert!(matches!(outbox.capture(id(1), Bytes::from("2"), 9, 9), Err(OutboxError::Known(_))));
+    let sent = request(&outbox).expect("something waits");
+    assert_eq!((sent.commands.len(), sent.confirmed_seq, sent.last_outcome_seq), (2, 0, 0));
+    assert_eq!(sent.outbox, Some(OutboxSummary { commands: 2, oldest_captured_at_us: 1 }));
+    assert_eq!(hear(&mut outbox, applied(&[(1, 1)])), [id(1)]);
+    assert_eq!(numbers(&outbox), [2]);
+    let mut odd = applied(&[(1, 1), (2, 2)]);
+    odd.results[1].outcome = Some(Outcome { status: 77, ..Outcome::default() });
+    assert_eq!(hear(&mut outbox, odd), [id(2)], "the first is no news");
+    let outcomes: Vec<i32> = outbox.outcomes().map(|(_, outcome)| outcome.status).collect();
+    assert_eq!(outcomes, [Status::Applied as i32, 77], "an unknown status is kept");
+    let confirms = request(&outbox).expect("something is to be confirmed");
+    assert_eq!((confirms.commands.len(), confirms.confirmed_seq, confirms.last_outcome_seq), (0, 2, 2));
+    hear(&mut outbox, PushResponse::default());
+    assert_eq!((request(&outbox), outbox.waiting()), (None, 0));
+    assert_eq!(outbox.pending().map(|(_, _, version)| version).collect::<Vec<_>>(), [Some(50), Some(50)]);
+}
+
+#[test]
+fn a_batch_stays_within_its_limits() {
+    let mut outbox = outbox(0);
+    for number in 1..=40 {
+        let body = Bytes::from(vec![0; COMMAND_BYTES - 1_000]);
+        outbox.capture(id(number), body, 0, 0).expect("is captured");
+    }
+    assert!(matches!(outbox.capture(id(99), vec![0; COMMAND_BYTES + 1].into(), 0, 0), Err(OutboxError::TooLarge(_))));
+    let sent = request(&outbox).expect("something waits");
+    let bytes: usize = sent.commands.iter().map(prost::Message::encoded_len).sum();
+    assert!(bytes <= PUSH_BYTES && bytes > PUSH_BYTES - COMMAND_BYTES, "{bytes}");
+    let mut outbox = self::outbox(PUSH_COMMANDS as u128 + 1);
+    assert_eq!(numbers(&outbox).len(), PUSH_COMMANDS);
+    hear(&mut outbox, applied(&[(1, 1)]));
+    assert_eq!(numbers(&outbox), (2..=PUSH_COMMANDS as i64 + 1).collect::<Vec<_>>());
+}
+
+#[test]
+fn after_a_gap_what_waits_is_renumbered() {
+    let mut outbox = outbox(3);
+    hear(&mut outbox, PushResponse { expected_seq: 9, ..applied(&[(1, 1)]) });
+    assert_eq!((numbers(&outbox), outbox.last_outcome_seq()), (vec![9, 10], 1));
+    capture(&mut outbox, 4);
+    let ids: Vec<Uuid> = outbox.pending().map(|(command, _, _)| command).collect();
+    assert_eq!((numbers(&outbox), ids), (vec![9, 10, 11], vec![id(1), id(2), id(3), id(4)]));
+    assert_eq!(hear(&mut outbox, applied(&[(2, 2)])), [], "an answer to the old numbers is none");
+    assert_eq!(request(&outbox).expect("something waits").skip, None);
+}
+
+#[test]
+fn after_a_fork_what_was_kept_is_sent_again_and_the_rest_is_skipped() {
+    let mut outbox = outbox(4);
+    hear(&mut outbox, PushResponse { durable_version: 50, ..applied(&[(1, 1), (2, 2)]) });
+    outbox.receive(PushResponse { expected_seq: 7, ..applied(&[]) }, KEEP_ACKNOWLEDGED_US).expect("is taken");
+    hear(&mut outbox, applied(&[(3, 7)]));
+    outbox.fork(2).expect("is taken");
+    let sent = request(&outbox).expect("something waits");
+    assert_eq!(sent.skip, Some(proto::Skip { from_seq: 2, to_seq: 6 }), "these are durable, and gone");
+    assert_eq!((numbers(&outbox), sent.last_outcome_seq, sent.confirmed_seq), (vec![7, 8], 1, 1));
+    assert_eq!(outbox.outcomes().count(), 0, "the outcome belonged to the other history");
+    let found_before_deciding = PushResponse { fork: true, expected_seq: 2, ..applied(&[(3, 7), (4, 8)]) };
+    assert_eq!(hear(&mut outbox, found_before_deciding).len(), 2);
+    assert_eq!((outbox.waiting(), outbox.last_outcome_seq()), (0, 8));
+    hear(&mut outbox, PushResponse::default());
+    assert_eq!(request(&outbox), None);
+}
+
+#[test]
+fn a_skip_without_commands_is_taken_once() {
+    let mut outbox = outbox(2);
+    hear(&mut outbox, PushResponse { durable_version: 60, ..applied(&[(1, 1), (2, 2)]) });
+    outbox.receive(PushResponse::default(), KEEP_ACKNOWLEDGED_US).expect("is taken");
+    assert_eq!(outbox.pending().count(), 0);
+    outbox.fork(1).expect("is taken");
+    let sent = request(&outbox).expect("the server's count is behind");
+    assert_eq!((sent.skip, sent.commands.len()), (Some(proto::Skip { from_seq: 1, to_seq: 2 }), 0));
+    capture(&mut outbox, 3);
+    hear(&mut outbox, PushResponse::default());
+    let sent = request(&outbox).expect("something waits");
+    assert_eq!((sent.skip, numbers(&outbox)), (None, vec![3]));
+}
+
+#[test]
+fn an_answered_command_is_kept_until_nobody_can_lose_it() {
+    let after = |days: i64, durable_version: i64| {
+        let mut outbox = outbox(1);
+        hear(&mut outbox, applied(&[(1, 1)]));
+        let response = PushResponse { durable_version, ..PushResponse::default() };
+        outbox.receive(response, days * DAY_US).expect("is taken");
+        (outbox.pending().count(), outbox)
+    };
+    assert_eq!(after(6, 50).0, 1, "too young");
+    assert_eq!(after(7, 50).0, 0);
+    assert_eq!(after(30, 49).0, 1, "not durable");
+    assert_eq!(after(7, 0).0, 0, "where nothing is ever durable, time decides");
+    let (_, mut outbox) = after(1, 50);
+    let fork = PushResponse { fork: true, durable_version: 99, expected_seq: 2, ..PushResponse::default() };
+    outbox.receive(fork, 30 * DAY_US).expect("is taken");
+    assert_eq!(outbox.pending().count(), 1, "a fork's word is not believed");
+}
+
+#[test]
+fn what_is_malformed_changes_nothing() {
+    let mut broken_id = applied(&[(1, 1), (2, 2)]);
+    broken_id.results[1].command_id.pop();
+    let mut no_outcome = applied(&[(1, 1), (2, 2)]);
+    no_outcome.results[1].outcome = None;
+    let negative = PushResponse { expected_seq: -1, ..applied(&[(1, 1)]) };
+    let endless = PushResponse { expected_seq: i64::MAX, ..applied(&[(1, 1)]) };
+    for response in [broken_id, no_outcome, negative, endless] {
+        let mut outbox = outbox(2);
+        let error = outbox.receive(response, 0).expect_err("is refused");
+        assert!(matches!(error, OutboxError::Result | OutboxError::Sequence(_)));
+        assert_eq!((numbers(&outbox), outbox.outcomes().count()), (vec![1, 2], 0));
+        assert!(outbox.fork(-1).is_err());
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_file_is_opened_again_also_beside_the_replica() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("device.db");
+    let _replica = crate::replica::sqlite::SqliteStorage::open(&path).expect("opens");
+    let open = || Outbox::open(sqlite::SqliteStorage::open(&path).expect("opens")).expect("reads");
+    let mut first = open();
+    first.capture(id(1), Bytes::new(), 5, 20_000).expect("is captured");
+    first.capture(id(2), Bytes::from("two"), 6, 20_000).expect("is captured");
+    first.receive(PushResponse { durable_version: 3, ..applied(&[(1, 1)]) }, 9).expect("is taken");
+    let second = open();
+    assert_eq!(first.request("", 0, None), second.request("", 0, None));
+    assert!(first.pending().eq(second.pending()) && first.outcomes().eq(second.outcomes()));
+}
