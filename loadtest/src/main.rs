@@ -1,2 +1,84 @@
-//! Load test.
-fn main() {}
+//! Load test: fleets of devices against a server of its own, beside the machine's limits measured in the same run.
+//!
+//! A benchmark, not a test: a goal that is missed is printed as missed. What it prints is still checked: an order that
+//! was not taken, a pull that brought nothing, or a checksum that is wrong ends a part with an error.
+
+mod bare;
+mod bench;
+mod database;
+mod drive;
+mod goods;
+mod machine;
+mod office;
+mod parts;
+mod phone;
+mod report;
+mod server;
+mod stats;
+mod world;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::bench::Bench;
+use crate::database::Kind;
+use crate::parts::Part;
+use crate::report::Report;
+
+/// Measures what a server can do, on SQLite and, where there is one, on PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Runs one part only.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    /// Runs on one database only.
+    #[arg(long, value_enum)]
+    on: Option<Kind>,
+    /// Writes the figures as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The server's program [default: `roundsman` in this program's folder].
+    #[arg(long, value_name = "FILE")]
+    server: Option<PathBuf>,
+    /// A PostgreSQL server where databases may be made; without it, PostgreSQL is left out.
+    #[arg(long, env = "ROUNDSMAN_TEST_POSTGRES_URL", hide_env_values = true, value_name = "URL")]
+    postgres: Option<String>,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serves what takes no work to answer: the limit that the transport sets.
+    #[command(hide = true)]
+    Bare {
+        /// Where.
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    if let Some(Verb::Bare { listen }) = cli.verb {
+        return bare::serve(listen).await;
+    }
+    let program = server::program(cli.server)?;
+    let bench = Bench::new(program, cli.postgres)?;
+    let databases = bench.databases(cli.on)?;
+    let mut report = Report::new(machine::describe());
+    let failed = parts::run(&bench, cli.only, &databases, &mut report).await;
+    report.print();
+    if let Some(path) = &cli.json {
+        report.write(path).with_context(|| format!("the report can't be written to {}", path.display()))?;
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        failed => anyhow::bail!("not measured:\n{}", failed.join("\n")),
+    }
+}

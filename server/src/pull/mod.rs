@@ -110,15 +110,14 @@ impl Pull {
     /// # Errors
     /// See [`PullError`].
     pub async fn serve(mut self, request: &PullRequest) -> Result<(), PullError> {
-        let Some(mut state) = self.begin(request).await? else {
-            return Ok(());
-        };
+        let Some((mut state, complete)) = self.begin(request).await? else { return Ok(()) };
         match request.urgency() {
             Urgency::Today => {
                 self.bring(&mut state, Group::Today).await?;
                 return Ok(());
             }
-            Urgency::All | Urgency::Unspecified => self.bring_all(&mut state).await?,
+            Urgency::All | Urgency::Unspecified if !complete => self.bring_all(&mut state).await?,
+            Urgency::All | Urgency::Unspecified => {}
         }
         if request.follow {
             self.follow(&mut state).await?;
@@ -127,25 +126,40 @@ impl Pull {
     }
 
     /// Plans from the position alone if that says enough, from the inventory otherwise; without one, asks for it and ends.
-    async fn begin(&self, request: &PullRequest) -> Result<Option<State>, PullError> {
+    /// What is little is cut in the same transaction, so that a delta, or the news that there is none, costs one; says
+    /// whether that was everything.
+    async fn begin(&self, request: &PullRequest) -> Result<Option<(State, bool)>, PullError> {
         let kinds = understood(request);
         let mut tx = self.db.read().await?;
         let view = View::read(&mut tx, &self.caller, &kinds).await?;
         let known = Known::read(&mut tx, &self.caller, request, &view.head).await?;
+        let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
+        let planned = planner.plan();
+        let mut first = None;
+        if let Some(Planned { plan, held }) = planned {
+            let holding = view.holding.clone();
+            let mut state = State::new(kinds, self.month(), holding, view.head.position, held);
+            let little = state.fresh_bytes() <= CUT_BYTES as i64 && request.urgency() != Urgency::Today;
+            let cut = if little { Some(self.cut_at(&mut tx, &view, &mut state, Group::History, false).await?) } else { None };
+            first = Some((plan, state, cut));
+        }
         tx.commit().await?;
         if let Some(expected_seq) = known.fork {
             metrics::counter!("roundsman_forks_total").increment(1);
             self.send(Message::Fork(Fork { expected_seq })).await?;
         }
-        let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
-        let Some(Planned { plan, held }) = planner.plan() else {
+        let Some((plan, state, cut)) = first else {
             self.send(Message::InventoryRequest(InventoryRequest {})).await?;
             return Ok(None);
         };
         if !plan.buckets.is_empty() || plan.fork {
             self.send(Message::Plan(plan)).await?;
         }
-        Ok(Some(State::new(kinds, self.month(), view.holding, view.head.position, held)))
+        let complete = match cut {
+            Some(cut) => self.send_cut(cut).await?,
+            None => false,
+        };
+        Ok(Some((state, complete)))
     }
 
     /// The month by the server's clock, in UTC: it only orders what comes, so a few hours of difference do no harm.
@@ -175,20 +189,27 @@ impl Pull {
         }
         for attempt in 0.. {
             (self.standing)().map_err(PullError::Ended)?;
-            let mut cut = self.cut(state, group, attempt >= PARTIAL_CUTS).await?;
-            if !cut.plan.buckets.is_empty() {
-                self.send(Message::Plan(cut.plan)).await?;
-            }
-            while let Some(page) = cut.pages.next()? {
-                self.send(Message::Page(page)).await?;
-            }
-            if let Some(checkpoint) = cut.checkpoint {
-                self.send(Message::Checkpoint(checkpoint)).await?;
+            let cut = self.cut(state, group, attempt >= PARTIAL_CUTS).await?;
+            let position = cut.position;
+            if self.send_cut(cut).await? {
                 break;
             }
-            self.scan(state, group, cut.position).await?;
+            self.scan(state, group, position).await?;
         }
         Ok(())
+    }
+
+    /// Sends what a cut has read; says whether it was complete.
+    async fn send_cut(&self, mut cut: Cut) -> Result<bool, PullError> {
+        if !cut.plan.buckets.is_empty() {
+            self.send(Message::Plan(cut.plan)).await?;
+        }
+        while let Some(page) = cut.pages.next()? {
+            self.send(Message::Page(page)).await?;
+        }
+        let Some(checkpoint) = cut.checkpoint else { return Ok(false) };
+        self.send(Message::Checkpoint(checkpoint)).await?;
+        Ok(true)
     }
 
     /// Sends the rows up to a version, page by page, each read in a short transaction of its own.
@@ -210,15 +231,29 @@ impl Pull {
     async fn cut(&self, state: &mut State, group: Group, everything: bool) -> Result<Cut, PullError> {
         let mut tx = self.db.read().await?;
         let view = View::read(&mut tx, &self.caller, state.kinds()).await?;
+        let cut = self.cut_at(&mut tx, &view, state, group, everything).await?;
+        tx.commit().await?;
+        Ok(cut)
+    }
+
+    /// The remaining rows of the groups up to `group`, at the view of the same transaction.
+    async fn cut_at(
+        &self,
+        tx: &mut Tx,
+        view: &View,
+        state: &mut State,
+        group: Group,
+        everything: bool,
+    ) -> Result<Cut, PullError> {
         let position = view.head.position;
-        let plan = state.replan(&view, group);
+        let plan = state.replan(view, group);
         let mut pages = Pages::new(CUT_BYTES, everything);
         'buckets: for bucket in &view.buckets {
             while let Some(cursor) = state.unread(bucket, group) {
                 if pages.is_full() {
                     break 'buckets;
                 }
-                match read_page(&mut tx, (self.caller.tenant, bucket.id), cursor, position).await? {
+                match read_page(tx, (self.caller.tenant, bucket.id), cursor, position).await? {
                     Some((page, read)) => {
                         state.read(bucket.id, read);
                         pages.push(page)?;
@@ -227,9 +262,8 @@ impl Pull {
                 }
             }
         }
-        tx.commit().await?;
         let checkpoint = (!pages.is_full() || everything)
-            .then(|| Checkpoint { server_time_us: self.clock.now_us(), ..state.reach(&view, group) });
+            .then(|| Checkpoint { server_time_us: self.clock.now_us(), ..state.reach(view, group) });
         Ok(Cut { plan, pages, checkpoint, position })
     }
 

@@ -160,7 +160,9 @@ impl<S: OutboxStorage> Outbox<S> {
             Some(_) if !response.fork => next.fork(expected_seq),
             Some(_) | None => {}
         }
-        next.retire(now_us);
+        if !response.fork {
+            next.retire(now_us);
+        }
         self.adopt(next)?;
         Ok(new)
     }

@@ -92,7 +92,7 @@ fn after_a_gap_what_waits_is_renumbered() {
     capture(&mut outbox, 4);
     let ids: Vec<Uuid> = outbox.pending().map(|(command, _, _)| command).collect();
     assert_eq!((numbers(&outbox), ids), (vec![9, 10, 11], vec![id(1), id(2), id(3), id(4)]));
-    assert_eq!(hear(&mut outbox, applied(&[(2, 2)])), [], "an answer to the old numbers is none");
+    assert!(hear(&mut outbox, applied(&[(2, 2)])).is_empty(), "an answer to the old numbers is none");
     assert_eq!(request(&outbox).expect("something waits").skip, None);
 }
 

@@ -1,0 +1,90 @@
+//! A fresh database for each part.
+
+use std::fmt;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
+
+use crate::bench::Bench;
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A file in a temporary folder.
+    Sqlite,
+    /// A database of a running server.
+    Postgres,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
+    }
+}
+
+/// An empty database.
+#[derive(Debug)]
+pub struct Database {
+    /// What a server connects to.
+    pub url: String,
+    /// How it keeps what it acknowledges.
+    pub durability: String,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder(TempDir),
+    Server(PgConnectOptions, String),
+}
+
+impl Database {
+    /// Makes one.
+    pub async fn create(bench: &Bench, kind: Kind) -> anyhow::Result<Self> {
+        match kind {
+            Kind::Sqlite => {
+                let folder = TempDir::new().context("there is no temporary folder")?;
+                let url = format!("sqlite:{}", folder.path().join("roundsman.db").display());
+                let durability = "SQLite, WAL, synchronous=FULL".to_owned();
+                Ok(Self { url, durability, place: Place::Folder(folder) })
+            }
+            Kind::Postgres => create_postgres(bench).await,
+        }
+    }
+
+    /// Takes it away. One that a failed part leaves goes with its server.
+    pub async fn remove(self) -> anyhow::Result<()> {
+        match self.place {
+            Place::Folder(folder) => folder.close().context("the temporary folder can't be removed"),
+            Place::Server(server, name) => {
+                let mut connection: PgConnection = server.connect().await?;
+                sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&mut connection).await?;
+                Ok(connection.close().await?)
+            }
+        }
+    }
+}
+
+async fn create_postgres(bench: &Bench) -> anyhow::Result<Database> {
+    let url = bench.postgres.as_deref().context("there is no PostgreSQL to measure")?;
+    let server: PgConnectOptions = url.parse().context("the URL of PostgreSQL is wrong")?;
+    let name = format!("bench_{:016x}", bench.number());
+    let mut connection: PgConnection = server.connect().await.context("PostgreSQL does not answer")?;
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;
+    let mut durability = String::from("PostgreSQL");
+    for setting in ["server_version", "fsync", "synchronous_commit"] {
+        let query = sqlx::query_as::<_, (String,)>(AssertSqlSafe(format!("SHOW {setting}")));
+        let (value,) = query.fetch_one(&mut connection).await?;
+        let value = value.split(' ').next().unwrap_or_default();
+        durability += &if setting == "server_version" { format!(" {value}") } else { format!(", {setting}={value}") };
+    }
+    connection.close().await?;
+    let url = server.clone().database(&name).to_url_lossy().to_string();
+    Ok(Database { url, durability, place: Place::Server(server, name) })
+}

@@ -1,0 +1,83 @@
+//! Assigns a rep to a territory, or changes the last day of an assignment.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::{AssignRep, Assignment, Reason, Rep, Territory};
+use roundsman_sync::scope::Scope;
+use roundsman_sync::trade::check;
+use roundsman_sync::trade::rejection::Rejection;
+use uuid::Uuid;
+
+use super::{Context, Decide, Target, applied, applied_because, field, people};
+use crate::internal::Granted;
+use crate::workspace::{Keys, Stop, Workspace};
+use crate::{calendar, reference};
+
+impl Decide for AssignRep {
+    fn name(&self) -> &'static str {
+        "AssignRep"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &[Role::Supervisor, Role::Office, Role::Admin, Role::Integration]
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target { id: &self.assignment_id, creates: true })
+    }
+
+    fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+        keys.record(&self.assignment_id);
+        reference::assignment_keys(&wanted(self), keys);
+        if let Ok(rep) = Uuid::from_slice(&self.rep_id) {
+            people::assignment_keys(rep, workspace, keys);
+        }
+        if let Ok(territory) = Uuid::from_slice(&self.territory_id) {
+            keys.internal::<Granted>(&Scope::Territory(territory));
+            people::visit_keys(territory, workspace, keys);
+        }
+        Ok(())
+    }
+
+    fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+        check::day(self.from_day, "from_day")?;
+        check::optional_day(self.to_day, "to_day")?;
+        if self.to_day != 0 && self.to_day < self.from_day {
+            return Err(check::out_of_range("to_day").into());
+        }
+        let (rep, person) = workspace.live::<Rep>(&self.rep_id)?;
+        let (territory, place) = workspace.live::<Territory>(&self.territory_id)?;
+        field::may_supervise(context, &place)?;
+        if person.team_id != place.team_id {
+            return Err(check::mismatch("rep_id").into());
+        }
+        people::works_here(rep, &person)?;
+        let (id, current) = field::existing::<Assignment>(workspace, &self.assignment_id)?;
+        let wanted = wanted(self);
+        if let Some(current) = current {
+            if current == wanted {
+                return Ok(applied_because(Reason::NothingToDo));
+            }
+            if (Assignment { to_day: self.to_day, ..current }) != wanted {
+                return Err(Rejection::new(Reason::IdTaken).about(id).into());
+            }
+        }
+        people::refuse_overlap(workspace, id, &wanted)?;
+        reference::put_assignment(workspace, id, &wanted, context.now_us)?;
+        let zone = people::zone(&place)?;
+        let begins_us = calendar::start_of_day(zone, self.from_day);
+        people::refuse_too_many(workspace, rep, begins_us.max(context.now_us))?;
+        let today = calendar::day(zone, context.now_us);
+        people::give_visits(workspace, (territory, zone), today, context.now_us)?;
+        Ok(applied())
+    }
+}
+
+fn wanted(command: &AssignRep) -> Assignment {
+    Assignment {
+        rep_id: command.rep_id.clone(),
+        territory_id: command.territory_id.clone(),
+        from_day: command.from_day,
+        to_day: command.to_day,
+    }
+}

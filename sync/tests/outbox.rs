@@ -1,0 +1,357 @@
+//! The outbox's laws, against a small server: answers and requests are lost and repeated, the phone dies at any write, the
+//! server is restored from its backup, the phone from its own. Every command takes effect once, and none is lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use roundsman_proto::sync::{CommandResult, Outcome, PushRequest, PushResponse, Status};
+use roundsman_sync::limits::{KEEP_ACKNOWLEDGED_US, PUSH_COMMANDS};
+use roundsman_sync::outbox::memory::MemoryStorage;
+use roundsman_sync::outbox::{Outbox, OutboxStorage};
+use roundsman_sync::replica::fault::Faulty;
+use roundsman_sync::version::Position;
+use uuid::Uuid;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Capture,
+    Push { lost: bool, twice: bool, kill: Option<u64> },
+    /// A pull: it tells of a fork, and gives the device a position that the server knows.
+    Pull { kill: Option<u64> },
+    BackUpServer,
+    RestoreServer,
+    BackUpPhone,
+    RestorePhone,
+    Pass { days: i64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let kill = || prop::option::weighted(0.2, 1..12_u64);
+    prop_oneof![
+        8 => Just(Step::Capture),
+        8 => (prop::bool::weighted(0.3), prop::bool::weighted(0.2), kill())
+            .prop_map(|(lost, twice, kill)| Step::Push { lost, twice, kill }),
+        2 => kill().prop_map(|kill| Step::Pull { kill }),
+        2 => Just(Step::BackUpServer),
+        1 => Just(Step::RestoreServer),
+        1 => Just(Step::BackUpPhone),
+        1 => Just(Step::RestorePhone),
+        2 => (1..9_i64).prop_map(|days| Step::Pass { days }),
+    ]
+}
+
+#[derive(Clone, Debug, Default)]
+struct Store {
+    version: i64,
+    last_seq: i64,
+    /// Commands by id, with their bodies. A restore forgets, nothing else does.
+    known: BTreeMap<Uuid, Bytes>,
+    /// How often each took effect.
+    effects: BTreeMap<Uuid, u32>,
+    skipped: i64,
+    positions: BTreeSet<Position>,
+}
+
+#[derive(Debug, Default)]
+struct Server {
+    store: Store,
+    backup: Option<Store>,
+    history: u64,
+}
+
+impl Server {
+    fn position(&self) -> Position {
+        Position { version: self.store.version, nonce: self.history }
+    }
+
+    fn is_fork(&self, position: Option<Position>, last_outcome_seq: i64) -> bool {
+        let unknown = position.is_some_and(|position| !self.store.positions.contains(&position));
+        unknown || last_outcome_seq > self.store.last_seq
+    }
+
+    fn push(&mut self, request: &PushRequest) -> PushResponse {
+        assert!(request.commands.len() <= PUSH_COMMANDS);
+        assert!(request.commands.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "numbers are consecutive");
+        assert!(request.confirmed_seq <= request.last_outcome_seq);
+        let store = &mut self.store;
+        let durable_version = self.backup.as_ref().map_or(0, |backup| backup.version);
+        let mut response = PushResponse { durable_version, ..PushResponse::default() };
+        let position = request.position.map(Position::from);
+        if position.is_some_and(|position| !store.positions.contains(&position))
+            || request.last_outcome_seq > store.last_seq
+        {
+            (response.fork, response.expected_seq) = (true, store.last_seq + 1);
+        }
+        if let Some(skip) = request.skip.filter(|skip| skip.from_seq == store.last_seq + 1) {
+            assert!(skip.to_seq >= skip.from_seq);
+            store.skipped += skip.to_seq - skip.from_seq + 1;
+            store.last_seq = skip.to_seq;
+        }
+        store.version += 1;
+        store.positions.insert(Position { version: store.version, nonce: self.history });
+        for command in &request.commands {
+            let id = Uuid::from_slice(&command.command_id).expect("an id");
+            let known = store.known.get(&id);
+            let next = command.seq == store.last_seq + 1;
+            if command.seq > store.last_seq + 1 || (known.is_none() && !next) {
+                response.expected_seq = store.last_seq + 1;
+                break;
+            }
+            let status = if known.is_some() && next { Status::Duplicate } else { Status::Applied };
+            if let Some(body) = known {
+                assert_eq!(body, &command.body, "a command's body never changes");
+            } else {
+                store.known.insert(id, command.body.clone());
+                *store.effects.entry(id).or_default() += 1;
+            }
+            store.last_seq = store.last_seq.max(command.seq);
+            response.results.push(CommandResult {
+                command_id: command.command_id.clone(),
+                seq: command.seq,
+                outcome: Some(Outcome { status: status.into(), ..Outcome::default() }),
+            });
+        }
+        response.version = store.version;
+        response
+    }
+
+    fn restore(&mut self) {
+        if let Some(backup) = &self.backup {
+            self.store = backup.clone();
+            self.history += 1;
+        }
+    }
+}
+
+/// Where a phone keeps its outbox, and what a restart finds there.
+trait Disk {
+    type Storage: OutboxStorage;
+    fn open(&mut self, killed: Option<Self::Storage>) -> Self::Storage;
+    fn copy(&mut self, storage: &Self::Storage);
+    fn restore(&mut self) -> Option<Self::Storage>;
+}
+
+#[derive(Default)]
+struct Memory {
+    copy: Option<MemoryStorage>,
+}
+
+impl Disk for Memory {
+    type Storage = MemoryStorage;
+
+    fn open(&mut self, killed: Option<MemoryStorage>) -> MemoryStorage {
+        killed.unwrap_or_default()
+    }
+
+    fn copy(&mut self, storage: &MemoryStorage) {
+        self.copy = Some(storage.clone());
+    }
+
+    fn restore(&mut self) -> Option<MemoryStorage> {
+        self.copy.clone()
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod file {
+    use std::path::PathBuf;
+
+    use roundsman_sync::outbox::sqlite::SqliteStorage;
+    use tempfile::TempDir;
+
+    use super::Disk;
+
+    /// A file; a kill leaves what is on the disk at that moment, without the end of the process tidying up.
+    pub struct File {
+        pub folder: TempDir,
+        pub number: u32,
+        pub copied: bool,
+    }
+
+    impl File {
+        fn path(&self, name: &str, ending: &str) -> PathBuf {
+            self.folder.path().join(format!("{name}.{ending}"))
+        }
+
+        fn duplicate(&self, from: &str, to: &str) {
+            for ending in ["db", "db-wal"] {
+                std::fs::copy(self.path(from, ending), self.path(to, ending)).expect("copies");
+            }
+        }
+
+        fn next(&mut self, from: &str) -> SqliteStorage {
+            self.number += 1;
+            let name = self.number.to_string();
+            self.duplicate(from, &name);
+            SqliteStorage::open(&self.path(&name, "db")).expect("opens")
+        }
+    }
+
+    impl Disk for File {
+        type Storage = SqliteStorage;
+
+        fn open(&mut self, killed: Option<SqliteStorage>) -> SqliteStorage {
+            let name = self.number.to_string();
+            match killed {
+                None => SqliteStorage::open(&self.path(&name, "db")).expect("opens"),
+                Some(_still_open) => self.next(&name),
+            }
+        }
+
+        fn copy(&mut self, _: &SqliteStorage) {
+            self.duplicate(&self.number.to_string(), "copy");
+            self.copied = true;
+        }
+
+        fn restore(&mut self) -> Option<SqliteStorage> {
+            self.copied.then(|| self.next("copy"))
+        }
+    }
+}
+
+struct Phone<'d, D: Disk> {
+    disk: &'d mut D,
+    outbox: Option<Outbox<Faulty<D::Storage>>>,
+    position: Option<Position>,
+    now_us: i64,
+    captured: u128,
+    /// Commands that a restore of the phone took away.
+    forgotten: BTreeSet<Uuid>,
+    restored: bool,
+}
+
+impl<D: Disk> Phone<'_, D> {
+    fn outbox(&mut self) -> &mut Outbox<Faulty<D::Storage>> {
+        self.outbox.as_mut().expect("is open")
+    }
+
+    fn take_storage(&mut self) -> D::Storage {
+        self.outbox.take().expect("is open").into_storage().into_inner()
+    }
+
+    fn put_storage(&mut self, storage: D::Storage, kill: Option<u64>) {
+        self.outbox = Some(Outbox::open(Faulty::new(storage, kill)).expect("opens"));
+    }
+
+    /// Does something that may be killed; the process starts again then.
+    fn risk<T, E>(&mut self, kill: Option<u64>, act: impl FnOnce(&mut Outbox<Faulty<D::Storage>>) -> Result<T, E>) {
+        let storage = self.take_storage();
+        self.put_storage(storage, kill);
+        let killed = act(self.outbox()).is_err();
+        assert!(!killed || kill.is_some(), "only a kill makes it fail");
+        let storage = self.take_storage();
+        let storage = if killed { self.disk.open(Some(storage)) } else { storage };
+        self.put_storage(storage, None);
+    }
+
+    fn capture(&mut self) {
+        self.captured += 1;
+        let (number, now_us) = (self.captured, self.now_us);
+        let body = Bytes::from(number.to_string());
+        self.outbox().capture(Uuid::from_u128(number), body, now_us, 0).expect("is captured");
+    }
+
+    /// Whether there was anything to push.
+    fn push(&mut self, server: &mut Server, lost: bool, twice: bool, kill: Option<u64>) -> bool {
+        let (position, now_us) = (self.position, self.now_us);
+        let Some(request) = self.outbox().request("", now_us, position) else { return false };
+        let mut response = server.push(&request);
+        if twice {
+            response = server.push(&request);
+        }
+        if !lost {
+            self.risk(kill, |outbox| outbox.receive(response, now_us));
+        }
+        true
+    }
+
+    fn pull(&mut self, server: &Server, kill: Option<u64>) {
+        let last = self.outbox().last_outcome_seq();
+        if server.is_fork(self.position, last) {
+            self.risk(kill, |outbox| outbox.fork(server.store.last_seq + 1));
+        }
+        self.position = Some(server.position()).filter(|position| server.store.positions.contains(position));
+    }
+
+    fn restore(&mut self) {
+        let Some(storage) = self.disk.restore() else { return };
+        let had: BTreeSet<Uuid> = self.outbox().pending().map(|(id, _, _)| id).collect();
+        self.put_storage(storage, None);
+        let has: BTreeSet<Uuid> = self.outbox().pending().map(|(id, _, _)| id).collect();
+        self.forgotten.extend(had.difference(&has));
+        self.restored = true;
+    }
+}
+
+fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
+    let mut server = Server::default();
+    server.store.version = 1;
+    let outbox = Some(Outbox::open(Faulty::new(disk.open(None), None)).expect("opens"));
+    let forgotten = BTreeSet::new();
+    let mut phone = Phone { disk, outbox, position: None, now_us: 0, captured: 0, forgotten, restored: false };
+    for step in steps {
+        match step {
+            Step::Capture => phone.capture(),
+            Step::Push { lost, twice, kill } => drop(phone.push(&mut server, *lost, *twice, *kill)),
+            Step::Pull { kill } => phone.pull(&server, *kill),
+            Step::BackUpServer => server.backup = Some(server.store.clone()),
+            Step::RestoreServer => server.restore(),
+            Step::BackUpPhone => {
+                let storage = phone.take_storage();
+                phone.disk.copy(&storage);
+                phone.put_storage(storage, None);
+            }
+            Step::RestorePhone => phone.restore(),
+            Step::Pass { days } => phone.now_us += days * KEEP_ACKNOWLEDGED_US / 7,
+        }
+        let ids: Vec<Uuid> = phone.outbox().pending().map(|(id, _, _)| id).collect();
+        let mut in_order = ids.clone();
+        in_order.sort_unstable();
+        assert_eq!(ids, in_order, "the order of capture stays");
+    }
+    phone.pull(&server, None);
+    let mut pushes = 0;
+    while phone.push(&mut server, false, false, None) {
+        pushes += 1;
+        assert!(pushes < 8, "an outbox drains in a bounded number of steps");
+    }
+    check(&mut phone, &server);
+}
+
+fn check<D: Disk>(phone: &mut Phone<'_, D>, server: &Server) {
+    let store = &server.store;
+    assert_eq!((phone.outbox().waiting(), phone.outbox().summary().commands), (0, 0));
+    assert!(store.effects.values().all(|effects| *effects == 1), "no command takes effect twice");
+    for number in 1..=phone.captured {
+        let id = Uuid::from_u128(number);
+        assert!(phone.forgotten.contains(&id) || store.effects.contains_key(&id), "command {number} is lost");
+    }
+    let pending: Vec<(Uuid, Option<i64>)> = phone.outbox().pending().map(|(id, _, version)| (id, version)).collect();
+    assert!(pending.iter().all(|(id, version)| store.known.contains_key(id) && version.is_some()));
+    assert_eq!(phone.outbox().outcomes().count(), pending.len());
+    if !phone.restored {
+        let lasts = (phone.outbox().last_outcome_seq(), store.last_seq);
+        assert!(lasts.0 <= lasts.1, "{lasts:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_command_takes_effect_once(steps in prop::collection::vec(step(), 1..50)) {
+        play(&mut Memory::default(), &steps);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn so_it_does_from_a_file(steps in prop::collection::vec(step(), 1..50)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        play(&mut file::File { folder, number: 0, copied: false }, &steps);
+    }
+}
