@@ -2,7 +2,8 @@
 //!
 //! A gRPC call that misses its deadline, or whose client goes away, drops the door's future wherever it stands. A future
 //! of sqlx (up to 0.9.0) that is dropped while it begins a transaction on PostgreSQL leaves the connection inside of it,
-//! and the connection goes back to the pool like that. So a door hands its work with the database to a task of its own, and waits for that.
+//! and the connection goes back to the pool like that. So a door hands its work with the database to a task of its own,
+//! and waits for that.
 
 use std::future::Future;
 

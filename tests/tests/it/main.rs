@@ -4,6 +4,7 @@
 mod both;
 mod bad_input;
 mod conflicts;
+mod cost;
 mod layering;
 mod pull;
 mod push;
