@@ -38,8 +38,8 @@ check: ## formatting, lints, documentation, protocol, dependencies
 simulate: ## replay whole days of lost and repeated messages (SEEDS=50 FIRST_SEED=1)
 	cargo run --release -p roundsman-tests --bin simulate -- --seeds $(SEEDS) --first-seed $(FIRST_SEED)
 
-bench: ## load test
-	cargo run --release -p roundsman-loadtest
+bench: ## load test, on SQLite and on a PostgreSQL of its own that keeps what it acknowledges (BENCH_ARGS='--only orders')
+	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- $(BENCH_ARGS)
 
 data: ## extract the outlets of the demo again
 	scripts/extract-outlets

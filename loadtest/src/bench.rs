@@ -70,7 +70,8 @@ impl Bench {
     #[must_use]
     pub fn progress(&self, what: String, length: usize) -> ProgressBar {
         let length = u64::try_from(length).unwrap_or(0);
-        let template = if length > 1 { "{elapsed:>4} {bar:30} {pos:>6}/{len} {msg}" } else { "{elapsed:>4} {spinner} {msg}" };
+        let template =
+            if length > 1 { "{elapsed:>4} {bar:30} {pos:>6}/{len} {msg}" } else { "{elapsed:>4} {spinner} {msg}" };
         let bar = ProgressBar::new(length).with_message(what);
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.enable_steady_tick(Duration::from_millis(200));

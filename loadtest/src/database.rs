@@ -64,7 +64,9 @@ impl Database {
             Place::Folder(folder) => folder.close().context("the temporary folder can't be removed"),
             Place::Server(server, name) => {
                 let mut connection: PgConnection = server.connect().await?;
-                sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&mut connection).await?;
+                sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
+                    .execute(&mut connection)
+                    .await?;
                 Ok(connection.close().await?)
             }
         }

@@ -60,7 +60,8 @@ impl Server {
     async fn spawn(mut command: Command) -> anyhow::Result<Self> {
         let address = free_address()?;
         command.args([OsStr::new("--listen"), OsStr::new(&address.to_string())]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the server can't be started")?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the server can't be started")?;
         let lines = lines_of(child.stdout.take().context("the server has no output")?);
         let mut server = Self { child, address, lines };
         let begun = Instant::now();

@@ -34,7 +34,6 @@ impl Spread {
 #[must_use]
 pub fn percentile_ms(durations: &mut [Duration], part: f64) -> f64 {
     durations.sort_unstable();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
     let index = (durations.len() as f64 * part) as usize;
     let found = durations.get(index).or(durations.last());
     found.map_or(0.0, |duration| duration.as_secs_f64() * 1e3)
@@ -43,7 +42,6 @@ pub fn percentile_ms(durations: &mut [Duration], part: f64) -> f64 {
 /// So many in so much time, by the second.
 #[must_use]
 pub fn per_second(count: u64, time: Duration) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     let count = count as f64;
     count / time.as_secs_f64().max(f64::MIN_POSITIVE)
 }

@@ -69,6 +69,8 @@ pub struct Parts {
     pub db: Db,
     /// The clock.
     pub clock: Arc<Clock>,
+    /// The clock by which tokens end: the machine's, also where the day is simulated and hours pass in seconds.
+    pub session_clock: Arc<Clock>,
     /// Random numbers.
     pub random: Arc<Random>,
     /// Settings that decisions depend on.
@@ -83,8 +85,8 @@ impl Core {
     /// # Errors
     /// When the database does not answer.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts { db, clock, random, policy, fail } = parts;
-        let auth = Auth::start(db.clone(), Arc::clone(&clock), Arc::clone(&random)).await?;
+        let Parts { db, clock, session_clock, random, policy, fail } = parts;
+        let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
         let writer = Writer { db: db.clone(), clock: Arc::clone(&clock), random: Arc::clone(&random), policy, fail };
         let lanes = Lanes::new(Arc::new(writer));
         Ok(Arc::new(Self { db, clock, random, auth, lanes, contacts: Contacts::default(), policy }))

@@ -29,8 +29,6 @@ use crate::workspace::{Announcement, Change, Effects, Keys, Revocation, Stop, Wo
 
 /// A batch takes no more commands once it has this many.
 pub const BATCH_COMMANDS: usize = 64;
-/// A batch ends when its commands have changed this many records.
-pub const BATCH_RECORDS: usize = 2_000;
 /// Waves in which a command asks for its keys.
 const WAVES: usize = 3;
 /// Records that a command may turn out to need beyond what it asked for.

@@ -81,7 +81,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             println!("This server has no users yet. The first administrator claims it with this code: {}", code);
         }
     }
-    let parts = Parts { db, clock, random, policy: Policy::default(), fail: FailPoints::default() };
+    let session_clock = Arc::new(Clock::Machine);
+    let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail: FailPoints::default() };
     let core = Core::start(parts).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("can't listen on {} ({error}); choose another with --listen", config.listen)

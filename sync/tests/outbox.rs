@@ -16,14 +16,22 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 enum Step {
     Capture,
-    Push { lost: bool, twice: bool, kill: Option<u64> },
+    Push {
+        lost: bool,
+        twice: bool,
+        kill: Option<u64>,
+    },
     /// A pull: it tells of a fork, and gives the device a position that the server knows.
-    Pull { kill: Option<u64> },
+    Pull {
+        kill: Option<u64>,
+    },
     BackUpServer,
     RestoreServer,
     BackUpPhone,
     RestorePhone,
-    Pass { days: i64 },
+    Pass {
+        days: i64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -291,7 +299,16 @@ fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
     server.store.version = 1;
     let outbox = Some(Outbox::open(Faulty::new(disk.open(None), None)).expect("opens"));
     let forgotten = BTreeSet::new();
-    let mut phone = Phone { disk, outbox, position: None, now_us: 0, captured: 0, forgotten, restored: false, both_restored: false };
+    let mut phone = Phone {
+        disk,
+        outbox,
+        position: None,
+        now_us: 0,
+        captured: 0,
+        forgotten,
+        restored: false,
+        both_restored: false,
+    };
     for step in steps {
         match step {
             Step::Capture => phone.capture(),
@@ -334,7 +351,9 @@ fn check<D: Disk>(phone: &mut Phone<'_, D>, server: &Server) {
         assert!(excused || store.effects.contains_key(&id), "command {number} is lost");
     }
     let pending: Vec<(Uuid, Option<i64>)> = phone.outbox().pending().map(|(id, _, version)| (id, version)).collect();
-    assert!(pending.iter().all(|(id, version)| version.is_some() && (phone.both_restored || store.known.contains_key(id))));
+    assert!(
+        pending.iter().all(|(id, version)| version.is_some() && (phone.both_restored || store.known.contains_key(id)))
+    );
     assert_eq!(phone.outbox().outcomes().count(), pending.len());
     if !phone.restored {
         let lasts = (phone.outbox().last_outcome_seq(), store.last_seq);
@@ -343,7 +362,7 @@ fn check<D: Disk>(phone: &mut Phone<'_, D>, server: &Server) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_command_takes_effect_once(steps in prop::collection::vec(step(), 1..50)) {
@@ -353,7 +372,7 @@ proptest! {
 
 #[cfg(feature = "sqlite")]
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn so_it_does_from_a_file(steps in prop::collection::vec(step(), 1..50)) {

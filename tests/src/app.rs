@@ -71,7 +71,8 @@ impl TestApp {
         let clock = Arc::new(Clock::Manual(AtomicI64::new(START_US)));
         let random = Arc::new(Random::seeded(1));
         let code = users::setup_code(&db, &random).await.expect("answers").expect("a new server has a code");
-        let parts = Parts { db, clock, random, policy: Policy::default(), fail };
+        let session_clock = Arc::clone(&clock);
+        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail };
         let core = Core::start(parts).await.expect("starts");
         let (channel, stop, server) = serve(&core).await;
         AuthServiceClient::new(channel.clone())

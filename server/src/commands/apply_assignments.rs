@@ -9,10 +9,10 @@ use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, applied_because, people};
+use crate::calendar;
 use crate::internal::{Granted, TerritoryCalendar, TerritoryReps};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
-use crate::calendar;
 
 impl Decide for ApplyAssignments {
     fn name(&self) -> &'static str {

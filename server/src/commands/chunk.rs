@@ -26,12 +26,7 @@ impl Chunk {
     ///
     /// # Errors
     /// `REASON_BAD_ID`.
-    pub fn of(
-        ids: impl IntoIterator<Item = Uuid>,
-        after: &[u8],
-        limit: usize,
-        field: &str,
-    ) -> Result<Self, Rejection> {
+    pub fn of(ids: impl IntoIterator<Item = Uuid>, after: &[u8], limit: usize, field: &str) -> Result<Self, Rejection> {
         let after = check::optional_id(after, field)?;
         let mut left = ids.into_iter().skip_while(|id| after.is_some_and(|after| *id <= after));
         let ids: Vec<Uuid> = left.by_ref().take(limit).collect();

@@ -46,9 +46,7 @@ impl Decide for DismissRep {
         let (id, rep) = workspace.live::<Rep>(&self.rep_id)?;
         let revocation = Revocation::Rep(id);
         let revoked: Option<Revoked> = workspace.find_internal(&revocation)?;
-        if rep.status() == RepStatus::Dismissed
-            && revoked.is_some_and(|revoked| revoked.wipe || !self.wipe)
-        {
+        if rep.status() == RepStatus::Dismissed && revoked.is_some_and(|revoked| revoked.wipe || !self.wipe) {
             return Ok(applied_because(Reason::NothingToDo));
         }
         let mut rep = rep;
@@ -68,11 +66,7 @@ impl Decide for DismissRep {
 
 /// The document of an assignment that ends now: today is its last day. One that has not begun is taken out, one that has
 /// ended stays as it is.
-fn end(
-    workspace: &mut Workspace,
-    (id, assignment): (Uuid, Assignment),
-    now_us: i64,
-) -> Result<(), Stop> {
+fn end(workspace: &mut Workspace, (id, assignment): (Uuid, Assignment), now_us: i64) -> Result<(), Stop> {
     let territory = stored_id(&assignment.territory_id)?;
     let place: Option<Territory> = workspace.find(territory)?;
     let today = calendar::day(people::zone(&place.unwrap_or_default())?, now_us);

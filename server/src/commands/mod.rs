@@ -3,32 +3,46 @@
 //! Adding one: a message and a line in `roundsman.trade.v1.Command`, a rule in `sync::trade`, a file here that implements
 //! [`Decide`], and an arm in [`of`], which the compiler asks for.
 
+mod advance_horizon;
 mod answer_survey;
+mod apply_assignments;
 mod archive_outlet;
+mod assign_rep;
+mod assign_task;
 mod block_outlet;
 mod cancel_order;
 mod cancel_visit;
 mod change_order;
 mod check_in;
 mod check_out;
+pub(crate) mod chunk;
 mod collect_payment;
+mod complete_task;
 mod deliver_shipment;
+mod dismiss_rep;
 mod edit_outlet;
 mod field;
 mod file_claim;
+mod hand_territory_over;
 mod import_records;
+mod mark_missed_visits;
 mod move_outlet;
 mod ordering;
-mod pending;
+mod people;
+mod plan_visits;
 mod prepare_shipment;
 mod register_outlet;
 mod release_hold;
 mod release_order;
+mod restamp_records;
+mod revoke_device;
 mod set_prices;
+mod set_receivable;
 mod set_stock;
 mod ship_shipment;
 mod shipping;
 mod submit_order;
+mod turn_month;
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Override, Status};

@@ -5,6 +5,7 @@ use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{MoveOutlet, Outlet, Reason, Territory};
 use uuid::Uuid;
 
+use super::restamp_records::{self, AT_ONCE};
 use super::{Context, Decide, Target, applied, applied_because};
 use crate::network;
 use crate::workspace::{Keys, Stop, Workspace};
@@ -28,7 +29,7 @@ impl Decide for MoveOutlet {
         let Ok(outlet) = Uuid::from_slice(&self.outlet_id) else {
             return Ok(());
         };
-        network::move_keys(outlet, workspace, keys)?;
+        restamp_records::document_keys(workspace, outlet, (&[], AT_ONCE), keys);
         let Some(before) = workspace.find::<Outlet>(outlet)? else {
             return Ok(());
         };
@@ -45,7 +46,9 @@ impl Decide for MoveOutlet {
         }
         let moved = Outlet { territory_id: self.territory_id.clone(), ..outlet };
         network::put_outlet(workspace, id, &moved, context.now_us)?;
-        network::restamp_documents(workspace, id, territory)?;
+        // What is left is placed by the server, in chunks of its own.
+        let documents = restamp_records::move_documents(context, workspace, (id, territory), (&[], AT_ONCE))?;
+        restamp_records::note(context, workspace, id, &documents)?;
         Ok(applied())
     }
 }

@@ -29,6 +29,8 @@ const PROTOCOL_VERSION: u32 = 1;
 const PULL_MESSAGES: usize = 3;
 /// What a request may name of buckets: what a device may hold, and as many that it is about to drop.
 const NAMED_BUCKETS: usize = 2 * DEVICE_BUCKETS;
+/// A device may tell of at most so many lost commands at once.
+const SKIPPED_COMMANDS: i64 = 1_000_000;
 /// What a request may name of kinds.
 const NAMED_KINDS: usize = 1_000;
 /// An app's version has at most this many characters.
@@ -159,6 +161,12 @@ fn check_app(protocol: u32, app_version: &str) -> Result<(), Status> {
 fn check_commands(request: &PushRequest) -> Result<Vec<Uuid>, Status> {
     let refuse = |rejection: Rejection| status::rejected(&rejection);
     let limit = |field: &str| refuse(Rejection::new(Reason::LimitExceeded).field(field));
+    if let Some(skip) = &request.skip {
+        let lost = skip.to_seq.checked_sub(skip.from_seq).filter(|_| skip.from_seq >= 1);
+        if !lost.is_some_and(|lost| (0..SKIPPED_COMMANDS).contains(&lost)) {
+            return Err(refuse(Rejection::new(Reason::OutOfRange).field("skip")));
+        }
+    }
     if request.commands.len() > PUSH_COMMANDS {
         return Err(limit("commands"));
     }

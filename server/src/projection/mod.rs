@@ -1,8 +1,9 @@
 //! Projections: relational tables for the office, the ERP and BI, derived from documents.
 //!
 //! Each row is a pure function of one record, with absolute values, and is written in the transaction that writes the
-//! record. So no read of a table can be behind the truth, the tables can be made anew at any time ([`rebuild`]), and what
-//! they hold can be checked ([`verify`]). No rule reads them: a rule must see what the batch itself has changed so far.
+//! record. So no read of a table can be behind the truth, the tables can be made anew at any time ([`rebuild`]), and
+//! what they hold can be checked ([`verify`]). No rule reads them: a rule must see what the batch itself has changed
+//! so far.
 
 mod query;
 mod tables;
@@ -33,7 +34,8 @@ pub struct Projected {
     pub rows: Vec<Rows>,
 }
 
-/// The rows of the changed records. A change that leaves the document as it is, such as another placement, changes none.
+/// The rows of the changed records. A change that leaves the document as it is, such as another placement, changes
+/// none.
 ///
 /// # Errors
 /// When a document can't be read.
@@ -98,11 +100,12 @@ fn unreadable(id: Uuid, error: &prost::DecodeError) -> StoreError {
     StoreError::Corrupt(format!("record {id}: {error}"))
 }
 
-/// Makes all projections of a tenant anew from its records, page by page, each in a transaction of its own that holds the
-/// tenant's lock: others go on writing meanwhile, and readers see old or new rows, never half a record.
+/// Makes all projections of a tenant anew from its records, page by page, each in a transaction of its own that holds
+/// the tenant's lock: others go on writing meanwhile, and readers see old or new rows, never half a record.
 ///
 /// # Errors
-/// When the database does not answer, or a record can't be read; what was done by then stays, and a repeat completes it.
+/// When the database does not answer, or a record can't be read; what was done by then stays, and a repeat completes
+/// it.
 pub async fn rebuild(db: &Db, tenant: i64) -> Result<(), StoreError> {
     for projection in PROJECTIONS {
         let mut after = Some(Uuid::nil());

@@ -1,5 +1,5 @@
-//! What the office asks of the projections: keys in the order of a list, to which the documents are read from the records,
-//! and sums.
+//! What the office asks of the projections: keys in the order of a list, to which the documents are read from the
+//! records, and sums.
 
 use roundsman_proto::trade::{OrderStatus, VisitState};
 use uuid::Uuid;
@@ -141,7 +141,8 @@ pub struct CoveredRep {
     pub name: String,
     /// The rep's team.
     pub team: Option<Uuid>,
-    /// Planned visits; those that the office has called off, or that were moved to another day, are in no plan any more.
+    /// Planned visits; those that the office has called off, or that were moved to another day, are in no plan any
+    /// more.
     pub planned: i64,
     /// Planned visits that were completed.
     pub done: i64,

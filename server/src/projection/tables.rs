@@ -1,8 +1,8 @@
 //! The projections one by one: per table, which kind of record fills it, and what stands in which column.
 //!
-//! A column stands here once, with its type and its value, so that the three can't drift apart. What a document holds was
-//! decided long before: a value that is not as it should be becomes NULL or is left out, and never keeps a batch from
-//! being written.
+//! A column stands here once, with its type and its value, so that the three can't drift apart. What a document holds
+//! was decided long before: a value that is not as it should be becomes NULL or is left out, and never keeps a batch
+//! from being written.
 
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::{Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit};
@@ -33,8 +33,8 @@ pub(super) struct Projection {
     pub select_range: &'static str,
 }
 
-/// Declares a projection: `NAME: "table" (key) of Message(variable) { column: Type = value, … }` has a row for each record,
-/// `… each line of lines { … }` a row for each of its lines.
+/// Declares a projection: `NAME: "table" (key) of Message(variable) { column: Type = value, … }` has a row for each
+/// record, `… each line of lines { … }` a row for each of its lines.
 macro_rules! projection {
     (
         $(#[$doc:meta])*

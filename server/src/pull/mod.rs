@@ -136,11 +136,12 @@ impl Pull {
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();
         let mut first = None;
-        if let Some(Planned { plan, held }) = planned {
+        if let Some(Planned { plan, held, oldest }) = planned {
             let holding = view.holding.clone();
-            let mut state = State::new(kinds, self.month(), holding, view.head.position, held);
+            let mut state = State::new(kinds, self.month(), holding, view.head.position, (held, oldest));
             let little = state.fresh_bytes() <= CUT_BYTES as i64 && request.urgency() != Urgency::Today;
-            let cut = if little { Some(self.cut_at(&mut tx, &view, &mut state, Group::History, false).await?) } else { None };
+            let cut =
+                if little { Some(self.cut_at(&mut tx, &view, &mut state, Group::History, false).await?) } else { None };
             first = Some((plan, state, cut));
         }
         tx.commit().await?;
@@ -246,6 +247,9 @@ impl Pull {
         everything: bool,
     ) -> Result<Cut, PullError> {
         let position = view.head.position;
+        if state.overtaken(view.head.horizon) {
+            return Err(PullError::Ended(Status::aborted("the horizon has passed what was sent; pull again")));
+        }
         let plan = state.replan(view, group);
         let mut pages = Pages::new(CUT_BYTES, everything);
         'buckets: for bucket in &view.buckets {

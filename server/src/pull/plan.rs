@@ -72,6 +72,8 @@ fn named_positions(request: &PullRequest) -> BTreeSet<Position> {
 pub(super) struct Planned {
     pub plan: Plan,
     pub held: BTreeMap<i64, Held>,
+    /// The lowest version from which this pull goes on: should the horizon pass it meanwhile, tombstones would be missed.
+    pub oldest: i64,
 }
 
 /// Everything that a plan is made of.
@@ -99,7 +101,7 @@ impl Planner<'_> {
 
     fn empty(&self) -> Planned {
         let plan = Plan { version: self.view.head.position.version, ..Plan::default() };
-        Planned { plan, held: BTreeMap::new() }
+        Planned { plan, held: BTreeMap::new(), oldest: self.view.head.position.version }
     }
 
     /// The device knows every bucket that existed at its position.
@@ -160,9 +162,11 @@ impl Planner<'_> {
     /// All of a bucket, or the rest of what the device has staged of all of it.
     fn begin(&self, planned: &mut Planned, bucket: &Bucket, action: BucketAction) {
         let staged = self.staged(bucket, |staged| staged.reset || action == BucketAction::Append);
-        let Some(held) = Held::new(bucket, self.month, staged.unwrap_or_default()) else {
-            return;
-        };
+        let cursor = staged.map(|(cursor, oldest)| {
+            planned.oldest = planned.oldest.min(oldest);
+            cursor
+        });
+        let Some(held) = Held::new(bucket, self.month, cursor.unwrap_or_default()) else { return };
         let plan = BucketPlan { resumed: staged.is_some(), ..entry(bucket, held.group, action) };
         planned.plan.buckets.push(named(plan, bucket));
         planned.held.insert(bucket.id, Held { planned: true, fresh_bytes: bucket.bytes, ..held });
@@ -172,9 +176,9 @@ impl Planner<'_> {
     fn go_on(&self, planned: &mut Planned, bucket: &Bucket, at: Position, renumber: bool) {
         let news = bucket.head > at.version;
         let staged = self.staged(bucket, |staged| !staged.reset).filter(|_| news);
-        let Some(held) = Held::new(bucket, self.month, staged.unwrap_or(Cursor::after(at.version))) else {
-            return;
-        };
+        let (cursor, oldest) = staged.unwrap_or((Cursor::after(at.version), at.version));
+        planned.oldest = planned.oldest.min(oldest.min(at.version));
+        let Some(held) = Held::new(bucket, self.month, cursor) else { return };
         if news || renumber {
             let action = if news { BucketAction::Append } else { BucketAction::Keep };
             let plan = BucketPlan { resumed: staged.is_some(), ..entry(bucket, held.group, action) };
@@ -194,14 +198,15 @@ impl Planner<'_> {
     }
 
     /// How far the device has staged this bucket, if what it staged can be used: all of it was built in this history, and
-    /// since the horizon, or a tombstone that was purged meanwhile would be missed.
-    fn staged(&self, bucket: &Bucket, fits: impl Fn(&StagingCursor) -> bool) -> Option<Cursor> {
+    /// since the horizon, or a tombstone that was purged meanwhile would be missed. With the version of its oldest build.
+    fn staged(&self, bucket: &Bucket, fits: impl Fn(&StagingCursor) -> bool) -> Option<(Cursor, i64)> {
         let staged = self.request.staging.iter().find(|staged| staged.bucket_id == bucket.id)?;
         let build = |build: Option<roundsman_proto::sync::Position>| {
             build.map(Position::from).is_some_and(|build| self.known.usable(build))
         };
         let usable = self.known.fork.is_none() && build(staged.oldest_build) && build(staged.newest_build);
         let cursor = staged.cursor.as_ref().and_then(|cursor| Cursor::try_from(cursor).ok())?;
-        (usable && fits(staged)).then_some(cursor)
+        let oldest = staged.oldest_build.map_or(0, |build| build.version);
+        (usable && fits(staged)).then_some((cursor, oldest))
     }
 }

@@ -51,6 +51,7 @@ pub(super) struct State {
     month: Month,
     holding: Holding,
     served: Position,
+    oldest: i64,
     held: BTreeMap<i64, Held>,
 }
 
@@ -61,9 +62,14 @@ impl State {
         month: Month,
         holding: Holding,
         planned_at: Position,
-        held: BTreeMap<i64, Held>,
+        (held, oldest): (BTreeMap<i64, Held>, i64),
     ) -> Self {
-        Self { kinds, month, holding, served: planned_at, held }
+        Self { kinds, month, holding, served: planned_at, oldest, held }
+    }
+
+    /// Whether tombstones that the device has not seen are gone: then what was sent can't be completed.
+    pub fn overtaken(&self, horizon: i64) -> bool {
+        horizon > self.oldest
     }
 
     /// The kinds that app and server both know.
@@ -164,6 +170,9 @@ impl State {
             held.cursor = Cursor::after(position.version);
         }
         self.served = position;
+        if group == Group::History {
+            self.oldest = position.version;
+        }
         Checkpoint {
             position: Some(position.into()),
             group: group as u32,
@@ -204,6 +213,7 @@ impl State {
             }
         }
         self.served = tail.position;
+        self.oldest = tail.position.version;
         if states.is_empty() {
             return News::Nothing;
         }

@@ -13,7 +13,7 @@ use crate::page::{PageBuilder, encode_frame};
 const OUTLET: u32 = 3;
 
 type Device = Replica<MemoryStorage>;
-type Outcome = Result<Event, ReplicaError<std::convert::Infallible>>;
+type Refusal = ReplicaError<std::convert::Infallible>;
 
 fn device() -> Device {
     Replica::open(MemoryStorage::default()).expect("opens")
@@ -27,7 +27,7 @@ fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-fn hear(device: &mut Device, message: Message) -> Outcome {
+fn hear(device: &mut Device, message: Message) -> Result<Event, Refusal> {
     device.receive(PullResponse { message: Some(message) })
 }
 
@@ -241,7 +241,8 @@ fn what_is_malformed_changes_nothing() {
     let unnamed = |bucket_id| BucketPlan { scope: String::new(), kind: 0, ..named(bucket_id, BucketAction::Append) };
     let broken_page = Page { rows: 9, ..page(1, Cursor::after(2), &[(3, 3, Some(b"x"))]) };
     let no_position = Message::Checkpoint(Checkpoint { last: true, ..Checkpoint::default() });
-    let cases: Vec<(Message, fn(&ReplicaError<std::convert::Infallible>) -> bool)> = vec![
+    type Is = fn(&Refusal) -> bool;
+    let cases: Vec<(Message, Is)> = vec![
         (plan(vec![unnamed(77)]), |error| matches!(error, ReplicaError::Unknown(77))),
         (plan(vec![BucketPlan { kind: 0, ..named(5, BucketAction::Append) }]), |error| {
             matches!(error, ReplicaError::Kind(5))

@@ -235,9 +235,9 @@ impl Server {
         }
         for (name, bucket) in self.store.view() {
             let (entry, cursor) = if request.has_inventory {
-                self.from_inventory(request, name, bucket, fork)
+                self.by_inventory(request, name, bucket, fork)
             } else {
-                self.from_position(request, name, bucket)
+                self.by_position(request, name, bucket)
             };
             let planned = entry.action() != BucketAction::Unspecified && entry.action() != BucketAction::Keep;
             if entry.action() != BucketAction::Unspecified {
@@ -258,7 +258,7 @@ impl Server {
         Some((plan, held))
     }
 
-    fn from_position(&self, request: &PullRequest, name: &Name, bucket: &Bucket) -> (BucketPlan, Cursor) {
+    fn by_position(&self, request: &PullRequest, name: &Name, bucket: &Bucket) -> (BucketPlan, Cursor) {
         let Some(position) = request.position.map(Position::from) else {
             return self.begin(request, name, bucket, BucketAction::Append, false);
         };
@@ -272,7 +272,7 @@ impl Server {
         }
     }
 
-    fn from_inventory(&self, request: &PullRequest, name: &Name, bucket: &Bucket, fork: bool) -> (BucketPlan, Cursor) {
+    fn by_inventory(&self, request: &PullRequest, name: &Name, bucket: &Bucket, fork: bool) -> (BucketPlan, Cursor) {
         let found = request.inventory.iter().find(|has| (&has.scope, has.kind) == (&name.0, name.1));
         let Some(has) = found else {
             return self.begin(request, name, bucket, BucketAction::Append, fork);

@@ -1,0 +1,89 @@
+//! The office: whoever sets a server up and changes what devices hold, through the doors that everybody uses.
+
+use anyhow::Context as _;
+use roundsman::device;
+use roundsman_proto::admin::admin_service_client::AdminServiceClient;
+use roundsman_proto::admin::office_service_client::OfficeServiceClient;
+use roundsman_proto::admin::{CreateUserRequest, ExecuteRequest};
+use roundsman_proto::auth::auth_service_client::AuthServiceClient;
+use roundsman_proto::auth::{ClaimServerRequest, Role};
+use roundsman_proto::sync::Status;
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::{self, ImportRecords, RecordToImport};
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use crate::bench::Bench;
+use crate::goods::bytes;
+use crate::phone;
+use crate::server::Server;
+
+/// The name of the tenant.
+pub const TENANT: &str = "Bench";
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+const ADMIN: &str = "admin";
+
+/// An administrator at a desk.
+#[derive(Debug)]
+pub struct Office<'b> {
+    /// The surroundings of the run.
+    pub bench: &'b Bench,
+    channel: Channel,
+    token: String,
+}
+
+impl<'b> Office<'b> {
+    /// Claims a new server.
+    pub async fn claim(bench: &'b Bench, server: &Server) -> anyhow::Result<Self> {
+        let request = ClaimServerRequest {
+            setup_code: server.setup_code()?,
+            tenant: TENANT.to_owned(),
+            login: ADMIN.to_owned(),
+            password: PASSWORD.to_owned(),
+        };
+        let channel = phone::connect(server.address).await?;
+        AuthServiceClient::new(channel).claim_server(request).await.context("the server can't be claimed")?;
+        Self::open(bench, server).await
+    }
+
+    /// Logs in at a server that was claimed before.
+    pub async fn open(bench: &'b Bench, server: &Server) -> anyhow::Result<Self> {
+        let channel = phone::connect(server.address).await?;
+        let answer =
+            device::login(channel.clone(), (TENANT, ADMIN, PASSWORD), None).await.context("the office's login")?;
+        let token = answer.tokens.context("a login without tokens")?.access_token;
+        Ok(Self { bench, channel, token })
+    }
+
+    /// Makes the user who a rep is.
+    pub async fn user(&self, login: &str, rep: Uuid) -> anyhow::Result<()> {
+        let request = CreateUserRequest {
+            user_id: bytes(self.bench.id()),
+            login: login.to_owned(),
+            password: PASSWORD.to_owned(),
+            role: Role::Rep.into(),
+            rep_id: bytes(rep),
+            team_id: Vec::new(),
+        };
+        let request = device::authorized(&self.token, request)?;
+        AdminServiceClient::new(self.channel.clone()).create_user(request).await.context("a user can't be made")?;
+        Ok(())
+    }
+
+    /// Has a command carried out; returns the version that carries it.
+    pub async fn execute(&self, command: Command) -> anyhow::Result<i64> {
+        let command = Some(trade::Command { command: Some(command) });
+        let request = device::authorized(&self.token, ExecuteRequest { command_id: bytes(self.bench.id()), command })?;
+        let answer = OfficeServiceClient::new(self.channel.clone()).execute(request).await?.into_inner();
+        let outcome = answer.outcome.context("a command without an outcome")?;
+        anyhow::ensure!(outcome.status() == Status::Applied, "the office's command was not applied: {outcome:?}");
+        Ok(answer.version)
+    }
+
+    /// Imports records, at most 1,000 of them; returns their version.
+    pub async fn import(&self, records: Vec<RecordToImport>) -> anyhow::Result<i64> {
+        self.execute(Command::ImportRecords(ImportRecords { records })).await
+    }
+}

@@ -1,0 +1,150 @@
+//! A device: a connection, an access token, and a replica in memory.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use roundsman::device;
+use roundsman_proto::sync::pull_response::Message;
+use roundsman_proto::sync::sync_service_client::SyncServiceClient;
+use roundsman_proto::sync::{PullRequest, PullResponse, PushRequest, PushResponse};
+use roundsman_sync::replica::memory::MemoryStorage;
+use roundsman_sync::replica::{Event, Replica, Want};
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::bench::Bench;
+use crate::office::{PASSWORD, TENANT};
+
+/// A connection of its own.
+pub async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
+    let endpoint = Endpoint::try_from(format!("http://{address}"))?.tcp_nodelay(true);
+    endpoint.connect().await.context("the server can't be reached")
+}
+
+/// What a pull brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Rows in its pages.
+    pub rows: u64,
+    /// Bytes of its pages before compression.
+    pub bytes: u64,
+    /// Bytes of its pages as they came.
+    pub packed_bytes: u64,
+    /// It ended with its last checkpoint.
+    pub complete: bool,
+}
+
+impl Traffic {
+    /// Counts a message.
+    pub fn count(&mut self, message: &PullResponse) {
+        match &message.message {
+            Some(Message::Page(page)) => {
+                self.rows += u64::from(page.rows);
+                self.bytes += u64::from(page.payload_size);
+                self.packed_bytes += page.payload.len() as u64;
+            }
+            Some(Message::Checkpoint(checkpoint)) => self.complete = checkpoint.last,
+            Some(Message::Fork(_) | Message::InventoryRequest(_) | Message::Plan(_) | Message::KeepAlive(_)) | None => {
+            }
+        }
+    }
+
+    /// Fails if it was cut.
+    pub fn whole(self) -> anyhow::Result<Self> {
+        anyhow::ensure!(self.complete, "a pull ended before its last checkpoint, after {} rows", self.rows);
+        Ok(self)
+    }
+}
+
+/// A logged-in device.
+#[derive(Debug)]
+pub struct Phone {
+    client: SyncServiceClient<Channel>,
+    token: String,
+    /// What it holds.
+    pub replica: Replica<MemoryStorage>,
+}
+
+impl Phone {
+    /// A fresh installation of the app, with a connection of its own.
+    pub async fn login(bench: &Bench, address: SocketAddr, login: &str) -> anyhow::Result<Self> {
+        let channel = connect(address).await?;
+        let answer = device::login(channel.clone(), (TENANT, login, PASSWORD), Some(bench.id())).await;
+        let answer = answer.with_context(|| format!("the login of {login}"))?;
+        let token = answer.tokens.context("a login without tokens")?.access_token;
+        let replica = Replica::open(MemoryStorage::default())?;
+        Ok(Self { client: SyncServiceClient::new(channel), token, replica })
+    }
+
+    /// The device as it was when it was installed: it holds nothing.
+    pub fn forget(&mut self) -> anyhow::Result<()> {
+        self.replica = Replica::open(MemoryStorage::default())?;
+        Ok(())
+    }
+
+    /// What it sends to pull.
+    #[must_use]
+    pub fn request(&self, now_us: i64) -> PullRequest {
+        self.replica.request(&Want { device_clock_us: now_us, ..Want::default() })
+    }
+
+    /// Opens a pull.
+    pub async fn open(&self, request: PullRequest) -> anyhow::Result<Streaming<PullResponse>> {
+        let request = device::authorized(&self.token, request)?;
+        Ok(self.client.clone().pull(request).await?.into_inner())
+    }
+
+    /// Pulls, and applies what comes.
+    pub async fn sync(&mut self, now_us: i64) -> anyhow::Result<Traffic> {
+        let mut stream = self.open(self.request(now_us)).await?;
+        let mut traffic = Traffic::default();
+        while let Some(message) = stream.message().await? {
+            traffic.count(&message);
+            self.apply(message)?;
+        }
+        self.replica.cut();
+        traffic.whole()
+    }
+
+    /// Applies a message.
+    pub fn apply(&mut self, message: PullResponse) -> anyhow::Result<()> {
+        if let Event::Checkpoint { damaged, .. } = self.replica.receive(message)? {
+            anyhow::ensure!(damaged.is_empty(), "the checksums of {damaged:?} are wrong");
+        }
+        Ok(())
+    }
+
+    /// Pulls, and throws away what comes.
+    pub async fn drain(&self, request: PullRequest) -> anyhow::Result<Traffic> {
+        let mut stream = self.open(request).await?;
+        let mut traffic = Traffic::default();
+        while let Some(message) = stream.message().await? {
+            traffic.count(&message);
+        }
+        traffic.whole()
+    }
+
+    /// Pushes.
+    pub async fn push(&self, request: PushRequest) -> anyhow::Result<PushResponse> {
+        let request = device::authorized(&self.token, request)?;
+        Ok(self.client.clone().push(request).await?.into_inner())
+    }
+}
+
+/// Logs devices in, each with a connection of its own; `login` names the user of each.
+pub async fn fleet(
+    bench: &Bench,
+    address: SocketAddr,
+    logins: impl ExactSizeIterator<Item = &str>,
+) -> anyhow::Result<Vec<Phone>> {
+    let bar = bench.progress("devices".to_owned(), logins.len());
+    let mut phones = Vec::with_capacity(logins.len());
+    for login in logins {
+        let mut phone = Phone::login(bench, address, login).await?;
+        phone.sync(bench.now_us()).await?;
+        phones.push(phone);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(phones)
+}

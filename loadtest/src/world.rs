@@ -1,0 +1,173 @@
+//! A distributor: one warehouse, one price list, reps with a territory and outlets each, every outlet with a customer and an
+//! agreement of its own, and as many articles as a part asks for.
+
+use std::time::Duration;
+
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, Assignment, Customer, Outlet, OutletStatus, PriceList, RecordToImport, Rep, RepStatus, Stock, Team,
+    Territory, Warehouse,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::goods::{self, CURRENCY, bytes, entry};
+use crate::office::Office;
+
+/// Records in a command of the import, at most.
+const CHUNK: usize = 1_000;
+/// What lies in the warehouse of every article, so that stock is judged and never runs out: a million pieces.
+const ON_HAND_MILLI: i64 = 1_000_000_000;
+/// What a customer may owe: enough for every order.
+const CREDIT_LIMIT_MINOR: i64 = 1_000_000_000_000;
+
+/// A rep.
+#[derive(Clone, Debug)]
+pub struct RepWorld {
+    /// The login.
+    pub login: String,
+    /// The outlets of the rep's territory, each with its agreement.
+    pub outlets: Vec<(Uuid, Uuid)>,
+}
+
+/// Who and what there is.
+#[derive(Debug)]
+pub struct World {
+    /// The reps.
+    pub reps: Vec<RepWorld>,
+    /// By article, the version of its price.
+    pub price_versions: Vec<i64>,
+    price_list: Uuid,
+    warehouse: Uuid,
+    stocked: bool,
+}
+
+impl World {
+    /// Makes reps with outlets, and no articles yet. With `stocked`, articles have a stock figure each.
+    pub async fn make(office: &Office<'_>, (reps, outlets): (usize, usize), stocked: bool) -> anyhow::Result<Self> {
+        let (team, warehouse, price_list) = (goods::id("team"), goods::id("warehouse"), goods::id("price list"));
+        let list = PriceList { name: "Retail".to_owned(), currency: CURRENCY.to_owned(), vat_included: false };
+        let mut records = vec![
+            entry(team, Record::Team(Team { name: "City".to_owned(), ..Team::default() })),
+            entry(warehouse, Record::Warehouse(Warehouse { name: "Main".to_owned(), ..Warehouse::default() })),
+            entry(price_list, Record::PriceList(list)),
+        ];
+        let mut world = Self { reps: Vec::new(), price_versions: Vec::new(), price_list, warehouse, stocked };
+        for number in 0..reps {
+            records.extend(world.rep(number, team, outlets, office.bench.today()));
+            // A rep's records refer to one another, so a chunk ends between two reps.
+            if records.len() + CHUNK / 2 > CHUNK {
+                office.import(std::mem::take(&mut records)).await?;
+            }
+        }
+        if !records.is_empty() {
+            office.import(records).await?;
+        }
+        let bar = office.bench.progress("users".to_owned(), reps);
+        for (number, rep) in world.reps.iter().enumerate() {
+            office.user(&rep.login, goods::id(&format!("rep {number}"))).await?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(world)
+    }
+
+    fn rep(&mut self, number: usize, team: Uuid, outlets: usize, today: i32) -> Vec<RecordToImport> {
+        let (rep, territory) = (goods::id(&format!("rep {number}")), goods::id(&format!("territory {number}")));
+        let (login, team_id) = (format!("rep{number}"), bytes(team));
+        let document = Territory {
+            name: format!("Territory {number}"),
+            team_id: team_id.clone(),
+            time_zone: "Europe/Helsinki".to_owned(),
+            warehouse_id: bytes(self.warehouse),
+        };
+        let assignment =
+            Assignment { rep_id: bytes(rep), territory_id: bytes(territory), from_day: today - 30, to_day: 0 };
+        let person = Rep { name: login.clone(), team_id, status: RepStatus::Active.into(), ..Rep::default() };
+        let mut records = vec![
+            entry(territory, Record::Territory(document)),
+            entry(rep, Record::Rep(person)),
+            entry(goods::id(&format!("assignment {number}")), Record::Assignment(assignment)),
+        ];
+        let mut own = Vec::with_capacity(outlets);
+        for outlet in 0..outlets {
+            let key = format!("{number}/{outlet}");
+            records.extend(self.outlet(&key, territory));
+            own.push((goods::id(&format!("outlet {key}")), goods::id(&format!("agreement {key}"))));
+        }
+        self.reps.push(RepWorld { login, outlets: own });
+        records
+    }
+
+    fn outlet(&self, key: &str, territory: Uuid) -> [RecordToImport; 3] {
+        let customer = goods::id(&format!("customer {key}"));
+        let agreement = goods::id(&format!("agreement {key}"));
+        let terms = Agreement {
+            name: format!("Agreement {key}"),
+            customer_id: bytes(customer),
+            price_list_id: bytes(self.price_list),
+            currency: CURRENCY.to_owned(),
+            credit_limit_minor: Some(CREDIT_LIMIT_MINOR),
+            overdue_ban: true,
+            ..Agreement::default()
+        };
+        let outlet = Outlet {
+            name: format!("Outlet {key}"),
+            address: format!("Esplanadi {key}, Helsinki"),
+            territory_id: bytes(territory),
+            customer_id: bytes(customer),
+            agreement_ids: vec![bytes(agreement)],
+            status: OutletStatus::Active.into(),
+            ..Outlet::default()
+        };
+        [
+            entry(customer, Record::Customer(Customer { name: format!("Customer {key}"), ..Customer::default() })),
+            entry(agreement, Record::Agreement(terms)),
+            entry(goods::id(&format!("outlet {key}")), Record::Outlet(outlet)),
+        ]
+    }
+
+    /// Imports articles until there are so many; returns how many records that took, and how long.
+    pub async fn grow(&mut self, office: &Office<'_>, articles: usize) -> anyhow::Result<(u64, Duration)> {
+        let each = goods::ROWS_AN_ARTICLE + usize::from(self.stocked);
+        let bar = office.bench.progress("articles".to_owned(), articles);
+        bar.set_position(self.price_versions.len() as u64);
+        let (begun, mut records) = (Instant::now(), 0);
+        while self.price_versions.len() < articles {
+            let end = articles.min(self.price_versions.len() + CHUNK / each);
+            let chunk: Vec<RecordToImport> =
+                (self.price_versions.len()..end).flat_map(|article| self.article(article)).collect();
+            records += chunk.len() as u64;
+            let version = office.import(chunk).await?;
+            self.price_versions.resize(end, version);
+            bar.set_position(end as u64);
+        }
+        bar.finish_and_clear();
+        Ok((records, begun.elapsed()))
+    }
+
+    fn article(&self, article: usize) -> Vec<RecordToImport> {
+        let product = goods::product_id(article);
+        let price = goods::price(article, self.price_list, goods::price_minor(article));
+        let mut records = vec![
+            entry(product, Record::Product(goods::product(article))),
+            entry(goods::price_id(article), Record::Price(price)),
+        ];
+        if self.stocked {
+            let stock = Stock {
+                warehouse_id: bytes(self.warehouse),
+                product_id: bytes(product),
+                on_hand_milli: ON_HAND_MILLI,
+                ..Stock::default()
+            };
+            records.push(entry(goods::id(&format!("stock {article}")), Record::Stock(stock)));
+        }
+        records
+    }
+
+    /// The price list that all agreements use.
+    #[must_use]
+    pub fn price_list(&self) -> Uuid {
+        self.price_list
+    }
+}

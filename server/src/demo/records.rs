@@ -1,0 +1,509 @@
+//! The generated world as documents of the protocol, ready to be imported. Pure.
+
+use std::collections::BTreeMap;
+
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, Assignment, Customer, DueItem, Exchange, Fulfilment, GeoPoint, Order, OrderLine, OrderStatus, Outlet,
+    OutletClass, OutletStatus, Packaging, Price, PriceBreak, PriceList as PriceListRecord, Product, QuestionType,
+    Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop, ShortageRule as ShortageRuleRecord, Stock, Survey,
+    SurveyOption, SurveyQuestion, SurveyState, Team, Territory, UnproductiveReason, Visit, VisitFlag, VisitState,
+    Warehouse,
+};
+use roundsman_sync::scope::Month;
+use roundsman_sync::trade::money::{self, Rate};
+use uuid::Uuid;
+
+use super::catalogue::{BaseUnit, CURRENCY, ONE_UNIT_MILLI, PriceList};
+use super::city::{Class, Position, ShortageRule, WORKING_DAYS};
+use super::history::{NoOrderReason, PastOrder, PastVisit, SkipReason, VisitOutcome};
+use super::world::{
+    REPS, SUPERVISORS, TEAM_NAMES, TERRITORIES, TIME_ZONE, TODAY, World, assignment_id, bytes, id, price_list_id,
+    rep_id, survey_id, team_id, user_id,
+};
+use crate::calendar;
+
+/// The packaging that every article has beside its base unit.
+pub const CARTON: &str = "carton";
+/// A Monday with which a cycle of four weeks begins.
+const CYCLE_START_DAY: i32 = 20_773;
+/// A representative has worked in his territory for so many days.
+const ASSIGNED_DAYS: i32 = 400;
+/// Of so many customers one pays late.
+const LATE_PAYERS: usize = 14;
+/// A ten-millionth of a degree of latitude times 1,000, in metres: to move a point to the north.
+const METRES_TO_E7_TIMES_1000: i64 = 89_932;
+/// A check-in from farther away than this is flagged, as the server does by default.
+const RADIUS_METRES: i64 = 200;
+
+/// Records of one sort, in the order in which sorts are imported.
+pub struct Sort {
+    /// What they are called.
+    pub name: &'static str,
+    /// The records.
+    pub records: Vec<RecordToImport>,
+}
+
+/// Everything that is imported.
+#[must_use]
+pub fn all(world: &World) -> Vec<Sort> {
+    let sort = |name, records| Sort { name, records };
+    vec![
+        sort("people and places", organisation(world)),
+        sort("articles", products(world)),
+        sort("prices", prices(world)),
+        sort("stock", stock(world)),
+        sort("customers", customers(world)),
+        sort("outlets", outlets(world)),
+        sort("routes", routes(world)),
+        sort("past orders", world.past.orders.iter().enumerate().map(|(n, o)| past_order(world, n, o)).collect()),
+        sort("past visits", world.past.visits.iter().enumerate().map(|(n, v)| past_visit(world, n, v)).collect()),
+        sort("receivables", receivables(world)),
+    ]
+}
+
+fn entry(id: Uuid, record: Record) -> RecordToImport {
+    RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 }
+}
+
+fn finished(id: Uuid, record: Record, day: i32) -> RecordToImport {
+    let month = Month::of_day(day).map_or(0, Month::number);
+    let closed_month = month.div_euclid(12) * 100 + month.rem_euclid(12) + 1;
+    RecordToImport { record_id: bytes(id), record: Some(record), closed_month }
+}
+
+fn organisation(world: &World) -> Vec<RecordToImport> {
+    let mut records = Vec::new();
+    for (index, warehouse) in world.catalogue.warehouses.iter().enumerate() {
+        let record = Warehouse { name: warehouse.name.to_owned(), ..Warehouse::default() };
+        records.push(entry(world.warehouse_id(index), Record::Warehouse(record)));
+    }
+    for list in PriceList::ALL {
+        let (name, currency) = (list.name().to_owned(), CURRENCY.to_owned());
+        let record = PriceListRecord { name, currency, vat_included: false };
+        records.push(entry(price_list_id(list), Record::PriceList(record)));
+    }
+    for (team, name) in TEAM_NAMES.iter().enumerate() {
+        let supervisor_user_id = bytes(user_id(SUPERVISORS[team]));
+        records.push(entry(team_id(team), Record::Team(Team { name: (*name).to_owned(), supervisor_user_id })));
+    }
+    for (index, territory) in world.city.territories.iter().enumerate() {
+        let record = Territory {
+            name: format!("{} {}", territory.code, territory.name),
+            team_id: bytes(team_id(world.team_of(index))),
+            time_zone: TIME_ZONE.to_owned(),
+            warehouse_id: bytes(world.warehouse_id(world.team_of(index))),
+        };
+        records.push(entry(world.territory_id(index), Record::Territory(record)));
+    }
+    records.extend((0..TERRITORIES).flat_map(|rep| representative(world, rep)));
+    records.extend((0..2).map(|number| entry(survey_id(number), Record::Survey(survey(number)))));
+    records
+}
+
+fn representative(world: &World, rep: usize) -> [RecordToImport; 2] {
+    let person = Rep {
+        name: REPS[rep].to_owned(),
+        team_id: bytes(team_id(world.team_of(rep))),
+        user_id: bytes(user_id(REPS[rep])),
+        status: RepStatus::Active.into(),
+    };
+    let assignment = Assignment {
+        rep_id: bytes(rep_id(rep)),
+        territory_id: bytes(world.territory_id(rep)),
+        from_day: TODAY - ASSIGNED_DAYS,
+        to_day: 0,
+    };
+    [entry(rep_id(rep), Record::Rep(person)), entry(assignment_id(rep), Record::Assignment(assignment))]
+}
+
+/// Number 0 looks at the shelf, number 1 asks for an opinion.
+fn survey(number: usize) -> Survey {
+    let question = |key: &str, text: &str, kind: QuestionType| SurveyQuestion {
+        question_id: bytes(id("question", format!("{number}/{key}"))),
+        text: text.to_owned(),
+        r#type: kind.into(),
+        required: true,
+        ..SurveyQuestion::default()
+    };
+    let option = |key: &str, text: &str| SurveyOption {
+        option_id: bytes(id("option", format!("{number}/{key}"))),
+        text: text.to_owned(),
+    };
+    let questions = if number == 0 {
+        let mut place = question("place", "Where do our goods stand?", QuestionType::SingleChoice);
+        place.options = vec![option("eye", "At eye level"), option("low", "Below"), option("none", "Nowhere")];
+        let mut facings = question("facings", "How many facings do we have?", QuestionType::Number);
+        (facings.min_milli, facings.max_milli) = (Some(0), Some(200_000));
+        facings.condition_question_id = place.question_id.clone();
+        facings.condition_option_ids = place.options.iter().take(2).map(|option| option.option_id.clone()).collect();
+        vec![question("clean", "Is the shelf clean?", QuestionType::YesNo), place, facings]
+    } else {
+        let mut score = question("score", "How likely would you recommend us?", QuestionType::Scale);
+        (score.min_milli, score.max_milli) = (Some(0), Some(10_000));
+        let mut wish = question("wish", "What should we do better?", QuestionType::Text);
+        wish.required = false;
+        vec![score, wish]
+    };
+    Survey {
+        title: if number == 0 { "Shelf check" } else { "Satisfaction" }.to_owned(),
+        revision: 1,
+        state: SurveyState::Published.into(),
+        from_day: TODAY - 7,
+        to_day: TODAY + 30,
+        questions,
+        closed_at_us: 0,
+    }
+}
+
+fn products(world: &World) -> Vec<RecordToImport> {
+    let groups = &world.catalogue.groups;
+    let record = |(index, article): (usize, &super::catalogue::Article)| {
+        let group = &groups[article.group];
+        let path = group.parent.map(|parent| groups[parent].name).into_iter().chain([group.name]);
+        let kilogram = article.base_unit == BaseUnit::Kilogram;
+        let (base, carton) = (&article.packagings[0], &article.packagings[1]);
+        let product = Product {
+            name: article.name.clone(),
+            code: article.code.clone(),
+            group_path: path.map(str::to_owned).collect(),
+            base_unit: if kilogram { "kg" } else { "pcs" }.to_owned(),
+            packagings: vec![Packaging {
+                code: CARTON.to_owned(),
+                name: carton.name.clone(),
+                coefficient_milli: carton.coefficient_milli,
+                barcodes: carton.barcodes.clone(),
+            }],
+            barcodes: base.barcodes.clone(),
+            vat_bp: article.vat_bp,
+            multiple_milli: article.minimum_multiple_milli,
+            weight_mg: article.weight_grams * 1_000,
+            withdrawn: article.withdrawal.is_some_and(|end| end.from_day <= TODAY),
+            successor_id: article.withdrawal.map_or_else(Vec::new, |end| bytes(world.product_id(end.successor))),
+        };
+        entry(world.product_id(index), Record::Product(product))
+    };
+    world.catalogue.articles.iter().enumerate().map(record).collect()
+}
+
+/// One record for each list, article and first day: its packagings become quantity breaks.
+fn prices(world: &World) -> Vec<RecordToImport> {
+    let mut records: BTreeMap<Uuid, Price> = BTreeMap::new();
+    for row in &world.catalogue.prices {
+        let coefficient_milli = world.catalogue.articles[row.article].packagings[row.packaging].coefficient_milli;
+        let least = if row.packaging == 0 { 0 } else { coefficient_milli };
+        let price = records.entry(world.price_id(row.list, row.article, row.valid_from_day)).or_insert_with(|| Price {
+            price_list_id: bytes(price_list_id(row.list)),
+            product_id: bytes(world.product_id(row.article)),
+            breaks: Vec::new(),
+            valid_from_day: row.valid_from_day,
+            valid_to_day: row.valid_to_day.unwrap_or(0),
+        });
+        price.breaks.push(PriceBreak {
+            min_quantity_milli: row.from_quantity_milli.max(least),
+            price_minor: per_unit(row.amount_minor, coefficient_milli),
+        });
+    }
+    let ordered = |mut price: Price| {
+        price.breaks.sort_by_key(|step| step.min_quantity_milli);
+        price
+    };
+    records.into_iter().map(|(id, price)| entry(id, Record::Price(ordered(price)))).collect()
+}
+
+/// The price of one base unit, from that of a packaging; halves are rounded up.
+fn per_unit(amount_minor: i64, coefficient_milli: i64) -> i64 {
+    (amount_minor * ONE_UNIT_MILLI + coefficient_milli / 2) / coefficient_milli
+}
+
+fn stock(world: &World) -> Vec<RecordToImport> {
+    let record = |stock: &super::catalogue::Stock| {
+        let figure = Stock {
+            warehouse_id: bytes(world.warehouse_id(stock.warehouse)),
+            product_id: bytes(world.product_id(stock.article)),
+            on_hand_milli: stock.on_hand_milli,
+            ..Stock::default()
+        };
+        entry(world.stock_id(stock.warehouse, stock.article), Record::Stock(figure))
+    };
+    world.catalogue.stock.iter().map(record).collect()
+}
+
+fn customers(world: &World) -> Vec<RecordToImport> {
+    let mut records = Vec::new();
+    for (index, customer) in world.city.customers.iter().enumerate() {
+        let record = Customer { name: customer.name.clone(), ..Customer::default() };
+        records.push(entry(world.customer_id(index), Record::Customer(record)));
+        let terms = &world.city.agreements[index];
+        let rule = match terms.shortage_rule {
+            ShortageRule::ConfirmPart => ShortageRuleRecord::ConfirmPart,
+            ShortageRule::BackOrder => ShortageRuleRecord::BackOrder,
+            ShortageRule::Substitute => ShortageRuleRecord::Substitute,
+            ShortageRule::ShipComplete => ShortageRuleRecord::ShipComplete,
+        };
+        let agreement = Agreement {
+            name: format!("{} {}", terms.code, customer.name),
+            customer_id: bytes(world.customer_id(index)),
+            price_list_id: bytes(price_list_id(terms.price_list)),
+            currency: CURRENCY.to_owned(),
+            payment_due_days: terms.payment_term_days,
+            credit_limit_minor: Some(terms.credit_limit_minor),
+            overdue_ban: true,
+            manual_discount_limit_bp: terms.manual_discount_limit_bp,
+            minimum_order_minor: terms.minimum_order_minor,
+            shortage_rule: rule.into(),
+            delivery_weekdays: terms.delivery_weekdays.into(),
+            price_grace_s: Some(terms.price_grace_hours * 3_600),
+            ..Agreement::default()
+        };
+        records.push(entry(world.agreement_id(index), Record::Agreement(agreement)));
+    }
+    records
+}
+
+fn outlets(world: &World) -> Vec<RecordToImport> {
+    let record = |(index, outlet): (usize, &super::city::Outlet)| {
+        let street = format!("{} {}", outlet.street, outlet.house_number);
+        let town = format!("{} {}", outlet.postcode, outlet.city);
+        let address = [street.trim(), town.trim()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        let class = match outlet.class {
+            Class::A => OutletClass::A,
+            Class::B => OutletClass::B,
+            Class::C => OutletClass::C,
+        };
+        let hours = Some(&outlet.opening_hours).filter(|hours| !hours.is_empty());
+        let document = Outlet {
+            name: outlet.name.clone(),
+            address: address.join(", "),
+            point: Some(point(outlet.position, 0, 0)),
+            outlet_class: class.into(),
+            status: OutletStatus::Active.into(),
+            territory_id: bytes(world.territory_id(outlet.territory)),
+            customer_id: bytes(world.customer_id(outlet.customer)),
+            agreement_ids: vec![bytes(world.agreement_id(outlet.customer))],
+            comment: hours.map_or_else(String::new, |hours| format!("Open: {hours}")),
+            ..Outlet::default()
+        };
+        entry(world.outlet_id(index), Record::Outlet(document))
+    };
+    world.city.outlets.iter().enumerate().map(record).collect()
+}
+
+/// A point so many metres north of a position.
+#[must_use]
+pub fn point(position: Position, metres: i64, accuracy_m: i32) -> GeoPoint {
+    let north = position.latitude_e7 + metres * METRES_TO_E7_TIMES_1000 / 1_000;
+    GeoPoint {
+        latitude_e7: i32::try_from(north).unwrap_or(0),
+        longitude_e7: i32::try_from(position.longitude_e7).unwrap_or(0),
+        accuracy_m,
+        mocked: false,
+    }
+}
+
+fn routes(world: &World) -> Vec<RecordToImport> {
+    const NAMES: [&str; WORKING_DAYS as usize] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];
+    let days = (0..TERRITORIES).flat_map(|territory| (0..WORKING_DAYS).map(move |weekday| (territory, weekday)));
+    let record = |(territory, weekday): (usize, u8)| {
+        let stops = world.stops(territory, weekday);
+        let stops = (1..).zip(stops).map(|(sequence, stop)| RouteStop {
+            outlet_id: bytes(world.outlet_id(stop.outlet)),
+            weekdays: 1 << weekday,
+            cycle_weeks: stop.weeks.into(),
+            sequence,
+            ..RouteStop::default()
+        });
+        let name = format!("{} {}", world.city.territories[territory].code, NAMES[usize::from(weekday)]);
+        let route = Route {
+            name: name.clone(),
+            territory_id: bytes(world.territory_id(territory)),
+            cycle_start_day: CYCLE_START_DAY,
+            stops: stops.collect(),
+            ..Route::default()
+        };
+        entry(id("route", name), Record::Route(route))
+    };
+    days.map(record).collect()
+}
+
+/// A past order, delivered in full; what was to be delivered today came yesterday.
+fn past_order(world: &World, number: usize, past: &PastOrder) -> RecordToImport {
+    let own = id("past-order", number);
+    let outlet = &world.city.outlets[past.outlet];
+    let lines: Vec<OrderLine> = past.lines.iter().enumerate().map(|(n, line)| past_line(world, own, n, line)).collect();
+    let value_minor = lines.iter().map(|line| line.amount_minor).sum();
+    let delivery_day = past.delivery_day.min(TODAY - 1);
+    let order = Order {
+        outlet_id: bytes(world.outlet_id(past.outlet)),
+        customer_id: bytes(world.customer_id(outlet.customer)),
+        agreement_id: bytes(world.agreement_id(outlet.customer)),
+        rep_id: past.visit.map_or_else(Vec::new, |_| bytes(rep_id(outlet.territory))),
+        visit_id: past.visit.map_or_else(Vec::new, |visit| bytes(id("past-visit", visit))),
+        order_day: past.day,
+        delivery_day,
+        currency: CURRENCY.to_owned(),
+        status: OrderStatus::Closed.into(),
+        fulfilment: Fulfilment::Delivered.into(),
+        exchange: Exchange::Received.into(),
+        lines,
+        value_minor,
+        ordered_value_minor: value_minor,
+        submitted_at_us: moment_us(past.day, 12 * 60),
+        booked: true,
+        ..Order::default()
+    };
+    finished(own, Record::Order(order), delivery_day)
+}
+
+fn past_line(world: &World, order: Uuid, number: usize, line: &super::history::PastLine) -> OrderLine {
+    let article = &world.catalogue.articles[line.article];
+    let price = &world.catalogue.prices[line.price];
+    let coefficient_milli = article.packagings[line.packaging].coefficient_milli;
+    let price_minor = per_unit(price.amount_minor, coefficient_milli);
+    let rate = Rate { price_minor, discount_bp: 0, vat_bp: article.vat_bp, vat_included: false };
+    let sum = money::line(line.quantity_milli, rate).unwrap_or_default();
+    OrderLine {
+        line_id: bytes(id("line", format!("{order}/{number}"))),
+        product_id: bytes(world.product_id(line.article)),
+        packaging_code: if line.packaging == 0 { String::new() } else { CARTON.to_owned() },
+        coefficient_milli,
+        ordered_milli: line.quantity_milli,
+        confirmed_milli: line.quantity_milli,
+        shipped_milli: line.quantity_milli,
+        delivered_milli: line.quantity_milli,
+        price_id: bytes(world.price_id(price.list, line.article, price.valid_from_day)),
+        shown_price_minor: price_minor,
+        price_minor,
+        vat_bp: article.vat_bp,
+        amount_minor: sum.amount_minor,
+        vat_minor: sum.vat_minor,
+        ..OrderLine::default()
+    }
+}
+
+fn past_visit(world: &World, number: usize, past: &PastVisit) -> RecordToImport {
+    let outlet = &world.city.outlets[past.outlet];
+    let mut visit = Visit {
+        outlet_id: bytes(world.outlet_id(past.outlet)),
+        rep_id: bytes(rep_id(outlet.territory)),
+        day: past.day,
+        planned: past.planned_place.is_some(),
+        sequence: past.planned_place.and_then(|place| i32::try_from(place).ok()).unwrap_or(0),
+        ..Visit::default()
+    };
+    visit.state = match past.outcome {
+        VisitOutcome::Productive { .. } => {
+            visit.productive = true;
+            VisitState::Completed
+        }
+        VisitOutcome::Unproductive(reason) => {
+            visit.unproductive_reason = unproductive(reason).into();
+            VisitState::Completed
+        }
+        VisitOutcome::Skipped(reason) => {
+            visit.comment = skipped(reason).to_owned();
+            VisitState::Skipped
+        }
+        VisitOutcome::Missed => VisitState::Missed,
+    }
+    .into();
+    if let Some(stay) = past.stay {
+        visit.checked_in_at_us = moment_us(past.day, stay.start_minute);
+        visit.checked_out_at_us = moment_us(past.day, stay.start_minute + stay.minutes);
+        visit.check_in_point = Some(point(outlet.position, stay.check_in_distance_metres, 10));
+        visit.distance_m = i32::try_from(stay.check_in_distance_metres).ok();
+        if stay.check_in_distance_metres > RADIUS_METRES {
+            visit.flags.push(VisitFlag::OutOfRadius.into());
+        }
+    }
+    finished(id("past-visit", number), Record::Visit(visit), past.day)
+}
+
+/// A moment of a day, in microseconds since the Unix epoch.
+#[must_use]
+pub fn moment_us(day: i32, minute: i32) -> i64 {
+    let midnight = calendar::zone(TIME_ZONE).map_or(0, |zone| calendar::start_of_day(zone, day));
+    midnight + i64::from(minute) * 60_000_000
+}
+
+/// Why a visit brought no order, in the words of the protocol.
+#[must_use]
+pub fn unproductive(reason: NoOrderReason) -> UnproductiveReason {
+    match reason {
+        NoOrderReason::EnoughStock => UnproductiveReason::EnoughStock,
+        NoOrderReason::NobodyToDecide => UnproductiveReason::NoDecisionMaker,
+        NoOrderReason::Closed => UnproductiveReason::Closed,
+        NoOrderReason::NoMoney => UnproductiveReason::NoMoney,
+    }
+}
+
+fn skipped(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::NoTime => "The day was too short",
+        SkipReason::AskedNotToCome => "They asked not to come",
+        SkipReason::NoAccess => "No access",
+    }
+}
+
+/// What customers owe: orders that are not due yet; some pay late.
+fn receivables(world: &World) -> Vec<RecordToImport> {
+    let mut owed: BTreeMap<usize, Receivable> = BTreeMap::new();
+    for (number, past) in world.past.orders.iter().enumerate() {
+        let customer = world.city.outlets[past.outlet].customer;
+        let due_day = past.delivery_day + world.city.agreements[customer].payment_term_days;
+        let late_days = if customer % LATE_PAYERS == 0 { 10 } else { 0 };
+        if due_day < TODAY - late_days {
+            continue;
+        }
+        let amount_minor = past.net_minor() + past.vat_minor();
+        let receivable = owed.entry(customer).or_insert_with(|| Receivable {
+            customer_id: bytes(world.customer_id(customer)),
+            currency: CURRENCY.to_owned(),
+            as_of_us: moment_us(TODAY, 0),
+            ..Receivable::default()
+        });
+        receivable.debt_minor += amount_minor;
+        if due_day < TODAY {
+            receivable.overdue_minor += amount_minor;
+        }
+        receivable.due_items.push(DueItem {
+            document_number: format!("INV-{:05}", number + 1),
+            order_id: bytes(id("past-order", number)),
+            due_day,
+            amount_minor,
+        });
+    }
+    let ordered = |mut receivable: Receivable| {
+        receivable.due_items.sort_by_key(|item| item.due_day);
+        receivable
+    };
+    let record = |(customer, owes)| entry(world.receivable_id(customer), Record::Receivable(ordered(owes)));
+    owed.into_iter().map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_becomes_records_with_ids_of_their_own() {
+        let world = World::generate(1).expect("the list that is built in");
+        let mut ids: Vec<Vec<u8>> = all(&world).into_iter().flat_map(|sort| sort.records).map(|r| r.record_id).collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+        assert!(count > 15_000, "{count}");
+    }
+
+    #[test]
+    fn the_price_of_a_carton_is_one_of_its_base_units() {
+        assert_eq!((per_unit(1_150, 12_000), per_unit(95, 1_000)), (96, 95));
+    }
+
+    #[test]
+    fn the_cycle_of_the_routes_is_the_citys() {
+        assert_eq!(super::super::city::cycle_week(CYCLE_START_DAY), 0);
+        assert_eq!(super::super::city::weekday(CYCLE_START_DAY), 0);
+    }
+}

@@ -1,0 +1,599 @@
+//! The commands of the simulation: one function for each. What it returns need not be right: it is what somebody might
+//! have wanted, by what they see. `None`: nobody would want it now.
+
+use bytes::Bytes;
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::order_line_edit::Edit;
+use roundsman_proto::trade::record_to_import::Record as Imported;
+use roundsman_proto::trade::survey_answer::Value;
+use roundsman_proto::trade::{
+    AdvanceHorizon, AnswerSurvey, ArchiveOutlet, Assignment, AssignRep, AssignTask, BlockOutlet, BytesChange,
+    CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, Contact,
+    ContactEdit, Customer, DeliverShipment, DeliveredLine, EditOutlet, FileClaim, HandTerritoryOver, HoldReason,
+    ImportRecords, Int64Change, Kind, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
+    OrderLineRemoval, OrderStatus, Outlet, PaymentMethod, PlanVisits, PrepareShipment, Price, PriceToSet, Product,
+    Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices,
+    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, Stock, StockToSet,
+    StringChange, SubmitOrder, Survey, SurveyAnswer, Task, UnproductiveReason, Visit, VisitState, contact_edit,
+};
+use roundsman_sync::kind::Record;
+use uuid::Uuid;
+
+use super::device::Memory;
+use super::dice::Dice;
+use super::world::{CURRENCY, World, entry, first_assignment, price, stock};
+use crate::app::TODAY;
+use crate::world::{bytes, place};
+
+/// What somebody sees.
+pub trait Eyes {
+    /// The live records of a kind: id, version, document.
+    fn records(&self, kind: Kind) -> Vec<(Uuid, i64, Bytes)>;
+}
+
+/// Who issues a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A rep, on a device.
+    Rep,
+    /// The supervisor, on a device.
+    Supervisor,
+    /// Somebody in the office.
+    Office,
+    /// A logistician.
+    Logistics,
+    /// The server, by the clock.
+    Server,
+}
+
+/// A command that somebody may issue.
+pub struct Recipe {
+    /// Who.
+    pub who: Who,
+    /// How often, beside the others of the same.
+    pub weight: u64,
+    /// Makes it.
+    pub make: fn(&Scene<'_>) -> Option<Command>,
+}
+
+/// What surrounds somebody who is about to issue a command.
+pub struct Scene<'a> {
+    /// The die.
+    pub dice: &'a Dice,
+    /// The world as it began.
+    pub world: &'a World,
+    /// What is seen.
+    pub eyes: &'a dyn Eyes,
+    /// What is remembered.
+    pub memory: &'a Memory,
+    /// The rep who issues it.
+    pub rep: Option<Uuid>,
+    /// The moment, in microseconds since the Unix epoch.
+    pub now_us: i64,
+    /// The version that the tenant is at.
+    pub version: i64,
+}
+
+const fn recipe(who: Who, weight: u64, make: fn(&Scene<'_>) -> Option<Command>) -> Recipe {
+    Recipe { who, weight, make }
+}
+
+/// All that is issued.
+pub const RECIPES: &[Recipe] = &[
+    recipe(Who::Rep, 14, check_in),
+    recipe(Who::Rep, 12, check_out),
+    recipe(Who::Rep, 20, submit_order),
+    recipe(Who::Rep, 12, change_order),
+    recipe(Who::Rep, 4, cancel_order),
+    recipe(Who::Rep, 10, collect_payment),
+    recipe(Who::Rep, 5, answer_survey),
+    recipe(Who::Rep, 5, file_claim),
+    recipe(Who::Rep, 4, register_outlet),
+    recipe(Who::Rep, 6, edit_outlet),
+    recipe(Who::Rep, 3, complete_task),
+    recipe(Who::Supervisor, 5, cancel_visit),
+    recipe(Who::Supervisor, 8, release_hold),
+    recipe(Who::Office, 10, release_hold),
+    recipe(Who::Office, 6, change_order),
+    recipe(Who::Office, 3, cancel_order),
+    recipe(Who::Office, 8, edit_outlet),
+    recipe(Who::Office, 8, move_outlet),
+    recipe(Who::Office, 4, block_outlet),
+    recipe(Who::Office, 3, archive_outlet),
+    recipe(Who::Office, 3, register_outlet),
+    recipe(Who::Office, 8, set_prices),
+    recipe(Who::Office, 8, set_stock),
+    recipe(Who::Office, 5, set_receivable),
+    recipe(Who::Office, 6, import_change),
+    recipe(Who::Office, 5, import_assignment),
+    recipe(Who::Office, 3, file_claim),
+    recipe(Who::Office, 3, assign_task),
+    recipe(Who::Office, 3, assign_rep),
+    recipe(Who::Office, 4, hand_territory_over),
+    recipe(Who::Logistics, 10, release_order),
+    recipe(Who::Logistics, 10, prepare_shipment),
+    recipe(Who::Logistics, 8, ship_shipment),
+    recipe(Who::Logistics, 8, deliver_shipment),
+    recipe(Who::Server, 4, plan_visits),
+    recipe(Who::Server, 2, advance_horizon),
+];
+
+impl Scene<'_> {
+    /// The day, in days since 1970-01-01.
+    fn today(&self) -> i32 {
+        i32::try_from(self.now_us.div_euclid(86_400_000_000)).unwrap_or(TODAY)
+    }
+
+    /// One of the records of a kind that are seen and meet a condition.
+    fn one<R: Record>(&self, when: impl Fn(&R) -> bool) -> Option<(Uuid, i64, R)> {
+        let seen = self.eyes.records(R::KIND);
+        let mut records: Vec<(Uuid, i64, R)> = seen
+            .into_iter()
+            .filter_map(|(id, version, document)| Some((id, version, R::decode(document).ok()?)))
+            .filter(|(_, _, record)| when(record))
+            .collect();
+        let index = self.dice.index(records.len())?;
+        Some(records.swap_remove(index))
+    }
+
+    /// An outlet that is seen, now and then one that is not.
+    fn outlet(&self) -> Option<Uuid> {
+        if self.dice.chance(4) {
+            return self.dice.pick(&self.world.outlets).copied();
+        }
+        self.one::<Outlet>(|_| true).map(|(id, _, _)| id)
+    }
+
+    fn territory(&self) -> Uuid {
+        self.dice.pick(&self.world.territories).copied().unwrap_or_default()
+    }
+
+    /// An order that is seen, or that was just handed in.
+    fn order(&self, when: impl Fn(&Order) -> bool) -> Option<Uuid> {
+        if self.dice.chance(30)
+            && let Some(order) = self.dice.pick(&self.memory.orders)
+        {
+            return Some(*order);
+        }
+        self.one::<Order>(when).map(|(id, _, _)| id)
+    }
+
+    /// A line of an order, at the price that is seen.
+    fn new_line(&self, price_list: &[u8]) -> Option<NewOrderLine> {
+        let (product_id, _, product) = self.one::<Product>(|product| !product.code.is_empty())?;
+        let seen = self.one::<Price>(|price| price.product_id == bytes(product_id) && price.price_list_id == price_list);
+        let packages = self.dice.between(1, 9);
+        let (packaging_code, coefficient_milli) = match product.packagings.first() {
+            Some(packaging) if self.dice.chance(30) => (packaging.code.clone(), packaging.coefficient_milli),
+            _ => (String::new(), 1_000),
+        };
+        let (price_id, price_version, shown) = match seen {
+            Some((id, version, price)) => {
+                (bytes(id), version, price.breaks.first().map_or(0, |step| step.price_minor))
+            }
+            None => (Vec::new(), 0, 1_000),
+        };
+        Some(NewOrderLine {
+            line_id: bytes(self.dice.id()),
+            product_id: bytes(product_id),
+            packaging_code,
+            coefficient_milli,
+            quantity_milli: packages * coefficient_milli,
+            price_id,
+            price_version,
+            shown_price_minor: if self.dice.chance(5) { shown + 1 } else { shown },
+            discount_bp: if self.dice.chance(10) { 700 } else { 0 },
+        })
+    }
+}
+
+fn check_in(scene: &Scene<'_>) -> Option<Command> {
+    let planned = if scene.dice.chance(40) {
+        scene.one::<Visit>(|visit| visit.planned && visit.state() == VisitState::Planned)
+    } else {
+        None
+    };
+    let (visit, outlet_id, planned_day) = match planned {
+        Some((id, _, visit)) => (id, visit.outlet_id, visit.day),
+        None => (scene.dice.id(), bytes(scene.outlet()?), 0),
+    };
+    let point = scene.dice.chance(90).then(place);
+    Some(Command::CheckIn(CheckIn { visit_id: bytes(visit), outlet_id, planned_day, point }))
+}
+
+fn check_out(scene: &Scene<'_>) -> Option<Command> {
+    let visit_id = scene.memory.visit?;
+    let productive = scene.dice.chance(60);
+    let reason = if productive { UnproductiveReason::Unspecified } else { UnproductiveReason::Closed };
+    Some(Command::CheckOut(CheckOut {
+        visit_id: bytes(visit_id),
+        productive,
+        unproductive_reason: reason.into(),
+        point: Some(place()),
+        comment: String::new(),
+    }))
+}
+
+fn submit_order(scene: &Scene<'_>) -> Option<Command> {
+    let (outlet_id, _, outlet) = scene.one::<Outlet>(|outlet| !outlet.agreement_ids.is_empty())?;
+    let agreement_id = scene.dice.pick(&outlet.agreement_ids)?.clone();
+    let agreement = scene.one::<roundsman_proto::trade::Agreement>(|_| true);
+    let (_, _, agreement) = match Uuid::from_slice(&agreement_id).ok().and_then(|id| seen_by_id(scene, id)) {
+        Some(agreement) => agreement,
+        None => agreement?,
+    };
+    let lines = (0..scene.dice.size(1, 3)).filter_map(|_| scene.new_line(&agreement.price_list_id)).collect();
+    Some(Command::SubmitOrder(SubmitOrder {
+        order_id: bytes(scene.dice.id()),
+        outlet_id: bytes(outlet_id),
+        agreement_id,
+        visit_id: scene.memory.visit.filter(|_| scene.dice.chance(30)).map(bytes).unwrap_or_default(),
+        order_day: 0,
+        delivery_day: 0,
+        currency: CURRENCY.to_owned(),
+        comment: String::new(),
+        lines,
+    }))
+}
+
+fn seen_by_id<R: Record>(scene: &Scene<'_>, id: Uuid) -> Option<(Uuid, i64, R)> {
+    let found = scene.eyes.records(R::KIND).into_iter().find(|(record, _, _)| *record == id)?;
+    Some((found.0, found.1, R::decode(found.2).ok()?))
+}
+
+fn change_order(scene: &Scene<'_>) -> Option<Command> {
+    let open = |order: &Order| matches!(order.status(), OrderStatus::Submitted | OrderStatus::Confirmed);
+    let any = scene.dice.chance(5);
+    let (order_id, _, order) = scene.one::<Order>(|order| any || open(order))?;
+    let line = scene.dice.pick(&order.lines)?;
+    let edit = match scene.dice.below(4) {
+        0 => Edit::Remove(OrderLineRemoval {
+            line_id: line.line_id.clone(),
+            base_quantity_milli: line.ordered_milli,
+        }),
+        1 => {
+            let agreement = Uuid::from_slice(&order.agreement_id).ok()?;
+            let (_, _, agreement) = seen_by_id::<roundsman_proto::trade::Agreement>(scene, agreement)?;
+            Edit::Add(scene.new_line(&agreement.price_list_id)?)
+        }
+        _ => Edit::Change(OrderLineChange {
+            line_id: line.line_id.clone(),
+            quantity_milli: Some(Int64Change {
+                base: line.ordered_milli,
+                value: scene.dice.between(1, 20) * 1_000,
+            }),
+            ..OrderLineChange::default()
+        }),
+    };
+    let comment = scene.dice.chance(30).then(|| StringChange {
+        base: order.comment.clone(),
+        value: format!("note {}", scene.dice.below(100)),
+    });
+    let lines = vec![OrderLineEdit { edit: Some(edit) }];
+    Some(Command::ChangeOrder(ChangeOrder { order_id: bytes(order_id), comment, lines, ..ChangeOrder::default() }))
+}
+
+fn cancel_order(scene: &Scene<'_>) -> Option<Command> {
+    let order_id = bytes(scene.order(|_| true)?);
+    Some(Command::CancelOrder(CancelOrder { order_id, reason: "not wanted".to_owned() }))
+}
+
+fn collect_payment(scene: &Scene<'_>) -> Option<Command> {
+    let outlet = scene.outlet()?;
+    let customer = scene.one::<Customer>(|_| true).map(|(id, _, _)| id)?;
+    let order = if scene.dice.chance(40) { scene.order(|_| true) } else { None };
+    Some(Command::CollectPayment(CollectPayment {
+        payment_id: bytes(scene.dice.id()),
+        outlet_id: bytes(outlet),
+        customer_id: bytes(customer),
+        order_id: order.map(bytes).unwrap_or_default(),
+        amount_minor: scene.dice.between(1, 500) * 100,
+        currency: CURRENCY.to_owned(),
+        method: PaymentMethod::Cash.into(),
+        receipt_number: "1".to_owned(),
+    }))
+}
+
+fn answer_survey(scene: &Scene<'_>) -> Option<Command> {
+    let (survey_id, survey_version, survey) = scene.one::<Survey>(|_| true)?;
+    let question = survey.questions.first()?;
+    let answer = SurveyAnswer { question_id: question.question_id.clone(), value: Some(Value::Yes(true)) };
+    Some(Command::AnswerSurvey(AnswerSurvey {
+        response_id: bytes(scene.dice.id()),
+        survey_id: bytes(survey_id),
+        survey_version,
+        outlet_id: bytes(scene.outlet()?),
+        visit_id: Vec::new(),
+        answers: vec![answer],
+    }))
+}
+
+fn file_claim(scene: &Scene<'_>) -> Option<Command> {
+    let shipment = scene.one::<Shipment>(|_| true);
+    let (outlet_id, order_id, shipment_id, line) = match &shipment {
+        Some((id, _, shipment)) => {
+            (shipment.outlet_id.clone(), shipment.order_id.clone(), bytes(*id), shipment.lines.first())
+        }
+        None => (bytes(scene.outlet()?), Vec::new(), Vec::new(), None),
+    };
+    let product = scene.dice.pick(&scene.world.products).copied().map(bytes)?;
+    let claim = ClaimLine {
+        line_id: bytes(scene.dice.id()),
+        product_id: line.map_or(product, |line| line.product_id.clone()),
+        shipment_line_id: line.map(|line| line.line_id.clone()).unwrap_or_default(),
+        claimed_milli: scene.dice.between(1, 4) * 1_000,
+        text: String::new(),
+    };
+    Some(Command::FileClaim(FileClaim {
+        reclamation_id: bytes(scene.dice.id()),
+        outlet_id,
+        order_id,
+        shipment_id,
+        cause: ReclamationCause::Damaged.into(),
+        lines: vec![claim],
+        text: String::new(),
+    }))
+}
+
+fn register_outlet(scene: &Scene<'_>) -> Option<Command> {
+    let territory = match scene.one::<Outlet>(|_| true) {
+        Some((_, _, outlet)) if scene.dice.chance(80) => outlet.territory_id,
+        _ => bytes(scene.territory()),
+    };
+    let agreement = scene.world.agreements.last().copied()?;
+    Some(Command::RegisterOutlet(RegisterOutlet {
+        outlet_id: bytes(scene.dice.id()),
+        territory_id: territory,
+        name: format!("New outlet {}", scene.dice.below(1_000)),
+        point: Some(place()),
+        agreement_ids: if scene.dice.chance(50) { vec![bytes(agreement)] } else { Vec::new() },
+        ..RegisterOutlet::default()
+    }))
+}
+
+fn edit_outlet(scene: &Scene<'_>) -> Option<Command> {
+    let (outlet_id, _, outlet) = scene.one::<Outlet>(|_| true)?;
+    let office = scene.rep.is_none();
+    let comment = StringChange { base: outlet.comment.clone(), value: format!("comment {}", scene.dice.below(100)) };
+    let name = StringChange { base: outlet.name.clone(), value: format!("Name {}", scene.dice.below(100)) };
+    let contact = match outlet.contacts.first() {
+        Some(contact) if scene.dice.chance(40) => contact_edit::Edit::RemoveContactId(contact.contact_id.clone()),
+        _ => contact_edit::Edit::Add(Contact {
+            contact_id: bytes(scene.dice.id()),
+            name: "Somebody".to_owned(),
+            ..Contact::default()
+        }),
+    };
+    let agreement = scene.dice.pick(&scene.world.agreements).copied().map(bytes)?;
+    let customer = scene.dice.pick(&scene.world.customers).copied().map(bytes)?;
+    let agreements = office && scene.dice.chance(30);
+    let edit = EditOutlet {
+        outlet_id: bytes(outlet_id),
+        name: (office && scene.dice.chance(50)).then_some(name),
+        comment: scene.dice.chance(70).then_some(comment),
+        customer_id: (office && scene.dice.chance(25))
+            .then(|| BytesChange { base: outlet.customer_id.clone(), value: customer }),
+        contacts: if scene.dice.chance(40) { vec![ContactEdit { edit: Some(contact) }] } else { Vec::new() },
+        add_agreement_ids: if agreements { vec![agreement] } else { Vec::new() },
+        remove_agreement_ids: if agreements && outlet.agreement_ids.len() > 1 {
+            outlet.agreement_ids.iter().take(1).cloned().collect()
+        } else {
+            Vec::new()
+        },
+        ..EditOutlet::default()
+    };
+    Some(Command::EditOutlet(edit))
+}
+
+fn complete_task(scene: &Scene<'_>) -> Option<Command> {
+    let (task_id, _, _) = scene.one::<Task>(|_| true)?;
+    Some(Command::CompleteTask(CompleteTask { task_id: bytes(task_id), result: "done".to_owned() }))
+}
+
+fn cancel_visit(scene: &Scene<'_>) -> Option<Command> {
+    let any = scene.dice.chance(20);
+    let (visit_id, _, _) = scene.one::<Visit>(|visit| any || visit.state() == VisitState::Planned)?;
+    Some(Command::CancelVisit(CancelVisit { visit_id: bytes(visit_id), reason: "holiday".to_owned() }))
+}
+
+fn release_hold(scene: &Scene<'_>) -> Option<Command> {
+    let held = |order: &Order| order.status() == OrderStatus::Submitted;
+    let (order_id, _, order) = scene.one::<Order>(held)?;
+    let hold = scene.dice.pick(&order.holds);
+    let reason = hold.map_or(HoldReason::Price, |hold| hold.reason());
+    let order_id = bytes(order_id);
+    Some(Command::ReleaseHold(ReleaseHold { order_id, reason: reason.into(), comment: String::new() }))
+}
+
+fn release_order(scene: &Scene<'_>) -> Option<Command> {
+    let any = scene.dice.chance(10);
+    let order_id = scene.order(|order| any || order.status() == OrderStatus::Confirmed)?;
+    Some(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order_id) }))
+}
+
+fn move_outlet(scene: &Scene<'_>) -> Option<Command> {
+    let territory_id = bytes(scene.territory());
+    Some(Command::MoveOutlet(MoveOutlet { outlet_id: bytes(scene.outlet()?), territory_id }))
+}
+
+fn block_outlet(scene: &Scene<'_>) -> Option<Command> {
+    let outlet_id = bytes(scene.outlet()?);
+    let (blocked, reason) = (scene.dice.chance(50), "debts".to_owned());
+    Some(Command::BlockOutlet(BlockOutlet { outlet_id, blocked, reason }))
+}
+
+fn archive_outlet(scene: &Scene<'_>) -> Option<Command> {
+    let (outlet, survivor) = (scene.outlet()?, scene.outlet()?);
+    let survivor_id = if scene.dice.chance(70) { bytes(survivor) } else { Vec::new() };
+    Some(Command::ArchiveOutlet(ArchiveOutlet { outlet_id: bytes(outlet), survivor_id }))
+}
+
+fn set_prices(scene: &Scene<'_>) -> Option<Command> {
+    let changes = (0..scene.dice.size(1, 3)).filter_map(|_| {
+        let (id, _, old) = scene.one::<Price>(|_| true)?;
+        let fresh = scene.dice.chance(10);
+        let list = Uuid::from_slice(&old.price_list_id).ok()?;
+        let product = Uuid::from_slice(&old.product_id).ok()?;
+        let new = price(list, product, scene.dice.between(5, 20) * 100);
+        let id = if fresh { scene.dice.id() } else { id };
+        Some(PriceToSet { price_id: bytes(id), price: Some(new) })
+    });
+    Some(Command::SetPrices(SetPrices { prices: changes.collect() }))
+}
+
+fn set_stock(scene: &Scene<'_>) -> Option<Command> {
+    let changes = (0..scene.dice.size(1, 3)).filter_map(|_| {
+        let (id, _, old) = scene.one::<Stock>(|_| true)?;
+        let warehouse = Uuid::from_slice(&old.warehouse_id).ok()?;
+        let product = Uuid::from_slice(&old.product_id).ok()?;
+        let new = Stock { as_of_us: scene.now_us, ..stock(warehouse, product, scene.dice.between(0, 60) * 1_000) };
+        Some(StockToSet { stock_id: bytes(id), stock: Some(new) })
+    });
+    Some(Command::SetStock(SetStock { stocks: changes.collect() }))
+}
+
+fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, old) = scene.one::<Receivable>(|_| true)?;
+    let debt_minor = scene.dice.between(0, 10) * 10_000;
+    let booked = |kind| {
+        let records = scene.eyes.records(kind);
+        records.into_iter().filter(|_| scene.dice.chance(10)).map(|(id, _, _)| bytes(id)).take(2).collect()
+    };
+    Some(Command::SetReceivable(SetReceivable {
+        receivable_id: bytes(id),
+        receivable: Some(Receivable { debt_minor, as_of_us: scene.now_us, ..old }),
+        booked_payment_ids: booked(Kind::Payment),
+        booked_order_ids: booked(Kind::Order),
+    }))
+}
+
+/// A document that the ERP has changed.
+fn import_change(scene: &Scene<'_>) -> Option<Command> {
+    let name = format!("Renamed {}", scene.dice.below(100));
+    let (id, record) = match scene.dice.below(5) {
+        0 => {
+            let (id, _, record) = scene.one::<Customer>(|_| true)?;
+            (id, Imported::Customer(Customer { name, ..record }))
+        }
+        1 => {
+            let (id, _, record) = scene.one::<Product>(|_| true)?;
+            (id, Imported::Product(Product { name, withdrawn: scene.dice.chance(20), ..record }))
+        }
+        2 => {
+            let (id, _, record) = scene.one::<roundsman_proto::trade::Agreement>(|_| true)?;
+            let list = scene.dice.pick(&scene.world.price_lists).copied().map(bytes)?;
+            let record = roundsman_proto::trade::Agreement { name, price_list_id: list, ..record };
+            (id, Imported::Agreement(record))
+        }
+        3 => {
+            let (id, _, record) = scene.one::<roundsman_proto::trade::Territory>(|_| true)?;
+            let warehouse_id = scene.dice.pick(&scene.world.warehouses).copied().map(bytes)?;
+            let team_id = scene.dice.pick(&scene.world.teams).copied().map(bytes)?;
+            let record = roundsman_proto::trade::Territory { name, warehouse_id, team_id, ..record };
+            (id, Imported::Territory(record))
+        }
+        _ => {
+            let (id, _, record) = scene.one::<Rep>(|_| true)?;
+            let team_id = scene.dice.pick(&scene.world.teams).copied().map(bytes)?;
+            (id, Imported::Rep(Rep { name, team_id, ..record }))
+        }
+    };
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, record)] }))
+}
+
+/// The ERP ends a rep's first assignment, takes it up again, or adds one.
+fn import_assignment(scene: &Scene<'_>) -> Option<Command> {
+    let index = scene.dice.index(scene.world.reps.len())?;
+    let rep = scene.world.reps[index];
+    let day = scene.today();
+    let assignment = |territory: Uuid, from_day, to_day| Assignment {
+        rep_id: bytes(rep),
+        territory_id: bytes(territory),
+        from_day,
+        to_day,
+    };
+    let (id, record) = match scene.dice.below(3) {
+        0 => (first_assignment(rep), assignment(scene.world.territories[index], TODAY - 30, day - 2)),
+        1 => (first_assignment(rep), assignment(scene.world.territories[index], TODAY - 30, 0)),
+        _ => (scene.dice.id(), assignment(scene.territory(), day - 3, 0)),
+    };
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::Assignment(record))] }))
+}
+
+fn assign_task(scene: &Scene<'_>) -> Option<Command> {
+    Some(Command::AssignTask(AssignTask {
+        task_id: bytes(scene.dice.id()),
+        outlet_id: if scene.dice.chance(60) { bytes(scene.outlet()?) } else { Vec::new() },
+        rep_id: bytes(*scene.dice.pick(&scene.world.reps)?),
+        title: "Look at the shelf".to_owned(),
+        ..AssignTask::default()
+    }))
+}
+
+fn assign_rep(scene: &Scene<'_>) -> Option<Command> {
+    let day = scene.today();
+    Some(Command::AssignRep(AssignRep {
+        assignment_id: bytes(scene.dice.id()),
+        rep_id: bytes(*scene.dice.pick(&scene.world.reps)?),
+        territory_id: bytes(scene.territory()),
+        from_day: day - scene.dice.size(0, 2) as i32,
+        to_day: 0,
+    }))
+}
+
+fn hand_territory_over(scene: &Scene<'_>) -> Option<Command> {
+    let index = scene.dice.index(scene.world.reps.len())?;
+    Some(Command::HandTerritoryOver(HandTerritoryOver {
+        assignment_id: bytes(scene.dice.id()),
+        territory_id: bytes(scene.world.territories[index]),
+        from_rep_id: bytes(scene.world.reps[index]),
+        to_rep_id: bytes(*scene.dice.pick(&scene.world.reps)?),
+        from_day: scene.today(),
+    }))
+}
+
+fn prepare_shipment(scene: &Scene<'_>) -> Option<Command> {
+    let any = scene.dice.chance(10);
+    let released = |order: &Order| order.status() == OrderStatus::Released && order.shipment_id.is_empty();
+    let (order_id, _, _) = scene.one::<Order>(|order| any || released(order))?;
+    let (shipment_id, order_id) = (bytes(scene.dice.id()), bytes(order_id));
+    Some(Command::PrepareShipment(PrepareShipment { shipment_id, order_id, warehouse_id: Vec::new() }))
+}
+
+fn ship_shipment(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, shipment) = scene.one::<Shipment>(|shipment| shipment.state() == ShipmentState::Prepared)?;
+    let short = |line: &roundsman_proto::trade::ShipmentLine| ShippedLine {
+        line_id: line.line_id.clone(),
+        picked_milli: line.ordered_milli / 2,
+        short_reason: ShortReason::NotFound.into(),
+    };
+    let lines = shipment.lines.iter().filter(|_| scene.dice.chance(20)).map(short).collect();
+    Some(Command::ShipShipment(ShipShipment { shipment_id: bytes(id), lines, comment: String::new() }))
+}
+
+fn deliver_shipment(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, shipment) = scene.one::<Shipment>(|shipment| shipment.state() == ShipmentState::Shipped)?;
+    let refused = |line: &roundsman_proto::trade::ShipmentLine| DeliveredLine {
+        line_id: line.line_id.clone(),
+        delivered_milli: 0,
+        refused_milli: line.loaded_milli,
+        refusal_reason: RefusalReason::TooMuch.into(),
+    };
+    let lines = shipment.lines.iter().filter(|_| scene.dice.chance(20)).map(refused).collect();
+    Some(Command::DeliverShipment(DeliverShipment {
+        shipment_id: bytes(id),
+        lines,
+        reclamation_id: bytes(scene.dice.id()),
+        ..DeliverShipment::default()
+    }))
+}
+
+fn plan_visits(scene: &Scene<'_>) -> Option<Command> {
+    let (territory_id, day) = (bytes(scene.territory()), scene.today() + 1);
+    Some(Command::PlanVisits(PlanVisits { territory_id, day, after_visit_id: Vec::new() }))
+}
+
+fn advance_horizon(scene: &Scene<'_>) -> Option<Command> {
+    let horizon = scene.version - scene.dice.between(1, 20);
+    (horizon > 0).then_some(Command::AdvanceHorizon(AdvanceHorizon { horizon }))
+}

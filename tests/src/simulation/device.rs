@@ -1,0 +1,399 @@
+//! A device of the simulation: the device half of the protocol on storages that die when they are told to.
+
+use bytes::Bytes;
+use roundsman::auth::caller::Caller;
+use roundsman::store::account;
+use roundsman_proto::sync::{Outcome, PushRequest, PushResponse};
+use roundsman_proto::trade::Kind;
+use roundsman_sync::outbox::memory::MemoryStorage as OutboxMemory;
+use roundsman_sync::outbox::{Outbox, OutboxError};
+use roundsman_sync::replica::fault::{FaultError, Faulty};
+use roundsman_sync::replica::memory::MemoryStorage as ReplicaMemory;
+use roundsman_sync::replica::{At, Event, Replica, ReplicaError, Want};
+use roundsman_sync::version::Position;
+use uuid::Uuid;
+
+use super::commands::Eyes;
+use super::journal::{Checked, Journal, Law, broken};
+use super::pull::{Heard, Stream};
+use super::server::Server;
+
+type ReplicaStorage = Faulty<ReplicaMemory>;
+type OutboxStorage = Faulty<OutboxMemory>;
+
+/// The app's version that a device reports.
+const APP_VERSION: &str = "simulation";
+
+/// Whether a device still runs after something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Life {
+    /// It does.
+    Runs,
+    /// It was killed.
+    Killed,
+}
+
+/// What a pull has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// It goes on.
+    On,
+    /// It is open, and nothing is new.
+    Quiet,
+    /// It ended in good order.
+    Done,
+    /// It ended because the server asks what the device holds.
+    InventoryWanted,
+    /// The device was killed.
+    Killed,
+}
+
+/// What the user remembers that the replica may not show yet.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The visit that is in progress.
+    pub visit: Option<Uuid>,
+    /// Orders that were handed in.
+    pub orders: Vec<Uuid>,
+}
+
+/// A pull that is under way.
+struct Flow {
+    stream: Stream,
+    at_least: i64,
+    follow: bool,
+    today_only: bool,
+}
+
+/// A device.
+pub struct Device {
+    /// What it is called in a trace.
+    pub name: String,
+    /// What the server takes it for.
+    pub caller: Caller,
+    /// Kinds that its app understands; empty: all.
+    pub kinds: Vec<u32>,
+    /// How far its clock is ahead, in microseconds.
+    pub clock_off_us: i64,
+    /// What the user remembers.
+    pub memory: Memory,
+    /// The push whose answer it waits for.
+    pub waits_for: Option<u64>,
+    /// The highest version that an answer named.
+    pub seen_version: i64,
+    replica: Replica<ReplicaStorage>,
+    outbox: Outbox<OutboxStorage>,
+    flow: Option<Flow>,
+    floor: i64,
+    installation: Uuid,
+    backup: Option<Backup>,
+}
+
+/// What a backup of a device holds.
+struct Backup {
+    replica: ReplicaMemory,
+    outbox: OutboxMemory,
+    memory: Memory,
+}
+
+impl Device {
+    /// A fresh installation.
+    ///
+    /// # Errors
+    /// When an empty storage can't be opened.
+    pub fn new(name: String, user: &Caller, installation: Uuid, kinds: Vec<u32>) -> Checked<Self> {
+        let caller = Caller { device: Some(account::device_id(installation, user.user)), ..user.clone() };
+        let replica = open_replica(ReplicaMemory::default(), None)?;
+        let outbox = open_outbox(OutboxMemory::default(), None)?;
+        Ok(Self {
+            name,
+            caller,
+            kinds,
+            clock_off_us: 0,
+            memory: Memory::default(),
+            waits_for: None,
+            seen_version: 0,
+            replica,
+            outbox,
+            flow: None,
+            floor: 0,
+            installation,
+            backup: None,
+        })
+    }
+
+    /// The moment by its own clock, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn clock_us(&self, now_us: i64) -> i64 {
+        now_us.saturating_add(self.clock_off_us)
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn replica(&self) -> &Replica<ReplicaStorage> {
+        &self.replica
+    }
+
+    /// What it has captured.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox<OutboxStorage> {
+        &self.outbox
+    }
+
+    /// Whether a pull is under way.
+    #[must_use]
+    pub fn pulls(&self) -> bool {
+        self.flow.is_some()
+    }
+
+    /// Begins again with what was stored. The storages die after so many writes; `None`: never.
+    ///
+    /// # Errors
+    /// When they can't be opened.
+    pub fn restart(&mut self, fuses: (Option<u64>, Option<u64>)) -> Checked<()> {
+        self.hang_up();
+        let empty = open_replica(ReplicaMemory::default(), None)?;
+        let replica = std::mem::replace(&mut self.replica, empty).into_storage().into_inner();
+        self.replica = open_replica(replica, fuses.0)?;
+        let empty = open_outbox(OutboxMemory::default(), None)?;
+        let outbox = std::mem::replace(&mut self.outbox, empty).into_storage().into_inner();
+        self.outbox = open_outbox(outbox, fuses.1)?;
+        self.waits_for = None;
+        Ok(())
+    }
+
+    /// Is thrown away with all that it holds, and installed anew.
+    ///
+    /// # Errors
+    /// When an empty storage can't be opened.
+    pub fn reinstall(&mut self, installation: Uuid) -> Checked<()> {
+        *self = Self::new(self.name.clone(), &self.caller.clone(), installation, self.kinds.clone())?;
+        Ok(())
+    }
+
+    /// Copies what it holds, as a backup of the phone does.
+    ///
+    /// # Errors
+    /// When it can't be opened again.
+    pub fn back_up(&mut self) -> Checked<()> {
+        self.restart((None, None))?;
+        let empty = open_replica(ReplicaMemory::default(), None)?;
+        let replica = std::mem::replace(&mut self.replica, empty).into_storage().into_inner();
+        let empty = open_outbox(OutboxMemory::default(), None)?;
+        let outbox = std::mem::replace(&mut self.outbox, empty).into_storage().into_inner();
+        self.backup =
+            Some(Backup { replica: replica.clone(), outbox: outbox.clone(), memory: self.memory.clone() });
+        self.replica = open_replica(replica, None)?;
+        self.outbox = open_outbox(outbox, None)?;
+        Ok(())
+    }
+
+    /// Goes back to its backup, if it has one.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn restore(&mut self) -> Checked<bool> {
+        let Some(backup) = self.backup.take() else {
+            return Ok(false);
+        };
+        self.hang_up();
+        self.replica = open_replica(backup.replica, None)?;
+        self.outbox = open_outbox(backup.outbox, None)?;
+        self.memory = backup.memory;
+        self.waits_for = None;
+        self.floor = 0;
+        Ok(true)
+    }
+
+    /// The installation.
+    #[must_use]
+    pub fn installation(&self) -> Uuid {
+        self.installation
+    }
+
+    /// Puts a command into the outbox.
+    ///
+    /// # Errors
+    /// When the outbox refuses it.
+    pub fn capture(&mut self, id: Uuid, body: Bytes, at_us: i64, day: i32) -> Checked<Life> {
+        survived(self.outbox.capture(id, body, at_us, day)).map(|(_, life)| life)
+    }
+
+    /// The next push.
+    #[must_use]
+    pub fn request(&self, now_us: i64) -> Option<PushRequest> {
+        self.outbox.request(APP_VERSION, self.clock_us(now_us), self.replica.position())
+    }
+
+    /// Takes the answer to the last push.
+    ///
+    /// # Errors
+    /// When the outbox can't take it.
+    pub fn answered(&mut self, response: PushResponse, now_us: i64) -> Checked<(Vec<(Uuid, Outcome)>, Life)> {
+        self.waits_for = None;
+        let version = response.version;
+        let clock_us = self.clock_us(now_us);
+        let (outcomes, life) = survived(self.outbox.receive(response, clock_us))?;
+        if life == Life::Runs {
+            self.seen_version = self.seen_version.max(version);
+        }
+        Ok((outcomes.unwrap_or_default(), life))
+    }
+
+    /// Begins a pull.
+    pub async fn pull(&mut self, server: &Server, follow: bool, today_only: bool) {
+        self.hang_up();
+        let want = Want {
+            kinds: self.kinds.clone(),
+            follow,
+            today_only,
+            at_least: self.seen_version,
+            app_version: APP_VERSION.to_owned(),
+            device_clock_us: self.clock_us(server.now_us()),
+            last_outcome_seq: self.outbox.last_outcome_seq(),
+            outbox: Some(self.outbox.summary()),
+        };
+        let stream = server.pull(&self.caller, self.replica.request(&want)).await;
+        self.flow = Some(Flow { stream, at_least: want.at_least, follow, today_only });
+    }
+
+    /// Takes the next message of the pull that is under way.
+    ///
+    /// # Errors
+    /// When a law is broken.
+    pub async fn hear(&mut self, server: &Server, journal: &mut Journal) -> Checked<Pulled> {
+        let Some(flow) = &mut self.flow else {
+            return Ok(Pulled::Done);
+        };
+        let message = match flow.stream.next().await {
+            Heard::Nothing => return Ok(Pulled::Quiet),
+            Heard::End(Ok(())) => {
+                let expected = flow.today_only;
+                self.hang_up();
+                return if expected {
+                    Ok(Pulled::Done)
+                } else {
+                    broken(Law::AlwaysFinishes, format!("{}: a pull ended before its last checkpoint", self.name))
+                };
+            }
+            // A server that has restarted has closed the streams.
+            Heard::End(Err(roundsman::pull::PullError::Ended(_))) => {
+                self.hang_up();
+                return Ok(Pulled::Done);
+            }
+            Heard::End(Err(error)) => return broken(Law::NoFault, format!("{}: a pull failed: {error}", self.name)),
+            Heard::Message(message) => message,
+        };
+        journal.digest(message.as_ref());
+        let event = match self.replica.receive(*message) {
+            Ok(event) => event,
+            Err(ReplicaError::Storage(FaultError::Killed)) => return Ok(Pulled::Killed),
+            Err(error) => {
+                return broken(Law::NoDamage, format!("{}: a message of the pull can't be taken: {error}", self.name));
+            }
+        };
+        journal.detail(|| format!("        {}: {event:?}", self.name));
+        self.take(event, server, journal)
+    }
+
+    fn take(&mut self, event: Event, server: &Server, journal: &mut Journal) -> Checked<Pulled> {
+        match event {
+            Event::Fork { expected_seq } => {
+                broken(Law::NoFork, format!("{}: a pull tells of one, and expects {expected_seq}", self.name))
+            }
+            Event::InventoryWanted => {
+                self.hang_up();
+                Ok(Pulled::InventoryWanted)
+            }
+            Event::Checkpoint { last, position, damaged, .. } => {
+                journal.check(Law::NoDamage, damaged.is_empty(), || {
+                    format!("{}: at version {} these buckets are wrong: {damaged:?}", self.name, position.version)
+                })?;
+                self.reached(server, journal)?;
+                let done = last && self.flow.as_ref().is_some_and(|flow| !flow.follow);
+                if last {
+                    self.complete(position, server, journal)?;
+                }
+                if done {
+                    self.hang_up();
+                    return Ok(Pulled::Done);
+                }
+                Ok(Pulled::On)
+            }
+            Event::Alive { .. } => {
+                self.reached(server, journal)?;
+                Ok(Pulled::On)
+            }
+            Event::Planned { .. } | Event::Staged { .. } => Ok(Pulled::On),
+        }
+    }
+
+    /// The laws of a position.
+    fn reached(&mut self, server: &Server, journal: &mut Journal) -> Checked<()> {
+        let Some(position) = self.replica.position() else {
+            return Ok(());
+        };
+        journal.check(Law::Monotonic, position.version >= self.floor, || {
+            format!("{} was at version {} and is at {}", self.name, self.floor, position.version)
+        })?;
+        self.floor = position.version;
+        for bucket in self.replica.buckets() {
+            let at = match bucket.at {
+                At::Head => position,
+                At::Behind(position) => position,
+                At::Nothing | At::Damaged => continue,
+            };
+            let name = (bucket.scope.to_string(), bucket.kind);
+            let Some(sums) = server.sums(at.version) else {
+                return broken(Law::AtomicCut, format!("{}: no batch has made version {}", self.name, at.version));
+            };
+            let held = (bucket.rows, bucket.checksum.0);
+            journal.check(Law::AtomicCut, sums.get(&name) == Some(&held), || {
+                let there = sums.get(&name);
+                format!("{}: {name:?} at version {} is {held:?} and was {there:?}", self.name, at.version)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The laws of a completed pull.
+    fn complete(&mut self, position: Position, server: &Server, journal: &mut Journal) -> Checked<()> {
+        let at_least = self.flow.as_ref().map_or(0, |flow| flow.at_least);
+        journal.check(Law::ReadYourWrites, self.replica.covers(at_least), || {
+            format!("{}: the pull had to cover version {at_least} and is at {position:?}", self.name)
+        })?;
+        let known = server.position.version >= position.version;
+        journal.check(Law::Monotonic, known, || format!("{}: {position:?} is in the future", self.name))
+    }
+
+    /// Ends the pull that is under way, if one is.
+    pub fn hang_up(&mut self) {
+        self.flow = None;
+        self.replica.cut();
+    }
+}
+
+impl Eyes for Device {
+    fn records(&self, kind: Kind) -> Vec<(Uuid, i64, Bytes)> {
+        let kind = u32::try_from(kind as i32).unwrap_or(0);
+        let records = self.replica.records(kind).unwrap_or_default();
+        records.into_iter().map(|(id, document)| (id, document.version, document.bytes)).collect()
+    }
+}
+
+fn survived<T, E: std::error::Error>(result: Result<T, OutboxError<FaultError<E>>>) -> Checked<(Option<T>, Life)> {
+    match result {
+        Ok(value) => Ok((Some(value), Life::Runs)),
+        Err(OutboxError::Storage(FaultError::Killed)) => Ok((None, Life::Killed)),
+        Err(error) => broken(Law::NoDamage, format!("the outbox refuses: {error}")),
+    }
+}
+
+fn open_replica(storage: ReplicaMemory, fuse: Option<u64>) -> Checked<Replica<ReplicaStorage>> {
+    Replica::open(Faulty::new(storage, fuse)).or_else(|error| broken(Law::NoDamage, error.to_string()))
+}
+
+fn open_outbox(storage: OutboxMemory, fuse: Option<u64>) -> Checked<Outbox<OutboxStorage>> {
+    Outbox::open(Faulty::new(storage, fuse)).or_else(|error| broken(Law::NoDamage, error.to_string()))
+}

@@ -1,0 +1,336 @@
+//! The server, by hand: the lane's batches and the devices' pulls, each run to its end when it is asked for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
+
+use roundsman::auth::caller::Caller;
+use roundsman::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted, Writer};
+use roundsman::clock::{Clock, Random};
+use roundsman::commands::Issuer;
+use roundsman::contacts::Contacts;
+use roundsman::error::StoreError;
+use roundsman::fail::FailPoints;
+use roundsman::policy::Policy;
+use roundsman::pull::Pull;
+use roundsman::store::sql::Db;
+use roundsman::store::{account, bucket, tenant};
+use roundsman::tail::Tail;
+use roundsman_proto::sync::{PullRequest, PushRequest, PushResponse};
+use roundsman_sync::version::Position;
+use tempfile::TempDir;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::dice::Dice;
+use super::journal::{Checked, Journal, Law, broken};
+use super::pull::Stream;
+use crate::app::{START_US, TENANT};
+
+/// Commits that a follower may be behind.
+const TAILS: usize = 16;
+/// Fail points of a batch.
+const FAIL_POINTS: u64 = 5;
+
+/// Rows and sum of each bucket.
+pub type Sums = BTreeMap<(String, u32), (i64, u64)>;
+
+/// Makes the server fail at a chosen point, once.
+#[derive(Debug, Default)]
+struct Fuse(Mutex<FuseState>);
+
+#[derive(Debug, Default)]
+struct FuseState {
+    passes: Option<u64>,
+    blown: Option<&'static str>,
+}
+
+impl Fuse {
+    fn decide(&self, point: &'static str) -> bool {
+        let mut state = self.0.lock().expect("nothing panics while it holds the fuse");
+        match &mut state.passes {
+            None => false,
+            Some(0) => {
+                *state = FuseState { passes: None, blown: Some(point) };
+                true
+            }
+            Some(passes) => {
+                *passes -= 1;
+                false
+            }
+        }
+    }
+
+    fn arm(&self, passes: Option<u64>) {
+        self.0.lock().expect("nothing panics while it holds the fuse").passes = passes;
+    }
+
+    fn blown(&self) -> Option<&'static str> {
+        self.0.lock().expect("nothing panics while it holds the fuse").blown.take()
+    }
+}
+
+/// A submission that the lane ran, and when.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// The submission.
+    pub submission: Submission,
+    /// The moment, in microseconds since the Unix epoch.
+    pub at_us: i64,
+}
+
+/// The server.
+pub struct Server {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// The tenant.
+    pub tenant: i64,
+    /// Where the tenant is.
+    pub position: Position,
+    /// All that the lane ran, in order.
+    pub log: Vec<Logged>,
+    writer: Writer,
+    contacts: Contacts,
+    tails: broadcast::Sender<Arc<Tail>>,
+    fuse: Arc<Fuse>,
+    sums: BTreeMap<i64, Sums>,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// An empty one, on a file of its own.
+    ///
+    /// # Errors
+    /// When its database can't be made.
+    pub async fn start(seed: u64) -> Result<Self, StoreError> {
+        let folder = folder().map_err(|error| StoreError::Setting(error.to_string()))?;
+        let db = Db::connect(&format!("sqlite:{}", folder.path().join("roundsman.db").display())).await?;
+        db.migrate().await?;
+        let mut tx = db.write().await?;
+        let tenant = account::create_tenant(&mut tx, TENANT).await?;
+        tx.commit().await?;
+        let tenant = tenant.ok_or_else(|| StoreError::Setting("the database is not empty".to_owned()))?;
+        let clock = Arc::new(Clock::Manual(AtomicI64::new(START_US)));
+        let fuse = Arc::new(Fuse::default());
+        let armed = Arc::clone(&fuse);
+        let writer = Writer {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::new(Random::seeded(seed)),
+            policy: Policy::default(),
+            fail: FailPoints::new(Arc::new(move |point| armed.decide(point))),
+        };
+        Ok(Self {
+            db,
+            clock,
+            tenant,
+            position: Position::default(),
+            log: Vec::new(),
+            writer,
+            contacts: Contacts::default(),
+            tails: broadcast::channel(TAILS).0,
+            fuse,
+            sums: BTreeMap::new(),
+            _folder: folder,
+        })
+    }
+
+    /// The moment, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.clock.now_us()
+    }
+
+    /// It will fail at one of the next fail points.
+    pub fn arm(&self, dice: &Dice) {
+        self.fuse.arm(Some(dice.below(2 * FAIL_POINTS)));
+    }
+
+    /// It will not fail any more.
+    pub fn disarm(&self) {
+        self.fuse.arm(None);
+    }
+
+    /// Ends and begins again: what it had only in memory is gone.
+    pub fn restart(&mut self) {
+        self.contacts = Contacts::default();
+        self.tails = broadcast::channel(TAILS).0;
+    }
+
+    /// What the devices' door makes of a push.
+    #[must_use]
+    pub fn receive(&self, caller: &Caller, request: &PushRequest) -> Submission {
+        let device = caller.device.unwrap_or_default();
+        let now_us = self.now_us();
+        let contact = (caller.tenant, device);
+        let offset_us = self.contacts.hear(contact, request.device_clock_us, now_us, request.outbox);
+        let sender = Sender {
+            device,
+            confirmed_seq: request.confirmed_seq,
+            last_outcome_seq: request.last_outcome_seq,
+            skip: request.skip.map(|skip| (skip.from_seq, skip.to_seq)),
+            position: request.position.map(Position::from),
+        };
+        let commands = request.commands.iter().map(|command| Submitted {
+            id: Uuid::from_slice(&command.command_id).unwrap_or_default(),
+            seq: command.seq,
+            captured_at_us: command.captured_at_us.saturating_sub(offset_us),
+            clock_correction_us: offset_us.saturating_neg(),
+            business_day: command.business_day,
+            body: command.body.clone(),
+        });
+        Submission {
+            issuer: Issuer::User(caller.clone()),
+            sender: Some(sender),
+            request: String::new(),
+            received_at_us: now_us,
+            commands: commands.collect(),
+        }
+    }
+
+    /// Answers what came together, in batches of random size: each submission goes in piece by piece, as the door hands it
+    /// in, so that the pieces of several are mixed. `None`: the server failed, and whether it was done is not known.
+    ///
+    /// # Errors
+    /// When a law is broken.
+    pub async fn answer(
+        &mut self,
+        submissions: Vec<Submission>,
+        dice: &Dice,
+        journal: &mut Journal,
+    ) -> Checked<Vec<Option<Answer>>> {
+        let mut answers: Vec<Option<Answer>> = submissions.iter().map(|_| Some(Answer::default())).collect();
+        let mut open: Vec<(usize, Submission)> = submissions.into_iter().enumerate().collect();
+        while !open.is_empty() {
+            let mut batch = Vec::new();
+            for (index, submission) in &mut open {
+                let most = if dice.chance(50) { BATCH_COMMANDS } else { dice.size(1, 8) };
+                let later = submission.commands.split_off(submission.commands.len().min(most));
+                let now = std::mem::replace(&mut submission.commands, later);
+                batch.push((*index, Submission { commands: now, ..submission.clone() }));
+                // In a batch of its own, or together with the next.
+                if dice.chance(30) {
+                    break;
+                }
+            }
+            let taken = batch.len();
+            let pieces: Vec<Submission> = batch.iter().map(|(_, piece)| piece.clone()).collect();
+            let ran = self.run(&pieces, journal).await?;
+            let mut ended = Vec::new();
+            for (place, (index, piece)) in batch.iter().enumerate() {
+                let answer = ran.as_ref().and_then(|answers| answers.get(place));
+                let whole = merge(answers[*index].take(), answer);
+                let decided = answer.map_or(0, |answer| answer.results.len());
+                ended.push(whole.is_none() || decided < piece.commands.len());
+                answers[*index] = whole;
+            }
+            let (first, rest) = open.split_at(taken);
+            let going_on = first.iter().zip(ended).filter(|((_, left), ended)| !ended && !left.commands.is_empty());
+            open = going_on.map(|(going, _)| going.clone()).chain(rest.iter().cloned()).collect();
+        }
+        Ok(answers)
+    }
+
+    /// Runs one batch; `None`: it failed where it was told to.
+    ///
+    /// # Errors
+    /// When it fails for another reason.
+    pub async fn run(&mut self, batch: &[Submission], journal: &mut Journal) -> Checked<Option<Vec<Answer>>> {
+        let at_us = self.now_us();
+        self.log.extend(batch.iter().map(|submission| Logged { submission: submission.clone(), at_us }));
+        let ran = self.writer.run(self.tenant, batch, None).await;
+        let blown = self.fuse.blown();
+        let outcome = match ran {
+            Ok(committed) => {
+                journal.tally.batches += 1;
+                journal.tally.most_statements = journal.tally.most_statements.max(committed.statements);
+                if let Some(commit) = committed.commit {
+                    // Nobody listening is no error.
+                    let _ = self.tails.send(Arc::new(Tail::of(commit)));
+                }
+                Some(committed.answers)
+            }
+            Err(error) => match blown {
+                Some(point) => {
+                    journal.fault(point);
+                    None
+                }
+                None => return broken(Law::NoFault, format!("a batch failed: {error}")),
+            },
+        };
+        self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        Ok(outcome)
+    }
+
+    /// Notes what the buckets hold at a new version.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let mut tx = self.db.read().await?;
+        if let Some(head) = tenant::head(&mut tx, self.tenant).await? {
+            self.position = head.position;
+            if !self.sums.contains_key(&head.position.version) {
+                let buckets = bucket::all(&mut tx, self.tenant).await?.into_iter().map(|bucket| {
+                    let kind = u32::try_from(bucket.kind).unwrap_or(0);
+                    ((bucket.scope, kind), (bucket.rows, bucket.checksum))
+                });
+                self.sums.insert(head.position.version, buckets.collect());
+            }
+        }
+        tx.commit().await
+    }
+
+    /// What the buckets held at a version.
+    #[must_use]
+    pub fn sums(&self, version: i64) -> Option<&Sums> {
+        self.sums.get(&version)
+    }
+
+    /// Begins a device's pull.
+    pub async fn pull(&self, caller: &Caller, request: PullRequest) -> Stream {
+        if let Some(device) = caller.device {
+            self.contacts.hear((caller.tenant, device), request.device_clock_us, self.now_us(), request.outbox);
+        }
+        let pull = |out| Pull {
+            db: self.db.clone(),
+            clock: Arc::clone(&self.clock),
+            caller: caller.clone(),
+            standing: Arc::new(|| Ok(())),
+            out,
+            tails: self.tails.subscribe(),
+        };
+        Stream::open(pull, self.db.clone(), request).await
+    }
+
+    /// What the devices' door sends back.
+    #[must_use]
+    pub fn response(&self, answer: Answer) -> PushResponse {
+        PushResponse {
+            results: answer.results,
+            version: answer.version,
+            durable_version: answer.durable_version,
+            expected_seq: answer.expected_seq,
+            fork: answer.fork,
+            server_time_us: self.now_us(),
+        }
+    }
+}
+
+/// The answer so far with one more piece, as the door puts them together; `None`: the piece failed.
+fn merge(whole: Option<Answer>, piece: Option<&Answer>) -> Option<Answer> {
+    let (mut whole, piece) = (whole?, piece?.clone());
+    whole.results.extend(piece.results);
+    Some(Answer { results: whole.results, fork: whole.fork || piece.fork, ..piece })
+}
+
+/// In memory where there is such a place: nobody pulls the plug of a simulation.
+fn folder() -> std::io::Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir()
+        && let Ok(folder) = TempDir::new_in(memory)
+    {
+        return Ok(folder);
+    }
+    TempDir::new()
+}

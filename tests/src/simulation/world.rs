@@ -1,0 +1,325 @@
+//! Who there is, and what there is to begin with: drawn from the seed.
+
+use roundsman::auth::caller::Caller;
+use roundsman_proto::auth::Role;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, Assignment, Customer, ImportRecords, Outlet, OutletStatus, Packaging, Price, PriceBreak, PriceList,
+    Product, QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop, ShortageRule, Stock, Survey,
+    SurveyQuestion, SurveyState, Team, Territory, Warehouse,
+};
+use uuid::Uuid;
+
+use super::dice::Dice;
+use crate::app::TODAY;
+use crate::world::{bytes, place};
+
+/// The currency of everything.
+pub const CURRENCY: &str = "EUR";
+/// Records in one command.
+const CHUNK: usize = 1_000;
+/// Articles of a wide assortment: so many that a first pull does not fit into one cut.
+const WIDE: usize = 2_000;
+
+/// Who and what there is at the beginning.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The tenant.
+    pub tenant: i64,
+    /// Those who go out: a caller for each user, without a device.
+    pub users: Vec<Caller>,
+    /// The reps.
+    pub reps: Vec<Uuid>,
+    /// Teams; the first has the supervisor.
+    pub teams: Vec<Uuid>,
+    /// Territories: one for each rep, by the same index, and one more.
+    pub territories: Vec<Uuid>,
+    /// The outlets of the beginning.
+    pub outlets: Vec<Uuid>,
+    /// Customers.
+    pub customers: Vec<Uuid>,
+    /// Warehouses.
+    pub warehouses: Vec<Uuid>,
+    /// Price lists.
+    pub price_lists: Vec<Uuid>,
+    /// Articles that are ordered.
+    pub products: Vec<Uuid>,
+    /// Agreements; the last one is a standard agreement.
+    pub agreements: Vec<Uuid>,
+    /// The survey.
+    pub survey: Uuid,
+    wide: bool,
+}
+
+impl World {
+    /// Draws one. Every eighth seed has a wide assortment.
+    #[must_use]
+    pub fn draw(dice: &Dice, tenant: i64, seed: u64) -> Self {
+        let ids = |from, to| (0..dice.size(from, to)).map(|_| dice.id()).collect::<Vec<_>>();
+        let reps = ids(3, 6);
+        let caller = |role, rep, team| Caller { tenant, user: dice.id(), role, rep, team, device: None };
+        let teams = ids(2, 2);
+        let mut users: Vec<Caller> = reps.iter().map(|rep| caller(Role::Rep, Some(*rep), None)).collect();
+        if dice.chance(50) {
+            // Two people who share a rep.
+            users.push(caller(Role::Rep, reps.first().copied(), None));
+        }
+        users.push(caller(Role::Supervisor, None, teams.first().copied()));
+        let territories = (0..=reps.len()).map(|_| dice.id()).collect::<Vec<_>>();
+        let outlets = (0..territories.len() * 3).map(|_| dice.id()).collect();
+        Self {
+            tenant,
+            users,
+            reps,
+            teams,
+            territories,
+            outlets,
+            customers: ids(3, 5),
+            warehouses: ids(2, 2),
+            price_lists: ids(2, 2),
+            products: ids(5, 8),
+            agreements: ids(4, 7),
+            survey: dice.id(),
+            wide: seed % 8 == 5,
+        }
+    }
+
+    /// Somebody at a desk.
+    #[must_use]
+    pub fn desk(&self, role: Role) -> Caller {
+        let user = Uuid::from_u128(0xde5c_0000 + u128::from((role as i32).unsigned_abs()));
+        Caller { tenant: self.tenant, user, role, rep: None, team: None, device: None }
+    }
+
+    /// The territory's team.
+    #[must_use]
+    pub fn team_of(&self, territory: usize) -> Uuid {
+        // Most are of the supervisor's team.
+        self.teams[usize::from(territory % 4 == 3)]
+    }
+
+    /// What the office imports to begin with.
+    #[must_use]
+    pub fn imports(&self, dice: &Dice) -> Vec<ImportRecords> {
+        let mut records = self.goods(dice);
+        records.extend(self.people());
+        records.extend(self.trade(dice));
+        if self.wide {
+            records.extend((0..WIDE).map(|_| entry(dice.id(), Record::Product(wide_product()))));
+        }
+        records.chunks(CHUNK).map(|chunk| ImportRecords { records: chunk.to_vec() }).collect()
+    }
+
+    fn goods(&self, dice: &Dice) -> Vec<RecordToImport> {
+        let mut records = Vec::new();
+        for warehouse in &self.warehouses {
+            let name = "Warehouse".to_owned();
+            records.push(entry(*warehouse, Record::Warehouse(Warehouse { name, ..Warehouse::default() })));
+        }
+        for (index, list) in self.price_lists.iter().enumerate() {
+            let list_record =
+                PriceList { name: format!("List {index}"), currency: CURRENCY.to_owned(), vat_included: index == 1 };
+            records.push(entry(*list, Record::PriceList(list_record)));
+        }
+        for (index, product) in self.products.iter().enumerate() {
+            records.push(entry(*product, Record::Product(article(index))));
+            for list in &self.price_lists {
+                let price = price(*list, *product, dice.between(5, 20) * 100);
+                records.push(entry(dice.id(), Record::Price(price)));
+            }
+            for warehouse in &self.warehouses {
+                let stock = stock(*warehouse, *product, dice.between(0, 60) * 1_000);
+                records.push(entry(dice.id(), Record::Stock(stock)));
+            }
+        }
+        records.push(entry(self.survey, Record::Survey(self.survey_record(dice))));
+        records
+    }
+
+    fn survey_record(&self, dice: &Dice) -> Survey {
+        let question = |kind: QuestionType, required| SurveyQuestion {
+            question_id: bytes(dice.id()),
+            text: "How many?".to_owned(),
+            r#type: kind.into(),
+            required,
+            ..SurveyQuestion::default()
+        };
+        Survey {
+            title: "Shelf".to_owned(),
+            state: SurveyState::Published.into(),
+            from_day: TODAY - 10,
+            questions: vec![question(QuestionType::YesNo, true), question(QuestionType::Number, false)],
+            ..Survey::default()
+        }
+    }
+
+    fn people(&self) -> Vec<RecordToImport> {
+        let mut records = Vec::new();
+        for (index, team) in self.teams.iter().enumerate() {
+            records.push(entry(*team, Record::Team(Team { name: format!("Team {index}"), ..Team::default() })));
+        }
+        for (index, territory) in self.territories.iter().enumerate() {
+            let zone = ["Europe/Helsinki", "Europe/London", "Asia/Tokyo"][index % 3];
+            let record = Territory {
+                name: format!("Territory {index}"),
+                team_id: bytes(self.team_of(index)),
+                time_zone: zone.to_owned(),
+                warehouse_id: bytes(self.warehouses[index % 2]),
+            };
+            records.push(entry(*territory, Record::Territory(record)));
+        }
+        for (index, rep) in self.reps.iter().enumerate() {
+            let record = Rep {
+                name: format!("Rep {index}"),
+                team_id: bytes(self.team_of(index)),
+                status: RepStatus::Active.into(),
+                ..Rep::default()
+            };
+            records.push(entry(*rep, Record::Rep(record)));
+            let record = Assignment {
+                rep_id: bytes(*rep),
+                territory_id: bytes(self.territories[index]),
+                from_day: TODAY - 30,
+                to_day: 0,
+            };
+            // Its id follows from whose it is, so that whoever ends it needs no list.
+            records.push(entry(first_assignment(*rep), Record::Assignment(record)));
+        }
+        records
+    }
+
+    fn trade(&self, dice: &Dice) -> Vec<RecordToImport> {
+        let mut records = Vec::new();
+        for (index, customer) in self.customers.iter().enumerate() {
+            let record = Customer { name: format!("Customer {index}"), ..Customer::default() };
+            records.push(entry(*customer, Record::Customer(record)));
+            let record = receivable(*customer, dice.between(0, 3) * 10_000);
+            records.push(entry(dice.id(), Record::Receivable(record)));
+        }
+        for (index, agreement) in self.agreements.iter().enumerate() {
+            records.push(entry(*agreement, Record::Agreement(self.agreement(dice, index))));
+        }
+        for (index, outlet) in self.outlets.iter().enumerate() {
+            let territory = self.territories[index / 3];
+            let agreement = dice.size(0, self.agreements.len() - 1);
+            let standard = agreement == self.agreements.len() - 1;
+            let customer = if standard { dice.pick(&self.customers).copied() } else { Some(self.buyer(agreement)) };
+            let record = Outlet {
+                name: format!("Outlet {index}"),
+                territory_id: bytes(territory),
+                customer_id: customer.map(bytes).unwrap_or_default(),
+                agreement_ids: vec![bytes(self.agreements[agreement])],
+                status: OutletStatus::Active.into(),
+                point: Some(place()),
+                ..Outlet::default()
+            };
+            records.push(entry(*outlet, Record::Outlet(record)));
+        }
+        for (index, territory) in self.territories.iter().enumerate() {
+            records.push(entry(dice.id(), Record::Route(self.route(*territory, index))));
+        }
+        records
+    }
+
+    fn route(&self, territory: Uuid, index: usize) -> Route {
+        let stop = |(order, outlet): (usize, &Uuid)| RouteStop {
+            outlet_id: bytes(*outlet),
+            weekdays: 0b111_1111,
+            cycle_weeks: 1,
+            sequence: i32::try_from(order).unwrap_or(i32::MAX),
+            ..RouteStop::default()
+        };
+        Route {
+            name: format!("Route {index}"),
+            territory_id: bytes(territory),
+            cycle_start_day: TODAY - 28,
+            valid_from_day: TODAY - 28,
+            stops: self.outlets.iter().skip(index * 3).take(2).enumerate().map(stop).collect(),
+            ..Route::default()
+        }
+    }
+
+    /// The customer of an agreement.
+    fn buyer(&self, agreement: usize) -> Uuid {
+        self.customers[agreement % self.customers.len()]
+    }
+
+    fn agreement(&self, dice: &Dice, index: usize) -> Agreement {
+        let standard = index == self.agreements.len() - 1;
+        let rules = [ShortageRule::ConfirmPart, ShortageRule::BackOrder, ShortageRule::ShipComplete];
+        Agreement {
+            name: format!("Agreement {index}"),
+            customer_id: if standard { Vec::new() } else { bytes(self.buyer(index)) },
+            price_list_id: bytes(self.price_lists[index % 2]),
+            currency: CURRENCY.to_owned(),
+            credit_limit_minor: dice.chance(70).then_some(100_000),
+            overdue_ban: dice.chance(50),
+            manual_discount_limit_bp: 500,
+            shortage_rule: dice.pick(&rules).copied().unwrap_or_default().into(),
+            ..Agreement::default()
+        }
+    }
+}
+
+/// The assignment with which a rep begins.
+#[must_use]
+pub fn first_assignment(rep: Uuid) -> Uuid {
+    Uuid::from_u128(rep.as_u128() ^ 0xa551)
+}
+
+/// A record to be imported.
+#[must_use]
+pub fn entry(id: Uuid, record: Record) -> RecordToImport {
+    RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 }
+}
+
+/// A price of an article in a list.
+#[must_use]
+pub fn price(list: Uuid, product: Uuid, price_minor: i64) -> Price {
+    Price {
+        price_list_id: bytes(list),
+        product_id: bytes(product),
+        breaks: vec![PriceBreak { min_quantity_milli: 0, price_minor }],
+        valid_from_day: TODAY - 100,
+        valid_to_day: 0,
+    }
+}
+
+/// What lies in a warehouse of an article.
+#[must_use]
+pub fn stock(warehouse: Uuid, product: Uuid, on_hand_milli: i64) -> Stock {
+    Stock { warehouse_id: bytes(warehouse), product_id: bytes(product), on_hand_milli, ..Stock::default() }
+}
+
+/// What a customer owes.
+#[must_use]
+pub fn receivable(customer: Uuid, debt_minor: i64) -> Receivable {
+    Receivable {
+        customer_id: bytes(customer),
+        currency: CURRENCY.to_owned(),
+        debt_minor,
+        ..Receivable::default()
+    }
+}
+
+fn article(index: usize) -> Product {
+    Product {
+        name: format!("Article {index}"),
+        code: format!("A{index:03}"),
+        base_unit: "piece".to_owned(),
+        packagings: vec![Packaging {
+            code: "box".to_owned(),
+            name: "box of 6".to_owned(),
+            coefficient_milli: 6_000,
+            barcodes: Vec::new(),
+        }],
+        vat_bp: 2_400,
+        multiple_milli: 1_000,
+        ..Product::default()
+    }
+}
+
+fn wide_product() -> Product {
+    let barcodes = (0..20).map(|number| format!("64001234{number:05}")).collect();
+    Product { name: "Another article".to_owned(), base_unit: "piece".to_owned(), barcodes, ..Product::default() }
+}

@@ -1,0 +1,97 @@
+//! What tests of the desks' services share: orders, history, another tenant.
+
+use roundsman::store::account::{self, User};
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::{Outcome, Status};
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{ImportRecords, NewOrderLine, RecordToImport, SubmitOrder};
+use roundsman_tests::app::{PASSWORD, TODAY, TestApp, TestDevice};
+use roundsman_tests::world::{CURRENCY, PRICE_MINOR, RepWorld, World, bytes};
+use tonic::Request;
+use uuid::Uuid;
+
+/// An order of so many articles, one piece of each, for a rep's first outlet.
+pub(crate) fn order(
+    app: &TestApp,
+    world: &World,
+    rep: &RepWorld,
+    articles: usize,
+    delivery_day: i32,
+) -> (Uuid, Command) {
+    let id = app.id();
+    let line = |article: usize| NewOrderLine {
+        line_id: bytes(app.id()),
+        product_id: bytes(world.products[article]),
+        packaging_code: "piece".to_owned(),
+        coefficient_milli: 1_000,
+        quantity_milli: 1_000,
+        price_id: bytes(world.prices[article]),
+        shown_price_minor: PRICE_MINOR,
+        ..NewOrderLine::default()
+    };
+    let submit = SubmitOrder {
+        order_id: bytes(id),
+        outlet_id: bytes(rep.outlets[0]),
+        agreement_id: bytes(world.agreements[0]),
+        order_day: TODAY,
+        delivery_day,
+        currency: CURRENCY.to_owned(),
+        lines: (0..articles).map(line).collect(),
+        ..SubmitOrder::default()
+    };
+    (id, Command::SubmitOrder(submit))
+}
+
+/// Submits an order; it may be held.
+pub(crate) async fn submitted(
+    app: &TestApp,
+    world: &World,
+    (device, rep): (&mut TestDevice, &RepWorld),
+    articles: usize,
+    delivery_day: i32,
+) -> Uuid {
+    let (id, command) = order(app, world, rep, articles, delivery_day);
+    let outcome = app.decide(device, command).await;
+    assert!(matches!(outcome.status(), Status::Applied | Status::Held), "{outcome:?}");
+    id
+}
+
+/// A record to import; documents of November 2026.
+pub(crate) fn entry(id: Uuid, record: Record) -> RecordToImport {
+    let finished = matches!(record, Record::Order(_) | Record::Visit(_));
+    RecordToImport { record_id: bytes(id), record: Some(record), closed_month: if finished { 202_611 } else { 0 } }
+}
+
+/// Imports records.
+pub(crate) async fn import(app: &TestApp, records: Vec<RecordToImport>) -> Outcome {
+    let outcome = app.office(Command::ImportRecords(ImportRecords { records })).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    outcome
+}
+
+/// The access token of an administrator of another tenant, which has nothing. `user` is any user of ours.
+pub(crate) async fn stranger(app: &TestApp, user: Uuid) -> String {
+    let ours = app.tenant().await;
+    let mut tx = app.core.db.write().await.expect("begins");
+    let (_, hash) = account::find_user(&mut tx, ours, user).await.expect("answers").expect("is there");
+    let tenant = account::create_tenant(&mut tx, "Other").await.expect("answers").expect("is new");
+    let stranger = User {
+        tenant,
+        id: app.id(),
+        login: "eve".to_owned(),
+        role: Role::Admin,
+        rep: None,
+        team: None,
+        disabled: false,
+    };
+    assert!(account::insert_user(&mut tx, &stranger, &hash, app.now_us()).await.expect("answers"));
+    tx.commit().await.expect("commits");
+    let answer = roundsman::device::login(app.channel.clone(), ("Other", "eve", PASSWORD), None).await;
+    answer.expect("logs in").tokens.expect("tokens").access_token
+}
+
+/// A request of somebody's.
+pub(crate) fn by<T>(token: &str, message: T) -> Request<T> {
+    roundsman::device::authorized(token, message).expect("a request")
+}
