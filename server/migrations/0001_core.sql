@@ -112,6 +112,7 @@ CREATE TABLE command (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX command_by_device ON command (tenant, device, seq);
+CREATE INDEX command_by_age ON command (tenant, decided_at);
 
 CREATE TABLE quarantine (
     tenant      BIGINT NOT NULL,

@@ -87,7 +87,7 @@ CREATE TABLE visit (
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX visit_by_day ON visit (tenant, visit_day, id);
-CREATE INDEX visit_by_rep ON visit (tenant, rep, visit_day, id);
+CREATE INDEX visit_by_day_and_rep ON visit (tenant, visit_day, rep, id);
 
 CREATE TABLE shipment (
     tenant       BIGINT NOT NULL,

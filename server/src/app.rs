@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
+use uuid::Uuid;
 
 use crate::auth::Auth;
 use crate::auth::authenticate::AuthLayer;
@@ -32,8 +33,10 @@ use crate::grpc::logistics::LogisticsDoor;
 use crate::grpc::office::OfficeDoor;
 use crate::grpc::supervision::SupervisionDoor;
 use crate::grpc::sync::SyncDoor;
-use crate::lane::Lanes;
+use crate::jobs::Jobs;
+use crate::lane::{Hear, Lanes};
 use crate::policy::Policy;
+use crate::store::account;
 use crate::store::sql::{self, Db};
 
 /// A gRPC message that comes in has at most this many bytes, after decompression.
@@ -88,7 +91,7 @@ impl Core {
         let Parts { db, clock, session_clock, random, policy, fail } = parts;
         let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
         let writer = Writer { db: db.clone(), clock: Arc::clone(&clock), random: Arc::clone(&random), policy, fail };
-        let lanes = Lanes::new(Arc::new(writer));
+        let lanes = Lanes::new(Arc::new(writer), shut_out(&auth));
         Ok(Arc::new(Self { db, clock, random, auth, lanes, contacts: Contacts::default(), policy }))
     }
 
@@ -101,6 +104,35 @@ impl Core {
         let written = self.contacts.write(&self.db).await;
         self.db.close().await;
         written
+    }
+}
+
+/// Who is shut out by a command is shut out from the moment of its commit, on open streams too.
+fn shut_out(auth: &Arc<Auth>) -> Arc<Hear> {
+    let auth = Arc::clone(auth);
+    Arc::new(move |tenant, announcements| {
+        for (topic, id) in announcements {
+            match *topic {
+                "device.revoked" => auth.revocations.revoke_device(tenant, *id),
+                "user.revoked" => {
+                    auth.revocations.disable_user(tenant, *id);
+                    tokio::spawn(disable_user(Arc::clone(&auth), tenant, *id));
+                }
+                _ => {}
+            }
+        }
+    })
+}
+
+/// Keeps the user from logging in again. What the user held has ended with the commit already.
+async fn disable_user(auth: Arc<Auth>, tenant: i64, user: Uuid) {
+    let disabled = async {
+        let mut tx = auth.db.write().await?;
+        account::disable_user(&mut tx, tenant, user, auth.clock.now_us()).await?;
+        tx.commit().await
+    };
+    if let Err(error) = disabled.await {
+        tracing::error!(tenant, %user, %error, "a dismissed user may log in again, and holds nothing");
     }
 }
 
@@ -168,15 +200,31 @@ pub async fn serve(
             stopped.cancelled().await;
         });
     let serving = tokio::spawn(server);
+    let (jobs, clockwork) = (Jobs::new(Arc::clone(&core)), stopping.clone());
+    let jobs = tokio::spawn(async move { jobs.run(clockwork).await });
+    let (auth, listening) = (Arc::clone(&core.auth), stopping.clone());
+    let others = tokio::spawn(async move { hear_others(&auth, listening).await });
     stop.await;
     tracing::info!("stopping");
     stopping.cancel();
+    // Both end at the next moment at which they wait.
+    let _ = tokio::join!(jobs, others);
     // Followers end when the lanes do.
     let ended = core.stop().await;
     if tokio::time::timeout(DRAIN, serving).await.is_err() {
         tracing::warn!("some calls did not end in time");
     }
     Ok(ended?)
+}
+
+/// Reads, now and then, what other processes have changed: keys, and who is shut out.
+async fn hear_others(auth: &Auth, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(5);
+    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        if let Err(error) = auth.reload().await {
+            tracing::warn!(%error, "what other processes have changed is not known yet");
+        }
+    }
 }
 
 async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {

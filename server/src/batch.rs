@@ -103,6 +103,8 @@ pub struct Committed {
     pub answers: Vec<Answer>,
     /// What changed; `None`: no record did.
     pub commit: Option<Commit>,
+    /// What others must hear of: a topic and the record that it is about.
+    pub announcements: Vec<(&'static str, Uuid)>,
     /// How many round trips it took.
     pub statements: u32,
 }
@@ -161,10 +163,11 @@ impl Writer {
         for submission in submissions {
             answers.push(batch.answer(&mut tx, submission, quarantine).await?);
         }
+        let announcements = batch.decided.iter().flat_map(|command| command.announcements.clone()).collect();
         let (commit, writes) = batch.publish(&mut tx).await?;
         if writes.iter().all(|rows| rows.rows.is_empty()) {
             let statements = tx.statements();
-            return Ok(Committed { answers, commit, statements });
+            return Ok(Committed { answers, commit, announcements, statements });
         }
         self.fail.pass("batch.decided")?;
         tx.write(writes).await?;
@@ -177,7 +180,7 @@ impl Writer {
                 answer.version = commit.position.version;
             }
         }
-        Ok(Committed { answers, commit, statements })
+        Ok(Committed { answers, commit, announcements, statements })
     }
 }
 

@@ -3,6 +3,7 @@
 //! rule; batching makes it fast, since commit and round trips are shared. A caller that goes away cancels nothing.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use roundsman_proto::sync::CommandResult;
@@ -13,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::batch::{Answer, BATCH_COMMANDS, Committed, Submission, Writer};
 use crate::error::StoreError;
 use crate::tail::Tail;
+use uuid::Uuid;
 
 /// Submissions that may wait in a lane before callers are told to come back later.
 const QUEUE: usize = 1_024;
@@ -76,20 +78,29 @@ async fn hand_in(queue: &mpsc::Sender<(Submission, Reply)>, submission: Submissi
     answer.await.map_err(|_| LaneError::Stopping)?
 }
 
+/// Hears what a tenant's commits announce: a topic and the record that it is about.
+pub type Hear = dyn Fn(i64, &[(&'static str, Uuid)]) + Send + Sync;
+
 /// The lanes of all tenants of this process, started when first needed.
-#[derive(Debug)]
 pub struct Lanes {
     writer: Arc<Writer>,
+    hear: Arc<Hear>,
     lanes: Mutex<HashMap<i64, Lane>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes").finish_non_exhaustive()
+    }
+}
+
 impl Lanes {
-    /// No lane runs yet.
+    /// No lane runs yet. `hear` is called after each commit, before anybody is answered.
     #[must_use]
-    pub fn new(writer: Arc<Writer>) -> Self {
-        Self { writer, lanes: Mutex::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    pub fn new(writer: Arc<Writer>, hear: Arc<Hear>) -> Self {
+        Self { writer, hear, lanes: Mutex::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
     }
 
     /// The lane of a tenant.
@@ -106,6 +117,7 @@ impl Lanes {
         let worker = Worker {
             tenant,
             writer: Arc::clone(&self.writer),
+            hear: Arc::clone(&self.hear),
             interactive: waiting,
             bulk: waiting_bulk,
             tails: tails.clone(),
@@ -126,6 +138,7 @@ impl Lanes {
 struct Worker {
     tenant: i64,
     writer: Arc<Writer>,
+    hear: Arc<Hear>,
     interactive: mpsc::Receiver<(Submission, Reply)>,
     bulk: mpsc::Receiver<(Submission, Reply)>,
     tails: broadcast::Sender<Arc<Tail>>,
@@ -221,6 +234,7 @@ impl Worker {
     /// Tells the followers, and hands the answers back.
     fn tell(&self, committed: Committed) -> Vec<Answer> {
         metrics::histogram!("roundsman_batch_statements").record(f64::from(committed.statements));
+        (self.hear)(self.tenant, &committed.announcements);
         if let Some(commit) = committed.commit
             && self.tails.receiver_count() > 0
         {

@@ -236,19 +236,6 @@ pub fn documents_of(workspace: &Workspace, outlet: Uuid) -> Result<Vec<Uuid>, St
     Ok(all)
 }
 
-/// Moves the documents of an outlet into another territory.
-///
-/// # Errors
-/// [`Stop::Load`].
-pub fn restamp_documents(workspace: &mut Workspace, outlet: Uuid, territory: Uuid) -> Result<(), Stop> {
-    for document in documents_of(workspace, outlet)? {
-        let stamps = workspace.stamps(document)?;
-        let moved = Stamps { territories: vec![territory.as_bytes().to_vec()], ..stamps };
-        workspace.restamp(document, &moved)?;
-    }
-    Ok(())
-}
-
 /// Writes a territory: its team is granted it, and it grants its warehouse and the months that a phone holds.
 ///
 /// # Errors

@@ -233,6 +233,21 @@ impl TestApp {
         before
     }
 
+    async fn head(&self, tenant: i64) -> roundsman::store::tenant::Head {
+        let mut tx = self.core.db.read().await.expect("reads");
+        roundsman::store::tenant::head(&mut tx, tenant).await.expect("answers").expect("is there")
+    }
+
+    /// The last committed version.
+    pub async fn version(&self, tenant: i64) -> i64 {
+        self.head(tenant).await.position.version
+    }
+
+    /// The version at or below which tombstones are gone.
+    pub async fn horizon(&self, tenant: i64) -> i64 {
+        self.head(tenant).await.horizon
+    }
+
     /// The body of a command of which nothing came.
     pub async fn kept_body(&self, command: Uuid) -> Option<Vec<u8>> {
         let mut tx = self.core.db.read().await.expect("reads");

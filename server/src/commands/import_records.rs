@@ -2,7 +2,7 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
+use roundsman_proto::trade::{ImportRecords, RecordToImport};
 use roundsman_sync::trade::check;
 
 use super::{Context, Decide, Target, applied};
@@ -40,11 +40,11 @@ impl Decide for ImportRecords {
         records.sort_by_key(|(_, entry)| entry.record.as_ref().map(reference::rank));
         for (index, entry) in records {
             reference::put(workspace, entry, moment).map_err(|stop| match stop {
-                Stop::Rejected(rejection) if rejection.reason != Reason::Unspecified => {
+                Stop::Rejected(rejection) => {
                     let id = uuid::Uuid::from_slice(&entry.record_id).unwrap_or_default();
                     check::at("records", index)(rejection.fact(None, "imported_record_id", id)).into()
                 }
-                other => other,
+                Stop::Load(_) | Stop::Corrupt(_) => stop,
             })?;
         }
         Ok(applied())

@@ -7,6 +7,7 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{Kind, Outlet, Reason, RestampRecords, Territory, Visit, VisitState};
+use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::{check, visit};
@@ -18,12 +19,13 @@ use crate::calendar;
 use crate::internal::{OutletDocuments, OutletMonths, Restamping, Restampings};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
-use roundsman_sync::scope::Month;
 
 /// A command that changes a record places so many dependents itself.
 pub const AT_ONCE: usize = 500;
 /// This command places so many at a time.
 const RECORDS: usize = 1_000;
+/// So many outlets may have been merged one into the next.
+const MERGES: usize = 64;
 
 impl Decide for RestampRecords {
     fn name(&self) -> &'static str {
@@ -68,8 +70,15 @@ impl Decide for RestampRecords {
     }
 }
 
-/// Where an outlet is, or was last.
+/// Where an outlet is, or was last. Of one that was archived as a duplicate the documents are the survivor's.
 fn territory_of(workspace: &Workspace, outlet: Uuid) -> Result<Uuid, Stop> {
+    let mut outlet = outlet;
+    for _ in 0..MERGES {
+        match workspace.stored(outlet)?.and_then(|stored| stored.survivor) {
+            Some(survivor) => outlet = survivor,
+            None => break,
+        }
+    }
     if let Some(outlet) = workspace.find::<Outlet>(outlet)? {
         return stored_id(&outlet.territory_id);
     }

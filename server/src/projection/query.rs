@@ -174,7 +174,7 @@ macro_rules! coverage_sql {
             "CAST(SUM(CASE WHEN v.planned = 0 AND v.state = $4 THEN 1 ELSE 0 END) AS BIGINT) AS unplanned, ",
             "CAST(MAX(CASE WHEN v.state = $3 THEN v.checked_in_at ELSE 0 END) AS BIGINT) AS arrived, ",
             "CAST(MAX(v.checked_out_at) AS BIGINT) AS departed ",
-            "FROM visit v WHERE v.tenant = $1 AND v.visit_day = $2 AND v.rep IS NOT NULL",
+            "FROM visit v WHERE v.tenant = $1 AND v.visit_day = $2",
             $whose,
             " GROUP BY v.rep) g JOIN rep r ON r.tenant = $1 AND r.id = g.rep"
         )

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use roundsman_proto::sync as proto;
 
 use super::storage::{At, Bucket, Change, Document, Member, Slot, State, Storage};
-use super::{Course, Event, Flight, Range, Replica, ReplicaError};
+use super::{Course, Event, Flight, Replica, ReplicaError};
 use crate::checksum::{Checksum, row_hash};
 use crate::page::{self, Cursor, Row};
 use crate::version::Position;
@@ -55,11 +55,11 @@ impl<S: Storage> Replica<S> {
             };
             changed += clear(&mut self.storage, *slot, bucket).map_err(ReplicaError::Storage)?;
         }
-        for (slot, course) in &covered {
+        for (slot, _) in &covered {
             let Some(bucket) = state.buckets.get_mut(slot) else {
                 continue;
             };
-            changed += explode(&mut self.storage, *slot, bucket, course.base)?;
+            changed += explode(&mut self.storage, *slot, bucket)?;
         }
         self.flight.settle_positions(&mut state, checkpoint, position);
         let damaged = self.verify(&mut state, checkpoint)?;
@@ -182,24 +182,15 @@ fn clear<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket) -> Result
     Ok(members.len())
 }
 
-/// Applies the staged pages of a bucket, from the place where they had to begin.
-fn explode<S: Storage>(
-    storage: &mut S,
-    slot: Slot,
-    bucket: &mut Bucket,
-    base: Cursor,
-) -> Result<usize, ReplicaError<S::Error>> {
-    let (mut cursor, mut changed) = (base, 0);
+/// Applies the staged pages of a bucket.
+fn explode<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket) -> Result<usize, ReplicaError<S::Error>> {
+    let mut changed = 0;
     for number in 0..bucket.staging.map_or(0, |staging| staging.pages) {
         let page = storage.page(slot, number).map_err(ReplicaError::Storage)?;
-        let staged = page.and_then(|page| Some((Range::of(&page).ok()?.through, page::unpack(&page).ok()?)));
-        let (through, rows) = staged.ok_or(ReplicaError::Lost(bucket.id))?;
+        let rows = page.and_then(|page| page::unpack(&page).ok()).ok_or(ReplicaError::Lost(bucket.id))?;
         for row in rows {
-            if (Cursor { version: row.version, record: Some(row.record) }) > cursor {
-                changed += usize::from(take(storage, slot, bucket, &row).map_err(ReplicaError::Storage)?);
-            }
+            changed += usize::from(take(storage, slot, bucket, &row).map_err(ReplicaError::Storage)?);
         }
-        cursor = cursor.max(through);
     }
     Ok(changed)
 }
@@ -207,7 +198,7 @@ fn explode<S: Storage>(
 /// Applies one row; says whether it was news.
 fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row) -> Result<bool, S::Error> {
     let (member, holding) = storage.look(slot, row.record)?;
-    if member.is_some_and(|member| member.version > row.version) {
+    if member.is_some_and(|member| member.version >= row.version) {
         return Ok(false);
     }
     if let Some(member) = member {

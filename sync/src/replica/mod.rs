@@ -16,7 +16,8 @@
 //!   otherwise: what the server no longer grants or counts on must not appear.
 //! - What is staged belongs to one beginning (its **base**: the bucket's position, or its first row). A plan that doesn't
 //!   resume it, or that begins elsewhere, discards it.
-//! - Rows at or before the cursor are skipped: the device holds them, or staged them, or news of them follows.
+//! - Rows before the cursor, in a page that begins earlier, change nothing: a page ends at or before the version at which it
+//!   was built, so such a row is one that is held, or news of it is still to come.
 
 mod checkpoint;
 pub mod fault;

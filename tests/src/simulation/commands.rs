@@ -7,7 +7,7 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
-    AdvanceHorizon, AnswerSurvey, ArchiveOutlet, Assignment, AssignRep, AssignTask, BlockOutlet, BytesChange,
+    AdvanceHorizon, AnswerSurvey, ArchiveOutlet, AssignRep, AssignTask, Assignment, BlockOutlet, BytesChange,
     CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, Contact,
     ContactEdit, Customer, DeliverShipment, DeliveredLine, EditOutlet, FileClaim, HandTerritoryOver, HoldReason,
     ImportRecords, Int64Change, Kind, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
@@ -161,16 +161,15 @@ impl Scene<'_> {
     /// A line of an order, at the price that is seen.
     fn new_line(&self, price_list: &[u8]) -> Option<NewOrderLine> {
         let (product_id, _, product) = self.one::<Product>(|product| !product.code.is_empty())?;
-        let seen = self.one::<Price>(|price| price.product_id == bytes(product_id) && price.price_list_id == price_list);
+        let seen =
+            self.one::<Price>(|price| price.product_id == bytes(product_id) && price.price_list_id == price_list);
         let packages = self.dice.between(1, 9);
         let (packaging_code, coefficient_milli) = match product.packagings.first() {
             Some(packaging) if self.dice.chance(30) => (packaging.code.clone(), packaging.coefficient_milli),
             _ => (String::new(), 1_000),
         };
         let (price_id, price_version, shown) = match seen {
-            Some((id, version, price)) => {
-                (bytes(id), version, price.breaks.first().map_or(0, |step| step.price_minor))
-            }
+            Some((id, version, price)) => (bytes(id), version, price.breaks.first().map_or(0, |step| step.price_minor)),
             None => (Vec::new(), 0, 1_000),
         };
         Some(NewOrderLine {
@@ -247,10 +246,7 @@ fn change_order(scene: &Scene<'_>) -> Option<Command> {
     let (order_id, _, order) = scene.one::<Order>(|order| any || open(order))?;
     let line = scene.dice.pick(&order.lines)?;
     let edit = match scene.dice.below(4) {
-        0 => Edit::Remove(OrderLineRemoval {
-            line_id: line.line_id.clone(),
-            base_quantity_milli: line.ordered_milli,
-        }),
+        0 => Edit::Remove(OrderLineRemoval { line_id: line.line_id.clone(), base_quantity_milli: line.ordered_milli }),
         1 => {
             let agreement = Uuid::from_slice(&order.agreement_id).ok()?;
             let (_, _, agreement) = seen_by_id::<roundsman_proto::trade::Agreement>(scene, agreement)?;
@@ -258,17 +254,14 @@ fn change_order(scene: &Scene<'_>) -> Option<Command> {
         }
         _ => Edit::Change(OrderLineChange {
             line_id: line.line_id.clone(),
-            quantity_milli: Some(Int64Change {
-                base: line.ordered_milli,
-                value: scene.dice.between(1, 20) * 1_000,
-            }),
+            quantity_milli: Some(Int64Change { base: line.ordered_milli, value: scene.dice.between(1, 20) * 1_000 }),
             ..OrderLineChange::default()
         }),
     };
-    let comment = scene.dice.chance(30).then(|| StringChange {
-        base: order.comment.clone(),
-        value: format!("note {}", scene.dice.below(100)),
-    });
+    let comment = scene
+        .dice
+        .chance(30)
+        .then(|| StringChange { base: order.comment.clone(), value: format!("note {}", scene.dice.below(100)) });
     let lines = vec![OrderLineEdit { edit: Some(edit) }];
     Some(Command::ChangeOrder(ChangeOrder { order_id: bytes(order_id), comment, lines, ..ChangeOrder::default() }))
 }

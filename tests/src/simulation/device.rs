@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use roundsman::auth::caller::Caller;
 use roundsman::store::account;
-use roundsman_proto::sync::{Outcome, PushRequest, PushResponse};
+use roundsman_proto::sync::pull_response::Message;
+use roundsman_proto::sync::{self as proto, Outcome, PullResponse, PushRequest, PushResponse};
 use roundsman_proto::trade::Kind;
 use roundsman_sync::outbox::memory::MemoryStorage as OutboxMemory;
 use roundsman_sync::outbox::{Outbox, OutboxError};
@@ -86,7 +87,6 @@ pub struct Device {
     outbox: Outbox<OutboxStorage>,
     flow: Option<Flow>,
     floor: i64,
-    installation: Uuid,
     backup: Option<Backup>,
 }
 
@@ -118,7 +118,6 @@ impl Device {
             outbox,
             flow: None,
             floor: 0,
-            installation,
             backup: None,
         })
     }
@@ -182,8 +181,7 @@ impl Device {
         let replica = std::mem::replace(&mut self.replica, empty).into_storage().into_inner();
         let empty = open_outbox(OutboxMemory::default(), None)?;
         let outbox = std::mem::replace(&mut self.outbox, empty).into_storage().into_inner();
-        self.backup =
-            Some(Backup { replica: replica.clone(), outbox: outbox.clone(), memory: self.memory.clone() });
+        self.backup = Some(Backup { replica: replica.clone(), outbox: outbox.clone(), memory: self.memory.clone() });
         self.replica = open_replica(replica, None)?;
         self.outbox = open_outbox(outbox, None)?;
         Ok(())
@@ -204,12 +202,6 @@ impl Device {
         self.waits_for = None;
         self.floor = 0;
         Ok(true)
-    }
-
-    /// The installation.
-    #[must_use]
-    pub fn installation(&self) -> Uuid {
-        self.installation
     }
 
     /// Puts a command into the outbox.
@@ -286,6 +278,7 @@ impl Device {
             Heard::Message(message) => message,
         };
         journal.digest(message.as_ref());
+        journal.detail(|| format!("        {} <- {}", self.name, describe(&message)));
         let event = match self.replica.receive(*message) {
             Ok(event) => event,
             Err(ReplicaError::Storage(FaultError::Killed)) => return Ok(Pulled::Killed),
@@ -293,7 +286,6 @@ impl Device {
                 return broken(Law::NoDamage, format!("{}: a message of the pull can't be taken: {error}", self.name));
             }
         };
-        journal.detail(|| format!("        {}: {event:?}", self.name));
         self.take(event, server, journal)
     }
 
@@ -379,6 +371,40 @@ impl Eyes for Device {
         let kind = u32::try_from(kind as i32).unwrap_or(0);
         let records = self.replica.records(kind).unwrap_or_default();
         records.into_iter().map(|(id, document)| (id, document.version, document.bytes)).collect()
+    }
+}
+
+/// A message in one line.
+fn describe(response: &PullResponse) -> String {
+    match &response.message {
+        Some(Message::Plan(plan)) => {
+            let entries = plan.buckets.iter().map(|entry| {
+                let action = entry.action().as_str_name().trim_start_matches("BUCKET_ACTION_").to_lowercase();
+                let resumed = if entry.resumed { " resumed" } else { "" };
+                let name =
+                    if entry.scope.is_empty() { String::new() } else { format!(" {}/{}", entry.scope, entry.kind) };
+                format!("{} {action}{resumed}{name}", entry.bucket_id)
+            });
+            format!("plan at {}: {}", plan.version, entries.collect::<Vec<_>>().join(", "))
+        }
+        Some(Message::Page(page)) => {
+            let cursor = |cursor: &Option<proto::Cursor>| {
+                let cursor = cursor.clone().unwrap_or_default();
+                let record = Uuid::from_slice(&cursor.record_id).map(|id| format!("/{id}")).unwrap_or_default();
+                format!("{}{record}", cursor.version)
+            };
+            let build = page.build.unwrap_or_default().version;
+            let (from, through) = (cursor(&page.from), cursor(&page.through));
+            format!("page of {}: {} rows from {from} through {through}, built at {build}", page.bucket_id, page.rows)
+        }
+        Some(Message::Checkpoint(checkpoint)) => {
+            let buckets = checkpoint.buckets.iter().map(|state| format!("{} has {}", state.bucket_id, state.rows));
+            let version = checkpoint.position.unwrap_or_default().version;
+            let last = if checkpoint.last { "last " } else { "" };
+            let buckets = buckets.collect::<Vec<_>>().join(", ");
+            format!("{last}checkpoint of group {} at {version}: {buckets}", checkpoint.group)
+        }
+        other => format!("{other:?}"),
     }
 }
 

@@ -264,15 +264,13 @@ impl<'j> Simulation<'j> {
     }
 
     fn reinstall(&mut self, device: usize) -> Checked<()> {
-        let installation = self.dice.id();
-        let device = &mut self.devices[device];
-        self.journal.event(|| format!("{} is installed anew", device.name));
+        let lost = waiting(&self.devices[device]);
+        let name = self.devices[device].name.clone();
+        self.journal.event(|| format!("{name} is installed anew"));
         self.journal.fault("device reinstalled");
-        let lost: BTreeSet<Uuid> =
-            device.outbox().pending().filter(|(_, _, answered)| answered.is_none()).map(|(id, _, _)| id).collect();
-        self.lose(&lost);
-        device_of(&mut self.devices, installation, &self.journal.tally)?;
-        Ok(())
+        self.lose(lost);
+        let installation = self.dice.id();
+        self.devices[device].reinstall(installation)
     }
 
     fn restore(&mut self, device: usize) -> Checked<()> {
@@ -284,8 +282,413 @@ impl<'j> Simulation<'j> {
         self.journal.event(|| format!("{name} goes back to its backup"));
         self.journal.fault("device restored");
         let kept: BTreeSet<Uuid> = self.devices[device].outbox().pending().map(|(id, _, _)| id).collect();
-        let lost = before.into_iter().filter(|id| !kept.contains(id)).collect();
-        self.lose(&lost);
+        self.lose(before.into_iter().filter(|id| !kept.contains(id)).collect());
         Ok(())
+    }
+
+    /// These were captured, and went with their device before anybody answered.
+    fn lose(&mut self, commands: BTreeSet<Uuid>) {
+        for id in commands {
+            if let Some(captured) = self.captured.get_mut(&id) {
+                captured.lost = true;
+            }
+        }
+    }
+
+    /// A device was killed, and is started again; maybe to be killed again.
+    fn die(&mut self, device: usize) -> Checked<()> {
+        self.journal.fault("device killed");
+        let again = self.dice.chance(20).then(|| 1 + self.dice.below(40));
+        self.devices[device].restart((again, None))
+    }
+
+    /// Somebody captures a command on a device.
+    fn capture(&mut self, device: usize) -> Checked<()> {
+        let now_us = self.server.now_us();
+        let caller = self.devices[device].caller.clone();
+        let who = if caller.role == Role::Rep { Who::Rep } else { Who::Supervisor };
+        let Some(command) = self.think(who, device) else {
+            return Ok(());
+        };
+        let id = self.dice.id();
+        let name = roundsman::commands::of(&command).name();
+        let body: Bytes = trade::Command { command: Some(command.clone()) }.encode_to_vec().into();
+        let actor = &mut self.devices[device];
+        self.journal.event(|| format!("{} captures {name} {id}", actor.name));
+        let at_us = actor.clock_us(now_us);
+        let day = i32::try_from(at_us.div_euclid(DAY_US)).unwrap_or(1);
+        let life = actor.capture(id, body.clone(), at_us, day)?;
+        remember(&mut actor.memory, &command);
+        if life == Life::Killed {
+            self.die(device)?;
+        }
+        let actor = &self.devices[device];
+        if actor.outbox().pending().any(|(pending, _, _)| pending == id) {
+            let device = caller.device.unwrap_or_default();
+            self.captured.insert(id, Captured { device, body, lost: false, outcome: None });
+        }
+        Ok(())
+    }
+
+    /// What somebody on a device wants.
+    fn think(&self, who: Who, device: usize) -> Option<Command> {
+        let device = &self.devices[device];
+        let scene = self.scene(device, &device.memory, device.caller.rep);
+        let recipes: Vec<_> = RECIPES.iter().filter(|recipe| recipe.who == who).collect();
+        let recipe = self.dice.weighted(&recipes, |recipe| recipe.weight)?;
+        (recipe.make)(&scene)
+    }
+
+    fn scene<'s>(&'s self, eyes: &'s dyn Eyes, memory: &'s Memory, rep: Option<Uuid>) -> Scene<'s> {
+        Scene {
+            dice: &self.dice,
+            world: &self.world,
+            eyes,
+            memory,
+            rep,
+            now_us: self.server.now_us(),
+            version: self.server.position.version,
+        }
+    }
+
+    /// A device sends what waits.
+    fn push(&mut self, device: usize) {
+        let now_us = self.server.now_us();
+        let actor = &mut self.devices[device];
+        if actor.waits_for.is_some() {
+            if !self.dice.chance(30) {
+                return;
+            }
+            self.journal.fault("answer given up");
+        }
+        let Some(request) = actor.request(now_us) else {
+            return;
+        };
+        self.pushes += 1;
+        actor.waits_for = Some(self.pushes);
+        let number = self.pushes;
+        self.journal.event(|| {
+            let seqs = request.commands.first().map_or(0, |command| command.seq);
+            let skip = request.skip;
+            format!("{} pushes ({number}) {} commands from {seqs}, {skip:?}", actor.name, request.commands.len())
+        });
+        if self.dice.chance(8) {
+            self.journal.fault("push lost");
+            return;
+        }
+        let content = Content::Push(actor.caller.clone(), request);
+        self.wire.push(Letter { from: From::Device(device, number), content });
+    }
+
+    /// Some of what is on its way reaches the server, in any order.
+    async fn answer(&mut self) -> Checked<()> {
+        let count = self.dice.size(1, 6).min(self.wire.len());
+        self.dice.shuffle(&mut self.wire);
+        let letters = self.wire.split_off(self.wire.len() - count);
+        for letter in &letters {
+            if self.dice.chance(12) {
+                self.journal.fault("push repeated");
+                self.wire.push(letter.clone());
+            }
+        }
+        if letters.is_empty() { Ok(()) } else { self.serve(letters).await }
+    }
+
+    /// The server answers.
+    async fn serve(&mut self, letters: Vec<Letter>) -> Checked<()> {
+        self.journal.event(|| format!("the server answers {} letters", letters.len()));
+        let mut senders: Vec<usize> = letters.iter().filter_map(|letter| letter.from.device()).collect();
+        senders.sort_unstable();
+        if senders.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.journal.fault("pushes of one device mixed");
+        }
+        let submissions: Vec<Submission> = letters.iter().map(|letter| self.submission(letter)).collect();
+        let answers = self.server.answer(submissions.clone(), &self.dice, self.journal).await?;
+        for ((letter, submission), answer) in letters.into_iter().zip(&submissions).zip(answers) {
+            match answer {
+                Some(answer) => self.settle(&letter, submission, answer)?,
+                // Whoever sits at a desk tries again; a device does when it learns that something went wrong.
+                None => match letter.from {
+                    From::Desk => self.wire.push(letter),
+                    From::Device(device, push) => {
+                        let device = &mut self.devices[device];
+                        device.waits_for = device.waits_for.filter(|waits_for| *waits_for != push);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn submission(&self, letter: &Letter) -> Submission {
+        match &letter.content {
+            Content::Push(caller, request) => self.server.receive(caller, request),
+            Content::Desk(issuer, command) => Submission {
+                issuer: issuer.clone(),
+                sender: None,
+                request: String::new(),
+                received_at_us: self.server.now_us(),
+                commands: vec![command.clone()],
+            },
+        }
+    }
+
+    /// Notes an answer, and sends it on its way.
+    fn settle(&mut self, letter: &Letter, submission: &Submission, answer: Answer) -> Checked<()> {
+        let device = submission.sender.map_or(Uuid::nil(), |sender| sender.device);
+        for (result, submitted) in answer.results.iter().zip(&submission.commands) {
+            self.note(device, result, submitted)?;
+        }
+        self.journal.check(Law::NoFork, !answer.fork, || format!("the answer to {:?} tells of one", letter.from))?;
+        let response = self.server.response(answer);
+        self.journal.digest(&response);
+        self.journal.detail(|| {
+            let count = response.results.len();
+            format!(
+                "        {:?}: {count} results, version {}, expects {}",
+                letter.from, response.version, response.expected_seq
+            )
+        });
+        if let From::Device(device, push) = letter.from {
+            if self.dice.chance(15) {
+                self.journal.fault("answer lost");
+            } else {
+                self.replies.push(Reply { device, push, response });
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, device: Uuid, result: &CommandResult, submitted: &Submitted) -> Checked<()> {
+        let outcome = result.outcome.clone().unwrap_or_default();
+        let id = submitted.id;
+        let command = trade::Command::decode(submitted.body.clone()).ok().and_then(|command| command.command);
+        let name = command.as_ref().map_or("unknown", |command| roundsman::commands::of(command).name());
+        self.journal.detail(|| {
+            let (status, reason) = (outcome.status().as_str_name(), outcome.reason().as_str_name());
+            format!("        {name} {id} ({}): {status} {reason} {}", submitted.seq, outcome.text)
+        });
+        let quarantined = outcome.status() == roundsman_proto::sync::Status::Quarantined;
+        self.journal.check(Law::NoFault, !quarantined, || format!("{name} {id} went to quarantine: {command:?}"))?;
+        let first = self.told.range((id, Uuid::nil(), i64::MIN)..=(id, Uuid::max(), i64::MAX)).next().is_none();
+        if first {
+            self.journal.decided(name, &outcome);
+        }
+        let key = (id, device, submitted.seq);
+        let before = self.told.entry(key).or_insert_with(|| outcome.clone());
+        self.journal.check(Law::SameOutcome, *before == outcome, || {
+            format!("{name} {id} under number {}: first {before:?}, then {outcome:?}", submitted.seq)
+        })
+    }
+
+    /// An answer reaches its device, if that still waits for it.
+    fn reply(&mut self) -> Checked<()> {
+        let Some(index) = self.dice.index(self.replies.len()) else {
+            return Ok(());
+        };
+        let Reply { device, push, response } = self.replies.swap_remove(index);
+        let actor = &mut self.devices[device];
+        self.journal.event(|| format!("{} hears the answer to push {push}", actor.name));
+        if actor.waits_for != Some(push) {
+            self.journal.fault("answer too late");
+            return Ok(());
+        }
+        let now_us = self.server.now_us();
+        let (outcomes, life) = actor.answered(response, now_us)?;
+        for (id, outcome) in outcomes {
+            if let Some(captured) = self.captured.get_mut(&id) {
+                captured.outcome = Some(outcome);
+            }
+        }
+        if life == Life::Killed { self.die(device) } else { Ok(()) }
+    }
+
+    /// A device begins a pull, or takes some more messages of the one that is under way.
+    async fn pull(&mut self, device: usize) -> Checked<()> {
+        let actor = &mut self.devices[device];
+        if !actor.pulls() {
+            let (follow, today_only) = (self.dice.chance(25), self.dice.chance(15));
+            self.journal.event(|| format!("{} begins a pull, follow {follow}, today {today_only}", actor.name));
+            actor.pull(&self.server, follow, today_only).await;
+        }
+        let messages = if self.dice.chance(60) { PULL_MESSAGES } else { self.dice.size(0, 6) };
+        self.journal.event(|| format!("{} takes up to {messages} messages", actor.name));
+        self.take(device, messages).await?;
+        let actor = &mut self.devices[device];
+        if actor.pulls() && self.dice.chance(25) {
+            self.journal.fault("pull cut");
+            actor.hang_up();
+        }
+        Ok(())
+    }
+
+    /// Takes so many messages of a pull.
+    async fn take(&mut self, device: usize, messages: usize) -> Checked<Pulled> {
+        for _ in 0..messages {
+            let heard = self.devices[device].hear(&self.server, self.journal).await?;
+            match heard {
+                Pulled::On => {}
+                Pulled::Done | Pulled::Quiet => {
+                    let position = self.devices[device].replica().position();
+                    let newest = position == Some(self.server.position);
+                    if newest && self.devices[device].replica().covers(self.server.position.version) {
+                        laws::converged(self, device).await?;
+                    }
+                    return Ok(heard);
+                }
+                Pulled::InventoryWanted => {
+                    self.journal.fault("inventory asked for");
+                    return Ok(heard);
+                }
+                Pulled::Killed => {
+                    self.die(device)?;
+                    return Ok(heard);
+                }
+            }
+        }
+        Ok(Pulled::On)
+    }
+
+    /// Somebody at a desk, or the server itself, issues a command.
+    async fn desk(&mut self) -> Checked<()> {
+        let eyes = laws::look(self).await?;
+        let (role, who) = match self.dice.below(10) {
+            0..6 => (Role::Office, Who::Office),
+            6..9 => (Role::Logistics, Who::Logistics),
+            _ => (Role::Unspecified, Who::Server),
+        };
+        let recipes: Vec<_> = RECIPES.iter().filter(|recipe| recipe.who == who).collect();
+        let memory = Memory::default();
+        let scene = self.scene(&eyes, &memory, None);
+        let command = self.dice.weighted(&recipes, |recipe| recipe.weight).and_then(|recipe| (recipe.make)(&scene));
+        if let Some(command) = command {
+            let name = roundsman::commands::of(&command).name();
+            let letter = self.desk_letter(role, command);
+            self.journal.event(|| format!("{who:?} issues {name}"));
+            self.wire.push(letter);
+        }
+        Ok(())
+    }
+
+    fn desk_letter(&self, role: Role, command: Command) -> Letter {
+        let issuer = match role {
+            Role::Unspecified => Issuer::Server,
+            role => Issuer::User(self.world.desk(role)),
+        };
+        let now_us = self.server.now_us();
+        let submitted = Submitted {
+            id: self.dice.id(),
+            seq: 0,
+            captured_at_us: now_us,
+            clock_correction_us: 0,
+            business_day: i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(1),
+            body: trade::Command { command: Some(command) }.encode_to_vec().into(),
+        };
+        Letter { from: From::Desk, content: Content::Desk(issuer, submitted) }
+    }
+
+    /// Faults end, what is still on its way arrives, and everybody comes to rest.
+    async fn quiet(&mut self) -> Checked<()> {
+        self.journal.event(|| "from now on everything works".to_owned());
+        self.server.disarm();
+        for device in &mut self.devices {
+            device.restart((None, None))?;
+        }
+        self.dice.shuffle(&mut self.wire);
+        while !self.wire.is_empty() {
+            let letters = self.wire.split_off(self.wire.len().saturating_sub(6));
+            self.serve(letters).await?;
+        }
+        self.replies.clear();
+        for device in 0..self.devices.len() {
+            self.drain(device).await?;
+        }
+        for device in 0..self.devices.len() {
+            self.catch_up(device).await?;
+        }
+        Ok(())
+    }
+
+    /// Pushes until nothing waits.
+    async fn drain(&mut self, device: usize) -> Checked<()> {
+        let waits = self.devices[device].outbox().waiting();
+        for _ in 0..QUIET_ROUNDS + waits / 64 {
+            let now_us = self.server.now_us();
+            let actor = &self.devices[device];
+            let Some(request) = actor.request(now_us) else {
+                return self.journal.check(Law::AlwaysFinishes, actor.outbox().waiting() == 0, || {
+                    format!("{} has nothing to push, and {} commands wait", actor.name, actor.outbox().waiting())
+                });
+            };
+            self.pushes += 1;
+            let push = self.pushes;
+            let content = Content::Push(actor.caller.clone(), request);
+            self.devices[device].waits_for = Some(push);
+            let letter = Letter { from: From::Device(device, push), content };
+            let submissions = vec![self.submission(&letter)];
+            let answers = self.server.answer(submissions.clone(), &self.dice, self.journal).await?;
+            let Some(answer) = answers.into_iter().next().flatten() else {
+                return broken(Law::AlwaysFinishes, "the server fails, and nobody told it to");
+            };
+            for result in answer.results.iter().zip(&submissions[0].commands) {
+                self.note(self.devices[device].caller.device.unwrap_or_default(), result.0, result.1)?;
+            }
+            self.journal.check(Law::NoFork, !answer.fork, || "a push of the quiet phase".to_owned())?;
+            let response = self.server.response(answer);
+            self.journal.digest(&response);
+            self.replies = vec![Reply { device, push, response }];
+            self.reply()?;
+        }
+        let actor = &self.devices[device];
+        broken(Law::AlwaysFinishes, format!("{} still has {} commands", actor.name, actor.outbox().waiting()))
+    }
+
+    /// Pulls to the last checkpoint.
+    async fn catch_up(&mut self, device: usize) -> Checked<()> {
+        for _ in 0..QUIET_PULLS {
+            self.devices[device].pull(&self.server, false, false).await;
+            if self.take(device, PULL_MESSAGES).await? == Pulled::Done {
+                let actor = &self.devices[device];
+                let done = actor.replica().covers(self.server.position.version);
+                return self.journal.check(Law::AlwaysFinishes, done, || {
+                    format!("{} is at {:?} after a whole pull", actor.name, actor.replica().position())
+                });
+            }
+        }
+        broken(Law::AlwaysFinishes, format!("{} does not come to a last checkpoint", self.devices[device].name))
+    }
+}
+
+impl From {
+    fn device(&self) -> Option<usize> {
+        match self {
+            Self::Device(device, _) => Some(*device),
+            Self::Desk => None,
+        }
+    }
+}
+
+/// The commands of a device that wait for an outcome.
+fn waiting(device: &Device) -> BTreeSet<Uuid> {
+    device.outbox().pending().filter(|(_, _, answered)| answered.is_none()).map(|(id, _, _)| id).collect()
+}
+
+/// What the user has in mind after a command.
+fn remember(memory: &mut Memory, command: &Command) {
+    if let Command::CheckIn(command) = command {
+        memory.visit = Uuid::from_slice(&command.visit_id).ok();
+    } else if let Command::CheckOut(_) = command {
+        memory.visit = None;
+    } else if let Command::SubmitOrder(command) = command {
+        memory.orders.extend(Uuid::from_slice(&command.order_id).ok());
+    }
+}
+
+/// What somebody sees who sees everything.
+pub struct Everything(pub BTreeMap<Kind, Vec<(Uuid, i64, Bytes)>>);
+
+impl Eyes for Everything {
+    fn records(&self, kind: Kind) -> Vec<(Uuid, i64, Bytes)> {
+        self.0.get(&kind).cloned().unwrap_or_default()
     }
 }

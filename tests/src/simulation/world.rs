@@ -294,12 +294,7 @@ pub fn stock(warehouse: Uuid, product: Uuid, on_hand_milli: i64) -> Stock {
 /// What a customer owes.
 #[must_use]
 pub fn receivable(customer: Uuid, debt_minor: i64) -> Receivable {
-    Receivable {
-        customer_id: bytes(customer),
-        currency: CURRENCY.to_owned(),
-        debt_minor,
-        ..Receivable::default()
-    }
+    Receivable { customer_id: bytes(customer), currency: CURRENCY.to_owned(), debt_minor, ..Receivable::default() }
 }
 
 fn article(index: usize) -> Product {

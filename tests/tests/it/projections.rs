@@ -12,7 +12,7 @@ use roundsman_proto::trade::{
     OrderStatus, PaymentMethod, PrepareShipment, QuestionType, RecordToImport, ReleaseOrder, Rep, ShipShipment, Survey,
     SurveyQuestion, SurveyState, Visit, VisitState,
 };
-use roundsman_tests::app::{TODAY, TestApp};
+use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, World, bytes, place};
 use uuid::Uuid;
@@ -137,75 +137,62 @@ async fn whatever_is_imported_the_tables_show_it(kind: Kind) {
     app.finish().await;
 }
 
-async fn every_kind_of_record_has_its_row(kind: Kind) {
-    let app = TestApp::start(kind).await;
-    let world = World::make(&app).await;
-    let survey = app.id();
+/// A survey with one question.
+fn survey(app: &TestApp) -> Survey {
     let question = SurveyQuestion {
         question_id: bytes(app.id()),
         text: "Anything else?".to_owned(),
         r#type: QuestionType::Text.into(),
         ..SurveyQuestion::default()
     };
-    let questions = Survey {
+    Survey {
         title: "Shelf".to_owned(),
         state: SurveyState::Published.into(),
         questions: vec![question],
         ..Survey::default()
-    };
-    import(&app, vec![entry(survey, Record::Survey(questions))]).await;
-    let mut anna = app.device("anna").await;
-    app.sync(&mut anna).await;
+    }
+}
+
+/// Anna checks in, answers the survey and collects money.
+async fn field_work(app: &TestApp, world: &World, anna: &mut TestDevice, survey: Uuid) {
+    let outlet_id = bytes(world.anna.outlets[0]);
     let held = anna.replica.document(survey).expect("reads").expect("anna has the survey");
     let answer = AnswerSurvey {
         response_id: bytes(app.id()),
         survey_id: bytes(survey),
         survey_version: held.version,
-        outlet_id: bytes(world.anna.outlets[0]),
+        outlet_id: outlet_id.clone(),
         ..AnswerSurvey::default()
     };
-    let outcome = app.decide(&mut anna, Command::AnswerSurvey(answer)).await;
-    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
-    let check_in = CheckIn {
-        visit_id: bytes(app.id()),
-        outlet_id: bytes(world.anna.outlets[0]),
-        planned_day: 0,
-        point: Some(place()),
-    };
-    app.decide(&mut anna, Command::CheckIn(check_in)).await;
-    let order = submitted(&app, &world, (&mut anna, &world.anna), 3, TODAY + 1).await;
-    let orders: BTreeMap<Uuid, Order> = app.stored(world.tenant).await;
     let payment = CollectPayment {
         payment_id: bytes(app.id()),
-        outlet_id: bytes(world.anna.outlets[0]),
+        outlet_id: outlet_id.clone(),
         customer_id: bytes(world.customers[0]),
         amount_minor: 500,
         currency: CURRENCY.to_owned(),
         method: PaymentMethod::Cash.into(),
         ..CollectPayment::default()
     };
-    let outcome = app.decide(&mut anna, Command::CollectPayment(payment)).await;
-    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
-    let shipment = bytes(app.id());
-    let short = DeliveredLine {
-        line_id: orders[&order].lines[0].line_id.clone(),
-        delivered_milli: 0,
-        ..DeliveredLine::default()
-    };
+    let check_in = CheckIn { visit_id: bytes(app.id()), outlet_id, planned_day: 0, point: Some(place()) };
+    for command in [Command::CheckIn(check_in), Command::AnswerSurvey(answer), Command::CollectPayment(payment)] {
+        let outcome = app.decide(anna, command).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+}
+
+/// An order is shipped, and one line of it does not arrive.
+async fn short_delivery(app: &TestApp, world: &World, order: Uuid) {
+    let orders: BTreeMap<Uuid, Order> = app.stored(world.tenant).await;
+    let line_id = orders[&order].lines[0].line_id.clone();
+    let (order_id, shipment_id) = (bytes(order), bytes(app.id()));
+    let warehouse_id = bytes(world.warehouse);
+    let lines = vec![DeliveredLine { line_id, delivered_milli: 0, ..DeliveredLine::default() }];
+    let reclamation_id = bytes(app.id());
     let commands = [
-        Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order) }),
-        Command::PrepareShipment(PrepareShipment {
-            shipment_id: shipment.clone(),
-            order_id: bytes(order),
-            warehouse_id: bytes(world.warehouse),
-        }),
-        Command::ShipShipment(ShipShipment { shipment_id: shipment.clone(), ..ShipShipment::default() }),
-        Command::DeliverShipment(DeliverShipment {
-            shipment_id: shipment,
-            lines: vec![short],
-            reclamation_id: bytes(app.id()),
-            ..DeliverShipment::default()
-        }),
+        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone() }),
+        Command::PrepareShipment(PrepareShipment { shipment_id: shipment_id.clone(), order_id, warehouse_id }),
+        Command::ShipShipment(ShipShipment { shipment_id: shipment_id.clone(), ..ShipShipment::default() }),
+        Command::DeliverShipment(DeliverShipment { shipment_id, lines, reclamation_id, ..DeliverShipment::default() }),
     ];
     app.user("lars", Role::Logistics, None, None).await;
     let lars = app.token("lars").await;
@@ -213,6 +200,18 @@ async fn every_kind_of_record_has_its_row(kind: Kind) {
         let outcome = app.office_as(&lars, app.id(), command).await.expect("logistics is answered");
         assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     }
+}
+
+async fn every_kind_of_record_has_its_row(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let asked = app.id();
+    import(&app, vec![entry(asked, Record::Survey(survey(&app)))]).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    field_work(&app, &world, &mut anna, asked).await;
+    let order = submitted(&app, &world, (&mut anna, &world.anna), 3, TODAY + 1).await;
+    short_delivery(&app, &world, order).await;
     let archive = ArchiveOutlet { outlet_id: bytes(world.anna.outlets[1]), survivor_id: Vec::new() };
     assert_eq!(app.office(Command::ArchiveOutlet(archive)).await.status(), Status::Applied);
     let tables: [(&str, i64); 11] = [
@@ -250,7 +249,8 @@ async fn what_is_damaged_is_found_and_made_anew(kind: Kind) {
         (
             "INSERT INTO sales_order_line SELECT tenant, sales_order, 4, line, product, packaging_code, \
           coefficient_milli, ordered_milli, confirmed_milli, shipped_milli, delivered_milli, refused_milli, price, \
-          price_version, shown_price_minor, price_minor, discount_bp, vat_bp, amount_minor, vat_minor, difference, substitutes_line \
+          price_version, shown_price_minor, price_minor, discount_bp, vat_bp, amount_minor, vat_minor, difference, \
+          substitutes_line \
           FROM sales_order_line WHERE line_number = 1",
             1,
         ),

@@ -1,0 +1,109 @@
+//! Files of customers and outlets.
+
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{Contact, Customer, GeoPoint, Outlet, OutletStatus};
+use roundsman_sync::trade::check;
+use uuid::Uuid;
+
+use super::fields::Fields;
+use super::table::Column;
+use super::value;
+
+/// The columns of a file of customers. `code` is the key.
+pub const CUSTOMERS: &[Column] = &[
+    Column { name: "code", help: "the customer's key in your system; required" },
+    Column { name: "name", help: "the name to show; required" },
+    Column { name: "legal_name", help: "the full name for documents" },
+    Column { name: "tax_id", help: "the tax number" },
+    Column { name: "legal_address", help: "the registered address" },
+    Column { name: "phone", help: "the telephone number, with the country code" },
+    Column { name: "email", help: "the e-mail address for documents" },
+];
+
+/// The columns of a file of outlets. `code` is the key.
+pub const OUTLETS: &[Column] = &[
+    Column { name: "code", help: "the outlet's key in your system; required" },
+    Column { name: "name", help: "the name to show; required" },
+    Column { name: "address", help: "the postal address" },
+    Column { name: "latitude", help: "decimal degrees north, such as 60.1699; with longitude, or empty" },
+    Column { name: "longitude", help: "decimal degrees east, such as 24.9384" },
+    Column { name: "visit_radius_m", help: "how far from there a check-in still counts, in metres; empty: as usual" },
+    Column { name: "class", help: "A, B, C, or empty" },
+    Column { name: "status", help: "active or candidate; empty: active" },
+    Column { name: "territory", help: "the territory, as a reference; required, and never changed by an import" },
+    Column { name: "customer", help: "the customer, as a reference" },
+    Column { name: "agreements", help: "the agreements, as references separated by |, the one to propose first" },
+    Column { name: "blocked", help: "yes: its orders are held; no or empty" },
+    Column { name: "blocked_reason", help: "why it is blocked; only with blocked = yes" },
+    Column { name: "contact_name", help: "a person to talk to" },
+    Column { name: "contact_phone", help: "the person's telephone number; only with contact_name" },
+    Column { name: "tax_id", help: "the tax number, while no customer is linked" },
+    Column { name: "comment", help: "a note for whoever goes there" },
+];
+
+fn bytes(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
+}
+
+/// A row of customers.
+pub fn customer(fields: &mut Fields<'_>) -> Record {
+    Record::Customer(Customer {
+        name: fields.required("name"),
+        legal_name: fields.name("legal_name"),
+        tax_id: fields.name("tax_id"),
+        legal_address: fields.text("legal_address", check::TEXT_CHARS),
+        phone: fields.name("phone"),
+        email: fields.name("email"),
+    })
+}
+
+/// A row of outlets; `id` is the outlet's.
+pub fn outlet(fields: &mut Fields<'_>, id: Uuid) -> Record {
+    let blocked = fields.value("blocked", value::yes);
+    let blocked_reason = fields.text("blocked_reason", check::TEXT_CHARS);
+    if !blocked && !blocked_reason.is_empty() {
+        fields.wrong("blocked_reason", "is given, but the outlet is not blocked");
+    }
+    Record::Outlet(Outlet {
+        name: fields.required("name"),
+        address: fields.text("address", check::TEXT_CHARS),
+        point: point(fields),
+        visit_radius_m: fields.value("visit_radius_m", value::radius),
+        outlet_class: fields.value("class", value::class).into(),
+        status: fields.optional("status", value::status).unwrap_or(OutletStatus::Active).into(),
+        territory_id: bytes(fields.required_reference("territory", "territory")),
+        customer_id: check::bytes(fields.reference("customer", "customer")),
+        agreement_ids: fields.references("agreements", "agreement").into_iter().map(bytes).collect(),
+        blocked,
+        blocked_reason,
+        opening_hours: Vec::new(),
+        contacts: contact(fields, id).into_iter().collect(),
+        tax_id: fields.name("tax_id"),
+        comment: fields.text("comment", check::TEXT_CHARS),
+    })
+}
+
+fn point(fields: &mut Fields<'_>) -> Option<GeoPoint> {
+    for (column, other) in [("latitude", "longitude"), ("longitude", "latitude")] {
+        if fields.raw(column).is_empty() && !fields.raw(other).is_empty() {
+            fields.wrong(column, format!("is empty, but there is a {other}"));
+        }
+    }
+    let latitude = fields.optional("latitude", value::latitude);
+    let longitude = fields.optional("longitude", value::longitude);
+    latitude
+        .zip(longitude)
+        .map(|(latitude_e7, longitude_e7)| GeoPoint { latitude_e7, longitude_e7, ..GeoPoint::default() })
+}
+
+fn contact(fields: &mut Fields<'_>, outlet: Uuid) -> Option<Contact> {
+    let (name, phone) = (fields.name("contact_name"), fields.name("contact_phone"));
+    if name.is_empty() {
+        if !phone.is_empty() {
+            fields.wrong("contact_name", "is empty, but there is a contact_phone");
+        }
+        return None;
+    }
+    let contact_id = bytes(Uuid::new_v5(&outlet, b"contact"));
+    Some(Contact { contact_id, name, phone, ..Contact::default() })
+}

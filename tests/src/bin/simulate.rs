@@ -1,0 +1,128 @@
+//! `make simulate`: many seeds, and what came of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use roundsman_tests::simulation::{Settings, Tally, Violation, run};
+
+/// Replays whole days of lost and repeated messages.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 50)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Run only this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print every event.
+    #[arg(long)]
+    trace: bool,
+    /// Events of a seed before faults stop.
+    #[arg(long, default_value_t = Settings::default().steps)]
+    steps: u64,
+    /// Also print what became of each kind of command.
+    #[arg(long)]
+    decisions: bool,
+}
+
+/// What all seeds came to.
+#[derive(Debug, Default)]
+struct Sum {
+    seeds: u64,
+    digest: u64,
+    tally: Tally,
+    violations: BTreeMap<u64, Violation>,
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if let Some(seed) = options.seed {
+        (options.first_seed, options.seeds) = (seed, 1);
+    }
+    let sum = run_all(&options);
+    report(&sum, &options);
+    if sum.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the seeds, as many at a time as the machine has processors. After a violation no seed is begun.
+fn run_all(options: &Options) -> Sum {
+    let settings = Settings { steps: options.steps, tell: options.trace.then_some(|line: &str| say(line)) };
+    let threads = if options.trace { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
+    let next = AtomicU64::new(0);
+    let sum = Mutex::new(Sum::default());
+    let bar = if options.trace { ProgressBar::hidden() } else { ProgressBar::new(options.seeds) };
+    let style = "{bar:40} {pos}/{len} seeds, {elapsed} gone, {eta} to go";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let broken = !sum.lock().expect("nothing panics while it holds the sum").violations.is_empty();
+                    let index = next.fetch_add(1, Ordering::SeqCst);
+                    if broken || index >= options.seeds {
+                        break;
+                    }
+                    let seed = options.first_seed + index;
+                    let end = run(seed, &settings);
+                    let mut sum = sum.lock().expect("nothing panics while it holds the sum");
+                    sum.seeds += 1;
+                    // In any order of the seeds.
+                    sum.digest ^= end.digest.rotate_left(u32::try_from(seed % 64).unwrap_or(0));
+                    sum.tally.add(end.tally);
+                    sum.violations.extend(end.violation.map(|violation| (seed, violation)));
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    sum.into_inner().expect("no thread panicked")
+}
+
+fn report(sum: &Sum, options: &Options) {
+    let last = options.first_seed + options.seeds - 1;
+    say(&format!("seeds      {} ({} to {last}), digest {:016x}", sum.seeds, options.first_seed, sum.digest));
+    let tally = &sum.tally;
+    say(&format!(
+        "steps      {} in {} batches; the longest batch took {} round trips",
+        tally.steps, tally.batches, tally.most_statements
+    ));
+    say(&format!("commands   {}", list(&tally.commands)));
+    say(&format!("faults     {}", list(&tally.faults)));
+    let laws: BTreeMap<&str, u64> = tally.laws.iter().map(|(law, count)| (law.name(), *count)).collect();
+    say(&format!("checks     {}", list(&laws)));
+    if options.decisions {
+        for ((command, decision), count) in &tally.decisions {
+            say(&format!("    {count:>7}  {command}: {decision}"));
+        }
+    }
+    match sum.violations.first_key_value() {
+        None => say("0 violations"),
+        Some((seed, violation)) => {
+            say(&format!("VIOLATION  {violation}"));
+            say(&format!("seed {seed}; it is replayed by"));
+            let steps = options.steps;
+            let replay = format!("--seed {seed} --steps {steps} --trace");
+            say(&format!("    cargo run --release -p roundsman-tests --bin simulate -- {replay}"));
+        }
+    }
+}
+
+fn list<K: Display>(counts: &BTreeMap<K, u64>) -> String {
+    let entries: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    entries.join(", ")
+}
+
+#[expect(clippy::print_stdout, reason = "what the command line prints")]
+fn say(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,196 @@
+//! The laws that need a look into the database.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost::Message as _;
+use roundsman::error::StoreError;
+use roundsman::store::command;
+use roundsman::verify::{self, Content};
+use roundsman_proto::sync::{Outcome, Status};
+use roundsman_proto::trade;
+use roundsman_sync::kind;
+use uuid::Uuid;
+
+use super::journal::{Checked, Law, broken};
+use super::run::{Everything, Simulation};
+
+/// Ids in one read.
+const READ: usize = 500;
+
+fn readable<T>(result: Result<T, StoreError>) -> Checked<T> {
+    result.or_else(|error| broken(Law::NoFault, error.to_string()))
+}
+
+/// A device that is where the server is holds what the server says it should hold, byte for byte.
+pub async fn converged(simulation: &mut Simulation<'_>, device: usize) -> Checked<()> {
+    let actor = &simulation.devices[device];
+    let mut stored = readable(verify::projection(&simulation.server.db, &actor.caller).await)?;
+    stored.retain(|(_, kind), records| !records.is_empty() && (actor.kinds.is_empty() || actor.kinds.contains(kind)));
+    let held = actor.replica().content().or_else(|error| broken(Law::NoDamage, error.to_string()))?;
+    let name = actor.name.clone();
+    let version = simulation.server.position.version;
+    simulation.journal.check(Law::Convergence, held == stored, || {
+        format!("{name} at version {version}: {}", difference(&held, &stored))
+    })
+}
+
+/// The first difference.
+fn difference(held: &Content, stored: &Content) -> String {
+    for (bucket, records) in stored {
+        let Some(there) = held.get(bucket) else {
+            return format!("{bucket:?} is missing, with {} records", records.len());
+        };
+        for (id, document) in records {
+            match there.get(id) {
+                None => return format!("{bucket:?} lacks {id}"),
+                Some(other) if other != document => return format!("{id} in {bucket:?} is another"),
+                Some(_) => {}
+            }
+        }
+        if let Some(id) = there.keys().find(|id| !records.contains_key(*id)) {
+            return format!("{id} in {bucket:?} should be gone");
+        }
+    }
+    let more = held.keys().find(|bucket| !stored.contains_key(*bucket));
+    format!("{more:?} should not be there")
+}
+
+/// Everything that is live, for somebody at a desk. What was removed has to stay so.
+pub async fn look(simulation: &mut Simulation<'_>) -> Checked<Everything> {
+    type Row = (Uuid, i64, i64, Vec<u8>, Option<i64>);
+    let read = async || -> Result<Vec<Row>, StoreError> {
+        let mut tx = simulation.server.db.read().await?;
+        let rows = tx
+            .query_as("SELECT id, kind, version, document, removed_at FROM record WHERE tenant = $1 AND kind < 1000 ORDER BY id")
+            .bind(simulation.server.tenant)
+            .all()
+            .await?;
+        tx.commit().await?;
+        Ok(rows)
+    };
+    let rows = readable(read().await)?;
+    let mut seen: BTreeMap<trade::Kind, Vec<(Uuid, i64, Bytes)>> = BTreeMap::new();
+    for (id, kind, version, document, removed) in rows {
+        if removed.is_some() {
+            simulation.removed.insert(id);
+            continue;
+        }
+        let gone = simulation.removed.contains(&id);
+        simulation.journal.check(Law::NoResurrection, !gone, || format!("{id} of kind {kind} is there again"))?;
+        if let Some(kind) = kind::from_number(kind) {
+            seen.entry(kind).or_default().push((id, version, document.into()));
+        }
+    }
+    Ok(Everything(seen))
+}
+
+/// All that can be said when everybody is at rest.
+pub async fn at_the_end(simulation: &mut Simulation<'_>) -> Checked<()> {
+    for device in 0..simulation.devices.len() {
+        converged(simulation, device).await?;
+    }
+    look(simulation).await?;
+    let findings = readable(verify::verify(&simulation.server.db, simulation.server.tenant).await)?;
+    simulation.journal.check(Law::StoredPlacement, findings.is_empty(), || findings.join("; "))?;
+    let stored = readable(commands(simulation).await)?;
+    let effects = readable(effects(simulation).await)?;
+    for (key, outcome) in &simulation.told {
+        let acknowledged = stored.get(&key.0).is_some_and(|stored| same(stored, (key.1, key.2), outcome));
+        simulation.journal.check(Law::ExactlyOnce, acknowledged, || {
+            format!("{key:?} was answered {outcome:?}, and {:?} is kept", stored.get(&key.0))
+        })?;
+    }
+    for (id, captured) in
+        simulation.captured.iter().filter(|(_, captured)| !captured.lost || captured.outcome.is_some())
+    {
+        simulation.journal.check(Law::NothingLost, stored.contains_key(id), || {
+            format!("command {id} of device {} has no outcome", captured.device)
+        })?;
+    }
+    for (id, kept) in &stored {
+        let count = effects.get(id).copied().unwrap_or_default();
+        simulation.journal.check(Law::ExactlyOnce, count.0 <= 1 && count.1 == count.2, || {
+            format!("command {id} has changed records in {} versions, {} times {} records", count.0, count.1, count.2)
+        })?;
+        let changes = matches!(kept.outcome.status(), Status::Applied | Status::Merged | Status::Held);
+        simulation.journal.check(Law::ExactlyOnce, changes || count.0 == 0, || {
+            format!("command {id} is {:?} and has an effect", kept.outcome.status())
+        })?;
+    }
+    created(simulation, &stored).await
+}
+
+/// Whether an outcome is what is kept, as a repeat under another number is told it.
+fn same(stored: &command::Known, sent: (Uuid, i64), outcome: &Outcome) -> bool {
+    if stored.sent.unwrap_or_default() == sent {
+        return stored.outcome == *outcome;
+    }
+    outcome.status() == Status::Duplicate
+        && outcome.first_status == stored.outcome.status
+        && outcome.reason == stored.outcome.reason
+}
+
+/// What is kept of all commands.
+async fn commands(simulation: &Simulation<'_>) -> Result<BTreeMap<Uuid, command::Known>, StoreError> {
+    let mut ids: Vec<Uuid> = simulation.told.keys().map(|(id, _, _)| *id).collect();
+    ids.extend(simulation.captured.keys());
+    ids.sort_unstable();
+    ids.dedup();
+    let mut tx = simulation.server.db.read().await?;
+    let mut stored = BTreeMap::new();
+    for ids in ids.chunks(READ) {
+        stored.extend(command::known(&mut tx, simulation.server.tenant, ids).await?);
+    }
+    tx.commit().await?;
+    Ok(stored)
+}
+
+/// By command: in how many versions it has changed records, how often, and how many.
+async fn effects(simulation: &Simulation<'_>) -> Result<BTreeMap<Uuid, (i64, i64, i64)>, StoreError> {
+    let mut tx = simulation.server.db.read().await?;
+    let rows: Vec<(Uuid, i64, i64, i64)> = tx
+        .query_as(
+            "SELECT command, COUNT(DISTINCT version), COUNT(*), COUNT(DISTINCT record) FROM history \
+             WHERE tenant = $1 GROUP BY command",
+        )
+        .bind(simulation.server.tenant)
+        .all()
+        .await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|(command, versions, changes, records)| (command, (versions, changes, records))).collect())
+}
+
+/// What a command was to create, and was taken, is there.
+async fn created(simulation: &mut Simulation<'_>, stored: &BTreeMap<Uuid, command::Known>) -> Checked<()> {
+    let mut targets: BTreeMap<Uuid, Uuid> = BTreeMap::new();
+    for (id, captured) in &simulation.captured {
+        let taken = stored
+            .get(id)
+            .is_some_and(|known| matches!(known.outcome.status(), Status::Applied | Status::Merged | Status::Held));
+        let command = trade::Command::decode(captured.body.clone()).ok().and_then(|command| command.command);
+        if let Some(command) = command.filter(|_| taken)
+            && let Some(target) = roundsman::commands::of(&command).target().filter(|target| target.creates)
+        {
+            targets.extend(Uuid::from_slice(target.id).ok().map(|target| (target, *id)));
+        }
+    }
+    let read = async || -> Result<Vec<Uuid>, StoreError> {
+        let mut tx = simulation.server.db.read().await?;
+        let mut found = Vec::new();
+        let ids: Vec<Uuid> = targets.keys().copied().collect();
+        for ids in ids.chunks(READ) {
+            let records = roundsman::store::record::find(&mut tx, simulation.server.tenant, ids).await?;
+            found.extend(records.into_iter().map(|(id, _)| id));
+        }
+        tx.commit().await?;
+        Ok(found)
+    };
+    let found = readable(read().await)?;
+    for (target, command) in &targets {
+        simulation.journal.check(Law::ExactlyOnce, found.contains(target), || {
+            format!("command {command} was taken, and its record {target} is not there")
+        })?;
+    }
+    Ok(())
+}
