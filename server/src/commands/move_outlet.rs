@@ -6,7 +6,7 @@ use roundsman_proto::trade::{MoveOutlet, Outlet, Reason, Territory};
 use uuid::Uuid;
 
 use super::restamp_records::{self, AT_ONCE};
-use super::{Context, Decide, Target, applied, applied_because};
+use super::{Context, Decide, Target, applied, applied_because, field};
 use crate::network;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -16,7 +16,7 @@ impl Decide for MoveOutlet {
     }
 
     fn roles(&self) -> &'static [Role] {
-        &[Role::Office, Role::Admin, Role::Integration]
+        &[Role::Supervisor, Role::Office, Role::Admin, Role::Integration]
     }
 
     fn target(&self) -> Option<Target<'_>> {
@@ -40,7 +40,10 @@ impl Decide for MoveOutlet {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let (id, outlet) = workspace.live::<Outlet>(&self.outlet_id)?;
-        let (territory, _) = workspace.live::<Territory>(&self.territory_id)?;
+        let (territory, to) = workspace.live::<Territory>(&self.territory_id)?;
+        let (_, from) = workspace.live::<Territory>(&outlet.territory_id)?;
+        field::may_supervise(context, &from)?;
+        field::may_supervise(context, &to)?;
         if outlet.territory_id == self.territory_id {
             return Ok(applied_because(Reason::NothingToDo));
         }

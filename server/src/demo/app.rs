@@ -132,6 +132,8 @@ pub struct App<S: Storages> {
     pub journal: Journal,
     /// Orders taken today, by the visit's place in the plan: the app shows them before the server has answered.
     pub taken: BTreeMap<usize, trade::SubmitOrder>,
+    /// The visit in progress.
+    pub visiting: Option<Uuid>,
     storages: S,
     /// There, but for the moment in which it is opened again.
     device: Option<Device<S::Replica, S::Outbox>>,
@@ -157,6 +159,7 @@ impl<S: Storages> App<S> {
             shared,
             journal: Journal::default(),
             taken: BTreeMap::new(),
+            visiting: None,
             storages,
             device: None,
             stream: None,

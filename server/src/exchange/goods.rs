@@ -119,7 +119,8 @@ pub fn add_packaging(product: &mut Product, row: Product, first_line: u64) -> Re
     let alike = Product { packagings: Vec::new(), ..row.clone() }
         == Product { packagings: Vec::new(), ..product.clone() };
     let Some(packaging) = row.packagings.into_iter().next().filter(|_| alike && !product.packagings.is_empty()) else {
-        return Err(("code", format!("stands on line {first_line} already")));
+        let text = "rows of one product differ in their packaging, and in nothing else";
+        return Err(("code", format!("stands on line {first_line} already; {text}")));
     };
     if product.packagings.iter().any(|other| other.code == packaging.code) {
         return Err(("packaging", "is one that the product has already".to_owned()));

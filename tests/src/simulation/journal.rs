@@ -36,6 +36,8 @@ pub enum Law {
     NoFork,
     /// No rule fails, and the database refuses nothing.
     NoFault,
+    /// Any batch equals the same commands in batches of one.
+    Batching,
 }
 
 impl Law {
@@ -56,6 +58,7 @@ impl Law {
             Self::NoDamage => "no damage",
             Self::NoFork => "no fork without a loss",
             Self::NoFault => "no fault of the server's",
+            Self::Batching => "batching is invisible",
         }
     }
 }

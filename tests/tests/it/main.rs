@@ -12,5 +12,6 @@ mod logistics;
 mod projections;
 mod pull;
 mod push;
+mod simulation;
 mod supervision;
 mod sync;
