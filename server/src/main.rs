@@ -12,7 +12,7 @@ use roundsman::config::{Config, Settings};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::store::sql::Db;
-use roundsman::{app, telemetry};
+use roundsman::{app, cli, telemetry};
 use tokio::net::TcpListener;
 
 /// Roundsman: the backend of mobile sales representatives.
@@ -34,6 +34,8 @@ enum Verb {
     Serve,
     /// Brings the database's schema up to date, and ends.
     Migrate,
+    #[command(flatten)]
+    Other(cli::Verb),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.verb {
             Verb::Serve => serve(config).await,
             Verb::Migrate => migrate(&config).await,
+            Verb::Other(verb) => verb.run(&config).await,
         }
     })
 }

@@ -186,8 +186,13 @@ fn products(world: &World) -> Vec<RecordToImport> {
     world.catalogue.articles.iter().enumerate().map(record).collect()
 }
 
-/// One record for each list, article and first day: its packagings become quantity breaks.
 fn prices(world: &World) -> Vec<RecordToImport> {
+    price_book(world).into_iter().map(|(id, price)| entry(id, Record::Price(price))).collect()
+}
+
+/// All prices: one record for each list, article and first day; packagings become quantity breaks.
+#[must_use]
+pub fn price_book(world: &World) -> BTreeMap<Uuid, Price> {
     let mut records: BTreeMap<Uuid, Price> = BTreeMap::new();
     for row in &world.catalogue.prices {
         let coefficient_milli = world.catalogue.articles[row.article].packagings[row.packaging].coefficient_milli;
@@ -204,11 +209,10 @@ fn prices(world: &World) -> Vec<RecordToImport> {
             price_minor: per_unit(row.amount_minor, coefficient_milli),
         });
     }
-    let ordered = |mut price: Price| {
+    for price in records.values_mut() {
         price.breaks.sort_by_key(|step| step.min_quantity_milli);
-        price
-    };
-    records.into_iter().map(|(id, price)| entry(id, Record::Price(ordered(price)))).collect()
+    }
+    records
 }
 
 /// The price of one base unit, from that of a packaging; halves are rounded up.
@@ -445,9 +449,14 @@ fn skipped(reason: SkipReason) -> &'static str {
     }
 }
 
-/// What customers owe: orders that are not due yet; some pay late.
 fn receivables(world: &World) -> Vec<RecordToImport> {
-    let mut owed: BTreeMap<usize, Receivable> = BTreeMap::new();
+    debts(world).into_iter().map(|(id, owes)| entry(id, Record::Receivable(owes))).collect()
+}
+
+/// What customers owe: orders that are not due yet; some pay late.
+#[must_use]
+pub fn debts(world: &World) -> BTreeMap<Uuid, Receivable> {
+    let mut owed: BTreeMap<Uuid, Receivable> = BTreeMap::new();
     for (number, past) in world.past.orders.iter().enumerate() {
         let customer = world.city.outlets[past.outlet].customer;
         let due_day = past.delivery_day + world.city.agreements[customer].payment_term_days;
@@ -456,7 +465,7 @@ fn receivables(world: &World) -> Vec<RecordToImport> {
             continue;
         }
         let amount_minor = past.net_minor() + past.vat_minor();
-        let receivable = owed.entry(customer).or_insert_with(|| Receivable {
+        let receivable = owed.entry(world.receivable_id(customer)).or_insert_with(|| Receivable {
             customer_id: bytes(world.customer_id(customer)),
             currency: CURRENCY.to_owned(),
             as_of_us: moment_us(TODAY, 0),
@@ -473,12 +482,10 @@ fn receivables(world: &World) -> Vec<RecordToImport> {
             amount_minor,
         });
     }
-    let ordered = |mut receivable: Receivable| {
+    for receivable in owed.values_mut() {
         receivable.due_items.sort_by_key(|item| item.due_day);
-        receivable
-    };
-    let record = |(customer, owes)| entry(world.receivable_id(customer), Record::Receivable(ordered(owes)));
-    owed.into_iter().map(record).collect()
+    }
+    owed
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ pub fn parse(kind: Kind, bytes: &[u8], decimals: u32) -> Result<Vec<Entry>, Erro
         match places.entry(id) {
             Place::Vacant(place) => {
                 place.insert(entries.len());
-                let record = RecordToImport { record_id: id.as_bytes().to_vec(), record: Some(record), closed_month: 0 };
+                let record =
+                    RecordToImport { record_id: id.as_bytes().to_vec(), record: Some(record), closed_month: 0 };
                 entries.push(Entry { line: row.line, record });
             }
             Place::Occupied(place) => {
@@ -108,9 +109,7 @@ fn record(kind: Kind, row: &Row, decimals: u32, errors: &mut Errors) -> (Uuid, R
             (id, network::outlet(&mut fields, id))
         }
         Kind::Customers => (key::id("customer", &fields.required("code")), network::customer(&mut fields)),
-        Kind::Products => {
-            (key::id("product", &fields.required("code")), Record::Product(goods::product(&mut fields)))
-        }
+        Kind::Products => (key::id("product", &fields.required("code")), Record::Product(goods::product(&mut fields))),
         Kind::Prices => {
             let price = goods::price(&mut fields, decimals);
             (goods::price_id(&price), Record::Price(price))
@@ -155,7 +154,9 @@ mod tests {
 
     fn products(rows: &[&[(&str, &str)]]) -> Vec<Product> {
         let records = good(Kind::Products, rows).into_iter().filter_map(|entry| entry.record.record);
-        records.map(|record| if let Record::Product(product) = record { product } else { panic!("{record:?}") }).collect()
+        records
+            .map(|record| if let Record::Product(product) = record { product } else { panic!("{record:?}") })
+            .collect()
     }
 
     fn prices(rows: &[&[(&str, &str)]]) -> Vec<Price> {
@@ -248,7 +249,8 @@ mod tests {
                 ("packaging_quantity", quantity),
             ]
         };
-        let one = products(&[&row("BOX", "12"), &[("code", "A2"), ("name", "Tea"), ("unit", "kg")], &row("PAL", "480")]);
+        let one =
+            products(&[&row("BOX", "12"), &[("code", "A2"), ("name", "Tea"), ("unit", "kg")], &row("PAL", "480")]);
         assert_eq!((one.len(), one[0].code.as_str(), one[1].packagings.len()), (2, "A1", 0));
         assert_eq!(one[0].group_path, ["Drinks", "Juice"]);
         assert_eq!((one[0].vat_bp, one[0].weight_mg), (1_350, 1_050_000));
@@ -256,7 +258,8 @@ mod tests {
             one[0].packagings.iter().map(|packaging| (packaging.name.as_str(), packaging.coefficient_milli)).collect();
         assert_eq!(packagings, [("BOX", 12_000), ("PAL", 480_000)]);
 
-        let renamed = [("code", "A1"), ("name", "Other"), ("unit", "pcs"), ("packaging", "P"), ("packaging_quantity", "2")];
+        let renamed =
+            [("code", "A1"), ("name", "Other"), ("unit", "pcs"), ("packaging", "P"), ("packaging_quantity", "2")];
         let twice = "rows of one product differ in their packaging, and in nothing else";
         let expected = [
             "line 3, column packaging: \"BOX\" is one that the product has already".to_owned(),
@@ -266,7 +269,10 @@ mod tests {
         ];
         let headless = [("code", "A3"), ("name", "x"), ("unit", "kg"), ("packaging_name", "box")];
         let empty = [("code", "A4"), ("name", "x"), ("unit", "kg"), ("packaging", "BOX")];
-        assert_eq!(wrong(Kind::Products, &[&row("BOX", "12"), &row("BOX", "6"), &renamed, &headless, &empty]), expected);
+        assert_eq!(
+            wrong(Kind::Products, &[&row("BOX", "12"), &row("BOX", "6"), &renamed, &headless, &empty]),
+            expected
+        );
     }
 
     #[test]
@@ -282,7 +288,8 @@ mod tests {
         assert_eq!(breaks, [vec![(0, 1_000), (10_000, 950)], vec![(0, 1_100)]]);
         assert_eq!((two[0].valid_from_day, two[1].valid_from_day), (20_780, 0));
 
-        let short = [("price_list", "A"), ("product", "A1"), ("valid_to", "2026-01-01"), ("min_quantity", "9"), ("price", "1")];
+        let short =
+            [("price_list", "A"), ("product", "A1"), ("valid_to", "2026-01-01"), ("min_quantity", "9"), ("price", "1")];
         let turned = [
             ("price_list", "A"),
             ("product", "A2"),

@@ -12,7 +12,10 @@ use super::value;
 /// The columns of a file of products. `code` is the key; a product with several packagings has a row for each, with the
 /// same values in all other columns.
 pub const PRODUCTS: &[Column] = &[
-    Column { name: "code", help: "the article number; required. Rows with the same code are packagings of one product" },
+    Column {
+        name: "code",
+        help: "the article number; required. Rows with the same code are packagings of one product",
+    },
     Column { name: "name", help: "the name to show; required" },
     Column { name: "group", help: "the group for filters, from the widest to the narrowest, separated by |" },
     Column { name: "unit", help: "the unit in which quantities count, such as pcs or kg; required" },
@@ -116,8 +119,8 @@ pub type Clash = (&'static str, String);
 /// # Errors
 /// The column, and what is wrong about it.
 pub fn add_packaging(product: &mut Product, row: Product, first_line: u64) -> Result<(), Clash> {
-    let alike = Product { packagings: Vec::new(), ..row.clone() }
-        == Product { packagings: Vec::new(), ..product.clone() };
+    let alike =
+        Product { packagings: Vec::new(), ..row.clone() } == Product { packagings: Vec::new(), ..product.clone() };
     let Some(packaging) = row.packagings.into_iter().next().filter(|_| alike && !product.packagings.is_empty()) else {
         let text = "rows of one product differ in their packaging, and in nothing else";
         return Err(("code", format!("stands on line {first_line} already; {text}")));

@@ -91,9 +91,11 @@ fn point(fields: &mut Fields<'_>) -> Option<GeoPoint> {
     }
     let latitude = fields.optional("latitude", value::latitude);
     let longitude = fields.optional("longitude", value::longitude);
-    latitude
-        .zip(longitude)
-        .map(|(latitude_e7, longitude_e7)| GeoPoint { latitude_e7, longitude_e7, ..GeoPoint::default() })
+    latitude.zip(longitude).map(|(latitude_e7, longitude_e7)| GeoPoint {
+        latitude_e7,
+        longitude_e7,
+        ..GeoPoint::default()
+    })
 }
 
 fn contact(fields: &mut Fields<'_>, outlet: Uuid) -> Option<Contact> {

@@ -64,10 +64,7 @@ pub fn chunks(entries: Vec<Entry>, run: Option<Uuid>) -> Vec<Chunk> {
     let content = hex::encode(content.finalize());
     let run = run.map(|run| format!("/{run}")).unwrap_or_default();
     let command = |number| key::id("command", &format!("{content}/{number}{run}"));
-    cut.into_iter()
-        .enumerate()
-        .map(|(number, (_, entries))| Chunk { command: command(number), entries })
-        .collect()
+    cut.into_iter().enumerate().map(|(number, (_, entries))| Chunk { command: command(number), entries }).collect()
 }
 
 #[cfg(test)]
@@ -79,9 +76,13 @@ mod tests {
 
     fn entries(count: u64, comment: &str) -> Vec<Entry> {
         let entry = |line: u64| {
-            let customer = Customer { name: format!("{line}"), legal_address: comment.to_owned(), ..Customer::default() };
+            let customer =
+                Customer { name: format!("{line}"), legal_address: comment.to_owned(), ..Customer::default() };
             let record_id = Uuid::from_u128(line.into()).as_bytes().to_vec();
-            Entry { line, record: RecordToImport { record_id, record: Some(Record::Customer(customer)), closed_month: 0 } }
+            Entry {
+                line,
+                record: RecordToImport { record_id, record: Some(Record::Customer(customer)), closed_month: 0 },
+            }
         };
         (1..=count).map(entry).collect()
     }
@@ -99,7 +100,8 @@ mod tests {
 
     #[test]
     fn the_same_content_has_the_same_commands() {
-        let ids = |comment, run| chunks(entries(1_001, comment), run).iter().map(|chunk| chunk.command).collect::<Vec<_>>();
+        let ids =
+            |comment, run| chunks(entries(1_001, comment), run).iter().map(|chunk| chunk.command).collect::<Vec<_>>();
         let first = ids("", None);
         assert_ne!(first[0], first[1]);
         assert_eq!(ids("", None), first);

@@ -133,12 +133,7 @@ pub fn read(bytes: &[u8], columns: &'static [Column], errors: &mut Errors) -> Ve
 }
 
 /// Where in a row each of the columns stands.
-fn places(
-    line: u64,
-    header: &ByteRecord,
-    columns: &'static [Column],
-    errors: &mut Errors,
-) -> Option<Vec<usize>> {
+fn places(line: u64, header: &ByteRecord, columns: &'static [Column], errors: &mut Errors) -> Option<Vec<usize>> {
     let before = errors.count();
     let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).to_lowercase()).collect();
     for (index, name) in names.iter().enumerate() {

@@ -194,23 +194,21 @@ impl State {
         let Some(buckets) = tail.buckets.as_ref().filter(|_| contiguous && !regranted) else {
             return News::Unclear;
         };
+        // Before anything is noted as sent: the cut that follows has to bring all of it.
+        if buckets.iter().any(|touched| !self.held.contains_key(&touched.bucket.id) && self.wants(&touched.bucket)) {
+            return News::Unclear;
+        }
         let mut plan = Plan { version: tail.position.version, ..Plan::default() };
         let mut pages = Vec::new();
         let mut states = Vec::new();
         for touched in buckets {
             let bucket = &touched.bucket;
-            let wanted = self.wants(bucket);
-            match self.held.get_mut(&bucket.id) {
-                Some(held) => {
-                    let (rows, bytes) = touched.size;
-                    plan.buckets.push(BucketPlan { rows, bytes, ..entry(bucket, held.group, BucketAction::Append) });
-                    pages.extend(touched.pages.iter().cloned().map(Message::Page));
-                    states.push(state_of(bucket));
-                    held.cursor = Cursor::after(tail.position.version);
-                }
-                None if wanted => return News::Unclear,
-                None => {}
-            }
+            let Some(held) = self.held.get_mut(&bucket.id) else { continue };
+            let (rows, bytes) = touched.size;
+            plan.buckets.push(BucketPlan { rows, bytes, ..entry(bucket, held.group, BucketAction::Append) });
+            pages.extend(touched.pages.iter().cloned().map(Message::Page));
+            states.push(state_of(bucket));
+            held.cursor = Cursor::after(tail.position.version);
         }
         self.served = tail.position;
         self.oldest = tail.position.version;

@@ -218,7 +218,7 @@ fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row)
     bucket.rows += 1;
     storage.write(Change::Member(slot, row.record, Some(Member { version: row.version, hash })))?;
     match holding {
-        Some(holding) if holding.version > row.version => {
+        Some(holding) if holding.version >= row.version => {
             if member.is_none() {
                 storage.write(Change::Holders(row.record, others + 1))?;
             }

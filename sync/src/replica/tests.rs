@@ -140,6 +140,19 @@ fn staging_that_is_not_resumed_is_discarded() {
     hear(&mut device, checkpoint(5, 3, Vec::new())).expect("applies");
     assert_eq!((bytes(&device, 3), bytes(&device, 4)), (None, None), "nor is what this pull did not name applied");
     assert_eq!(device.position(), Some(at(5)));
+    assert!(device.request(&Want::default()).staging.is_empty());
+}
+
+#[test]
+fn a_lower_version_is_old_news() {
+    let mut device = synced();
+    hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
+    let rows = [(1, 2, Some(&b"older"[..])), (3, 3, Some(b"three"))];
+    hear(&mut device, Message::Page(page(1, Cursor::default(), &rows))).expect("may begin before the cursor");
+    let sums = vec![state(1, &[(1, b"one"), (2, b"two"), (3, b"three")])];
+    let applied = hear(&mut device, checkpoint(3, 3, sums)).expect("applies");
+    assert!(matches!(applied, Event::Checkpoint { changed: 1, damaged, .. } if damaged.is_empty()));
+    assert_eq!(bytes(&device, 2).as_deref(), Some(&b"two"[..]));
 }
 
 #[test]

@@ -159,7 +159,9 @@ async fn together(seed: u64, entries: &[Entry], alone: &Result) -> Checked<Resul
             let answered = alone.answers[index].0.is_some();
             let decided = entries[index].command().is_some_and(|command| answered && known.insert(command.id));
             let waits = if decided { 1 } else { 2 };
-            batch.extend((0..waits).map(|_| pause(&dice)));
+            if index + 1 < after {
+                batch.extend((0..waits).map(|_| pause(&dice)));
+            }
         }
         let mut all = run_batch(&mut server, &batch).await?;
         answers.extend(places.into_iter().map(|place| std::mem::take(&mut all[place])));
@@ -215,10 +217,8 @@ async fn end(server: Server, answers: Vec<(Option<Outcome>, i64)>) -> Checked<Re
 
 async fn stored(server: &Server) -> std::result::Result<Stored, StoreError> {
     let mut tx = server.db.read().await?;
-    let records: Vec<RecordRow> = tx
-        .query_as("SELECT id, kind, document, stamps, removed_at, survivor FROM record ORDER BY id")
-        .all()
-        .await?;
+    let records: Vec<RecordRow> =
+        tx.query_as("SELECT id, kind, document, stamps, removed_at, survivor FROM record ORDER BY id").all().await?;
     let buckets: Vec<(String, i64, i64, i64)> =
         tx.query_as("SELECT scope, kind, live_rows, checksum FROM bucket WHERE live_rows > 0").all().await?;
     let sequences =
@@ -251,10 +251,7 @@ fn difference(entries: &[Entry], alone: &Result, together: &Result) -> Checked<(
         let (one, other) = (&alone.answers[index], &together.answers[index]);
         if one != other {
             let body = entry.command().and_then(|command| trade::Command::decode(command.body.clone()).ok());
-            return broken(
-                Law::Batching,
-                format!("entry {index}, {body:?}: alone {one:?}, in a batch {other:?}"),
-            );
+            return broken(Law::Batching, format!("entry {index}, {body:?}: alone {one:?}, in a batch {other:?}"));
         }
     }
     let ids: BTreeSet<&Uuid> = alone.stored.records.keys().chain(together.stored.records.keys()).collect();

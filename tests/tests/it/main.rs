@@ -6,6 +6,7 @@ mod bad_input;
 mod conflicts;
 mod cost;
 mod desk;
+mod import;
 mod jobs;
 mod layering;
 mod logistics;

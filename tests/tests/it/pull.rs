@@ -5,7 +5,10 @@ use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
 use roundsman_proto::sync::{Position, PullRequest};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{MoveOutlet, Outlet, Price, PriceToSet, SetPrices};
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    ImportRecords, MoveOutlet, Outlet, Price, PriceToSet, Product, RecordToImport, SetPrices, Survey,
+};
 use roundsman_sync::replica::Event;
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -15,6 +18,7 @@ use tonic::Streaming;
 on_both_databases!(
     a_follower_hears_of_what_it_holds_and_of_nothing_else,
     a_follower_gains_and_loses_with_its_scopes,
+    a_commit_that_changes_one_bucket_and_makes_another_reaches_a_follower_whole,
     a_first_sync_that_is_cut_goes_on_where_it_was,
     a_position_of_another_history_is_compared_instead_of_believed,
     a_damaged_bucket_is_fetched_again,
@@ -86,6 +90,22 @@ async fn a_follower_gains_and_loses_with_its_scopes(kind: Kind) {
     assert!(app.shown::<Outlet>(&boris, outlet).is_some());
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     app.assert_converged(&boris, &world.caller(&world.boris)).await;
+    app.finish().await;
+}
+
+async fn a_commit_that_changes_one_bucket_and_makes_another_reaches_a_follower_whole(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let mut stream = follow(&app, &mut anna).await;
+    let renamed =
+        Product { name: "Another name".to_owned(), ..app.shown(&anna, world.products[0]).expect("a product") };
+    let survey = Survey { title: "The first survey".to_owned(), ..Survey::default() };
+    let entry = |id, record| RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 };
+    let records = vec![entry(world.products[0], Record::Product(renamed)), entry(app.id(), Record::Survey(survey))];
+    app.office(Command::ImportRecords(ImportRecords { records })).await;
+    assert_eq!(to_checkpoint(&mut anna, &mut stream).await, 2);
+    app.assert_converged(&anna, &world.caller(&world.anna)).await;
     app.finish().await;
 }
 

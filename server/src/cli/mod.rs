@@ -1,0 +1,47 @@
+//! The verbs of the command line that work on a running server, or look into the database: what a person at a terminal or
+//! a script calls. Those that serve stand in `main.rs`.
+
+pub mod claim;
+pub mod client;
+pub mod device;
+pub mod import;
+mod print;
+pub mod user;
+pub mod verify;
+
+use clap::Subcommand;
+
+use crate::config::Config;
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Imports outlets, products, prices or customers from a CSV file.
+    Import(import::Args),
+    /// Makes and lists users.
+    #[command(subcommand)]
+    User(user::Verb),
+    /// Lists devices.
+    #[command(subcommand)]
+    Device(device::Verb),
+    /// Makes the first administrator of a new server, with the setup code that it printed at its first start.
+    Claim(claim::Args),
+    /// Computes everything that is derived anew and compares it with what is stored; changes nothing.
+    Verify(verify::Args),
+}
+
+impl Verb {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When it can't be done, or not all of it; the error is the last word to whoever called.
+    pub async fn run(self, config: &Config) -> anyhow::Result<()> {
+        match self {
+            Self::Import(args) => import::run(args).await,
+            Self::User(verb) => user::run(verb).await,
+            Self::Device(verb) => device::run(verb).await,
+            Self::Claim(args) => claim::run(args).await,
+            Self::Verify(args) => verify::run(&args, config).await,
+        }
+    }
+}

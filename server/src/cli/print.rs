@@ -1,0 +1,60 @@
+//! The one place where verbs print: what was asked for on standard output, everything else on standard error.
+
+use std::fmt::Display;
+use std::io::{Write as _, stderr, stdout};
+
+/// A line of what was asked for. That nobody reads on, as behind `| head`, is no error.
+pub(super) fn line(text: impl Display) {
+    let _ = writeln!(stdout(), "{text}");
+}
+
+/// A line for the person, beside what was asked for.
+pub(super) fn note(text: impl Display) {
+    let _ = writeln!(stderr(), "{text}");
+}
+
+/// A question, which is answered on the same line.
+pub(super) fn ask(question: &str) {
+    let _ = write!(stderr(), "{question}: ");
+    let _ = stderr().flush();
+}
+
+/// Rows under a heading, in columns as wide as what stands in them.
+pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) {
+    for row in aligned(heading, rows) {
+        line(row);
+    }
+}
+
+/// Something for machines.
+pub(super) fn json(value: &serde_json::Value) {
+    line(format_args!("{value:#}"));
+}
+
+fn aligned(heading: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let heading: Vec<String> = heading.iter().map(|&name| name.to_owned()).collect();
+    let width = |column: usize| {
+        let cells = std::iter::once(&heading).chain(rows).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    std::iter::once(&heading)
+        .chain(rows)
+        .map(|row| {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+            cells.join("  ").trim_end().to_owned()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_stands_in_them() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let lines = aligned(&["login", "role", "x"], &[row(["änna", "rep", ""]), row(["boris.b", "office", "1"])]);
+        assert_eq!(lines, ["login    role    x", "änna     rep", "boris.b  office  1"]);
+    }
+}

@@ -1,0 +1,87 @@
+//! `roundsman verify`: whether everything that is derived is as the records say.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::print;
+use crate::config::Config;
+use crate::store::sql::Db;
+use crate::store::tenant;
+use crate::verify::verify;
+
+/// What is verified.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this tenant, by its name; otherwise all.
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+}
+
+/// Verifies the configured database, and prints what was found.
+///
+/// # Errors
+/// When something was found, or the database can't be read.
+pub async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
+    must_exist(&config.database)?;
+    let db = Db::connect(&config.database).await.context("can't open the database; see --database")?;
+    let verified = all(&db, args.tenant.as_deref()).await;
+    db.close().await;
+    let (tenants, findings) = verified?;
+    for finding in &findings {
+        print::line(finding);
+    }
+    let summary = format!("{tenants} tenants verified, {} findings", findings.len());
+    anyhow::ensure!(findings.is_empty(), summary);
+    print::line(summary);
+    Ok(())
+}
+
+/// Verifies one tenant, or all; returns how many, and what was found.
+///
+/// # Errors
+/// When there is no such tenant, or the database can't be read.
+pub async fn all(db: &Db, name: Option<&str>) -> anyhow::Result<(usize, Vec<String>)> {
+    let mut tx = db.read().await.context("can't read the database")?;
+    let tenants = tenant::all(&mut tx).await.context("can't read the tenants; `roundsman migrate` makes the schema")?;
+    tx.commit().await?;
+    let chosen: Vec<(i64, String)> =
+        tenants.into_iter().filter(|(_, other)| name.is_none_or(|name| name == other)).collect();
+    if let Some(name) = name {
+        anyhow::ensure!(!chosen.is_empty(), "there is no tenant `{name}`");
+    }
+    let mut findings = Vec::new();
+    for (tenant, name) in &chosen {
+        let found = verify(db, *tenant).await.with_context(|| format!("can't verify {name}"))?;
+        findings.extend(found.into_iter().map(|finding| format!("{name}: {finding}")));
+    }
+    Ok((chosen.len(), findings))
+}
+
+/// A look must not make an empty database where there is none.
+fn must_exist(database: &str) -> anyhow::Result<()> {
+    let Some(file) = database.strip_prefix("sqlite:") else {
+        return Ok(());
+    };
+    let file = file.strip_prefix("//").unwrap_or(file);
+    let file = file.split('?').next().unwrap_or(file);
+    anyhow::ensure!(Path::new(file).exists(), "there is no database `{file}`; see --database");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_not_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("none.db");
+        let error = must_exist(&format!("sqlite://{}?mode=ro", file.display())).expect_err("is missing");
+        assert!(error.to_string().contains("none.db"), "{error}");
+        assert!(!file.exists());
+        std::fs::write(&file, "").expect("writes");
+        must_exist(&format!("sqlite:{}", file.display())).expect("is there");
+        must_exist("postgres://somewhere/else").expect("is not looked for");
+    }
+}
