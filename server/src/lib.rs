@@ -13,6 +13,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod contacts;
+pub mod demo;
 pub mod device;
 pub mod error;
 pub mod exchange;

@@ -146,10 +146,8 @@ pub struct App<S: Storages> {
     expected: Vec<News>,
 }
 
-type Failed<S> = DeviceError<
-    <<S as Storages>::Replica as Storage>::Error,
-    <<S as Storages>::Outbox as OutboxStorage>::Error,
->;
+type Failed<S> =
+    DeviceError<<<S as Storages>::Replica as Storage>::Error, <<S as Storages>::Outbox as OutboxStorage>::Error>;
 
 impl<S: Storages> App<S> {
     /// An app that is not installed yet.

@@ -248,13 +248,7 @@ impl Catalogue {
         withdraw(&mut articles, today_day, rng);
         let prices = prices(&articles, today_day, rng);
         let stock = stock(&articles, today_day, rng);
-        Self {
-            groups: groups(),
-            articles,
-            prices,
-            warehouses: WAREHOUSES.to_vec(),
-            stock,
-        }
+        Self { groups: groups(), articles, prices, warehouses: WAREHOUSES.to_vec(), stock }
     }
 
     /// The price of a quantity, as an index into `prices`; `None` if the list has none in force on that day.
@@ -268,9 +262,7 @@ impl Catalogue {
         day: i32,
     ) -> Option<usize> {
         let wanted = (list, article, packaging);
-        let first = self
-            .prices
-            .partition_point(|p| (p.list, p.article, p.packaging) < wanted);
+        let first = self.prices.partition_point(|p| (p.list, p.article, p.packaging) < wanted);
         let rows = self.prices.iter().enumerate().skip(first);
         rows.take_while(|(_, p)| (p.list, p.article, p.packaging) == wanted)
             .filter(|(_, p)| p.from_quantity_milli <= quantity_milli && p.is_valid_on(day))
@@ -282,9 +274,7 @@ impl Catalogue {
     #[must_use]
     pub fn sold_on(&self, article: usize, day: i32) -> usize {
         let withdrawal = self.articles[article].withdrawal;
-        withdrawal
-            .filter(|end| end.from_day <= day)
-            .map_or(article, |end| end.successor)
+        withdrawal.filter(|end| end.from_day <= day).map_or(article, |end| end.successor)
     }
 }
 
@@ -297,16 +287,8 @@ impl Catalogue {
 #[must_use]
 pub fn ean13(first_twelve: u64) -> String {
     let digits = format!("{first_twelve:012}");
-    assert_eq!(
-        digits.len(),
-        12,
-        "an EAN-13 number is made of twelve digits and a check digit"
-    );
-    let sum: u32 = digits
-        .bytes()
-        .zip([1, 3].into_iter().cycle())
-        .map(|(d, w)| u32::from(d - b'0') * w)
-        .sum();
+    assert_eq!(digits.len(), 12, "an EAN-13 number is made of twelve digits and a check digit");
+    let sum: u32 = digits.bytes().zip([1, 3].into_iter().cycle()).map(|(d, w)| u32::from(d - b'0') * w).sum();
     format!("{digits}{}", (10 - sum % 10) % 10)
 }
 
@@ -327,13 +309,7 @@ fn groups() -> Vec<Group> {
     let names = TOP_GROUPS.iter().map(|&name| (name, None));
     let names = names.chain(LEAVES.iter().map(|leaf| (leaf.name, Some(leaf.top))));
     let numbered = names.enumerate();
-    numbered
-        .map(|(index, (name, parent))| Group {
-            code: format!("G{:02}", index + 1),
-            name,
-            parent,
-        })
-        .collect()
+    numbered.map(|(index, (name, parent))| Group { code: format!("G{:02}", index + 1), name, parent }).collect()
 }
 
 /// A name that the tables below allow, with all that is needed to make an article of it.
@@ -348,23 +324,13 @@ struct Candidate {
 /// Every combination of kind, variant and size.
 fn candidates(rng: &mut ChaCha8Rng) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for (leaf, family) in LEAVES
-        .iter()
-        .enumerate()
-        .flat_map(|(i, l)| l.families.iter().map(move |f| (i, f)))
-    {
+    for (leaf, family) in LEAVES.iter().enumerate().flat_map(|(i, l)| l.families.iter().map(move |f| (i, f))) {
         for kind in family.kinds.split(", ") {
             let kind_percent = rng.random_range(80..=125);
             for variant in family.variants.split(", ") {
                 found.extend(family.sizes.iter().map(|&(size, grams)| {
                     let name = format!("{variant} {kind} {size}").trim_end().to_owned();
-                    Candidate {
-                        leaf,
-                        family,
-                        kind_percent,
-                        name,
-                        grams,
-                    }
+                    Candidate { leaf, family, kind_percent, name, grams }
                 }));
             }
         }
@@ -380,19 +346,11 @@ fn articles(rng: &mut ChaCha8Rng) -> Vec<Article> {
     chosen.truncate(ARTICLES);
     chosen.sort_unstable();
     let numbered = (1_u64..).zip(chosen.iter().map(|&index| &candidates[index]));
-    numbered
-        .map(|(number, candidate)| article(number, candidate, rng))
-        .collect()
+    numbered.map(|(number, candidate)| article(number, candidate, rng)).collect()
 }
 
 fn article(number: u64, candidate: &Candidate, rng: &mut ChaCha8Rng) -> Article {
-    let &Candidate {
-        leaf,
-        family,
-        kind_percent,
-        ref name,
-        grams,
-    } = candidate;
+    let &Candidate { leaf, family, kind_percent, ref name, grams } = candidate;
     // The larger the cheaper, by weight.
     let size_percent = match grams {
         ..=120 => 135,
@@ -402,11 +360,7 @@ fn article(number: u64, candidate: &Candidate, rng: &mut ChaCha8Rng) -> Article 
         _ => 80,
     };
     let per_kilogram = rng.random_range(family.cents_per_kg.clone()) * kind_percent * size_percent / 10_000;
-    let base_unit = if family.weighed {
-        BaseUnit::Kilogram
-    } else {
-        BaseUnit::Piece
-    };
+    let base_unit = if family.weighed { BaseUnit::Kilogram } else { BaseUnit::Piece };
     let packagings = packagings(number, base_unit, grams, rng);
     let whole_carton = packagings[1].coefficient_milli;
     let minimum_multiple_milli = match base_unit {
@@ -441,11 +395,7 @@ fn packagings(number: u64, base_unit: BaseUnit, grams: i64, rng: &mut ChaCha8Rng
                 barcodes.push(barcode(2));
             }
             vec![
-                Packaging {
-                    name: "piece".to_owned(),
-                    coefficient_milli: ONE_UNIT_MILLI,
-                    barcodes,
-                },
+                Packaging { name: "piece".to_owned(), coefficient_milli: ONE_UNIT_MILLI, barcodes },
                 Packaging {
                     name: format!("carton of {count}"),
                     coefficient_milli: count * ONE_UNIT_MILLI,
@@ -456,11 +406,7 @@ fn packagings(number: u64, base_unit: BaseUnit, grams: i64, rng: &mut ChaCha8Rng
         BaseUnit::Kilogram => {
             let count = pick(rng, &[3, 5, 10]);
             vec![
-                Packaging {
-                    name: "kg".to_owned(),
-                    coefficient_milli: ONE_UNIT_MILLI,
-                    barcodes: vec![barcode(3)],
-                },
+                Packaging { name: "kg".to_owned(), coefficient_milli: ONE_UNIT_MILLI, barcodes: vec![barcode(3)] },
                 Packaging {
                     name: format!("case of {count} kg"),
                     coefficient_milli: count * ONE_UNIT_MILLI,
@@ -521,12 +467,9 @@ fn withdraw(articles: &mut [Article], today_day: i32, rng: &mut ChaCha8Rng) {
 
 /// The next 15th of a month after `day`.
 fn next_mid_month(day: i32) -> i32 {
-    let is_mid_month = |day: i32| {
-        NaiveDate::from_num_days_from_ce_opt(day + EPOCH_DAYS_FROM_CE).is_some_and(|date| date.day() == 15)
-    };
-    (day + 1..=day + 31)
-        .find(|&day| is_mid_month(day))
-        .unwrap_or(day + 31)
+    let is_mid_month =
+        |day: i32| NaiveDate::from_num_days_from_ce_opt(day + EPOCH_DAYS_FROM_CE).is_some_and(|date| date.day() == 15);
+    (day + 1..=day + 31).find(|&day| is_mid_month(day)).unwrap_or(day + 31)
 }
 
 fn prices(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Price> {
@@ -537,10 +480,7 @@ fn prices(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Pri
             let current = price_rows(list, index, article, today_day, rng);
             if chance(rng, PRICE_CHANGE_PERCENT) {
                 let bp = rng.random_range(9_700..=10_800);
-                rows.extend(current.iter().map(|&row| Price {
-                    valid_to_day: Some(change_day),
-                    ..row
-                }));
+                rows.extend(current.iter().map(|&row| Price { valid_to_day: Some(change_day), ..row }));
                 rows.extend(current.iter().map(|&row| Price {
                     amount_minor: basis_points(row.amount_minor, bp).max(floor_minor(article, row.packaging)),
                     valid_from_day: change_day + 1,
@@ -551,26 +491,12 @@ fn prices(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Pri
             }
         }
     }
-    rows.sort_by_key(|p| {
-        (
-            p.list,
-            p.article,
-            p.packaging,
-            p.from_quantity_milli,
-            p.valid_from_day,
-        )
-    });
+    rows.sort_by_key(|p| (p.list, p.article, p.packaging, p.from_quantity_milli, p.valid_from_day));
     rows
 }
 
 /// The prices of an article in one list: of the base unit, of the carton (4 % less), and for several cartons.
-fn price_rows(
-    list: PriceList,
-    index: usize,
-    article: &Article,
-    today: i32,
-    rng: &mut ChaCha8Rng,
-) -> Vec<Price> {
+fn price_rows(list: PriceList, index: usize, article: &Article, today: i32, rng: &mut ChaCha8Rng) -> Vec<Price> {
     let markup = rng.random_range(list.markup_percent());
     let base = basis_points(article.purchase_minor, markup * 100).max(article.purchase_minor + 1);
     let valid_from_day = today - PRICE_HISTORY_DAYS - rng.random_range(0..200);
@@ -623,41 +549,19 @@ fn stock(articles: &[Article], today_day: i32, rng: &mut ChaCha8Rng) -> Vec<Stoc
             let on_hand_milli = if empty { 0 } else { cartons * carton };
             let on_its_way = (empty || chance(rng, 10)) && article.withdrawal.is_none();
             let day = today_day + rng.random_range(1..=6);
-            let expected = on_its_way.then_some(Expected {
-                quantity_milli: (cartons + 2) * carton,
-                day,
-            });
-            rows.push(Stock {
-                warehouse,
-                article: index,
-                on_hand_milli,
-                expected,
-            });
+            let expected = on_its_way.then_some(Expected { quantity_milli: (cartons + 2) * carton, day });
+            rows.push(Stock { warehouse, article: index, on_hand_milli, expected });
         }
     }
     rows
 }
 
-const WAREHOUSES: [Warehouse; 2] = [
-    Warehouse {
-        code: "W1",
-        name: "Main warehouse",
-    },
-    Warehouse {
-        code: "W2",
-        name: "City warehouse",
-    },
-];
+const WAREHOUSES: [Warehouse; 2] =
+    [Warehouse { code: "W1", name: "Main warehouse" }, Warehouse { code: "W2", name: "City warehouse" }];
 
 /// The groups that hold no articles themselves.
-const TOP_GROUPS: [&str; 6] = [
-    "Drinks",
-    "Dairy and eggs",
-    "Fresh food",
-    "Dry goods",
-    "Bakery and frozen food",
-    "Hygiene and supplies",
-];
+const TOP_GROUPS: [&str; 6] =
+    ["Drinks", "Dairy and eggs", "Fresh food", "Dry goods", "Bakery and frozen food", "Hygiene and supplies"];
 const DRINKS: usize = 0;
 const DAIRY: usize = 1;
 const FRESH: usize = 2;
@@ -689,45 +593,15 @@ struct Family {
 type Size = (&'static str, i64);
 
 const fn leaf(name: &'static str, top: usize, vat_bp: i32, appeal: u64, families: &'static [Family]) -> Leaf {
-    Leaf {
-        name,
-        top,
-        vat_bp,
-        appeal,
-        families,
-    }
+    Leaf { name, top, vat_bp, appeal, families }
 }
 
-const fn pieces(
-    kinds: &'static str,
-    variants: &'static str,
-    sizes: &'static [Size],
-    low: i64,
-    high: i64,
-) -> Family {
-    Family {
-        kinds,
-        variants,
-        sizes,
-        weighed: false,
-        cents_per_kg: low..=high,
-    }
+const fn pieces(kinds: &'static str, variants: &'static str, sizes: &'static [Size], low: i64, high: i64) -> Family {
+    Family { kinds, variants, sizes, weighed: false, cents_per_kg: low..=high }
 }
 
-const fn weighed(
-    kinds: &'static str,
-    variants: &'static str,
-    sizes: &'static [Size],
-    low: i64,
-    high: i64,
-) -> Family {
-    Family {
-        kinds,
-        variants,
-        sizes,
-        weighed: true,
-        cents_per_kg: low..=high,
-    }
+const fn weighed(kinds: &'static str, variants: &'static str, sizes: &'static [Size], low: i64, high: i64) -> Family {
+    Family { kinds, variants, sizes, weighed: true, cents_per_kg: low..=high }
 }
 
 const LOOSE: &[Size] = &[("", 1_000)];
@@ -886,20 +760,12 @@ mod tests {
         let catalogue = catalogue();
         assert_eq!(catalogue.groups.len(), 24);
         assert_eq!(catalogue.articles.len(), ARTICLES);
-        assert!(
-            (9_000..13_000).contains(&catalogue.prices.len()),
-            "{} prices",
-            catalogue.prices.len()
-        );
+        assert!((9_000..13_000).contains(&catalogue.prices.len()), "{} prices", catalogue.prices.len());
         let names: BTreeSet<_> = catalogue.articles.iter().map(|a| &a.name).collect();
         assert_eq!(names.len(), ARTICLES, "names are unique");
         let filled: BTreeSet<_> = catalogue.articles.iter().map(|a| a.group).collect();
         assert_eq!(filled.len(), LEAVES.len(), "every lower group has articles");
-        assert!(
-            filled
-                .iter()
-                .all(|&group| catalogue.groups[group].parent.is_some())
-        );
+        assert!(filled.iter().all(|&group| catalogue.groups[group].parent.is_some()));
     }
 
     #[test]
@@ -932,10 +798,7 @@ mod tests {
         };
         let requests = catalogue.articles.iter().map(|a| a.popularity).collect();
         assert_eq!(share_of_first_tenth(requests), 517, "per mille of the requests");
-        let turnover = catalogue
-            .articles
-            .iter()
-            .map(|a| a.popularity * a.purchase_minor.unsigned_abs());
+        let turnover = catalogue.articles.iter().map(|a| a.popularity * a.purchase_minor.unsigned_abs());
         let share = share_of_first_tenth(turnover.collect());
         assert!((500..900).contains(&share), "{share} per mille of the turnover");
     }
@@ -957,11 +820,7 @@ mod tests {
     #[test]
     fn a_withdrawn_article_is_replaced_from_that_day_on() {
         let catalogue = catalogue();
-        let index = catalogue
-            .articles
-            .iter()
-            .position(|a| a.withdrawal.is_some())
-            .expect("some are withdrawn");
+        let index = catalogue.articles.iter().position(|a| a.withdrawal.is_some()).expect("some are withdrawn");
         let end = catalogue.articles[index].withdrawal.expect("this one is");
         assert_eq!(catalogue.sold_on(index, end.from_day - 1), index);
         assert_eq!(catalogue.sold_on(index, end.from_day), end.successor);
@@ -974,31 +833,16 @@ mod tests {
             assert!(article.packagings[1].coefficient_milli > ONE_UNIT_MILLI);
             let whole_cartons = article.packagings[1].coefficient_milli % article.minimum_multiple_milli;
             assert_eq!(whole_cartons, 0, "{} can be ordered by the carton", article.name);
-            let carton_grams =
-                article.weight_grams * article.packagings[1].coefficient_milli / ONE_UNIT_MILLI;
-            assert!(
-                carton_grams <= 25_000,
-                "{}: {carton_grams} g are too much to carry",
-                article.name
-            );
+            let carton_grams = article.weight_grams * article.packagings[1].coefficient_milli / ONE_UNIT_MILLI;
+            assert!(carton_grams <= 25_000, "{}: {carton_grams} g are too much to carry", article.name);
         }
     }
 
     #[test]
     fn every_article_has_one_price_on_every_day_in_both_lists() {
         let catalogue = catalogue();
-        for day in [
-            TODAY - PRICE_HISTORY_DAYS,
-            TODAY - 1,
-            TODAY,
-            TODAY + 25,
-            TODAY + 26,
-            TODAY + 365,
-        ] {
-            for (list, article) in PriceList::ALL
-                .into_iter()
-                .flat_map(|l| (0..ARTICLES).map(move |a| (l, a)))
-            {
+        for day in [TODAY - PRICE_HISTORY_DAYS, TODAY - 1, TODAY, TODAY + 25, TODAY + 26, TODAY + 365] {
+            for (list, article) in PriceList::ALL.into_iter().flat_map(|l| (0..ARTICLES).map(move |a| (l, a))) {
                 let valid = |p: &&Price| (p.list, p.article) == (list, article) && p.is_valid_on(day);
                 for packaging in 0..2 {
                     let price = catalogue.price_on(list, article, packaging, ONE_UNIT_MILLI, day);
@@ -1012,33 +856,13 @@ mod tests {
     #[test]
     fn some_prices_end_in_the_middle_of_a_month_and_go_on_the_day_after() {
         let catalogue = catalogue();
-        let ends: Vec<_> = catalogue
-            .prices
-            .iter()
-            .filter(|p| p.valid_to_day.is_some())
-            .collect();
-        assert!(
-            ends.len() > catalogue.prices.len() / 20,
-            "{} of {}",
-            ends.len(),
-            catalogue.prices.len()
-        );
+        let ends: Vec<_> = catalogue.prices.iter().filter(|p| p.valid_to_day.is_some()).collect();
+        assert!(ends.len() > catalogue.prices.len() / 20, "{} of {}", ends.len(), catalogue.prices.len());
         for price in ends {
             assert_eq!(price.valid_to_day, Some(20_802), "15 December 2026");
             let follow_up = |p: &&Price| {
-                (
-                    p.list,
-                    p.article,
-                    p.packaging,
-                    p.from_quantity_milli,
-                    p.valid_from_day,
-                ) == (
-                    price.list,
-                    price.article,
-                    price.packaging,
-                    price.from_quantity_milli,
-                    20_803,
-                )
+                (p.list, p.article, p.packaging, p.from_quantity_milli, p.valid_from_day)
+                    == (price.list, price.article, price.packaging, price.from_quantity_milli, 20_803)
             };
             assert_eq!(catalogue.prices.iter().filter(follow_up).count(), 1);
         }
@@ -1049,11 +873,7 @@ mod tests {
         let catalogue = catalogue();
         for price in &catalogue.prices {
             let article = &catalogue.articles[price.article];
-            assert!(
-                price.amount_minor >= floor_minor(article, price.packaging),
-                "{}",
-                article.name
-            );
+            assert!(price.amount_minor >= floor_minor(article, price.packaging), "{}", article.name);
         }
         for pair in catalogue.prices.windows(2) {
             let of = |p: &Price| (p.list, p.article, p.packaging, p.valid_from_day);
@@ -1068,11 +888,7 @@ mod tests {
     fn the_largest_break_that_is_reached_gives_the_price() {
         let catalogue = catalogue();
         let with_break = |p: &&Price| p.from_quantity_milli > 0 && p.is_valid_on(TODAY);
-        let price = catalogue
-            .prices
-            .iter()
-            .find(with_break)
-            .expect("some have breaks");
+        let price = catalogue.prices.iter().find(with_break).expect("some have breaks");
         let found = |quantity| {
             let index = catalogue.price_on(price.list, price.article, price.packaging, quantity, TODAY);
             catalogue.prices[index.expect("a price")].from_quantity_milli
@@ -1084,13 +900,7 @@ mod tests {
     #[test]
     fn stock_is_in_whole_cartons_and_what_is_empty_is_on_its_way() {
         let catalogue = catalogue();
-        let count = |warehouse| {
-            catalogue
-                .stock
-                .iter()
-                .filter(|s| s.warehouse == warehouse)
-                .count()
-        };
+        let count = |warehouse| catalogue.stock.iter().filter(|s| s.warehouse == warehouse).count();
         assert_eq!((count(0), count(1)), (ARTICLES, ARTICLES / 2));
         for row in &catalogue.stock {
             let article = &catalogue.articles[row.article];

@@ -379,10 +379,7 @@ impl City {
         rng.set_stream(STREAM);
         let mut outlets = read(csv)?;
         if territories == 0 || outlets.len() < territories {
-            return Err(CityError::Territories {
-                outlets: outlets.len(),
-                territories,
-            });
+            return Err(CityError::Territories { outlets: outlets.len(), territories });
         }
         let customers = customers(&mut outlets);
         classify(&mut outlets, &customers, rng);
@@ -392,27 +389,15 @@ impl City {
             plan_visits(&mut outlets, territory);
         }
         let routes = routes(&outlets, &territories);
-        Ok(Self {
-            outlets,
-            customers,
-            agreements,
-            territories,
-            routes,
-        })
+        Ok(Self { outlets, customers, agreements, territories, routes })
     }
 
     /// The outlets to visit in a territory on a day (days since 1970-01-01), in order; none at the week-end.
     pub fn due(&self, territory: usize, day: i32) -> impl Iterator<Item = usize> {
         let wanted = (territory, weekday(day));
-        let route = self
-            .routes
-            .iter()
-            .find(move |r| (r.territory, r.weekday) == wanted);
+        let route = self.routes.iter().find(move |r| (r.territory, r.weekday) == wanted);
         let stops = route.map_or(&[][..], |route| &route.stops);
-        stops
-            .iter()
-            .copied()
-            .filter(move |&outlet| self.outlets[outlet].visits.is_due(day))
+        stops.iter().copied().filter(move |&outlet| self.outlets[outlet].visits.is_due(day))
     }
 
     /// The terms that hold for an outlet.
@@ -438,21 +423,14 @@ struct Row {
 }
 
 fn read(csv: &str) -> Result<Vec<Outlet>, CityError> {
-    csv::Reader::from_reader(csv.as_bytes())
-        .deserialize()
-        .map(|row| outlet(row?))
-        .collect()
+    csv::Reader::from_reader(csv.as_bytes()).deserialize().map(|row| outlet(row?)).collect()
 }
 
 fn outlet(row: Row) -> Result<Outlet, CityError> {
     let coordinate = |column, value: &str, largest: i64| {
         let degrees = degrees_e7(value).filter(|degrees| degrees.abs() <= largest * UNITS_PER_DEGREE);
         let osm_id = row.osm_id.clone();
-        degrees.ok_or_else(|| CityError::Field {
-            osm_id,
-            column,
-            value: value.to_owned(),
-        })
+        degrees.ok_or_else(|| CityError::Field { osm_id, column, value: value.to_owned() })
     };
     let position = Position {
         latitude_e7: coordinate("latitude", &row.latitude, 90)?,
@@ -462,9 +440,7 @@ fn outlet(row: Row) -> Result<Outlet, CityError> {
     let name = match (is_named, row.street.is_empty()) {
         (true, _) => row.name,
         (false, true) => format!("{} {}", row.r#type.label(), row.osm_id),
-        (false, false) => format!("{}, {} {}", row.r#type.label(), row.street, row.house_number)
-            .trim_end()
-            .to_owned(),
+        (false, false) => format!("{}, {} {}", row.r#type.label(), row.street, row.house_number).trim_end().to_owned(),
     };
     Ok(Outlet {
         osm_id: row.osm_id,
@@ -474,11 +450,7 @@ fn outlet(row: Row) -> Result<Outlet, CityError> {
         street: row.street,
         house_number: row.house_number,
         postcode: row.postcode,
-        city: if row.city.is_empty() {
-            DEFAULT_CITY.to_owned()
-        } else {
-            row.city
-        },
+        city: if row.city.is_empty() { DEFAULT_CITY.to_owned() } else { row.city },
         position,
         opening_hours: row.opening_hours,
         // What follows from all outlets together is filled in below.
@@ -486,10 +458,7 @@ fn outlet(row: Row) -> Result<Outlet, CityError> {
         class: Class::C,
         customer: 0,
         territory: 0,
-        visits: VisitPattern {
-            weekdays: 0,
-            weeks: 0,
-        },
+        visits: VisitPattern { weekdays: 0, weeks: 0 },
     })
 }
 
@@ -510,21 +479,13 @@ fn customers(outlets: &mut [Outlet]) -> Vec<Customer> {
     let mut customers: Vec<Customer> = Vec::new();
     let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
     for (index, outlet) in outlets.iter_mut().enumerate() {
-        let known = outlet.is_named.then(|| {
-            *by_name
-                .entry(outlet.name.to_lowercase())
-                .or_insert(customers.len())
-        });
+        let known = outlet.is_named.then(|| *by_name.entry(outlet.name.to_lowercase()).or_insert(customers.len()));
         outlet.customer = known.unwrap_or(customers.len());
         if let Some(customer) = customers.get_mut(outlet.customer) {
             customer.outlets.push(index);
         } else {
             let code = format!("C{:04}", customers.len() + 1);
-            customers.push(Customer {
-                code,
-                name: outlet.name.clone(),
-                outlets: vec![index],
-            });
+            customers.push(Customer { code, name: outlet.name.clone(), outlets: vec![index] });
         }
     }
     customers
@@ -533,14 +494,9 @@ fn customers(outlets: &mut [Outlet]) -> Vec<Customer> {
 /// Potential and class of every outlet.
 fn classify(outlets: &mut [Outlet], customers: &[Customer], rng: &mut ChaCha8Rng) {
     for outlet in outlets.iter_mut() {
-        let chain_percent = if customers[outlet.customer].is_chain() {
-            110
-        } else {
-            100
-        };
+        let chain_percent = if customers[outlet.customer].is_chain() { 110 } else { 100 };
         let luck_percent = rng.random_range(60..=140);
-        outlet.weekly_potential_minor =
-            outlet.kind.weekly_potential_minor() * luck_percent * chain_percent / 10_000;
+        outlet.weekly_potential_minor = outlet.kind.weekly_potential_minor() * luck_percent * chain_percent / 10_000;
     }
     let mut order: Vec<usize> = (0..outlets.len()).collect();
     order.sort_unstable_by_key(|&index| (Reverse(outlets[index].weekly_potential_minor), index));
@@ -557,11 +513,7 @@ fn classify(outlets: &mut [Outlet], customers: &[Customer], rng: &mut ChaCha8Rng
 }
 
 fn agreements(outlets: &[Outlet], customers: &[Customer], rng: &mut ChaCha8Rng) -> Vec<Agreement> {
-    customers
-        .iter()
-        .enumerate()
-        .map(|(index, customer)| agreement(index, customer, outlets, rng))
-        .collect()
+    customers.iter().enumerate().map(|(index, customer)| agreement(index, customer, outlets, rng)).collect()
 }
 
 fn agreement(index: usize, customer: &Customer, outlets: &[Outlet], rng: &mut ChaCha8Rng) -> Agreement {
@@ -576,17 +528,9 @@ fn agreement(index: usize, customer: &Customer, outlets: &[Outlet], rng: &mut Ch
         Class::C => (7, 200, 0b01010),
     };
     let payment_term_days = if chain { 30 } else { own_term };
-    let usual_limit =
-        (potential * i64::from(payment_term_days + 7) * 3 / (7 * 2)).max(LEAST_USUAL_LIMIT_MINOR);
-    let limit = if rng.random_range(0..100) < 3 {
-        usual_limit / 3
-    } else {
-        usual_limit
-    };
-    let smallest_outlet = own()
-        .map(|outlet| outlet.weekly_potential_minor)
-        .min()
-        .unwrap_or_default();
+    let usual_limit = (potential * i64::from(payment_term_days + 7) * 3 / (7 * 2)).max(LEAST_USUAL_LIMIT_MINOR);
+    let limit = if rng.random_range(0..100) < 3 { usual_limit / 3 } else { usual_limit };
+    let smallest_outlet = own().map(|outlet| outlet.weekly_potential_minor).min().unwrap_or_default();
     Agreement {
         code: format!("AG{:04}", index + 1),
         customer: index,
@@ -633,14 +577,8 @@ fn divide(outlets: &mut [Outlet], count: usize) -> Vec<Territory> {
             for &index in &indexes {
                 outlets[index].territory = number;
             }
-            let name = commonest_street(&indexes, outlets)
-                .unwrap_or(DEFAULT_CITY)
-                .to_owned();
-            Territory {
-                code: format!("T{:02}", number + 1),
-                name,
-                outlets: indexes,
-            }
+            let name = commonest_street(&indexes, outlets).unwrap_or(DEFAULT_CITY).to_owned();
+            Territory { code: format!("T{:02}", number + 1), name, outlets: indexes }
         })
         .collect()
 }
@@ -657,16 +595,11 @@ fn bisect(indexes: &mut [usize], count: usize, outlets: &[Outlet], parts: &mut V
     let outline = |coordinate: Coordinate| {
         let mut sorted = indexes.to_vec();
         sort_along(&mut sorted, outlets, coordinate);
-        let half =
-            |part: &[usize]| extent(part, outlets, Position::x_cm) + extent(part, outlets, Position::y_cm);
+        let half = |part: &[usize]| extent(part, outlets, Position::x_cm) + extent(part, outlets, Position::y_cm);
         half(&sorted[..cut]) + half(&sorted[cut..])
     };
     let by_x = outline(Position::x_cm) < outline(Position::y_cm);
-    sort_along(
-        indexes,
-        outlets,
-        if by_x { Position::x_cm } else { Position::y_cm },
-    );
+    sort_along(indexes, outlets, if by_x { Position::x_cm } else { Position::y_cm });
     let (first, second) = indexes.split_at_mut(cut);
     bisect(first, first_count, outlets, parts);
     bisect(second, count - first_count, outlets, parts);
@@ -674,17 +607,10 @@ fn bisect(indexes: &mut [usize], count: usize, outlets: &[Outlet], parts: &mut V
 
 fn commonest_street<'a>(indexes: &[usize], outlets: &'a [Outlet]) -> Option<&'a str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for street in indexes
-        .iter()
-        .map(|&index| outlets[index].street.as_str())
-        .filter(|s| !s.is_empty())
-    {
+    for street in indexes.iter().map(|&index| outlets[index].street.as_str()).filter(|s| !s.is_empty()) {
         *counts.entry(street).or_default() += 1;
     }
-    counts
-        .into_iter()
-        .max_by_key(|&(street, count)| (count, Reverse(street)))
-        .map(|(street, _)| street)
+    counts.into_iter().max_by_key(|&(street, count)| (count, Reverse(street))).map(|(street, _)| street)
 }
 
 /// The order of a territory's neighbourhoods along its longer side. The two days of an A outlet stand side by side.
@@ -695,11 +621,7 @@ const EVERY_WEEK: u8 = 0b1111;
 fn plan_visits(outlets: &mut [Outlet], territory: &Territory) {
     let mut along = territory.outlets.clone();
     let wide = extent(&along, outlets, Position::x_cm) > extent(&along, outlets, Position::y_cm);
-    sort_along(
-        &mut along,
-        outlets,
-        if wide { Position::x_cm } else { Position::y_cm },
-    );
+    sort_along(&mut along, outlets, if wide { Position::x_cm } else { Position::y_cm });
     let (large, small): (Vec<usize>, Vec<usize>) = along.iter().partition(|&&i| outlets[i].class == Class::A);
     // Half visits a week: that is what a C outlet takes.
     let half_visits = |class: Class| match class {
@@ -711,10 +633,7 @@ fn plan_visits(outlets: &mut [Outlet], territory: &Territory) {
     let mut load = [0; WORKING_DAYS as usize];
     for (place, &index) in large.iter().enumerate() {
         let days: [u8; 2] = if place * 2 < large.len() { [0, 3] } else { [1, 4] };
-        outlets[index].visits = VisitPattern {
-            weekdays: 1 << days[0] | 1 << days[1],
-            weeks: EVERY_WEEK,
-        };
+        outlets[index].visits = VisitPattern { weekdays: 1 << days[0] | 1 << days[1], weeks: EVERY_WEEK };
         days.iter().for_each(|&day| load[usize::from(day)] += 2);
     }
     let full = total.div_ceil(load.len());
@@ -733,10 +652,7 @@ fn plan_visits(outlets: &mut [Outlet], territory: &Territory) {
         } else {
             EVERY_WEEK
         };
-        outlets[index].visits = VisitPattern {
-            weekdays: 1 << day,
-            weeks,
-        };
+        outlets[index].visits = VisitPattern { weekdays: 1 << day, weeks };
     }
 }
 
@@ -745,14 +661,8 @@ fn routes(outlets: &[Outlet], territories: &[Territory]) -> Vec<DayRoute> {
     pairs
         .map(|(territory, weekday)| {
             let all = territories[territory].outlets.iter().copied();
-            let stops = all
-                .filter(|&index| outlets[index].visits.weekdays >> weekday & 1 == 1)
-                .collect();
-            DayRoute {
-                territory,
-                weekday,
-                stops: shortened(nearest_neighbours(stops, outlets), outlets),
-            }
+            let stops = all.filter(|&index| outlets[index].visits.weekdays >> weekday & 1 == 1).collect();
+            DayRoute { territory, weekday, stops: shortened(nearest_neighbours(stops, outlets), outlets) }
         })
         .collect()
 }
@@ -762,9 +672,8 @@ fn nearest_neighbours(mut left: Vec<usize>, outlets: &[Outlet]) -> Vec<usize> {
     let mut path: Vec<usize> = Vec::with_capacity(left.len());
     while let Some(place) = (0..left.len()).min_by_key(|&place| {
         let position = outlets[left[place]].position;
-        let cost = path.last().map_or(-position.latitude_e7, |&last: &usize| {
-            outlets[last].position.distance_metres(position)
-        });
+        let cost =
+            path.last().map_or(-position.latitude_e7, |&last: &usize| outlets[last].position.distance_metres(position));
         (cost, left[place])
     }) {
         path.push(left.swap_remove(place));
@@ -783,8 +692,7 @@ fn shortened(mut path: Vec<usize>, outlets: &[Outlet]) -> Vec<usize> {
             for last in first + 1..path.len() {
                 let before = first.checked_sub(1).map(|place| path[place]);
                 let after = path.get(last + 1).copied();
-                let joint =
-                    |outside: Option<usize>, end: usize| outside.map_or(0, |o| distance(o, path[end]));
+                let joint = |outside: Option<usize>, end: usize| outside.map_or(0, |o| distance(o, path[end]));
                 let now = joint(before, first) + joint(after, last);
                 let turned = joint(before, last) + joint(after, first);
                 if turned < now {
@@ -811,9 +719,7 @@ mod tests {
     }
 
     fn length(path: &[usize], outlets: &[Outlet]) -> i64 {
-        path.windows(2)
-            .map(|p| outlets[p[0]].position.distance_metres(outlets[p[1]].position))
-            .sum()
+        path.windows(2).map(|p| outlets[p[0]].position.distance_metres(outlets[p[1]].position)).sum()
     }
 
     #[test]
@@ -846,12 +752,7 @@ mod tests {
             n4,\"Pots, \"\"Pans\"\"\",shop,,,,,60.1,24.9,\r\n";
         let city = City::from_csv(csv, 1, 1).expect("a good list");
         let names: Vec<_> = city.outlets.iter().map(|o| o.name.as_str()).collect();
-        let expected = [
-            "Kiosk, Main Street 7",
-            "Fast food restaurant, Main Street",
-            "Café n3",
-            "Pots, \"Pans\"",
-        ];
+        let expected = ["Kiosk, Main Street 7", "Fast food restaurant, Main Street", "Café n3", "Pots, \"Pans\""];
         assert_eq!(names, expected);
     }
 
@@ -860,46 +761,15 @@ mod tests {
         let head = "osm_id,name,type,street,house_number,postcode,city,latitude,longitude,opening_hours\n";
         let with = |line: &str| City::from_csv(&format!("{head}{line}"), 1, 1);
         assert!(with("n1,,kiosk,,,,,60.1,24.9,").is_ok());
-        assert!(matches!(
-            with("n1,,castle,,,,,60.1,24.9,"),
-            Err(CityError::Csv(_))
-        ));
+        assert!(matches!(with("n1,,castle,,,,,60.1,24.9,"), Err(CityError::Csv(_))));
         assert!(matches!(with("n1,,kiosk,,,,,60.1"), Err(CityError::Csv(_))));
-        for wrong in [
-            "",
-            "-",
-            "north",
-            "90.1",
-            "6e1",
-            "60.12345678",
-            "60.-1",
-            "+60",
-            "1234",
-        ] {
+        for wrong in ["", "-", "north", "90.1", "6e1", "60.12345678", "60.-1", "+60", "1234"] {
             let refused = with(&format!("n1,,kiosk,,,,,{wrong},24.9,"));
-            assert!(
-                matches!(
-                    refused,
-                    Err(CityError::Field {
-                        column: "latitude",
-                        ..
-                    })
-                ),
-                "{wrong}"
-            );
+            assert!(matches!(refused, Err(CityError::Field { column: "latitude", .. })), "{wrong}");
         }
-        assert!(matches!(
-            with(""),
-            Err(CityError::Territories {
-                outlets: 0,
-                territories: 1
-            })
-        ));
+        assert!(matches!(with(""), Err(CityError::Territories { outlets: 0, territories: 1 })));
         assert!(matches!(City::helsinki(1, 0), Err(CityError::Territories { .. })));
-        assert!(matches!(
-            City::helsinki(1, 980),
-            Err(CityError::Territories { .. })
-        ));
+        assert!(matches!(City::helsinki(1, 980), Err(CityError::Territories { .. })));
     }
 
     #[test]
@@ -911,14 +781,8 @@ mod tests {
 
     #[test]
     fn distances_agree_with_the_sphere() {
-        let senate_square = Position {
-            latitude_e7: 601_694_600,
-            longitude_e7: 249_523_900,
-        };
-        let station = Position {
-            latitude_e7: 601_718_700,
-            longitude_e7: 249_414_300,
-        };
+        let senate_square = Position { latitude_e7: 601_694_600, longitude_e7: 249_523_900 };
+        let station = Position { latitude_e7: 601_718_700, longitude_e7: 249_414_300 };
         // Great circle on the same sphere: 662.7 m.
         assert_eq!(senate_square.distance_metres(station), 663);
         assert_eq!(station.distance_metres(senate_square), 663);
@@ -928,10 +792,7 @@ mod tests {
     #[test]
     fn the_calendar_is_that_of_the_world() {
         // 20 November 2026 is a Friday.
-        assert_eq!(
-            (weekday(20_777), weekday(20_780), weekday(0), weekday(-1)),
-            (4, 0, 3, 2)
-        );
+        assert_eq!((weekday(20_777), weekday(20_780), weekday(0), weekday(-1)), (4, 0, 3, 2));
         assert_eq!(cycle_week(20_780), (cycle_week(20_777) + 1) % 4);
         assert_eq!(cycle_week(20_777), cycle_week(20_777 + 28));
     }
@@ -939,33 +800,14 @@ mod tests {
     #[test]
     fn outlets_of_one_name_have_one_owner() {
         let city = city();
-        let chain = city
-            .customers
-            .iter()
-            .find(|c| c.name == "R-Kioski")
-            .expect("it is in the list");
+        let chain = city.customers.iter().find(|c| c.name == "R-Kioski").expect("it is in the list");
         assert_eq!(chain.outlets.len(), 7, "whatever the case of the letters");
-        let owned: Vec<usize> = city
-            .customers
-            .iter()
-            .flat_map(|c| c.outlets.iter().copied())
-            .collect();
+        let owned: Vec<usize> = city.customers.iter().flat_map(|c| c.outlets.iter().copied()).collect();
         let different: BTreeSet<_> = owned.iter().collect();
-        assert_eq!(
-            (owned.len(), different.len()),
-            (979, 979),
-            "every outlet has one owner"
-        );
+        assert_eq!((owned.len(), different.len()), (979, 979), "every outlet has one owner");
         for (index, customer) in city.customers.iter().enumerate() {
-            assert!(
-                customer
-                    .outlets
-                    .iter()
-                    .all(|&outlet| city.outlets[outlet].customer == index)
-            );
-            assert!(
-                customer.outlets.len() == 1 || customer.outlets.iter().all(|&o| city.outlets[o].is_named)
-            );
+            assert!(customer.outlets.iter().all(|&outlet| city.outlets[outlet].customer == index));
+            assert!(customer.outlets.len() == 1 || customer.outlets.iter().all(|&o| city.outlets[o].is_named));
         }
     }
 
@@ -992,17 +834,8 @@ mod tests {
             let mut seen = BTreeSet::new();
             for (index, territory) in city.territories.iter().enumerate() {
                 let size = territory.outlets.len() * count * 100;
-                assert!(
-                    (979 * 85..979 * 115).contains(&size),
-                    "{} of {count}",
-                    territory.outlets.len()
-                );
-                assert!(
-                    territory
-                        .outlets
-                        .iter()
-                        .all(|&o| city.outlets[o].territory == index && seen.insert(o))
-                );
+                assert!((979 * 85..979 * 115).contains(&size), "{} of {count}", territory.outlets.len());
+                assert!(territory.outlets.iter().all(|&o| city.outlets[o].territory == index && seen.insert(o)));
             }
             assert_eq!(seen.len(), 979);
         }
@@ -1031,19 +864,9 @@ mod tests {
             let expected = match outlet.class {
                 Class::A => (2, 0b1111),
                 Class::B => (1, 0b1111),
-                Class::C => (
-                    1,
-                    if outlet.visits.weeks == 0b0101 {
-                        0b0101
-                    } else {
-                        0b1010
-                    },
-                ),
+                Class::C => (1, if outlet.visits.weeks == 0b0101 { 0b0101 } else { 0b1010 }),
             };
-            assert_eq!(
-                (outlet.visits.weekdays.count_ones(), outlet.visits.weeks),
-                expected
-            );
+            assert_eq!((outlet.visits.weekdays.count_ones(), outlet.visits.weeks), expected);
             let visited = |day: &i32| city.due(outlet.territory, *day).any(|due| due == index);
             let visits: Vec<i32> = (20_000..20_028).filter(visited).collect();
             let in_cycle = match outlet.class {
@@ -1070,12 +893,7 @@ mod tests {
                 weekdays[stop] |= 1 << route.weekday;
             }
         }
-        assert!(
-            city.outlets
-                .iter()
-                .zip(weekdays)
-                .all(|(outlet, days)| outlet.visits.weekdays == days)
-        );
+        assert!(city.outlets.iter().zip(weekdays).all(|(outlet, days)| outlet.visits.weekdays == days));
     }
 
     #[test]
@@ -1083,15 +901,9 @@ mod tests {
         let city = city();
         for territory in 0..TERRITORIES {
             let visits = |day: i32| city.due(territory, day).count();
-            let days: Vec<usize> = (20_000..20_028)
-                .filter(|&day| weekday(day) < WORKING_DAYS)
-                .map(visits)
-                .collect();
+            let days: Vec<usize> = (20_000..20_028).filter(|&day| weekday(day) < WORKING_DAYS).map(visits).collect();
             let mean = days.iter().sum::<usize>() / days.len();
-            assert!(
-                days.iter().all(|&count| count.abs_diff(mean) <= mean / 4 + 2),
-                "{days:?}"
-            );
+            assert!(days.iter().all(|&count| count.abs_diff(mean) <= mean / 4 + 2), "{days:?}");
         }
     }
 
@@ -1127,11 +939,7 @@ mod tests {
             assert_eq!(agreement.manual_discount_limit_bp == 0, chain);
             assert_eq!(agreement.price_grace_hours == 72, chain);
         }
-        let hotel = city
-            .outlets
-            .iter()
-            .position(|o| o.kind == OutletKind::Hotel)
-            .expect("there are hotels");
+        let hotel = city.outlets.iter().position(|o| o.kind == OutletKind::Hotel).expect("there are hotels");
         assert_eq!(city.agreement_of(hotel).price_list, PriceList::Horeca);
     }
 }

@@ -13,13 +13,13 @@ use tokio::time::Instant;
 
 use super::app::{App, Evening, InFiles, InMemory, Storages};
 use super::desk::Desk;
+use super::logistics;
 use super::office::{self, Ledger};
 use super::plan::{BEGIN_S, KILL_S};
 use super::rep;
 use super::server::Server;
 use super::shared::Shared;
 use super::world::{SUPERVISORS, TEAMS, TERRITORIES, TODAY};
-use super::logistics;
 
 /// Between two representatives who begin their day, in seconds.
 const STAGGER_S: i32 = 60;

@@ -185,10 +185,7 @@ impl History {
             }
             past.take_telephone_orders(day);
         }
-        Self {
-            visits: past.visits,
-            orders: past.orders,
-        }
+        Self { visits: past.visits, orders: past.orders }
     }
 }
 
@@ -287,15 +284,11 @@ struct Urn {
 impl Urn {
     fn new(weights: impl Iterator<Item = (usize, u64)>) -> Self {
         let mut sum = 0;
-        let entries = weights
-            .filter(|&(_, weight)| weight > 0)
-            .map(|(article, weight)| {
-                sum += weight;
-                (article, sum)
-            });
-        Self {
-            entries: entries.collect(),
-        }
+        let entries = weights.filter(|&(_, weight)| weight > 0).map(|(article, weight)| {
+            sum += weight;
+            (article, sum)
+        });
+        Self { entries: entries.collect() }
     }
 
     /// All articles, as a type of outlets asks for them.
@@ -335,13 +328,8 @@ impl Buyer {
             }
         }
         // Popularity decided already what is in the range; with its full weight here too, it would count twice.
-        let weights = range
-            .into_iter()
-            .map(|article| (article, catalogue.articles[article].popularity.isqrt()));
-        Self {
-            range: Urn::new(weights),
-            rng,
-        }
+        let weights = range.into_iter().map(|article| (article, catalogue.articles[article].popularity.isqrt()));
+        Self { range: Urn::new(weights), rng }
     }
 }
 
@@ -377,31 +365,16 @@ impl<'a> Past<'a> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(VISIT_STREAM);
         let kinds: BTreeSet<OutletKind> = city.outlets.iter().map(|outlet| outlet.kind).collect();
-        let urns: BTreeMap<_, _> = kinds
-            .into_iter()
-            .map(|kind| (kind, Urn::of(kind, catalogue)))
-            .collect();
+        let urns: BTreeMap<_, _> = kinds.into_iter().map(|kind| (kind, Urn::of(kind, catalogue))).collect();
         let numbered = (0..).zip(&city.outlets);
         let buyers = numbered.map(|(number, o)| Buyer::new(seed, number, o, catalogue, &urns[&o.kind]));
         let buyers = buyers.collect();
-        Self {
-            city,
-            catalogue,
-            urns,
-            buyers,
-            rng,
-            visits: Vec::new(),
-            orders: Vec::new(),
-        }
+        Self { city, catalogue, urns, buyers, rng, visits: Vec::new(), orders: Vec::new() }
     }
 
     /// A representative's day.
     fn play_route(&mut self, territory: usize, day: i32) {
-        let mut walk = Walk {
-            day,
-            minute: between(&mut self.rng, (510, 530)),
-            last: None,
-        };
+        let mut walk = Walk { day, minute: between(&mut self.rng, (510, 530)), last: None };
         let due: Vec<usize> = self.city.due(territory, day).collect();
         for (place, &outlet) in (1..).zip(&due) {
             let of_class = habits(self.city.outlets[outlet].class);
@@ -416,23 +389,14 @@ impl<'a> Past<'a> {
                 ],
             );
             let too_late = walk.minute > LAST_CHECK_IN_MINUTE;
-            self.visit(
-                &mut walk,
-                outlet,
-                Some(place),
-                if too_late { Fate::Missed } else { fate },
-            );
+            self.visit(&mut walk, outlet, Some(place), if too_late { Fate::Missed } else { fate });
         }
         if self.rng.random_range(0..4) == 0 && walk.minute <= LAST_CHECK_IN_MINUTE {
             let outlets = &self.city.territories[territory].outlets;
             let outlet = outlets[self.rng.random_range(0..outlets.len())];
             if !due.contains(&outlet) {
                 let productive = self.rng.random_range(0..1_000) < 600;
-                let fate = if productive {
-                    Fate::Productive
-                } else {
-                    Fate::Unproductive
-                };
+                let fate = if productive { Fate::Productive } else { Fate::Unproductive };
                 self.visit(&mut walk, outlet, None, fate);
             }
         }
@@ -444,8 +408,8 @@ impl<'a> Past<'a> {
         let outcome = match fate {
             Fate::Productive => self
                 .take_order(outlet, walk.day, Some(self.visits.len()))
-                .map_or(VisitOutcome::Unproductive(NoOrderReason::EnoughStock), |order| {
-                    VisitOutcome::Productive { order }
+                .map_or(VisitOutcome::Unproductive(NoOrderReason::EnoughStock), |order| VisitOutcome::Productive {
+                    order,
                 }),
             Fate::Unproductive => VisitOutcome::Unproductive(weighted(
                 &mut self.rng,
@@ -467,13 +431,7 @@ impl<'a> Past<'a> {
             )),
             Fate::Missed => VisitOutcome::Missed,
         };
-        self.visits.push(PastVisit {
-            outlet,
-            day: walk.day,
-            planned_place,
-            outcome,
-            stay,
-        });
+        self.visits.push(PastVisit { outlet, day: walk.day, planned_place, outcome, stay });
     }
 
     /// Walk to an outlet and spend the time of a visit there.
@@ -511,16 +469,8 @@ impl<'a> Past<'a> {
         }
         let delivery_days = self.city.agreement_of(outlet).delivery_weekdays;
         let mut following = day + 1..day + 8;
-        let delivery_day = following
-            .find(|&next| delivery_days >> weekday(next) & 1 == 1)
-            .unwrap_or(day + 1);
-        self.orders.push(PastOrder {
-            outlet,
-            day,
-            delivery_day,
-            visit,
-            lines,
-        });
+        let delivery_day = following.find(|&next| delivery_days >> weekday(next) & 1 == 1).unwrap_or(day + 1);
+        self.orders.push(PastOrder { outlet, day, delivery_day, visit, lines });
         Some(self.orders.len() - 1)
     }
 
@@ -536,15 +486,8 @@ impl<'a> Past<'a> {
             if enough || lines.len() == MAX_LINES {
                 break;
             }
-            let urn = if rng.random_range(0..10) == 0 {
-                &self.urns[&place.kind]
-            } else {
-                &*range
-            };
-            let Some(article) = urn
-                .draw(rng)
-                .map(|asked_for| self.catalogue.sold_on(asked_for, day))
-            else {
+            let urn = if rng.random_range(0..10) == 0 { &self.urns[&place.kind] } else { &*range };
+            let Some(article) = urn.draw(rng).map(|asked_for| self.catalogue.sold_on(asked_for, day)) else {
                 break;
             };
             if lines.iter().any(|line| line.article == article) {
@@ -583,19 +526,9 @@ fn line(
     };
     let price = catalogue.price_on(list, article, packaging, quantity_milli, day)?;
     let per_packaging = catalogue.prices[price].amount_minor;
-    let net_minor = divide_rounding(
-        per_packaging * quantity_milli,
-        sold.packagings[packaging].coefficient_milli,
-    );
+    let net_minor = divide_rounding(per_packaging * quantity_milli, sold.packagings[packaging].coefficient_milli);
     let vat_minor = basis_points(net_minor, i64::from(sold.vat_bp));
-    Some(PastLine {
-        article,
-        packaging,
-        quantity_milli,
-        price,
-        net_minor,
-        vat_minor,
-    })
+    Some(PastLine { article, packaging, quantity_milli, price, net_minor, vat_minor })
 }
 
 /// A quotient of what is not negative, halves rounded up.
@@ -621,11 +554,7 @@ mod tests {
         let city = City::helsinki(seed, 10).expect("the list that is built in");
         let catalogue = Catalogue::generate(seed, TODAY);
         let history = History::generate(seed, TODAY, &city, &catalogue);
-        World {
-            city,
-            catalogue,
-            history,
-        }
+        World { city, catalogue, history }
     }
 
     #[test]
@@ -645,22 +574,11 @@ mod tests {
                 assert!(planned.clone().map(|v| v.outlet).eq(city.due(territory, day)));
                 assert!(planned.zip(1..).all(|(v, place)| v.planned_place == Some(place)));
                 let stays: Vec<Stay> = visits.iter().filter_map(|v| v.stay).collect();
-                assert!(
-                    stays
-                        .windows(2)
-                        .all(|s| s[0].start_minute + s[0].minutes < s[1].start_minute)
-                );
-                assert!(
-                    stays.iter().all(|s| (510..20 * 60).contains(&s.start_minute)),
-                    "a day ends by 20:00"
-                );
+                assert!(stays.windows(2).all(|s| s[0].start_minute + s[0].minutes < s[1].start_minute));
+                assert!(stays.iter().all(|s| (510..20 * 60).contains(&s.start_minute)), "a day ends by 20:00");
             }
         }
-        let unplanned = history
-            .visits
-            .iter()
-            .filter(|v| v.planned_place.is_none())
-            .count();
+        let unplanned = history.visits.iter().filter(|v| v.planned_place.is_none()).count();
         assert!((20..=50).contains(&unplanned), "{unplanned} of 200 days");
     }
 
@@ -669,19 +587,9 @@ mod tests {
         let city = City::helsinki(1, 1).expect("the list that is built in");
         let history = History::generate(1, TODAY, &city, &Catalogue::generate(1, TODAY));
         let stays = history.visits.iter().filter_map(|visit| visit.stay);
-        let last = stays
-            .map(|stay| stay.start_minute)
-            .max()
-            .expect("some visits are made");
-        assert!(
-            (LAST_CHECK_IN_MINUTE - 30..LAST_CHECK_IN_MINUTE + 60).contains(&last),
-            "{last}"
-        );
-        let missed = history
-            .visits
-            .iter()
-            .filter(|visit| visit.outcome == VisitOutcome::Missed)
-            .count();
+        let last = stays.map(|stay| stay.start_minute).max().expect("some visits are made");
+        assert!((LAST_CHECK_IN_MINUTE - 30..LAST_CHECK_IN_MINUTE + 60).contains(&last), "{last}");
+        let missed = history.visits.iter().filter(|visit| visit.outcome == VisitOutcome::Missed).count();
         assert!(missed * 2 > history.visits.len());
     }
 
@@ -689,27 +597,15 @@ mod tests {
     fn outcomes_are_as_likely_as_the_model_says() {
         let World { city, history, .. } = world(1);
         for class in [Class::A, Class::B, Class::C] {
-            let of_class =
-                |v: &&PastVisit| v.planned_place.is_some() && city.outlets[v.outlet].class == class;
+            let of_class = |v: &&PastVisit| v.planned_place.is_some() && city.outlets[v.outlet].class == class;
             let visits: Vec<_> = history.visits.iter().filter(of_class).collect();
             let permille = |f: fn(VisitOutcome) -> bool| {
-                u32::try_from(1_000 * visits.iter().filter(|v| f(v.outcome)).count() / visits.len())
-                    .expect("small")
+                u32::try_from(1_000 * visits.iter().filter(|v| f(v.outcome)).count() / visits.len()).expect("small")
             };
-            let near =
-                |found: u32, expected: u32| assert!(found.abs_diff(expected) < 50, "{found}, {expected}");
-            near(
-                permille(|o| matches!(o, VisitOutcome::Productive { .. })),
-                habits(class).productive_permille,
-            );
-            near(
-                permille(|o| matches!(o, VisitOutcome::Unproductive(_))),
-                habits(class).unproductive_permille,
-            );
-            near(
-                permille(|o| matches!(o, VisitOutcome::Skipped(_))),
-                habits(class).skipped_permille,
-            );
+            let near = |found: u32, expected: u32| assert!(found.abs_diff(expected) < 50, "{found}, {expected}");
+            near(permille(|o| matches!(o, VisitOutcome::Productive { .. })), habits(class).productive_permille);
+            near(permille(|o| matches!(o, VisitOutcome::Unproductive(_))), habits(class).unproductive_permille);
+            near(permille(|o| matches!(o, VisitOutcome::Skipped(_))), habits(class).skipped_permille);
         }
     }
 
@@ -720,10 +616,7 @@ mod tests {
             match visit.outcome {
                 VisitOutcome::Productive { order } => {
                     let order = &history.orders[order];
-                    assert_eq!(
-                        (order.visit, order.outlet, order.day),
-                        (Some(index), visit.outlet, visit.day)
-                    );
+                    assert_eq!((order.visit, order.outlet, order.day), (Some(index), visit.outlet, visit.day));
                     assert!(visit.stay.is_some());
                 }
                 VisitOutcome::Unproductive(_) => assert!(visit.stay.is_some()),
@@ -731,26 +624,15 @@ mod tests {
             }
         }
         let by_visit = history.orders.iter().filter(|o| o.visit.is_some()).count();
-        let productive = history
-            .visits
-            .iter()
-            .filter(|v| matches!(v.outcome, VisitOutcome::Productive { .. }))
-            .count();
+        let productive = history.visits.iter().filter(|v| matches!(v.outcome, VisitOutcome::Productive { .. })).count();
         assert_eq!(by_visit, productive);
         let by_telephone = history.orders.len() - by_visit;
-        assert!(
-            (90..=175).contains(&by_telephone),
-            "{by_telephone} of 979 × 20 ÷ 150"
-        );
+        assert!((90..=175).contains(&by_telephone), "{by_telephone} of 979 × 20 ÷ 150");
     }
 
     #[test]
     fn orders_keep_to_the_terms() {
-        let World {
-            city,
-            catalogue,
-            history,
-        } = world(1);
+        let World { city, catalogue, history } = world(1);
         for order in &history.orders {
             let agreement = city.agreement_of(order.outlet);
             assert!((TODAY - HISTORY_DAYS..TODAY).contains(&order.day));
@@ -767,10 +649,7 @@ mod tests {
                 assert!(price.is_valid_on(order.day) && price.from_quantity_milli <= line.quantity_milli);
                 let article = &catalogue.articles[line.article];
                 assert_eq!(line.quantity_milli % article.minimum_multiple_milli, 0);
-                assert!(
-                    article.withdrawal.is_none_or(|end| order.day < end.from_day),
-                    "still sold"
-                );
+                assert!(article.withdrawal.is_none_or(|end| order.day < end.from_day), "still sold");
                 assert!(line.net_minor > 0);
             }
         }
@@ -778,9 +657,7 @@ mod tests {
 
     #[test]
     fn vat_is_rounded_per_line() {
-        let World {
-            catalogue, history, ..
-        } = world(1);
+        let World { catalogue, history, .. } = world(1);
         for line in history.orders.iter().flat_map(|order| &order.lines) {
             let vat = match catalogue.articles[line.article].vat_bp {
                 VAT_FOOD_BP => (line.net_minor * 135 + 500) / 1_000,
@@ -790,29 +667,17 @@ mod tests {
             assert_eq!(line.vat_minor, vat);
         }
         let order = &history.orders[0];
-        assert_eq!(
-            order.vat_minor(),
-            order.lines.iter().map(|line| line.vat_minor).sum::<i64>()
-        );
+        assert_eq!(order.vat_minor(), order.lines.iter().map(|line| line.vat_minor).sum::<i64>());
     }
 
     #[test]
     fn halves_of_a_price_are_rounded_up() {
-        assert_eq!(
-            (
-                divide_rounding(1, 2),
-                divide_rounding(1_499, 1_000),
-                divide_rounding(6, 3)
-            ),
-            (1, 1, 2)
-        );
+        assert_eq!((divide_rounding(1, 2), divide_rounding(1_499, 1_000), divide_rounding(6, 3)), (1, 1, 2));
     }
 
     #[test]
     fn few_articles_make_most_of_the_turnover() {
-        let World {
-            catalogue, history, ..
-        } = world(1);
+        let World { catalogue, history, .. } = world(1);
         let mut turnover = vec![0; catalogue.articles.len()];
         for line in history.orders.iter().flat_map(|order| &order.lines) {
             turnover[line.article] += line.net_minor;
@@ -826,39 +691,21 @@ mod tests {
     #[test]
     fn an_outlet_buys_much_the_same_again() {
         let World { city, history, .. } = world(1);
-        let regular = city
-            .outlets
-            .iter()
-            .position(|o| o.class == Class::A)
-            .expect("there are A outlets");
+        let regular = city.outlets.iter().position(|o| o.class == Class::A).expect("there are A outlets");
         let bought = history.orders.iter().filter(|order| order.outlet == regular);
-        let articles: Vec<usize> = bought
-            .flat_map(|order| &order.lines)
-            .map(|line| line.article)
-            .collect();
+        let articles: Vec<usize> = bought.flat_map(|order| &order.lines).map(|line| line.article).collect();
         let different: BTreeSet<_> = articles.iter().collect();
-        assert!(
-            different.len() * 2 < articles.len() * 3 / 2,
-            "{} of {}",
-            different.len(),
-            articles.len()
-        );
+        assert!(different.len() * 2 < articles.len() * 3 / 2, "{} of {}", different.len(), articles.len());
     }
 
     #[test]
     fn outlets_buy_what_their_type_needs() {
-        let World {
-            city,
-            catalogue,
-            history,
-        } = world(1);
+        let World { city, catalogue, history } = world(1);
         for order in &history.orders {
             let need = need_percent(city.outlets[order.outlet].kind);
             for line in &order.lines {
                 let group = catalogue.articles[line.article].group;
-                let top = catalogue.groups[group]
-                    .parent
-                    .expect("articles are in lower groups");
+                let top = catalogue.groups[group].parent.expect("articles are in lower groups");
                 assert_ne!(need[top], 0);
             }
         }

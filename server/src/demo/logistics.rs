@@ -10,8 +10,8 @@ use roundsman_proto::logistics::{
 };
 use roundsman_proto::sync::Status as Decision;
 use roundsman_proto::trade::{
-    DeliverShipment, DeliveredLine, DeliveryProof, OrderStatus, PrepareShipment, RefusalReason, ReleaseOrder, Shipment,
-    ShipShipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
+    DeliverShipment, DeliveredLine, DeliveryProof, OrderStatus, PrepareShipment, RefusalReason, ReleaseOrder,
+    ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
 };
 use uuid::Uuid;
 

@@ -238,7 +238,8 @@ impl Office {
         for status in [OrderStatus::Confirmed, OrderStatus::Submitted] {
             known.extend(orders(&mut self.desk, &mut self.ledger, status).await?);
         }
-        let found = known.into_iter().find(|listed| listed.order_id == order.as_bytes()).and_then(|listed| listed.order);
+        let found =
+            known.into_iter().find(|listed| listed.order_id == order.as_bytes()).and_then(|listed| listed.order);
         let Some(found) = found else { return Ok(()) };
         let Some(line) = found.lines.get(number).or_else(|| found.lines.first()) else { return Ok(()) };
         let change = OrderLineChange {

@@ -495,7 +495,8 @@ mod tests {
     #[test]
     fn a_world_becomes_records_with_ids_of_their_own() {
         let world = World::generate(1).expect("the list that is built in");
-        let mut ids: Vec<Vec<u8>> = all(&world).into_iter().flat_map(|sort| sort.records).map(|r| r.record_id).collect();
+        let mut ids: Vec<Vec<u8>> =
+            all(&world).into_iter().flat_map(|sort| sort.records).map(|r| r.record_id).collect();
         let count = ids.len();
         ids.sort_unstable();
         ids.dedup();

@@ -346,12 +346,7 @@ fn claim<S: Storages>(app: &App<S>) -> anyhow::Result<Option<Command>> {
         }
     };
     let (reclamation_id, text) = (bytes(reclamation), "Crushed on the way".to_owned());
-    Ok(Some(Command::FileClaim(FileClaim {
-        reclamation_id,
-        cause: ReclamationCause::Damaged.into(),
-        text,
-        ..claim
-    })))
+    Ok(Some(Command::FileClaim(FileClaim { reclamation_id, cause: ReclamationCause::Damaged.into(), text, ..claim })))
 }
 
 /// A new outlet, next door to one that is known. Two who find the same one give it the same name.

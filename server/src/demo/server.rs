@@ -122,7 +122,8 @@ impl Server {
     /// # Errors
     /// When it can't be started, ends at once, or takes too long.
     pub async fn start(&mut self, clock: &Clock) -> anyhow::Result<()> {
-        let log = File::options().create(true).append(true).open(self.log()).context("the server's log can't be made")?;
+        let log =
+            File::options().create(true).append(true).open(self.log()).context("the server's log can't be made")?;
         let mut command = Command::new(std::env::current_exe().context("this program's own file is unknown")?);
         command
             .args(["serve", "--until-stdin-closes", "--log", "info", "--log-format", "text"])

@@ -117,9 +117,10 @@ async fn users(desk: &mut Desk) -> anyhow::Result<usize> {
             rep_id: rep.map_or_else(Vec::new, bytes),
             team_id: team.map_or_else(Vec::new, bytes),
         };
-        desk.call(request, |channel, request| async move {
-            AdminServiceClient::new(channel).create_user(request).await
-        })
+        desk.call(
+            request,
+            |channel, request| async move { AdminServiceClient::new(channel).create_user(request).await },
+        )
         .await?;
     }
     Ok(people.len())

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use uuid::Uuid;
 
 use super::catalogue::{Catalogue, PriceList};
-use super::city::{City, CityError, CYCLE_WEEKS, cycle_week, weekday};
+use super::city::{CYCLE_WEEKS, City, CityError, cycle_week, weekday};
 use super::history::History;
 
 /// Monday, 2026-11-23: the day that is played, in days since 1970-01-01.
@@ -29,9 +29,8 @@ pub const VISITS_A_DAY: usize = 20;
 /// The namespace of all ids of the demo.
 const SPACE: Uuid = Uuid::from_u128(0x7d0b_2c41_9f1e_5a60_8c35_d0e9_61a2_4b17);
 /// The first names of the representatives, which are their logins too.
-pub const REPS: [&str; TERRITORIES] = [
-    "Aino", "Eero", "Helmi", "Ilmari", "Kaisa", "Lauri", "Meri", "Onni", "Pihla", "Risto", "Saara", "Tuomas",
-];
+pub const REPS: [&str; TERRITORIES] =
+    ["Aino", "Eero", "Helmi", "Ilmari", "Kaisa", "Lauri", "Meri", "Onni", "Pihla", "Risto", "Saara", "Tuomas"];
 /// The supervisors, one for each team.
 pub const SUPERVISORS: [&str; TEAMS] = ["Veera", "Yrjo"];
 /// The logisticians, one for each warehouse.

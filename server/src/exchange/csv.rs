@@ -290,17 +290,9 @@ mod tests {
 
         let short =
             [("price_list", "A"), ("product", "A1"), ("valid_to", "2026-01-01"), ("min_quantity", "9"), ("price", "1")];
-        let turned = [
-            ("price_list", "A"),
-            ("product", "A2"),
-            ("valid_from", "2026-01-02"),
-            ("valid_to", "2026-01-01"),
-            ("price", "12,x"),
-        ];
         let rows = [&row("", "", "11")[..], &row("", "0", "12"), &short, &row("yesterday", "", "")];
         let mut text = file(Kind::Prices, &rows);
         text += "A,A2,2026-01-02,2026-01-01,,\"12,x\"\n";
-        assert_eq!(turned.len(), 5);
         let errors = parse(Kind::Prices, text.as_bytes(), 2).expect_err("is wrong").to_string();
         let expected = [
             "line 3, column min_quantity: \"0\" is one for which there is a price already",

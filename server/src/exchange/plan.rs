@@ -105,7 +105,6 @@ mod tests {
         let first = ids("", None);
         assert_ne!(first[0], first[1]);
         assert_eq!(ids("", None), first);
-        // The first chunk of another file says the same, and is another command nevertheless.
         assert!(ids("x", None).iter().chain(&ids("", Some(Uuid::from_u128(1)))).all(|id| !first.contains(id)));
     }
 }

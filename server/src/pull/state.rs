@@ -165,9 +165,12 @@ impl State {
             if held.planned {
                 buckets.push(state_of(bucket));
             }
+            // Of what no plan has named only the last checkpoint tells that it is up to date.
+            if held.planned || group == Group::History {
+                held.cursor = Cursor::after(position.version);
+            }
             held.planned = false;
             held.fresh_bytes = 0;
-            held.cursor = Cursor::after(position.version);
         }
         self.served = position;
         if group == Group::History {

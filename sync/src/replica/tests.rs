@@ -144,6 +144,21 @@ fn staging_that_is_not_resumed_is_discarded() {
 }
 
 #[test]
+fn staging_of_another_beginning_is_discarded() {
+    let mut device = synced();
+    hear(&mut device, plan(vec![named(1, BucketAction::Reset)])).expect("plans");
+    hear(&mut device, Message::Page(page(1, Cursor::default(), &[(3, 3, Some(b"three"))]))).expect("stages");
+    device.cut();
+    assert!(device.request(&Want::default()).staging[0].reset);
+    let resumed = |action| plan(vec![BucketPlan { resumed: true, ..named(1, action) }]);
+    hear(&mut device, resumed(BucketAction::Reset)).expect("plans");
+    assert_eq!(device.request(&Want::default()).staging.len(), 1);
+    device.cut();
+    hear(&mut device, resumed(BucketAction::Append)).expect("plans");
+    assert!(device.request(&Want::default()).staging.is_empty(), "it replaces, and must not be added");
+}
+
+#[test]
 fn a_lower_version_is_old_news() {
     let mut device = synced();
     hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
