@@ -50,25 +50,30 @@ pub fn price_minor(article: usize) -> i64 {
     1_000 + i64::try_from(article % 9_000).unwrap_or_default()
 }
 
-/// What is sold: about 150 bytes.
+/// What is sold: about 150 bytes, which compress as well as real catalogues do.
 #[must_use]
 pub fn product(article: usize) -> Product {
-    const FLAVOURS: [&str; 5] = ["peach", "apricot", "orange", "black currant", "red apple"];
-    let flavour = FLAVOURS[article % FLAVOURS.len()];
+    const GOODS: [&str; 8] =
+        ["Nectar", "Chocolate", "Rye bread", "Coffee", "Detergent", "Yoghurt", "Crisps", "Candles"];
+    const SORTS: [&str; 7] = ["peach", "dark, 72 %", "sliced", "ground", "lavender", "with salt", "large"];
+    let varied = id(&format!("barcode {article}")).as_u64_pair().0;
+    let of = |names: &[&'static str], by: u64| names[usize::try_from(varied / by).unwrap_or_default() % names.len()];
+    let (good, sort) = (of(&GOODS, 1), of(&SORTS, 8));
     Product {
-        name: format!("Nectar {flavour} with pulp no. {article}, 0.95 l"),
+        name: format!("{good} {sort} {} {} g", varied / 64 % 100_000, varied / 1024 % 2_000),
         code: format!("N-{article:06}"),
-        group_path: vec!["Drinks".to_owned(), "Juices and nectars".to_owned()],
+        group_path: vec!["Food and household".to_owned(), good.to_owned()],
         base_unit: "pcs".to_owned(),
         packagings: vec![Packaging {
             code: "box".to_owned(),
             name: "Box of 12".to_owned(),
             coefficient_milli: 12_000,
-            barcodes: vec![format!("1482{article:09}")],
+            barcodes: vec![format!("1482{:09}", varied % 1_000_000_000)],
         }],
-        barcodes: vec![format!("4820{article:09}")],
+        barcodes: vec![format!("4820{:09}", varied / 1_000_000_000 % 1_000_000_000)],
         vat_bp: 1_400,
         multiple_milli: 1_000,
+        weight_mg: i64::try_from(varied / 1024 % 2_000).unwrap_or_default() * 1_000,
         ..Product::default()
     }
 }

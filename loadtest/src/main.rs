@@ -19,6 +19,7 @@ mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -63,8 +64,20 @@ enum Verb {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last word of a run that failed")]
+            {
+                eprintln!("roundsman-loadtest: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
     if let Some(Verb::Bare { listen }) = cli.verb {
         return bare::serve(listen).await;
     }
@@ -77,8 +90,6 @@ async fn main() -> anyhow::Result<()> {
     if let Some(path) = &cli.json {
         report.write(path).with_context(|| format!("the report can't be written to {}", path.display()))?;
     }
-    match failed.as_slice() {
-        [] => Ok(()),
-        failed => anyhow::bail!("not measured:\n{}", failed.join("\n")),
-    }
+    anyhow::ensure!(failed.is_empty(), "not measured:\n{}", failed.join("\n"));
+    Ok(())
 }

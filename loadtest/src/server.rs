@@ -1,6 +1,5 @@
 //! A server as a process of its own, so that its time and its memory can be told from ours.
 
-use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -44,22 +43,23 @@ pub struct Server {
 impl Server {
     /// `roundsman serve` on a database.
     pub async fn start(program: &Path, database_url: &str) -> anyhow::Result<Self> {
+        let address = free_address()?;
         let mut command = Command::new(program);
-        command.arg("serve").env("ROUNDSMAN_DATABASE", database_url).env("ROUNDSMAN_LOG", "warn");
-        command.env_remove("ROUNDSMAN_CONFIG").env_remove("ROUNDSMAN_LOG_FORMAT");
-        Self::spawn(command).await
+        // By the environment, where the URL's password is not shown to everybody.
+        command.arg("serve").env("ROUNDSMAN_DATABASE", database_url).env("ROUNDSMAN_LISTEN", address.to_string());
+        command.env("ROUNDSMAN_LOG", "warn").env_remove("ROUNDSMAN_CONFIG").env_remove("ROUNDSMAN_LOG_FORMAT");
+        Self::spawn(command, address).await
     }
 
     /// This program as the server that has no work to do.
     pub async fn start_bare() -> anyhow::Result<Self> {
         let mut command = Command::new(env::current_exe().context("this program's own path is not known")?);
-        command.arg("bare");
-        Self::spawn(command).await
+        let address = free_address()?;
+        command.args(["bare", "--listen", &address.to_string()]);
+        Self::spawn(command, address).await
     }
 
-    async fn spawn(mut command: Command) -> anyhow::Result<Self> {
-        let address = free_address()?;
-        command.args([OsStr::new("--listen"), OsStr::new(&address.to_string())]);
+    async fn spawn(mut command: Command, address: SocketAddr) -> anyhow::Result<Self> {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the server can't be started")?;
         let lines = lines_of(child.stdout.take().context("the server has no output")?);

@@ -592,6 +592,7 @@ impl Verdict {
             error: error.to_owned(),
         };
         tracing::error!(command = command.name(), error, "a command goes into quarantine");
+        metrics::counter!("roundsman_quarantined_commands_total").increment(1);
         Self { outcome: commands::outcome(Status::Quarantined, Reason::Quarantined), quarantine: Some(entry) }
     }
 

@@ -12,16 +12,16 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The database: `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/NAME` [default: sqlite:roundsman.db].
-    #[arg(long, env = "ROUNDSMAN_DATABASE", hide_env_values = true)]
+    #[arg(long, global = true, env = "ROUNDSMAN_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
     /// The address on which devices, the office and metrics are served [default: 127.0.0.1:7700].
-    #[arg(long, env = "ROUNDSMAN_LISTEN")]
+    #[arg(long, global = true, env = "ROUNDSMAN_LISTEN")]
     pub listen: Option<SocketAddr>,
     /// How logs look: `text` or `json` [default: text].
-    #[arg(long, env = "ROUNDSMAN_LOG_FORMAT")]
+    #[arg(long, global = true, env = "ROUNDSMAN_LOG_FORMAT")]
     pub log_format: Option<String>,
     /// What is logged, such as `info` or `roundsman=debug,warn` [default: info].
-    #[arg(long, env = "ROUNDSMAN_LOG")]
+    #[arg(long, global = true, env = "ROUNDSMAN_LOG")]
     pub log: Option<String>,
 }
 

@@ -177,6 +177,9 @@ impl Worker {
         if batch.len() > 1 || commands < BATCH_COMMANDS {
             batch.extend(self.bulk.try_recv());
         }
+        let waiting = self.interactive.len() + self.bulk.len();
+        metrics::gauge!("roundsman_lane_waiting", "tenant" => self.tenant.to_string())
+            .set(u32::try_from(waiting).map_or(f64::MAX, f64::from));
         metrics::histogram!("roundsman_batch_commands").record(f64::from(u32::try_from(commands).unwrap_or(u32::MAX)));
         batch.into_iter().unzip()
     }

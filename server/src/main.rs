@@ -9,6 +9,7 @@ use roundsman::app::{Core, Parts};
 use roundsman::auth::users;
 use roundsman::clock::{Clock, Random};
 use roundsman::config::{Config, Settings};
+use roundsman::demo::{self, server::Simulated};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::store::sql::Db;
@@ -31,11 +32,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Serves devices, the office and logistics until it is told to stop.
-    Serve,
+    Serve(Simulated),
+    /// Plays one working day against a server of its own, and proves that nothing was lost.
+    Demo(demo::Options),
     /// Brings the database's schema up to date, and ends.
     Migrate,
     #[command(flatten)]
-    Other(cli::Verb),
+    Other(Box<cli::Verb>),
 }
 
 fn main() -> ExitCode {
@@ -57,7 +60,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.verb {
-            Verb::Serve => serve(config).await,
+            Verb::Serve(simulated) => serve(config, simulated).await,
+            Verb::Demo(options) => demo::run(options).await,
             Verb::Migrate => migrate(&config).await,
             Verb::Other(verb) => verb.run(&config).await,
         }
@@ -72,12 +76,12 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, simulated: Simulated) -> anyhow::Result<()> {
     let metrics = telemetry::metrics()?;
     let db = Db::connect(&config.database).await?;
     db.migrate().await?;
     let random = Arc::new(Random::from_machine()?);
-    let clock = Arc::new(Clock::Machine);
+    let clock = Arc::new(simulated.clock());
     if let Some(code) = users::setup_code(&db, &random).await? {
         #[expect(clippy::print_stdout, reason = "shown once, to the person who starts the server; never logged")]
         {
@@ -91,7 +95,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         anyhow::anyhow!("can't listen on {} ({error}); choose another with --listen", config.listen)
     })?;
     tracing::info!(listen = %listener.local_addr()?, database = core.db.name(), "serving");
-    app::serve(core, Some(metrics), listener, stop_signal()).await
+    let stop = async move {
+        tokio::select! {
+            () = stop_signal() => {}
+            () = simulated.orphaned() => {}
+        }
+    };
+    app::serve(core, Some(metrics), listener, stop).await
 }
 
 /// Resolves when the process is asked to end.

@@ -18,7 +18,7 @@ use roundsman_sync::replica::{Content, Event, Replica, Storage, Want};
 #[derive(Clone, Debug)]
 enum Step {
     Write(Op),
-    Purge,
+    Purge { keep: i64 },
     BackUp,
     Restore { renumber: bool },
     Pull { script: Script, today: bool, cut: Option<usize>, kill: Option<u64> },
@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
     let kill = prop::option::weighted(0.3, 1..60_u64);
     prop_oneof![
         12 => op().prop_map(Step::Write),
-        1 => Just(Step::Purge),
+        1 => (0..6_i64).prop_map(|keep| Step::Purge { keep }),
         1 => Just(Step::BackUp),
         1 => any::<bool>().prop_map(|renumber| Step::Restore { renumber }),
         6 => (script(), prop::bool::weighted(0.2), cut, kill)
@@ -229,7 +229,7 @@ fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
     for step in steps {
         match step {
             Step::Write(op) => server.apply(op),
-            Step::Purge => server.purge(),
+            Step::Purge { keep } => server.purge(*keep),
             Step::BackUp => server.back_up(),
             Step::Restore { renumber } => server.restore(*renumber),
             Step::Pull { script, today, cut, kill } => {
@@ -257,7 +257,7 @@ fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40_000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_completed_pull_leaves_the_projection(steps in prop::collection::vec(step(), 1..30)) {
@@ -267,7 +267,7 @@ proptest! {
 
 #[cfg(feature = "sqlite")]
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn so_it_does_in_a_file(steps in prop::collection::vec(step(), 1..30)) {

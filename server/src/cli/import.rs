@@ -19,9 +19,7 @@ use crate::exchange::csv::{self, Kind};
 use crate::exchange::key;
 use crate::exchange::plan::{self, Chunk};
 
-/// What is imported. The whole file is checked before anything is sent; the columns are listed below.
-///
-/// Importing the same file again changes nothing, and an import that broke is resumed by running it again.
+/// What is imported; the long help lists the columns.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = columns())]
 pub struct Args {

@@ -17,6 +17,9 @@ use crate::config::Config;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Imports outlets, products, prices or customers from a CSV file.
+    ///
+    /// The whole file is checked before anything is sent, and everything that is wrong with it is told. Importing the same
+    /// file again changes nothing, and an import that broke is resumed by running it again.
     Import(import::Args),
     /// Makes and lists users.
     #[command(subcommand)]

@@ -20,14 +20,12 @@ use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
-use super::desk::is_passing;
+use super::desk::{RENEW_AFTER, is_passing};
 use super::shared::{Arrival, News, Shared};
 use super::world::{PASSWORD, REPS, TENANT, TODAY, id, login};
 use crate::device::{self, Device, DeviceError, Synced};
 use crate::verify::Content;
 
-/// A token is renewed when it is this old.
-const RENEW_AFTER_US: i64 = 5 * 60_000_000;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(25);
 /// After so many attempts in a row the demo gives up.
@@ -139,7 +137,7 @@ pub struct App<S: Storages> {
     device: Option<Device<S::Replica, S::Outbox>>,
     stream: Option<Streaming<PullResponse>>,
     online_since: Option<Instant>,
-    renewed_at_us: i64,
+    renewed: Option<Instant>,
     captured: u32,
     earlier: Vec<Answered>,
     heard: usize,
@@ -162,7 +160,7 @@ impl<S: Storages> App<S> {
             device: None,
             stream: None,
             online_since: None,
-            renewed_at_us: i64::MIN,
+            renewed: None,
             captured: 0,
             earlier: Vec::new(),
             heard: 0,
@@ -212,7 +210,7 @@ impl<S: Storages> App<S> {
         let login = login(REPS[self.rep]);
         for _ in 0..ATTEMPTS {
             let who = (TENANT, &*login, PASSWORD);
-            self.renewed_at_us = self.shared.now_us();
+            self.renewed = Some(Instant::now());
             match device::login(self.shared.channel.clone(), who, Some(self.installation())).await {
                 Ok(answer) => return answer.tokens.context("a login without tokens"),
                 Err(status) if is_passing(&status) => self.interrupted().await,
@@ -229,12 +227,11 @@ impl<S: Storages> App<S> {
 
     /// Sees to it that the access token is good for a while.
     async fn renew(&mut self) -> anyhow::Result<()> {
-        let now_us = self.shared.now_us();
-        if self.renewed_at_us.saturating_add(RENEW_AFTER_US) >= now_us {
+        if self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_AFTER) {
             return Ok(());
         }
         match self.device().refresh().await {
-            Ok(()) => self.renewed_at_us = now_us,
+            Ok(()) => self.renewed = Some(Instant::now()),
             Err(status) if is_passing(&status) => self.interrupted().await,
             // The answer to an earlier renewal was lost, and the token is used up.
             Err(status) if status.code() == Code::Unauthenticated => {
@@ -264,7 +261,7 @@ impl<S: Storages> App<S> {
 
     fn excuse(&mut self, status: &Status) -> anyhow::Result<()> {
         if status.code() == Code::Unauthenticated {
-            self.renewed_at_us = i64::MIN;
+            self.renewed = None;
         } else if !is_passing(status) {
             anyhow::bail!("{} is refused: {status}", REPS[self.rep]);
         }

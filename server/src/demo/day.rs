@@ -158,7 +158,7 @@ async fn kill(shared: &Shared, server: &mut Server) -> anyhow::Result<Killed> {
 
 /// Watches a team's coverage until the day is over.
 async fn watch(shared: Arc<Shared>, team: usize) -> anyhow::Result<Home> {
-    let mut desk = Desk::new(SUPERVISORS[team], shared.channel.clone(), Arc::clone(&shared.clock));
+    let mut desk = Desk::new(SUPERVISORS[team], shared.channel.clone());
     let mut watched = Watched { team, ..Watched::default() };
     let mut ledger = Ledger::default();
     shared.wait(BEGIN_S).await;

@@ -1,7 +1,6 @@
 //! Somebody at a desk: the administrator, the office, logistics, a supervisor. Calls are repeated under the same command
 //! id until the server answers, so that its death in between changes nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
@@ -9,16 +8,16 @@ use roundsman_proto::admin::{ExecuteRequest, ExecuteResponse};
 use roundsman_proto::auth::auth_service_client::AuthServiceClient;
 use roundsman_proto::auth::{RefreshRequest, Tokens};
 use roundsman_proto::trade::{self, command::Command};
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use super::world::{PASSWORD, TENANT, bytes, login};
-use crate::clock::Clock;
 use crate::device;
 
-/// A token is renewed when it is this old: well before its end, also when the clock runs a thousand times too fast.
-const RENEW_AFTER_US: i64 = 5 * 60_000_000;
+/// A token is renewed when it is this old, by the machine's clock: sessions don't end faster because the day does.
+pub const RENEW_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(25);
 /// After so many attempts the demo gives up.
@@ -38,22 +37,15 @@ pub fn is_passing(status: &Status) -> bool {
 pub struct Desk {
     name: &'static str,
     channel: Channel,
-    clock: Arc<Clock>,
     tokens: Tokens,
-    renewed_at_us: i64,
+    renewed: Option<Instant>,
 }
 
 impl Desk {
     /// Somebody who will log in with the first call.
     #[must_use]
-    pub fn new(name: &'static str, channel: Channel, clock: Arc<Clock>) -> Self {
-        Self { name, channel, clock, tokens: Tokens::default(), renewed_at_us: i64::MIN }
-    }
-
-    /// The moment by the clock of the demo, in microseconds since the Unix epoch.
-    #[must_use]
-    pub fn now_us(&self) -> i64 {
-        self.clock.now_us()
+    pub fn new(name: &'static str, channel: Channel) -> Self {
+        Self { name, channel, tokens: Tokens::default(), renewed: None }
     }
 
     /// An access token that is still good for a while.
@@ -61,8 +53,8 @@ impl Desk {
     /// # Errors
     /// When the server says no.
     pub async fn token(&mut self) -> Result<String, Box<Status>> {
-        let now_us = self.clock.now_us();
-        if self.renewed_at_us.saturating_add(RENEW_AFTER_US) < now_us {
+        if self.renewed.is_none_or(|renewed| renewed.elapsed() > RENEW_AFTER) {
+            let now = Instant::now();
             self.tokens = match self.renewed().await {
                 Some(tokens) => tokens,
                 None => {
@@ -71,7 +63,7 @@ impl Desk {
                     answer.tokens.unwrap_or_default()
                 }
             };
-            self.renewed_at_us = now_us;
+            self.renewed = Some(now);
         }
         Ok(self.tokens.access_token.clone())
     }
@@ -107,7 +99,7 @@ impl Desk {
             attempts += 1;
             match answer {
                 Err(status) if status.code() == Code::Unauthenticated && attempts < ATTEMPTS => {
-                    self.renewed_at_us = i64::MIN;
+                    self.renewed = None;
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(status) if is_passing(&status) && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,

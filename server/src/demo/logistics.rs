@@ -47,7 +47,7 @@ pub async fn work(shared: Arc<Shared>, team: usize) -> anyhow::Result<Ledger> {
     let world = &shared.world;
     let own = world.city.outlets.iter().enumerate().filter(|(_, outlet)| world.team_of(outlet.territory) == team);
     let outlets = own.map(|(index, _)| bytes(world.outlet_id(index))).collect();
-    let desk = Desk::new(LOGISTICIANS[team], shared.channel.clone(), Arc::clone(&shared.clock));
+    let desk = Desk::new(LOGISTICIANS[team], shared.channel.clone());
     let mut logistician = Logistician { desk, shared: Arc::clone(&shared), ledger: Ledger::default(), outlets };
     for &wave in &shared.day.waves {
         shared.wait(wave).await;

@@ -82,11 +82,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         server.log().display(),
     ));
 
-    let morning = Arc::new(Clock::scaled(records::moment_us(TODAY, SETUP_MINUTE), 1));
+    let morning = Clock::scaled(records::moment_us(TODAY, SETUP_MINUTE), 1);
     server.start(&morning).await?;
     let code = server.setup_code().await?;
     let channel = server.channel()?;
-    let mut admin = Desk::new(ADMIN, channel.clone(), morning);
+    let mut admin = Desk::new(ADMIN, channel.clone());
     let loaded = setup::load(&world, code, &channel, &mut admin).await?;
     server.stop().await?;
 

@@ -110,7 +110,7 @@ struct Office {
 /// # Errors
 /// When the server refuses a call.
 pub async fn work(shared: Arc<Shared>) -> anyhow::Result<Ledger> {
-    let desk = Desk::new(OFFICE, shared.channel.clone(), Arc::clone(&shared.clock));
+    let desk = Desk::new(OFFICE, shared.channel.clone());
     let prices = records::price_book(&shared.world);
     let receivables = records::debts(&shared.world);
     let ledger = Ledger::default();

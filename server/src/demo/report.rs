@@ -7,10 +7,9 @@ use std::time::Duration;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::{HoldReason, Order, OrderStatus, Reason, ShipmentState, Visit, VisitState};
 
-use super::app::Arrival;
 use super::day::Lived;
 use super::setup::Loaded;
-use super::shared::Shared;
+use super::shared::{Arrival, Shared};
 use super::verdict::{Stored, Verdict};
 use super::world::{REPS, TEAM_NAMES, TEAMS, TODAY, rep_id};
 

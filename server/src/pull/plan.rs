@@ -61,6 +61,11 @@ impl Known {
     }
 }
 
+/// For the operator: buckets that had to be sent anew, and why.
+fn count_reset(reason: &'static str) {
+    metrics::counter!("roundsman_bucket_resets_total", "reason" => reason).increment(1);
+}
+
 fn named_positions(request: &PullRequest) -> BTreeSet<Position> {
     let lagging = request.lagging.iter().filter_map(|bucket| bucket.position);
     let inventory = request.inventory.iter().filter_map(|bucket| bucket.position);
@@ -122,7 +127,10 @@ impl Planner<'_> {
                     self.begin(&mut planned, bucket, BucketAction::Append);
                 }
                 // Damaged, or too old.
-                Some(_) => self.begin(&mut planned, bucket, BucketAction::Reset),
+                Some(at) => {
+                    count_reset(if at.is_some() { "too old" } else { "damaged" });
+                    self.begin(&mut planned, bucket, BucketAction::Reset);
+                }
             }
         }
         planned
@@ -143,7 +151,10 @@ impl Planner<'_> {
             match at {
                 Some(at) if self.known.usable(at) => self.go_on(&mut planned, bucket, at, true),
                 _ if has.checksum == bucket.checksum && has.rows == bucket.rows => self.keep(&mut planned, bucket),
-                _ => self.begin(&mut planned, bucket, BucketAction::Reset),
+                _ => {
+                    count_reset(if self.known.fork.is_some() { "fork" } else { "too old" });
+                    self.begin(&mut planned, bucket, BucketAction::Reset);
+                }
             }
         }
         let mut dropped: Vec<&HeldBucket> = inventory.into_values().collect();

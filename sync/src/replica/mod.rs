@@ -246,9 +246,9 @@ impl<S: Storage> Replica<S> {
     /// Takes one message of the stream.
     ///
     /// # Errors
-    /// When it is malformed or the storage failed; nothing was changed then, and the pull is over: [`Replica::cut`].
+    /// When it is malformed or the storage failed; it changed nothing then, and the pull is [cut](Self::cut).
     pub fn receive(&mut self, response: PullResponse) -> Result<Event, ReplicaError<S::Error>> {
-        match response.message {
+        let event = match response.message {
             Some(Message::Fork(fork)) => Ok(Event::Fork { expected_seq: fork.expected_seq }),
             Some(Message::InventoryRequest(_)) => {
                 self.inventory = true;
@@ -259,7 +259,8 @@ impl<S: Storage> Replica<S> {
             Some(Message::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint),
             Some(Message::KeepAlive(alive)) => self.keep_alive(alive.position.map(Into::into)),
             None => Ok(Event::Alive { position: None }),
-        }
+        };
+        event.inspect_err(|_| self.cut())
     }
 
     /// The stream ended, for whatever reason: its plans are forgotten, what was staged stays.
@@ -280,7 +281,7 @@ impl<S: Storage> Replica<S> {
     #[must_use]
     pub fn covers(&self, version: i64) -> bool {
         let reached = |position: Option<Position>| position.is_some_and(|position| position.version >= version);
-        reached(self.position()) && self.buckets().all(|bucket| reached(self.position_of(bucket)))
+        reached(self.position()) && self.buckets().all(|bucket| reached(bucket.position(self.position())))
     }
 
     /// The buckets, with what they hold and where they are.
@@ -335,14 +336,6 @@ impl<S: Storage> Replica<S> {
     #[must_use]
     pub fn into_storage(self) -> S {
         self.storage
-    }
-
-    fn position_of(&self, bucket: &Bucket) -> Option<Position> {
-        match bucket.at {
-            At::Head => self.position(),
-            At::Behind(position) => Some(position),
-            At::Nothing | At::Damaged => None,
-        }
     }
 
     /// The planned bucket under this number.

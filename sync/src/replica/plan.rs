@@ -10,7 +10,6 @@ use super::storage::{At, Bucket, Slot, State, Storage};
 use super::{Course, Event, Flight, Replica, ReplicaError, START};
 use crate::checksum::Checksum;
 use crate::page::Cursor;
-use crate::version::Position;
 
 impl<S: Storage> Replica<S> {
     pub(super) fn plan(&mut self, plan: &proto::Plan) -> Result<Event, ReplicaError<S::Error>> {
@@ -99,7 +98,7 @@ fn follow<E: std::error::Error>(
     let course = match entry.action() {
         BucketAction::Unspecified => return Err(ReplicaError::Action(entry.action)),
         BucketAction::Keep => Course { id, group, base: Cursor::after(version), replace: false, drop },
-        BucketAction::Append => match (before, position(bucket, head)) {
+        BucketAction::Append => match (before, bucket.position(head)) {
             // More of what this pull has already announced: an earlier RESET or KEEP stands, and what was to go is
             // replaced.
             (Some(before), _) => Course { id, group, drop, ..*before },
@@ -114,14 +113,6 @@ fn follow<E: std::error::Error>(
     bucket.staging = bucket.staging.filter(|staging| kept && staging.replace == course.replace);
     flight.courses.insert(slot, course);
     Ok(())
-}
-
-fn position(bucket: &Bucket, head: Option<Position>) -> Option<Position> {
-    match bucket.at {
-        At::Head => head,
-        At::Behind(position) => Some(position),
-        At::Nothing | At::Damaged => None,
-    }
 }
 
 /// The buckets by the server's numbers: those that the plans of this pull gave, the stored ones otherwise. A bucket of which

@@ -66,6 +66,18 @@ pub struct Bucket {
     pub staging: Option<Staging>,
 }
 
+impl Bucket {
+    /// Where it is, in a replica that is at `head`; `None`: nowhere that could be gone on from.
+    #[must_use]
+    pub fn position(&self, head: Option<Position>) -> Option<Position> {
+        match self.at {
+            At::Head => head,
+            At::Behind(position) => Some(position),
+            At::Nothing | At::Damaged => None,
+        }
+    }
+}
+
 /// The pages of a bucket that wait for a checkpoint. They outlive the stream, and the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Staging {

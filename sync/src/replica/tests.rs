@@ -120,6 +120,8 @@ fn what_was_staged_before_a_cut_is_offered_and_used() {
     hear(&mut device, plan(vec![resumed])).expect("plans");
     let from = Cursor { version: 1, record: Some(id(1)) };
     hear(&mut device, Message::Page(page(1, from, &[(2, 2, Some(b"two"))]))).expect("stages");
+    let offered = &device.request(&Want::default()).staging[0];
+    assert_eq!((offered.oldest_build, offered.newest_build), (Some(at(1).into()), Some(at(2).into())));
     let again = hear(&mut device, Message::Page(first)).expect("is accepted");
     assert_eq!(again, Event::Staged { rows: 0, bytes: 0 }, "it brings nothing new");
     hear(&mut device, checkpoint(2, 3, vec![state(1, &[(1, b"one"), (2, b"two")])])).expect("applies");
@@ -294,7 +296,7 @@ fn what_is_malformed_changes_nothing() {
         let before = (device.request(&Want::default()), device.content().expect("reads"));
         let error = hear(&mut device, message.clone()).expect_err("is refused");
         assert!(is_expected(&error), "{message:?}: {error}");
-        device.cut();
+        assert!(device.request(&Want::default()) == before.0, "the pull is cut");
         let mut device = Replica::open(device.into_storage()).expect("opens");
         assert_eq!((device.request(&Want::default()), device.content().expect("reads")), before);
         hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("another pull goes on");

@@ -133,11 +133,12 @@ impl Server {
         }
     }
 
-    /// Purges all tombstones up to now.
-    pub fn purge(&mut self) {
-        self.store.horizon = self.store.position.version;
+    /// Purges all tombstones but those of the last batches.
+    pub fn purge(&mut self, keep: i64) {
+        let horizon = self.store.horizon.max(self.store.position.version - keep);
+        self.store.horizon = horizon;
         for bucket in self.store.buckets.values_mut() {
-            bucket.rows.retain(|_, (_, document)| document.is_some());
+            bucket.rows.retain(|_, (version, document)| document.is_some() || *version > horizon);
         }
     }
 
