@@ -41,7 +41,7 @@ pub struct Database {
 #[derive(Debug)]
 enum Place {
     Folder(TempDir),
-    Server(PgConnectOptions, String),
+    Server(Box<PgConnectOptions>, String),
 }
 
 impl Database {
@@ -88,5 +88,5 @@ async fn create_postgres(bench: &Bench) -> anyhow::Result<Database> {
     }
     connection.close().await?;
     let url = server.clone().database(&name).to_url_lossy().to_string();
-    Ok(Database { url, durability, place: Place::Server(server, name) })
+    Ok(Database { url, durability, place: Place::Server(Box::new(server), name) })
 }

@@ -12,7 +12,7 @@ pub const ROWS_AN_ARTICLE: usize = 2;
 /// Ids of what comes from another system are made of its keys.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2d0c_44d1_7a2b_4f7e_9a55_0b7c_13e8_6f21);
 /// Steps of a price by quantity.
-const BREAKS: i64 = 7;
+const BREAKS: i64 = 9;
 
 /// The id of what another system knows by this key.
 #[must_use]
@@ -62,7 +62,7 @@ pub fn product(article: usize) -> Product {
     Product {
         name: format!("{good} {sort} {} {} g", varied / 64 % 100_000, varied / 1024 % 2_000),
         code: format!("N-{article:06}"),
-        group_path: vec!["Food and household".to_owned(), good.to_owned()],
+        group_path: vec!["Food and household".to_owned(), format!("{good} and the like")],
         base_unit: "pcs".to_owned(),
         packagings: vec![Packaging {
             code: "box".to_owned(),

@@ -324,10 +324,11 @@ impl Workspace {
         self.effects = Effects::default();
     }
 
-    /// The number of records that the batch has changed so far.
+    /// Whether the current command leaves every record as it was.
     #[must_use]
-    pub fn changed(&self) -> usize {
-        self.batch.len()
+    pub fn untouched(&self) -> bool {
+        let beneath = |id: &Uuid| self.batch.get(id).or_else(|| self.loaded.get(id).and_then(Option::as_ref));
+        self.overlay.iter().all(|(id, after)| beneath(id).is_some_and(|before| same(before, after)))
     }
 
     /// Ends the batch: every record that differs from what is stored, by id, with what it was before.

@@ -257,7 +257,7 @@ fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_completed_pull_leaves_the_projection(steps in prop::collection::vec(step(), 1..30)) {
@@ -267,7 +267,7 @@ proptest! {
 
 #[cfg(feature = "sqlite")]
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn so_it_does_in_a_file(steps in prop::collection::vec(step(), 1..30)) {

@@ -53,7 +53,7 @@ async fn repeated(office: &Office<'_>, world: &World, phone: &mut Phone, held: u
     for repetition in 0..=REPETITIONS {
         let mut took = Vec::with_capacity(CHANGES);
         for change in 0..CHANGES {
-            office.execute(prices(world, repetition * CHANGES + change)).await?;
+            office.execute(prices(world, repetition * CHANGES + change, office.bench.now_us())).await?;
             took.push(fetch(office.bench, phone).await?);
             bar.inc(1);
         }
@@ -66,13 +66,12 @@ async fn repeated(office: &Office<'_>, world: &World, phone: &mut Phone, held: u
     Ok(samples)
 }
 
-/// Other prices for articles spread over all that there are.
-fn prices(world: &World, change: usize) -> Command {
+/// Prices that nothing had before, for articles spread over all that there are.
+fn prices(world: &World, change: usize, now_us: i64) -> Command {
     let articles = world.price_versions.len();
     let price = |index: usize| {
         let article = (change + index * (articles / CHANGED)) % articles;
-        let minor = goods::price_minor(article) + 1 + i64::try_from(change).unwrap_or_default();
-        let price = goods::price(article, world.price_list(), minor);
+        let price = goods::price(article, world.price_list(), 100_000 + now_us / 1_000 % 1_000_000_000);
         PriceToSet { price_id: bytes(goods::price_id(article)), price: Some(price) }
     };
     Command::SetPrices(SetPrices { prices: (0..CHANGED).map(price).collect() })

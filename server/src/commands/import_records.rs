@@ -2,10 +2,10 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{ImportRecords, RecordToImport};
+use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
 use roundsman_sync::trade::check;
 
-use super::{Context, Decide, Target, applied};
+use super::{Context, Decide, Target, applied, applied_because};
 use crate::reference::{self, Moment};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -47,6 +47,6 @@ impl Decide for ImportRecords {
                 Stop::Load(_) | Stop::Corrupt(_) => stop,
             })?;
         }
-        Ok(applied())
+        Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }
 }

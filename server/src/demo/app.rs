@@ -16,6 +16,7 @@ use roundsman_proto::trade::{self, command::Command};
 use roundsman_sync::kind::Record;
 use roundsman_sync::outbox::{self, Outbox, OutboxStorage};
 use roundsman_sync::replica::{self, Event, Replica, Storage};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
@@ -141,6 +142,7 @@ pub struct App<S: Storages> {
     captured: u32,
     earlier: Vec<Answered>,
     heard: usize,
+    told: watch::Receiver<usize>,
     expected: Vec<News>,
 }
 
@@ -150,6 +152,7 @@ type Failed<S> =
 impl<S: Storages> App<S> {
     /// An app that is not installed yet.
     pub fn new(rep: usize, shared: Arc<Shared>, storages: S) -> Self {
+        let told = shared.listen();
         Self {
             rep,
             shared,
@@ -164,6 +167,7 @@ impl<S: Storages> App<S> {
             captured: 0,
             earlier: Vec::new(),
             heard: 0,
+            told,
             expected: Vec::new(),
         }
     }
@@ -377,6 +381,11 @@ impl<S: Storages> App<S> {
                 return Ok(());
             }
             message = stream.message() => message,
+            // What the office was told a moment ago may have come before.
+            _ = self.told.changed() => {
+                self.stream = Some(stream);
+                return self.look_for_news();
+            }
         };
         match message {
             Ok(Some(message)) => {
@@ -387,13 +396,11 @@ impl<S: Storages> App<S> {
                     Event::InventoryWanted => self.device().replica.cut(),
                     // What is wrong is mended by the next pull.
                     Event::Checkpoint { damaged, .. } if !damaged.is_empty() => self.device().replica.cut(),
-                    Event::Checkpoint { .. } => {
+                    Event::Checkpoint { .. } | Event::Alive { .. } => {
                         self.stream = Some(stream);
                         self.look_for_news()?;
                     }
-                    Event::Fork { .. } | Event::Planned { .. } | Event::Staged { .. } | Event::Alive { .. } => {
-                        self.stream = Some(stream);
-                    }
+                    Event::Fork { .. } | Event::Planned { .. } | Event::Staged { .. } => self.stream = Some(stream),
                 }
             }
             Ok(None) => self.device().replica.cut(),
@@ -436,7 +443,7 @@ impl<S: Storages> App<S> {
             }
             let online_since = self.online_since.unwrap_or(now);
             let following = online_since <= news.answered;
-            let took = now - news.answered.max(online_since);
+            let took = now.saturating_duration_since(news.answered.max(online_since));
             self.journal.arrivals.push(Arrival { what: news.what, following, took });
         }
         Ok(())

@@ -23,8 +23,12 @@ use super::world::{SUPERVISORS, TEAMS, TERRITORIES, TODAY};
 
 /// Between two representatives who begin their day, in seconds.
 const STAGGER_S: i32 = 60;
-/// The server dies at last, whether a device pushes or not.
-const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// So long the server's death waits for several devices to push …
+const KILL_MANY: Duration = Duration::from_millis(100);
+/// … and for one.
+const KILL_ANY: Duration = Duration::from_secs(2);
+/// From so many seconds before.
+const KILL_EARLY_S: i32 = 5;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(1);
 /// So often a watcher looks whether the day is over.
@@ -144,12 +148,20 @@ async fn live_rep<S: Storages>(mut app: App<S>, barriers: (Arc<Barrier>, Arc<Bar
 
 /// Kills the server while a device pushes, and starts it again in the same day.
 async fn kill(shared: &Shared, server: &mut Server) -> anyhow::Result<Killed> {
-    shared.wait(KILL_S).await;
-    let deadline = Instant::now() + KILL_PATIENCE;
-    while shared.pushing.load(Ordering::SeqCst) == 0 && Instant::now() < deadline {
+    shared.wait(KILL_S - KILL_EARLY_S).await;
+    let begun = Instant::now();
+    let pushing = loop {
+        let pushing = shared.pushing.load(Ordering::SeqCst);
+        let enough = match begun.elapsed() {
+            waited if waited < KILL_MANY => 2,
+            waited if waited < KILL_ANY => 1,
+            _ => 0,
+        };
+        if pushing >= enough {
+            break pushing;
+        }
         tokio::time::sleep(LOOK).await;
-    }
-    let pushing = shared.pushing.load(Ordering::SeqCst);
+    };
     let died = Instant::now();
     server.kill()?;
     server.start(&shared.clock).await?;

@@ -290,7 +290,7 @@ impl Office {
             for hold in order.holds.iter().filter(|hold| hold.released_at_us == 0) {
                 let money = matches!(hold.reason(), HoldReason::CreditLimit | HoldReason::Overdue);
                 // Of those who owe, every third is trusted; a blocked outlet waits until it is unblocked.
-                let trusted = !money || order_id.as_bytes()[15] % 3 == 0;
+                let trusted = !money || order_id.as_bytes()[15].is_multiple_of(3);
                 if !trusted || hold.reason() == HoldReason::OutletBlocked {
                     continue;
                 }

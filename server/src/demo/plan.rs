@@ -246,10 +246,10 @@ fn rep_day(world: &World, demand: &BTreeMap<usize, &VisitOutcome>, rep: usize, r
     }
     at(11 * HOUR + rng.random_range(0..HOUR), RepAct::CompleteTask);
     at(16 * HOUR + rng.random_range(0..HOUR), RepAct::CompleteTask);
-    if rep % 2 == 0 {
+    if rep.is_multiple_of(2) {
         at(14 * HOUR + rng.random_range(0..3 * HOUR), RepAct::Claim);
     }
-    if rep % 3 == 0 || FINDERS.contains(&rep) {
+    if rep.is_multiple_of(3) || FINDERS.contains(&rep) {
         let number = if FINDERS.contains(&rep) { 0 } else { rep + 1 };
         at(10 * HOUR + rng.random_range(0..4 * HOUR), RepAct::Register(0, number));
     }
@@ -422,6 +422,9 @@ fn disputes(reps: &mut [RepDay], held_back: &mut BTreeSet<Uuid>) -> Vec<At<Offic
         }
         if let Some(&first) = orders.first().filter(|first| rep % 3 == 1 && **first != last) {
             day.acts.push(At { s: window.0 + 25 * MINUTE, act: RepAct::Cancel(first) });
+            if rep % 2 == 1 {
+                held_back.insert(order_id(rep, first));
+            }
         }
     }
     acts

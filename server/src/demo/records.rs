@@ -460,7 +460,7 @@ pub fn debts(world: &World) -> BTreeMap<Uuid, Receivable> {
     for (number, past) in world.past.orders.iter().enumerate() {
         let customer = world.city.outlets[past.outlet].customer;
         let due_day = past.delivery_day + world.city.agreements[customer].payment_term_days;
-        let late_days = if customer % LATE_PAYERS == 0 { 10 } else { 0 };
+        let late_days = if customer.is_multiple_of(LATE_PAYERS) { 10 } else { 0 };
         if due_day < TODAY - late_days {
             continue;
         }

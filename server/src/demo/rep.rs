@@ -165,7 +165,7 @@ fn answer<S: Storages>(app: &App<S>, place: usize, number: usize) -> anyhow::Res
 fn answer_one(question: &SurveyQuestion, place: usize) -> Option<SurveyAnswer> {
     let turn = i64::try_from(place).unwrap_or(0);
     let value = match question.r#type() {
-        QuestionType::YesNo => Value::Yes(place % 3 != 0),
+        QuestionType::YesNo => Value::Yes(!place.is_multiple_of(3)),
         QuestionType::Number => Value::NumberMilli(turn * 1_000),
         QuestionType::Scale => Value::NumberMilli(turn % 11 * 1_000),
         QuestionType::Text => Value::Text("Come earlier in the day.".to_owned()),
@@ -282,7 +282,7 @@ fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<Command
         order_id: Vec::new(),
         amount_minor,
         currency,
-        method: if place % 2 == 0 { PaymentMethod::Cash } else { PaymentMethod::Card }.into(),
+        method: if place.is_multiple_of(2) { PaymentMethod::Cash } else { PaymentMethod::Card }.into(),
         receipt_number: key,
     })))
 }
@@ -317,7 +317,7 @@ fn claim<S: Storages>(app: &App<S>) -> anyhow::Result<Option<Command>> {
         Some((shipment_id, _, shipment)) => {
             let Some(line) = shipment.lines.iter().find(|line| line.delivered_milli > 0) else { return Ok(None) };
             // Every second one claims more than came.
-            let factor = if app.rep % 4 == 0 { 2 } else { 1 };
+            let factor = if app.rep.is_multiple_of(4) { 2 } else { 1 };
             FileClaim {
                 outlet_id: shipment.outlet_id.clone(),
                 order_id: shipment.order_id.clone(),

@@ -39,6 +39,7 @@ pub fn report(told: Told<'_>) -> String {
         let _ = write!(text, "\n{title}\n{body}");
     };
     part("The representatives", representatives(told));
+    part("What devices asked for", commands(told.lived));
     part("What devices were told, beside a plain yes", conflicts(told.lived));
     part("What desks were told", desks(told.lived));
     part("Holds", holds(&told.verdict.stored));
@@ -95,7 +96,7 @@ pub fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -170,8 +171,7 @@ fn representatives(told: Told<'_>) -> String {
     for evening in &told.lived.evenings {
         let own = sums(told, evening.rep);
         let journal = &evening.journal;
-        let kinds = [Status::Applied, Status::Merged, Status::Held, Status::Rejected];
-        let kinds = kinds.map(|kind| evening.answered.iter().filter(|one| one.outcome.status() == kind).count());
+        let kinds = KINDS.map(|kind| evening.answered.iter().filter(|one| one.outcome.status() == kind).count());
         let cells = [own.planned, own.done, own.productive, own.orders].map(|number| number.to_string());
         let [planned, done, productive, orders] = cells;
         let [applied, merged, held, rejected] = kinds.map(|number| number.to_string());
@@ -234,6 +234,23 @@ fn add(total: &mut (Sums, [usize; 4], [u64; 2]), own: Sums, kinds: [usize; 4], t
     }
 }
 
+/// The statuses that a table of decisions has columns for.
+const KINDS: [Status; 4] = [Status::Applied, Status::Merged, Status::Held, Status::Rejected];
+
+fn commands(lived: &Lived) -> String {
+    let mut names: BTreeMap<&str, [usize; 5]> = BTreeMap::new();
+    for answered in lived.evenings.iter().flat_map(|evening| &evening.answered) {
+        let kind = KINDS.iter().position(|kind| *kind == answered.outcome.status()).unwrap_or(KINDS.len());
+        names.entry(answered.name).or_default()[kind] += 1;
+    }
+    let mut table = Table::new(1, ["command", "applied", "merged", "held", "rejected", "other"]);
+    for (name, kinds) in names {
+        let [applied, merged, held, rejected, other] = kinds.map(|number| number.to_string());
+        table.row([name.to_owned(), applied, merged, held, rejected, other]);
+    }
+    table.text()
+}
+
 /// Decisions of one sort: how many, and an example.
 fn decisions<'a>(outcomes: impl Iterator<Item = (&'static str, &'a Outcome)>) -> String {
     let mut kinds: BTreeMap<(&str, &str, &str), (usize, String)> = BTreeMap::new();
@@ -260,10 +277,7 @@ fn decisions<'a>(outcomes: impl Iterator<Item = (&'static str, &'a Outcome)>) ->
 }
 
 fn reason_name(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Unspecified => "",
-        other => other.as_str_name().trim_start_matches("REASON_"),
-    }
+    if reason == Reason::Unspecified { "" } else { reason.as_str_name().trim_start_matches("REASON_") }
 }
 
 /// What a decision was based on, in short.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -29,6 +30,7 @@ pub struct Shared {
     /// The day is over for whoever only watches.
     pub over: AtomicBool,
     news: Mutex<Vec<News>>,
+    told: watch::Sender<usize>,
 }
 
 /// A change by the office that devices are to hear of.
@@ -60,7 +62,7 @@ impl Shared {
     #[must_use]
     pub fn new(world: World, day: Day, clock: Arc<Clock>, channel: Channel) -> Self {
         let (pushing, over, news) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::default());
-        Self { world, day, clock, channel, pushing, over, news }
+        Self { world, day, clock, channel, pushing, over, news, told: watch::Sender::default() }
     }
 
     /// The moment by the simulated clock, in microseconds since the Unix epoch.
@@ -86,6 +88,13 @@ impl Shared {
     pub fn tell(&self, what: &'static str, record: Uuid, version: i64) {
         let news = News { what, record, version, answered: Instant::now() };
         self.news.lock().expect("nobody panics while telling news").push(news);
+        self.told.send_modify(|told| *told += 1);
+    }
+
+    /// Wakes whenever there are news.
+    #[must_use]
+    pub fn listen(&self) -> watch::Receiver<usize> {
+        self.told.subscribe()
     }
 
     /// The news from this number on.
