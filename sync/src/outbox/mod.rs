@@ -353,20 +353,16 @@ impl Next {
         (self.head.expected_seq, self.head.next_seq) = (expected_seq, seq);
     }
 
-    /// What was answered from there on waits again.
+    /// What was answered from there on waits again. What waits below was taken, its answer lost: it is sent again as it is.
     fn fork(&mut self, expected_seq: Option<i64>) {
         // What was durable was a part of the history that is gone.
         self.head.durable_version = self.head.durable_version.map(|_| 0);
         let Some(expected_seq) = expected_seq else { return };
+        self.head.expected_seq = expected_seq;
         self.head.last_outcome_seq = self.head.last_outcome_seq.min(expected_seq - 1);
-        self.head.told_seq = self.head.told_seq.min(expected_seq - 1);
         let lost = |entry: &&mut Arc<Entry>| entry.answer.is_some() && entry.seq >= expected_seq;
         for entry in self.entries.iter_mut().flatten().filter(lost) {
             Arc::make_mut(entry).answer = None;
-        }
-        // A higher number means that the answer to what waits was lost: it is sent again as it is.
-        if expected_seq <= self.first_waiting() {
-            self.head.expected_seq = expected_seq;
         }
     }
 

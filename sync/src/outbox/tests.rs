@@ -115,6 +115,28 @@ fn after_a_fork_what_was_kept_is_sent_again_and_the_rest_is_skipped() {
 }
 
 #[test]
+fn what_waits_below_a_forks_number_gets_new_numbers_only_from_a_push() {
+    let mut outbox = outbox(2);
+    outbox.fork(5).expect("is taken");
+    let sent = request(&outbox).expect("something waits");
+    assert_eq!((numbers(&outbox), sent.skip), (vec![1, 2], None), "perhaps only the answer was lost");
+    hear(&mut outbox, PushResponse { fork: true, expected_seq: 5, ..PushResponse::default() });
+    assert_eq!(numbers(&outbox), [5, 6]);
+}
+
+#[test]
+fn outcomes_after_a_fork_are_confirmed_again() {
+    let mut outbox = outbox(1);
+    assert_eq!(hear(&mut outbox, applied(&[(9, 1)])), Vec::<Uuid>::new(), "this is another command");
+    hear(&mut outbox, applied(&[(1, 1)]));
+    hear(&mut outbox, PushResponse::default());
+    assert_eq!(request(&outbox), None);
+    outbox.fork(1).expect("is taken");
+    hear(&mut outbox, applied(&[(1, 1)]));
+    assert_eq!(request(&outbox).map(|request| request.confirmed_seq), Some(1));
+}
+
+#[test]
 fn a_skip_without_commands_is_taken_once() {
     let mut outbox = outbox(2);
     hear(&mut outbox, PushResponse { durable_version: 60, ..applied(&[(1, 1), (2, 2)]) });
@@ -146,6 +168,15 @@ fn an_answered_command_is_kept_until_nobody_can_lose_it() {
     let fork = PushResponse { fork: true, durable_version: 99, expected_seq: 2, ..PushResponse::default() };
     outbox.receive(fork, 30 * DAY_US).expect("is taken");
     assert_eq!(outbox.pending().count(), 1, "a fork's word is not believed");
+    let (_, mut outbox) = after(1, 0);
+    let fork = PushResponse { fork: true, durable_version: 9, expected_seq: 2, ..PushResponse::default() };
+    outbox.receive(fork, 30 * DAY_US).expect("is taken");
+    assert_eq!(outbox.pending().count(), 1, "nor does it let time decide");
+    let (_, mut outbox) = after(1, 60);
+    outbox.fork(1).expect("is taken");
+    hear(&mut outbox, applied(&[(1, 1)]));
+    outbox.receive(PushResponse { durable_version: 40, ..PushResponse::default() }, 30 * DAY_US).expect("is taken");
+    assert_eq!(outbox.pending().count(), 1, "what was durable belonged to the other history");
 }
 
 #[test]

@@ -134,8 +134,9 @@ impl Flight {
         state.buckets.retain(|slot, bucket| {
             let course = self.courses.get(slot);
             let named = course.is_some_and(|course| course.covered_by(checkpoint));
-            let outdated = checkpoint.last || self.numbers.get(&bucket.id) != Some(slot);
-            if course.is_some_and(|course| course.drop) || (course.is_none() && bucket.at == At::Nothing && outdated) {
+            // Everything wanted has come, and nothing of this one: it is no longer the user's.
+            let lost = checkpoint.last && course.is_none() && bucket.at == At::Nothing;
+            if lost || course.is_some_and(|course| course.drop) {
                 return false;
             }
             if let Some(course) = course {

@@ -110,8 +110,10 @@ fn what_was_staged_before_a_cut_is_offered_and_used() {
     let first = page(1, Cursor::default(), &[(1, 1, Some(b"one"))]);
     hear(&mut device, Message::Page(first.clone())).expect("stages");
     device.cut();
+    let before = device.request(&Want::default());
     let mut device = Replica::open(device.into_storage()).expect("opens again");
     let request = device.request(&Want::default());
+    assert_eq!(request, before);
     assert_eq!(request.lagging, [proto::LaggingBucket { bucket_id: 1, position: None }], "the other is forgotten");
     let offered = &request.staging[0];
     assert_eq!((request.staging.len(), offered.bucket_id, &offered.cursor), (1, 1, &first.through));
