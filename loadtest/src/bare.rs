@@ -21,7 +21,8 @@ pub const ARTICLES: usize = 10_000;
 
 type Messages = Box<dyn Iterator<Item = Result<PullResponse, Status>> + Send>;
 
-/// Answers a pull without a position with all pages, one with a position with a bare checkpoint, and a push with nothing.
+/// Answers a pull without a position with all pages, one with a position with a bare checkpoint, and a push with
+/// nothing.
 #[derive(Clone, Debug)]
 struct Bare {
     whole: Arc<[PullResponse]>,

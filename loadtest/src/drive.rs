@@ -17,6 +17,8 @@ pub trait Caller: Send + 'static {
 /// What a round gave.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
+    /// Calls that were answered.
+    pub calls: u64,
     /// Calls that were answered in a second.
     pub calls_a_second: f64,
     /// Half of the calls took less, in milliseconds.
@@ -38,9 +40,10 @@ pub async fn round<C: Caller>(callers: &mut Vec<C>, length: Duration) -> anyhow:
         callers.push(caller);
         durations.extend(took);
     }
-    let calls_a_second = per_second(durations.len() as u64, begun.elapsed());
+    let calls = durations.len() as u64;
+    let calls_a_second = per_second(calls, begun.elapsed());
     let (p50_ms, p99_ms) = (percentile_ms(&mut durations, 0.5), percentile_ms(&mut durations, 0.99));
-    Ok(Round { calls_a_second, p50_ms, p99_ms })
+    Ok(Round { calls, calls_a_second, p50_ms, p99_ms })
 }
 
 async fn call_until<C: Caller>(mut caller: C, end: Instant) -> anyhow::Result<(C, Vec<Duration>)> {

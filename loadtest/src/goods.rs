@@ -1,4 +1,5 @@
-//! Articles: a product with its price, as an ERP would import them. The same number gives the same article in every run.
+//! Articles: a product with its price, as an ERP would import them. The same number gives the same article in every
+//! run.
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{Packaging, Price, PriceBreak, Product, RecordToImport};

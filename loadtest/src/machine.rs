@@ -9,9 +9,14 @@ pub fn describe() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let model = found("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{cores} cores, {model}, Linux {}", kernel.trim())
+}
+
+/// How many processes have wanted a processor in the last minute, on average: what others do spoils the figures.
+#[must_use]
+pub fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default();
-    format!("{cores} cores, {model}, Linux {}, load at the start {load}", kernel.trim())
+    load.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn found(path: &str, name: &str) -> Option<String> {

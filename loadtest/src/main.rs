@@ -84,7 +84,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let program = server::program(cli.server)?;
     let bench = Bench::new(program, cli.postgres)?;
     let databases = bench.databases(cli.on)?;
-    let mut report = Report::new(machine::describe());
+    let mut report = Report::new(format!("{}, load at the start {}", machine::describe(), machine::load()));
     let failed = parts::run(&bench, cli.only, &databases, &mut report).await;
     report.print();
     if let Some(path) = &cli.json {

@@ -1,5 +1,5 @@
-//! A distributor: one warehouse, one price list, reps with a territory and outlets each, every outlet with a customer and an
-//! agreement of its own, and as many articles as a part asks for.
+//! A distributor: one warehouse, one price list, reps with a territory and outlets each, every outlet with a customer
+//! and an agreement of its own, and as many articles as a part asks for.
 
 use std::time::Duration;
 

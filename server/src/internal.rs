@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::workspace::Revocation;
 
-/// Ids of internal records are UUIDs of version 5 in this namespace.
+/// What ids of the server's own are hashed with.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5e1f_7a3c_6f6b_4d2b_9b63_1c0a_8f51_77d2);
 
 /// A message that is kept as an internal record.
@@ -30,8 +30,23 @@ pub trait Internal: Message + Default {
 
     /// The id under which it is stored.
     fn id(key: &Self::Key) -> Uuid {
-        Uuid::new_v5(&NAMESPACE, Self::name(key).as_bytes())
+        server_id(&Self::name(key))
     }
+}
+
+/// An id that only the server makes, out of a name: a UUID of version 8. Callers choose the ids of what they create, and
+/// anybody can compute a UUID of version 5; so what comes from outside must not have an id of this version
+/// ([`is_server_id`]), or a device could write what only the server may.
+#[must_use]
+pub fn server_id(name: &str) -> Uuid {
+    let hash = Uuid::new_v5(&NAMESPACE, name.as_bytes());
+    uuid::Builder::from_bytes(hash.into_bytes()).with_version(uuid::Version::Custom).into_uuid()
+}
+
+/// Whether this is an id that only the server makes.
+#[must_use]
+pub fn is_server_id(id: Uuid) -> bool {
+    id.get_version_num() == 8
 }
 
 /// What a holder's holding gives: the scopes that come with a territory, a rep or a team, by reference count.

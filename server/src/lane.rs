@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::batch::{Answer, BATCH_COMMANDS, Committed, Submission, Writer};
+use crate::batch::{Answer, BATCH_COMMANDS, Committed, Submission, Submitted, Writer};
 use crate::error::StoreError;
 use crate::tail::Tail;
 use uuid::Uuid;
@@ -212,8 +212,13 @@ impl Worker {
     async fn one_by_one(&self, submission: Submission) -> Result<Answer, LaneError> {
         let mut results: Vec<CommandResult> = Vec::new();
         let mut last = Answer::default();
-        for command in submission.commands.clone() {
-            let alone = [Submission { commands: vec![command], ..submission.clone() }];
+        let mut parts: Vec<Vec<Submitted>> = submission.commands.iter().map(|command| vec![command.clone()]).collect();
+        if parts.is_empty() {
+            // What the sender says of itself counts without a command, too.
+            parts.push(Vec::new());
+        }
+        for commands in parts {
+            let alone = [Submission { commands, ..submission.clone() }];
             let committed = match self.writer.run(self.tenant, &alone, None).await {
                 Err(error @ (StoreError::Data(_) | StoreError::Corrupt(_))) => {
                     tracing::error!(tenant = self.tenant, %error, "a command makes the database refuse its batch");

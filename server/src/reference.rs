@@ -45,7 +45,13 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
     let id = |bytes: &[u8]| Uuid::from_slice(bytes).unwrap_or_default();
     match record {
         Record::Customer(_) => keys.internal::<Reach>(&Reaching::Customer(own)),
-        Record::Outlet(outlet) => return network::outlet_keys(&entry.record_id, outlet, workspace, keys),
+        Record::Outlet(outlet) => {
+            network::outlet_keys(&entry.record_id, outlet, workspace, keys)?;
+            // What it leaves changes as well.
+            if let Some(before) = workspace.find::<Outlet>(own)? {
+                network::outlet_keys(&entry.record_id, &before, workspace, keys)?;
+            }
+        }
         Record::Agreement(agreement) => {
             keys.record(&agreement.customer_id);
             keys.record(&agreement.price_list_id);
@@ -384,9 +390,11 @@ pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignme
         Some(before) if (&before.rep_id, &before.territory_id) != (&assignment.rep_id, &assignment.territory_id) => {
             return Err(check::mismatch("rep_id").about(id).into());
         }
-        Some(before) => assigned
-            .ending(territory, calendar::start_of_day(zone, before.from_day), Some(i64::MIN))
-            .with(Span::new(territory, from_us, until_us)),
+        Some(before) => {
+            let began_us = calendar::start_of_day(zone, before.from_day);
+            let until_us = end_of(&assigned, (territory, began_us), until_us, now_us);
+            assigned.ending(territory, began_us, Some(i64::MIN)).with(Span::new(territory, from_us, until_us))
+        }
         None => assigned.with(Span::new(territory, from_us, until_us)),
     };
     workspace.put_internal(&rep, &assigned)?;
@@ -396,6 +404,18 @@ pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignme
     network::note_rep(workspace, territory, rep)?;
     workspace.put(id, assignment, &Stamps::of_team(stored_id(&person.team_id)?))?;
     network::grant_assignments(workspace, rep, now_us)
+}
+
+/// When an assignment ends. One that runs ends now at the earliest: a hand-over "from today on" takes nothing back of what
+/// was captured this morning, and one that has ended does not end earlier.
+fn end_of(assigned: &Assigned, span: (Uuid, i64), until_us: Option<i64>, now_us: i64) -> Option<i64> {
+    let until_us = until_us?;
+    let stored = assigned
+        .spans
+        .iter()
+        .find(|stored| (stored.territory.as_slice(), stored.from_us) == (span.0.as_bytes(), span.1));
+    let ended_us = stored.map(|stored| stored.until_us.unwrap_or(i64::MAX).min(now_us));
+    Some(until_us.max(ended_us.unwrap_or(until_us)))
 }
 
 fn put_document<R: roundsman_sync::kind::Record>(

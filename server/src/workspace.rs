@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use prost::Message;
 use roundsman_sync::kind::Record;
+use roundsman_sync::limits::DOCUMENT_BYTES;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use roundsman_proto::trade::Reason;
 
-use crate::internal::Internal;
+use crate::internal::{Internal, is_server_id};
 
 /// A record as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,6 +251,9 @@ impl Workspace {
         let id = T::id(key);
         match self.stored(id)? {
             None => Ok(T::default()),
+            Some(stored) if stored.kind != T::KIND => {
+                Err(Stop::Corrupt(format!("{key:?} stands at a record of kind {}", stored.kind)))
+            }
             Some(stored) => T::decode(stored.document.clone())
                 .map_err(|error| Stop::Corrupt(format!("internal record {key:?}: {error}"))),
         }
@@ -278,6 +282,17 @@ impl Workspace {
     }
 
     fn write(&mut self, id: Uuid, kind: i64, document: Bytes, stamps: Bytes) -> Result<(), Stop> {
+        if kind < FIRST_INTERNAL_KIND {
+            // Ids are chosen by callers; those of internal records are not theirs to choose.
+            if is_server_id(id) {
+                return Err(Rejection::new(Reason::BadId).about(id).into());
+            }
+            // No device could take the page that carries it.
+            if document.len() > DOCUMENT_BYTES {
+                let rejection = Rejection::new(Reason::LimitExceeded).about(id);
+                return Err(rejection.fact(None, "document_bytes", document.len()).into());
+            }
+        }
         if let Some(stored) = self.stored(id)? {
             if stored.kind != kind {
                 return Err(Rejection::new(Reason::IdOfAnotherKind).about(id).into());

@@ -433,7 +433,8 @@ impl<S: Storages> App<S> {
     fn look_for_news(&mut self) -> anyhow::Result<()> {
         let more = self.shared.news_since(self.heard);
         self.heard += more.len();
-        self.expected.extend(more);
+        let own = |news: &News| news.territory.is_none_or(|territory| territory == self.rep);
+        self.expected.extend(more.into_iter().filter(own));
         let now = Instant::now();
         for news in std::mem::take(&mut self.expected) {
             let document = self.held().replica.document(news.record)?;

@@ -27,9 +27,11 @@ pub mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::clock::Clock;
 use desk::Desk;
@@ -43,6 +45,9 @@ const SETUP_MINUTE: i32 = 5 * 60;
 /// … and that of the day at this one.
 const DAY_MINUTE: i32 = 6 * 60 + 57;
 
+/// How often the time is shown.
+const TICK: Duration = Duration::from_millis(100);
+
 /// How the demo is played.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -50,7 +55,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// How many times faster than real time the day passes.
-    #[arg(long, default_value_t = 800, value_parser = clap::value_parser!(i64).range(1..=2_000))]
+    #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(i64).range(1..=2_000))]
     pub speed: i64,
     /// An empty folder for the server's and the devices' data [default: a temporary one].
     #[arg(long)]
@@ -67,6 +72,28 @@ pub struct Options {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let (folder, _temporary) = folder(options.data.as_deref())?;
     let mut server = Server::new(&folder)?;
+    let played = tokio::select! {
+        played = play(&options, &folder, &mut server) => played?,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("the demo was interrupted"),
+    };
+    if options.keep_running {
+        server.start(&Clock::scaled(played.evening_us, 1)).await?;
+        say(&invitation(&server));
+        tokio::signal::ctrl_c().await?;
+        server.stop().await?;
+    }
+    anyhow::ensure!(played.is_right, "the verdict of the demo: something is wrong");
+    Ok(())
+}
+
+/// A day that was played and judged.
+struct Played {
+    is_right: bool,
+    /// When it ended, by its clock, in microseconds since the Unix epoch.
+    evening_us: i64,
+}
+
+async fn play(options: &Options, folder: &Path, server: &mut Server) -> anyhow::Result<Played> {
     let world = World::generate(options.seed)?;
     let day = Day::plan(&world);
     say(&format!(
@@ -94,7 +121,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     say(&format!("Set up in {:.1} s. The day begins, {} times faster.", loaded.took.as_secs_f64(), options.speed));
     server.start(&clock).await?;
     let shared = Arc::new(Shared::new(world, day, Arc::clone(&clock), server.channel()?));
-    let lived = day::live(&shared, &mut server, &folder).await?;
+    let lived = tokio::select! {
+        lived = day::live(&shared, server, folder) => lived?,
+        () = show_time(&shared) => anyhow::bail!("time has stopped"),
+    };
     let evening_us = clock.now_us();
     server.stop().await?;
 
@@ -102,14 +132,22 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let told =
         report::Told { shared: &shared, loaded: &loaded, lived: &lived, verdict: &verdict, speed: options.speed };
     say(&report::report(told));
-    if options.keep_running {
-        server.start(&Clock::scaled(evening_us, 1)).await?;
-        say(&invitation(&server));
-        tokio::signal::ctrl_c().await?;
-        server.stop().await?;
+    Ok(Played { is_right: verdict.wrong.is_empty(), evening_us })
+}
+
+/// Shows how late it is, for ever.
+async fn show_time(shared: &Shared) {
+    let bar = ProgressBar::new((plan::END_S - plan::BEGIN_S).unsigned_abs().into());
+    let bar = bar.with_finish(ProgressFinish::AndClear);
+    if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:40}] {elapsed}") {
+        bar.set_style(style);
     }
-    anyhow::ensure!(verdict.wrong.is_empty(), "the verdict of the demo: something is wrong");
-    Ok(())
+    loop {
+        let s = (shared.now_us() - records::moment_us(TODAY, 0)) / 1_000_000;
+        bar.set_prefix(format!("{:02}:{:02}", s / 3_600, s / 60 % 60));
+        bar.set_position(u64::try_from(s - i64::from(plan::BEGIN_S)).unwrap_or(0));
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// Where the data goes, and the temporary folder, if it is one.

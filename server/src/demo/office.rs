@@ -102,6 +102,8 @@ struct Office {
     prices: BTreeMap<Uuid, Price>,
     /// What customers owe, likewise.
     receivables: BTreeMap<Uuid, Receivable>,
+    /// The territories of the outlets.
+    territories: BTreeMap<Vec<u8>, usize>,
     commands: u32,
 }
 
@@ -114,7 +116,10 @@ pub async fn work(shared: Arc<Shared>) -> anyhow::Result<Ledger> {
     let prices = records::price_book(&shared.world);
     let receivables = records::debts(&shared.world);
     let ledger = Ledger::default();
-    let mut office = Office { desk, shared: Arc::clone(&shared), ledger, prices, receivables, commands: 0 };
+    let outlets = shared.world.city.outlets.iter().enumerate();
+    let territories = outlets.map(|(index, outlet)| (bytes(shared.world.outlet_id(index)), outlet.territory)).collect();
+    let mut office =
+        Office { desk, shared: Arc::clone(&shared), ledger, prices, receivables, territories, commands: 0 };
     for at in &shared.day.office {
         shared.wait(at.s).await;
         office.act(&at.act).await?;
@@ -135,7 +140,8 @@ impl Office {
                 let visit = planned_visit_id(world, *outlet);
                 let reason = "They are closed today".to_owned();
                 let command = Command::CancelVisit(CancelVisit { visit_id: bytes(visit), reason });
-                self.execute("a visit called off", visit, command).await
+                self.execute("a visit called off", (visit, self.territory(&bytes(world.outlet_id(*outlet)))), command)
+                    .await
             }
             OfficeAct::ChangeOrder(order, line) => self.change_order(*order, *line).await,
             OfficeAct::SetOverdue(customers, overdue) => self.set_overdue(customers, *overdue).await,
@@ -150,7 +156,7 @@ impl Office {
                     text: "And ask what they think of it.".to_owned(),
                     deadline_day: TODAY,
                 });
-                self.execute("a task", task, command).await
+                self.execute("a task", (task, Some(*rep)), command).await
             }
             OfficeAct::HandOver(from, to) => {
                 let assignment = id("handover", format!("{from}/{to}"));
@@ -161,13 +167,18 @@ impl Office {
                     to_rep_id: bytes(rep_id(*to)),
                     from_day: TODAY,
                 });
-                self.execute("a territory handed over", assignment, command).await
+                self.execute("a territory handed over", (assignment, Some(*to)), command).await
             }
         }
     }
 
-    /// Has a command decided; if it was done, devices are expected to show it in this record.
-    async fn execute(&mut self, what: &'static str, record: Uuid, command: Command) -> anyhow::Result<()> {
+    /// Has a command decided; if it was done, devices (of this territory) are expected to show it in this record.
+    async fn execute(
+        &mut self,
+        what: &'static str,
+        shows: (Uuid, Option<usize>),
+        command: Command,
+    ) -> anyhow::Result<()> {
         self.commands += 1;
         let name = crate::commands::of(&command).name();
         let answer = self.desk.execute(id("office", self.commands), command).await;
@@ -179,10 +190,15 @@ impl Office {
         };
         let outcome = answer.outcome.unwrap_or_default();
         if matches!(outcome.status(), Decision::Applied | Decision::Merged) {
-            self.shared.tell(what, record, answer.version);
+            self.shared.tell(what, shows, answer.version);
         }
         self.ledger.note(name, Some(outcome));
         Ok(())
+    }
+
+    /// The territory of an outlet.
+    fn territory(&self, outlet_id: &[u8]) -> Option<usize> {
+        self.territories.get(outlet_id).copied()
     }
 
     async fn raise_prices(&mut self, articles: &[usize]) -> anyhow::Result<()> {
@@ -202,7 +218,7 @@ impl Office {
         let retail = bytes(price_list_id(super::catalogue::PriceList::Retail));
         let shows = dearer.iter().find(|set| set.price.as_ref().is_some_and(|price| price.price_list_id == retail));
         let Some(shows) = shows.and_then(|set| Uuid::from_slice(&set.price_id).ok()) else { return Ok(()) };
-        self.execute("prices", shows, Command::SetPrices(SetPrices { prices: dearer })).await
+        self.execute("prices", (shows, None), Command::SetPrices(SetPrices { prices: dearer })).await
     }
 
     async fn recount(&mut self, articles: &[usize]) -> anyhow::Result<()> {
@@ -224,13 +240,13 @@ impl Office {
             .collect();
         let shows = stocks.first().and_then(|set| Uuid::from_slice(&set.stock_id).ok());
         let Some(shows) = shows else { return Ok(()) };
-        self.execute("stock", shows, Command::SetStock(SetStock { stocks })).await
+        self.execute("stock", (shows, None), Command::SetStock(SetStock { stocks })).await
     }
 
     async fn block(&mut self, outlet: Uuid, blocked: bool) -> anyhow::Result<()> {
         let reason = if blocked { "Tax office has frozen the account" } else { "" }.to_owned();
         let command = Command::BlockOutlet(BlockOutlet { outlet_id: bytes(outlet), blocked, reason });
-        self.execute("an outlet blocked or unblocked", outlet, command).await
+        self.execute("an outlet blocked or unblocked", (outlet, self.territory(&bytes(outlet))), command).await
     }
 
     async fn change_order(&mut self, order: Uuid, number: usize) -> anyhow::Result<()> {
@@ -257,7 +273,7 @@ impl Office {
             lines: vec![OrderLineEdit { edit: Some(Edit::Change(change)) }],
             ..ChangeOrder::default()
         });
-        self.execute("an order edited", order, command).await
+        self.execute("an order edited", (order, self.territory(&found.outlet_id)), command).await
     }
 
     async fn set_overdue(&mut self, customers: &[usize], overdue: bool) -> anyhow::Result<()> {
@@ -277,7 +293,7 @@ impl Office {
                 receivable: Some(receivable.clone()),
                 ..SetReceivable::default()
             });
-            self.execute("a debt", receivable_id, command).await?;
+            self.execute("a debt", (receivable_id, None), command).await?;
         }
         Ok(())
     }
@@ -287,6 +303,7 @@ impl Office {
         for listed in held.into_iter().take(LOOKED_AT) {
             let order = listed.order.unwrap_or_default();
             let order_id = Uuid::from_slice(&listed.order_id).unwrap_or_default();
+            let shows = (order_id, self.territory(&order.outlet_id));
             for hold in order.holds.iter().filter(|hold| hold.released_at_us == 0) {
                 let money = matches!(hold.reason(), HoldReason::CreditLimit | HoldReason::Overdue);
                 // Of those who owe, every third is trusted; a blocked outlet waits until it is unblocked.
@@ -296,7 +313,7 @@ impl Office {
                 }
                 let comment = "Agreed on the telephone".to_owned();
                 let release = ReleaseHold { order_id: listed.order_id.clone(), reason: hold.reason, comment };
-                self.execute("a hold released", order_id, Command::ReleaseHold(release)).await?;
+                self.execute("a hold released", shows, Command::ReleaseHold(release)).await?;
             }
         }
         Ok(())

@@ -351,11 +351,13 @@ fn office(world: &World, reps: &[RepDay], rng: &mut ChaCha8Rng) -> Vec<At<Office
         }
     }
     for s in [9 * HOUR + 10 * MINUTE, 10 * HOUR + 30 * MINUTE, 13 * HOUR + 40 * MINUTE, 15 * HOUR + 10 * MINUTE] {
-        let articles = wanted_offline(reps, s, 40, rng);
+        let mut articles = wanted_offline(world, reps, s, rng);
+        articles.truncate(40);
         acts.push(At { s, act: OfficeAct::RaisePrices(articles) });
     }
     for s in [10 * HOUR + 50 * MINUTE, 14 * HOUR + 20 * MINUTE] {
-        let articles = wanted_offline(reps, s, 30, rng);
+        let mut articles = wanted_offline(world, reps, s, rng);
+        articles.truncate(30);
         acts.push(At { s, act: OfficeAct::RecountStock(articles) });
     }
     for (rep, act) in [(0, 0), (8, 0), (1, 1), (6, 1)] {
@@ -380,20 +382,24 @@ fn office(world: &World, reps: &[RepDay], rng: &mut ChaCha8Rng) -> Vec<At<Office
     acts
 }
 
-/// Articles that are asked for, within the next hours, where nobody can hear of a change that is made now.
-fn wanted_offline(reps: &[RepDay], s: i32, count: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
-    let mut wanted = BTreeSet::new();
+/// Articles that are asked for, within the next hours, where nobody can hear of a change that is made now; first those
+/// of customers to whom no old price is honoured.
+fn wanted_offline(world: &World, reps: &[RepDay], s: i32, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut wanted: BTreeMap<usize, bool> = BTreeMap::new();
     for day in reps.iter().filter(|day| !day.is_online(s)) {
         for &(_, until) in day.offline.iter().filter(|(from, to)| (*from..=*to).contains(&s)) {
-            let visits = day.ordered_in((s, until));
-            wanted.extend(visits.flat_map(|(_, visit)| &visit.wants).map(|want| want.article));
+            for (_, visit) in day.ordered_in((s, until)) {
+                let strict = world.city.agreement_of(visit.outlet).price_grace_hours == 0;
+                for want in &visit.wants {
+                    *wanted.entry(want.article).or_default() |= strict;
+                }
+            }
         }
     }
-    let mut wanted: Vec<usize> = wanted.into_iter().collect();
+    let mut wanted: Vec<(usize, bool)> = wanted.into_iter().collect();
     wanted.shuffle(rng);
-    wanted.truncate(count);
-    wanted.sort_unstable();
-    wanted
+    wanted.sort_by_key(|(_, strict)| !strict);
+    wanted.into_iter().map(|(article, _)| article).collect()
 }
 
 /// Customers who order in the afternoon: one of every second representative.

@@ -40,6 +40,8 @@ pub struct News {
     pub what: &'static str,
     /// A record that shows it.
     pub record: Uuid,
+    /// The territory whose devices are to show it; `None`: all that hold it.
+    pub territory: Option<usize>,
     /// The version of the change.
     pub version: i64,
     /// When the office had its answer.
@@ -85,8 +87,8 @@ impl Shared {
     }
 
     /// Tells what the office has changed.
-    pub fn tell(&self, what: &'static str, record: Uuid, version: i64) {
-        let news = News { what, record, version, answered: Instant::now() };
+    pub fn tell(&self, what: &'static str, (record, territory): (Uuid, Option<usize>), version: i64) {
+        let news = News { what, record, territory, version, answered: Instant::now() };
         self.news.lock().expect("nobody panics while telling news").push(news);
         self.told.send_modify(|told| *told += 1);
     }

@@ -19,6 +19,7 @@ use crate::auth::authenticate::caller;
 use crate::auth::caller::Caller;
 use crate::batch::{Submission, Submitted};
 use crate::commands::Issuer;
+use crate::internal::is_server_id;
 
 /// `roundsman.admin.v1.OfficeService`.
 #[derive(Clone, Debug)]
@@ -46,6 +47,9 @@ pub async fn execute(
     command: trade::Command,
 ) -> Result<(Outcome, i64), Status> {
     let id = check::id(command_id, "command_id").map_err(|rejection| status::rejected(&rejection))?;
+    if is_server_id(id) {
+        return Err(status::rejected(&Rejection::new(Reason::BadId).field("command_id")));
+    }
     let body = command.encode_to_vec();
     // An import is a chunk of a bulk job, and may be larger than what a device sends.
     let bulk = matches!(&command.command, Some(trade::command::Command::ImportRecords(_)));

@@ -20,6 +20,7 @@ use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
 use crate::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted};
 use crate::commands::Issuer;
+use crate::internal::is_server_id;
 use crate::lane::LaneError;
 use crate::pull::{Pull, PullError};
 
@@ -177,6 +178,9 @@ fn check_commands(request: &PushRequest) -> Result<Vec<Uuid>, Status> {
     let mut ids = Vec::with_capacity(request.commands.len());
     for command in &request.commands {
         let id = roundsman_sync::trade::check::id(&command.command_id, "commands.command_id").map_err(refuse)?;
+        if is_server_id(id) {
+            return Err(refuse(Rejection::new(Reason::BadId).field("commands.command_id")));
+        }
         if command.seq < 1 {
             return Err(refuse(Rejection::new(Reason::OutOfRange).field("commands.seq")));
         }

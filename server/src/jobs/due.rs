@@ -10,14 +10,13 @@ use roundsman_proto::trade::{
 use roundsman_sync::scope::Month;
 use uuid::Uuid;
 
+use crate::internal::server_id;
+
 use crate::calendar;
 use crate::internal::{Restamping, TerritoryCalendar};
 
 /// So many days are planned: today and the next ones.
 pub const PLANNED_DAYS: i32 = 7;
-
-/// Ids of the server's own commands are UUIDs of version 5 in this namespace.
-const NAMESPACE: Uuid = Uuid::from_u128(0x1d0c_52b7_9e0f_4c55_8a1e_6b70_35d4_c9a3);
 
 /// How far a territory is.
 #[derive(Clone, Debug)]
@@ -126,7 +125,8 @@ impl Job {
         };
         let after = self.after.unwrap_or_default();
         let name = format!("{} {subject} {} {after}", self.name(), self.due_day);
-        Uuid::new_v5(&NAMESPACE, name.as_bytes())
+        // Not one that a device could have used up before.
+        server_id(&name)
     }
 
     /// The command's body.

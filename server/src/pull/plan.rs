@@ -32,7 +32,8 @@ pub(super) struct Known {
 impl Known {
     pub async fn read(tx: &mut Tx, caller: &Caller, request: &PullRequest, head: &Head) -> Result<Self, StoreError> {
         let mut positions = HashSet::new();
-        for position in named_positions(request).into_iter().take(POSITIONS) {
+        let own = request.position.map(Position::from);
+        for position in own.into_iter().chain(named_positions(request)).take(POSITIONS) {
             if position == head.position || tenant::knows(tx, caller.tenant, position).await? {
                 positions.insert(position);
             }

@@ -9,7 +9,7 @@ use std::thread;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use roundsman_tests::simulation::{Settings, Tally, Violation, run};
+use roundsman_tests::simulation::{End, Law, Settings, Tally, Violation, batching, run};
 
 /// Replays whole days of lost and repeated messages.
 #[derive(Debug, Parser)]
@@ -29,6 +29,12 @@ struct Options {
     /// Events of a seed before faults stop.
     #[arg(long, default_value_t = Settings::default().steps)]
     steps: u64,
+    /// Go on after a violation.
+    #[arg(long)]
+    keep_going: bool,
+    /// Also run the commands of each seed in batches of one and in batches of random size, and compare.
+    #[arg(long)]
+    batching: bool,
     /// Also print what became of each kind of command.
     #[arg(long)]
     decisions: bool,
@@ -53,7 +59,7 @@ fn main() -> ExitCode {
     if sum.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs the seeds, as many at a time as the machine has processors. After a violation no seed is begun.
+/// Runs the seeds, as many at a time as the machine has processors. After a violation no seed is begun, unless asked for.
 fn run_all(options: &Options) -> Sum {
     let settings = Settings { steps: options.steps, tell: options.trace.then_some(|line: &str| say(line)) };
     let threads = if options.trace { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
@@ -68,11 +74,11 @@ fn run_all(options: &Options) -> Sum {
                 loop {
                     let broken = !sum.lock().expect("nothing panics while it holds the sum").violations.is_empty();
                     let index = next.fetch_add(1, Ordering::SeqCst);
-                    if broken || index >= options.seeds {
+                    if (broken && !options.keep_going) || index >= options.seeds {
                         break;
                     }
                     let seed = options.first_seed + index;
-                    let end = run(seed, &settings);
+                    let end = run_one(seed, &settings, options.batching);
                     let mut sum = sum.lock().expect("nothing panics while it holds the sum");
                     sum.seeds += 1;
                     // In any order of the seeds.
@@ -88,12 +94,22 @@ fn run_all(options: &Options) -> Sum {
     sum.into_inner().expect("no thread panicked")
 }
 
+/// One seed, if asked for with the law that needs to run its commands again.
+fn run_one(seed: u64, settings: &Settings, compare: bool) -> End {
+    let mut end = run(seed, settings);
+    if compare && end.violation.is_none() {
+        *end.tally.laws.entry(Law::Batching).or_default() += 1;
+        end.violation = batching::compare(seed, settings).err();
+    }
+    end
+}
+
 fn report(sum: &Sum, options: &Options) {
     let last = options.first_seed + options.seeds - 1;
     say(&format!("seeds      {} ({} to {last}), digest {:016x}", sum.seeds, options.first_seed, sum.digest));
     let tally = &sum.tally;
     say(&format!(
-        "steps      {} in {} batches; the longest batch took {} round trips",
+        "steps      {} in {} batches; the longest batch took {} statements",
         tally.steps, tally.batches, tally.most_statements
     ));
     say(&format!("commands   {}", list(&tally.commands)));
@@ -105,15 +121,14 @@ fn report(sum: &Sum, options: &Options) {
             say(&format!("    {count:>7}  {command}: {decision}"));
         }
     }
-    match sum.violations.first_key_value() {
-        None => say("0 violations"),
-        Some((seed, violation)) => {
-            say(&format!("VIOLATION  {violation}"));
-            say(&format!("seed {seed}; it is replayed by"));
-            let steps = options.steps;
-            let replay = format!("--seed {seed} --steps {steps} --trace");
-            say(&format!("    cargo run --release -p roundsman-tests --bin simulate -- {replay}"));
-        }
+    if sum.violations.is_empty() {
+        say("0 violations");
+    }
+    for (seed, violation) in &sum.violations {
+        say(&format!("VIOLATION  {violation}"));
+        say(&format!("seed {seed}; it is replayed by"));
+        let replay = format!("--seed {seed} --steps {} --trace", options.steps);
+        say(&format!("    cargo run --release -p roundsman-tests --bin simulate -- {replay}"));
     }
 }
 

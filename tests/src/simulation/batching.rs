@@ -46,7 +46,7 @@ impl Entry {
 
 /// What one way of batching came to.
 #[derive(Debug, Default, PartialEq)]
-struct Result {
+struct Way {
     /// By entry: what was answered, and the number that was expected instead.
     answers: Vec<(Option<Outcome>, i64)>,
     stored: Stored,
@@ -130,7 +130,7 @@ fn comparable(submitted: &Submitted) -> Option<Submitted> {
     Some(Submitted { body: trade::Command { command: Some(command) }.encode_to_vec().into(), ..submitted.clone() })
 }
 
-async fn one_by_one(seed: u64, entries: &[Entry]) -> Checked<Result> {
+async fn one_by_one(seed: u64, entries: &[Entry]) -> Checked<Way> {
     let mut server = started(seed).await?;
     let mut answers = Vec::new();
     for entry in entries {
@@ -141,7 +141,7 @@ async fn one_by_one(seed: u64, entries: &[Entry]) -> Checked<Result> {
 }
 
 /// In batches of random size, with as many moments between the commands as batches of one take.
-async fn together(seed: u64, entries: &[Entry], alone: &Result) -> Checked<Result> {
+async fn together(seed: u64, entries: &[Entry], alone: &Way) -> Checked<Way> {
     let mut server = started(seed).await?;
     let dice = Dice::new(seed, 2);
     let mut known = BTreeSet::new();
@@ -152,12 +152,12 @@ async fn together(seed: u64, entries: &[Entry], alone: &Result) -> Checked<Resul
         let after = (first + dice.size(1, BATCH)).min(stretch_ends).min(entries.len());
         set(&server.clock, entries[first].at_us);
         let (mut batch, mut places) = (Vec::new(), Vec::new());
-        for index in first..after {
+        for (index, entry) in entries.iter().enumerate().take(after).skip(first) {
             places.push(batch.len());
-            batch.push(entries[index].submission.clone());
+            batch.push(entry.submission.clone());
             // What was decided took one moment, what was repeated or refused none.
             let answered = alone.answers[index].0.is_some();
-            let decided = entries[index].command().is_some_and(|command| answered && known.insert(command.id));
+            let decided = entry.command().is_some_and(|command| answered && known.insert(command.id));
             let waits = if decided { 1 } else { 2 };
             if index + 1 < after {
                 batch.extend((0..waits).map(|_| pause(&dice)));
@@ -209,13 +209,13 @@ async fn run_batch(server: &mut Server, batch: &[Submission]) -> Checked<Vec<(Op
     Ok(answers.into_iter().map(outcome).collect())
 }
 
-async fn end(server: Server, answers: Vec<(Option<Outcome>, i64)>) -> Checked<Result> {
+async fn end(server: Server, answers: Vec<(Option<Outcome>, i64)>) -> Checked<Way> {
     let stored = stored(&server).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
     server.db.close().await;
-    Ok(Result { answers, stored })
+    Ok(Way { answers, stored })
 }
 
-async fn stored(server: &Server) -> std::result::Result<Stored, StoreError> {
+async fn stored(server: &Server) -> Result<Stored, StoreError> {
     let mut tx = server.db.read().await?;
     let records: Vec<RecordRow> =
         tx.query_as("SELECT id, kind, document, stamps, removed_at, survivor FROM record ORDER BY id").all().await?;
@@ -246,7 +246,7 @@ fn without_past(mut row: RecordRow) -> RecordRow {
 }
 
 /// The first difference, told in words.
-fn difference(entries: &[Entry], alone: &Result, together: &Result) -> Checked<()> {
+fn difference(entries: &[Entry], alone: &Way, together: &Way) -> Checked<()> {
     for (index, entry) in entries.iter().enumerate() {
         let (one, other) = (&alone.answers[index], &together.answers[index]);
         if one != other {

@@ -101,7 +101,7 @@ pub struct Tally {
     pub laws: BTreeMap<Law, u64>,
     /// Committed batches.
     pub batches: u64,
-    /// The most round trips that a batch took.
+    /// The most statements that a batch took.
     pub most_statements: u32,
 }
 

@@ -89,7 +89,7 @@ async fn simulate(seed: u64, steps: u64, journal: &mut Journal) -> (Checked<()>,
 
 /// Who has sent something.
 #[derive(Clone, Debug)]
-enum From {
+enum Origin {
     /// A device, by its place, and the number of its push.
     Device(usize, u64),
     /// Somebody at a desk, or the server itself.
@@ -99,7 +99,7 @@ enum From {
 /// Something that is on its way to the server.
 #[derive(Clone, Debug)]
 struct Letter {
-    from: From,
+    from: Origin,
     content: Content,
 }
 
@@ -377,7 +377,7 @@ impl<'j> Simulation<'j> {
             return;
         }
         let content = Content::Push(actor.caller.clone(), request);
-        self.wire.push(Letter { from: From::Device(device, number), content });
+        self.wire.push(Letter { from: Origin::Device(device, number), content });
     }
 
     /// Some of what is on its way reaches the server, in any order.
@@ -409,8 +409,8 @@ impl<'j> Simulation<'j> {
                 Some(answer) => self.settle(&letter, submission, answer)?,
                 // Whoever sits at a desk tries again; a device does when it learns that something went wrong.
                 None => match letter.from {
-                    From::Desk => self.wire.push(letter),
-                    From::Device(device, push) => {
+                    Origin::Desk => self.wire.push(letter),
+                    Origin::Device(device, push) => {
                         let device = &mut self.devices[device];
                         device.waits_for = device.waits_for.filter(|waits_for| *waits_for != push);
                     }
@@ -449,7 +449,7 @@ impl<'j> Simulation<'j> {
                 letter.from, response.version, response.expected_seq
             )
         });
-        if let From::Device(device, push) = letter.from {
+        if let Origin::Device(device, push) = letter.from {
             if self.dice.chance(15) {
                 self.journal.fault("answer lost");
             } else {
@@ -573,7 +573,9 @@ impl<'j> Simulation<'j> {
     fn desk_letter(&self, role: Role, command: Command) -> Letter {
         let issuer = match role {
             Role::Unspecified => Issuer::Server,
-            role => Issuer::User(self.world.desk(role)),
+            Role::Rep | Role::Supervisor | Role::Logistics | Role::Office | Role::Admin | Role::Integration => {
+                Issuer::User(self.world.desk(role))
+            }
         };
         let now_us = self.server.now_us();
         let submitted = Submitted {
@@ -584,7 +586,7 @@ impl<'j> Simulation<'j> {
             business_day: i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(1),
             body: trade::Command { command: Some(command) }.encode_to_vec().into(),
         };
-        Letter { from: From::Desk, content: Content::Desk(issuer, submitted) }
+        Letter { from: Origin::Desk, content: Content::Desk(issuer, submitted) }
     }
 
     /// Faults end, what is still on its way arrives, and everybody comes to rest.
@@ -624,7 +626,7 @@ impl<'j> Simulation<'j> {
             let push = self.pushes;
             let content = Content::Push(actor.caller.clone(), request);
             self.devices[device].waits_for = Some(push);
-            let letter = Letter { from: From::Device(device, push), content };
+            let letter = Letter { from: Origin::Device(device, push), content };
             let submissions = vec![self.submission(&letter)];
             let answers = self.server.answer(submissions.clone(), &self.dice, self.journal).await?;
             let Some(answer) = answers.into_iter().next().flatten() else {
@@ -659,7 +661,7 @@ impl<'j> Simulation<'j> {
     }
 }
 
-impl From {
+impl Origin {
     fn device(&self) -> Option<usize> {
         match self {
             Self::Device(device, _) => Some(*device),

@@ -247,6 +247,11 @@ impl Server {
             Ok(committed) => {
                 journal.tally.batches += 1;
                 journal.tally.most_statements = journal.tally.most_statements.max(committed.statements);
+                journal.detail(|| {
+                    let count: usize = batch.iter().map(|submission| submission.commands.len()).sum();
+                    let version = committed.commit.as_ref().map(|commit| commit.position.version);
+                    format!("        batch of {count} commands, {} statements, {version:?}", committed.statements)
+                });
                 if let Some(commit) = committed.commit {
                     // Nobody listening is no error.
                     let _ = self.tails.send(Arc::new(Tail::of(commit)));

@@ -30,6 +30,7 @@ on_both_databases!(
     c11_what_is_not_in_stock_is_confirmed_in_part,
     c13_an_order_for_a_blocked_outlet_is_held,
     c13_an_order_from_before_a_hand_over_is_taken_within_the_grace,
+    c13_a_hand_over_from_today_on_takes_back_nothing_of_this_morning,
     c17_a_visit_that_was_called_off_and_done_all_the_same_counts,
     c18_a_visit_marked_missed_is_reversed_by_the_late_fact,
     c23_what_was_delivered_short_flows_back_and_opens_a_claim,
@@ -303,6 +304,28 @@ async fn c13_an_order_from_before_a_hand_over_is_taken_within_the_grace(kind: Ki
     assert_eq!(synced.outcomes[0].0, id);
     assert_eq!(status(&synced.outcomes[0].1), (Status::Rejected, Reason::GraceExceeded));
     assert!(!app.stored::<Order>(world.tenant).await.contains_key(&late));
+    done(app, &world, &mut anna).await;
+}
+
+async fn c13_a_hand_over_from_today_on_takes_back_nothing_of_this_morning(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (taken, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    app.capture(&mut anna, Command::SubmitOrder(submit));
+    app.pass(5);
+    let hand_over = HandTerritoryOver {
+        assignment_id: bytes(app.id()),
+        territory_id: bytes(world.anna.territory),
+        from_rep_id: bytes(world.anna.rep),
+        to_rep_id: bytes(world.boris.rep),
+        from_day: TODAY,
+    };
+    let outcome = app.office(Command::HandTerritoryOver(hand_over)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    app.pass(3);
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(synced.outcomes[0].1.status(), Status::Applied, "{:?}", synced.outcomes);
+    assert!(app.shown::<Order>(&anna, taken).is_none(), "the territory is no longer hers");
+    assert_eq!(app.stored::<Order>(world.tenant).await[&taken].status(), OrderStatus::Confirmed);
     done(app, &world, &mut anna).await;
 }
 

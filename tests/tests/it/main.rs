@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod both;
+mod attack;
 mod bad_input;
 mod conflicts;
 mod cost;
