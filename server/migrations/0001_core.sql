@@ -1,5 +1,6 @@
 -- The common schema. Types are PostgreSQL's names; SQLite takes them as they are. The tenant leads every key, so that the
--- same schema can be distributed by tenant. `/* WITHOUT ROWID */` is switched on for SQLite, where it halves the reads.
+-- same schema can be distributed by tenant. `/* WITHOUT ROWID */` is switched on for SQLite, where it
+-- halves the reads of narrow rows; records are wide, and searching their tree would read the documents on the way.
 
 CREATE TABLE tenant (
     id             BIGINT NOT NULL PRIMARY KEY,
@@ -33,7 +34,7 @@ CREATE TABLE record (
     removed_at BIGINT,
     survivor   UUID,
     PRIMARY KEY (tenant, id)
-) /* WITHOUT ROWID */;
+);
 CREATE INDEX record_by_kind ON record (tenant, kind, id);
 
 -- A bucket: all records of one kind in one scope.

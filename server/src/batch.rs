@@ -2,7 +2,7 @@
 //!
 //! Batching is invisible: what comes out is what batches of one command would give, in the same order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -189,6 +189,7 @@ struct Batch<'w> {
     tenant: i64,
     head: Head,
     now_us: i64,
+    positions: HashSet<Position>,
     known: HashMap<Uuid, Known>,
     sequences: HashMap<Uuid, Sequence>,
     sequences_before: HashMap<Uuid, Sequence>,
@@ -218,6 +219,10 @@ impl<'w> Batch<'w> {
         let mut devices: Vec<Uuid> = submissions.iter().filter_map(|s| s.sender.map(|sender| sender.device)).collect();
         devices.sort_unstable();
         devices.dedup();
+        let mut positions: Vec<Position> =
+            submissions.iter().filter_map(|s| s.sender.and_then(|sender| sender.position)).collect();
+        positions.retain(|position| *position != head.position);
+        let positions = tenant::known(tx, tenant, &positions).await?;
         let known = command::known(tx, tenant, &ids).await?.into_iter().collect();
         let sequences: HashMap<Uuid, Sequence> = command::sequences(tx, tenant, &devices).await?.into_iter().collect();
         let quarantined = if head.quarantined { command::quarantined_targets(tx, tenant).await? } else { Vec::new() };
@@ -226,6 +231,7 @@ impl<'w> Batch<'w> {
             tenant,
             head,
             now_us: writer.clock.now_us().max(head.at_us + 1),
+            positions,
             known,
             sequences_before: sequences.clone(),
             sequences,
@@ -295,7 +301,7 @@ impl<'w> Batch<'w> {
             ..Answer::default()
         };
         if let Some(sender) = &submission.sender {
-            self.hear(tx, sender, &mut answer).await?;
+            self.hear(sender, &mut answer);
         }
         for submitted in &submission.commands {
             if let Some(expected) = self.gap(submission, submitted) {
@@ -316,12 +322,11 @@ impl<'w> Batch<'w> {
     }
 
     /// What the device says of its past: a fork, lost commands, stored outcomes.
-    async fn hear(&mut self, tx: &mut Tx, sender: &Sender, answer: &mut Answer) -> Result<(), StoreError> {
+    fn hear(&mut self, sender: &Sender, answer: &mut Answer) {
         let last_seq = self.sequences.entry(sender.device).or_default().last_seq;
-        let unknown = match sender.position {
-            Some(position) if position.version > self.head.horizon => !tenant::knows(tx, self.tenant, position).await?,
-            Some(_) | None => false,
-        };
+        let of_this_history = |position| position == self.head.position || self.positions.contains(&position);
+        let unknown =
+            sender.position.is_some_and(|position| position.version > self.head.horizon && !of_this_history(position));
         if unknown || sender.last_outcome_seq > last_seq {
             answer.fork = true;
             answer.expected_seq = last_seq + 1;
@@ -336,7 +341,6 @@ impl<'w> Batch<'w> {
             sequence.last_seq = to;
         }
         sequence.confirmed_seq = sequence.confirmed_seq.max(sender.confirmed_seq.min(sequence.last_seq));
-        Ok(())
     }
 
     /// The number that is expected, if this one is not the next and its command is not known. A repeat is judged by the

@@ -31,13 +31,11 @@ pub(super) struct Known {
 
 impl Known {
     pub async fn read(tx: &mut Tx, caller: &Caller, request: &PullRequest, head: &Head) -> Result<Self, StoreError> {
-        let mut positions = HashSet::new();
         let own = request.position.map(Position::from);
-        for position in own.into_iter().chain(named_positions(request)).take(POSITIONS) {
-            if position == head.position || tenant::knows(tx, caller.tenant, position).await? {
-                positions.insert(position);
-            }
-        }
+        let named: Vec<Position> = own.into_iter().chain(named_positions(request)).take(POSITIONS).collect();
+        let mut positions: HashSet<Position> = named.iter().copied().filter(|at| *at == head.position).collect();
+        let others: Vec<Position> = named.into_iter().filter(|at| *at != head.position).collect();
+        positions.extend(tenant::known(tx, caller.tenant, &others).await?);
         let unknown = request
             .position
             .map(Position::from)

@@ -5,7 +5,7 @@
 //! - Moments, ids and random numbers come from Rust. No arithmetic that can overflow: PostgreSQL stops the batch, SQLite
 //!   silently makes a floating point number of it. Sums are cast to BIGINT.
 //! - `CASE` instead of `GREATEST`, no arrays, no JSON operators; `NULLS FIRST` or `LAST` stated where it matters.
-//! - "In these keys" is written `IN_UUIDS($2)` or `IN_TEXTS($2)`, one parameter for any number of keys, so that the
+//! - "In these keys" is written `IN_UUIDS($2)`, `IN_TEXTS($2)` or `IN_INTS($2)`, one parameter for any number of keys, so that the
 //!   statement caches stay small.
 //! - Rows are written with [`Tx::write`], any number of tables and rows at a time.
 
@@ -283,15 +283,17 @@ impl Tx {
     }
 }
 
-/// `IN_UUIDS($n)` and `IN_TEXTS($n)` for SQLite, which has no arrays: a JSON list of hexadecimal or plain text.
+/// `IN_UUIDS($n)` and the like for SQLite, which has no arrays: a JSON list of hexadecimal or plain text.
 fn for_sqlite(sql: &'static str) -> String {
     let sql = rewrite(sql, "IN_UUIDS(", |n| format!("IN (SELECT unhex(value) FROM json_each({n}))"));
-    rewrite(&sql, "IN_TEXTS(", |n| format!("IN (SELECT value FROM json_each({n}))"))
+    let sql = rewrite(&sql, "IN_TEXTS(", |n| format!("IN (SELECT value FROM json_each({n}))"));
+    rewrite(&sql, "IN_INTS(", |n| format!("IN (SELECT value FROM json_each({n}))"))
 }
 
 fn for_postgres(sql: &'static str) -> String {
     let sql = rewrite(sql, "IN_UUIDS(", |n| format!("= ANY({n})"));
-    rewrite(&sql, "IN_TEXTS(", |n| format!("= ANY({n})"))
+    let sql = rewrite(&sql, "IN_TEXTS(", |n| format!("= ANY({n})"));
+    rewrite(&sql, "IN_INTS(", |n| format!("= ANY({n})"))
 }
 
 fn rewrite(sql: &str, token: &str, with: impl Fn(&str) -> String) -> String {
@@ -379,6 +381,18 @@ impl<T: Row> QueryAs<'_, T> {
         match self {
             Self::Sqlite(query, conn) => {
                 let list = serde_json::to_string(keys).expect("texts are always JSON");
+                Self::Sqlite(query.bind(list), conn)
+            }
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+        }
+    }
+
+    /// The next parameter, for `IN_INTS`.
+    #[must_use]
+    pub fn bind_ints(self, keys: &[i64]) -> Self {
+        match self {
+            Self::Sqlite(query, conn) => {
+                let list = serde_json::to_string(keys).expect("numbers are always JSON");
                 Self::Sqlite(query.bind(list), conn)
             }
             Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),

@@ -1,5 +1,7 @@
 //! Tenants, and the points of their history.
 
+use std::collections::HashSet;
+
 use roundsman_sync::version::Position;
 
 use super::sql::{Cell, Column, Rows, Table, Tx};
@@ -59,18 +61,26 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
     }))
 }
 
-/// Whether this position is a point of the tenant's history.
+/// Those of these positions that are points of the tenant's history.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn knows(tx: &mut Tx, tenant: i64, position: Position) -> Result<bool, StoreError> {
-    let found: Option<(i64,)> = tx
-        .query_as("SELECT nonce FROM commit_point WHERE tenant = $1 AND version = $2")
+pub async fn known(tx: &mut Tx, tenant: i64, positions: &[Position]) -> Result<HashSet<Position>, StoreError> {
+    if positions.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut versions: Vec<i64> = positions.iter().map(|position| position.version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let found: Vec<(i64, i64)> = tx
+        .query_as("SELECT version, nonce FROM commit_point WHERE tenant = $1 AND version IN_INTS($2)")
         .bind(tenant)
-        .bind(position.version)
-        .optional()
+        .bind_ints(&versions)
+        .all()
         .await?;
-    Ok(found.is_some_and(|(nonce,)| nonce.cast_unsigned() == position.nonce))
+    let found: HashSet<Position> =
+        found.into_iter().map(|(version, nonce)| Position { version, nonce: nonce.cast_unsigned() }).collect();
+    Ok(positions.iter().copied().filter(|position| found.contains(position)).collect())
 }
 
 /// All tenants.

@@ -9,6 +9,7 @@ use roundsman::fail::FailPoints;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{NewOrderLine, SubmitOrder};
+use roundsman_sync::version::Position;
 use roundsman_tests::app::{TODAY, TestApp, encoded};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
@@ -52,7 +53,9 @@ fn orders(app: &TestApp, world: &World, devices: usize) -> Vec<Submission> {
             business_day: TODAY,
             body: encoded(order(app, world)).into(),
         };
-        let sender = Sender { device, confirmed_seq: 0, last_outcome_seq: 0, skip: None, position: None };
+        // Each device is somewhere else.
+        let position = Some(Position { version: 1, nonce: device.as_u128() as u64 });
+        let sender = Sender { device, confirmed_seq: 0, last_outcome_seq: 0, skip: None, position };
         Submission {
             issuer: Issuer::User(Caller { device: Some(device), ..world.caller(&world.anna) }),
             sender: Some(sender),
