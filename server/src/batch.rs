@@ -539,7 +539,9 @@ impl<'w> Batch<'w> {
             .iter()
             .filter(|(device, sequence)| self.sequences_before.get(*device).copied().unwrap_or_default() != **sequence);
         let sequences = command::sequence_rows(self.tenant, moved.map(|(device, sequence)| (*device, *sequence)));
-        if changes.is_empty() {
+        // What was changed and changed back leaves no record different, but a history, which needs a version of its own.
+        let told = |decided: &Decided| !decided.changed.is_empty() || !decided.announcements.is_empty();
+        if changes.is_empty() && !self.decided.iter().any(told) {
             let version = self.head.position.version;
             let mut writes = vec![sequences];
             writes.extend(command::decided_rows(self.tenant, version, self.now_us, &self.decided));
