@@ -83,11 +83,6 @@ where
         Self { channel, tokens, replica, outbox }
     }
 
-    /// Uses another connection from now on.
-    pub fn reconnect(&mut self, channel: Channel) {
-        self.channel = channel;
-    }
-
     /// Exchanges the refresh token for new tokens.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, applied_because, field, people};
 use crate::internal::Granted;
+use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
-use crate::{calendar, reference};
 
 impl Decide for AssignRep {
     fn name(&self) -> &'static str {
@@ -63,12 +63,7 @@ impl Decide for AssignRep {
             }
         }
         people::refuse_overlap(workspace, id, &wanted)?;
-        reference::put_assignment(workspace, id, &wanted, context.now_us)?;
-        let zone = people::zone(&place)?;
-        let begins_us = calendar::start_of_day(zone, self.from_day);
-        people::refuse_too_many(workspace, rep, begins_us.max(context.now_us))?;
-        let today = calendar::day(zone, context.now_us);
-        people::give_visits(workspace, (territory, zone), today, context.now_us)?;
+        people::begin(workspace, (id, &wanted), rep, (territory, &place), context.now_us)?;
         Ok(applied())
     }
 }

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, applied_because, field, people};
 use crate::internal::Granted;
+use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
-use crate::{calendar, reference};
 
 impl Decide for HandTerritoryOver {
     fn name(&self) -> &'static str {
@@ -67,12 +67,7 @@ impl Decide for HandTerritoryOver {
         for assignment in ending {
             people::end(workspace, assignment, self.from_day - 1, context.now_us)?;
         }
-        reference::put_assignment(workspace, id, &wanted, context.now_us)?;
-        let zone = people::zone(&place)?;
-        let begins_us = calendar::start_of_day(zone, self.from_day);
-        people::refuse_too_many(workspace, taker, begins_us.max(context.now_us))?;
-        let today = calendar::day(zone, context.now_us);
-        people::give_visits(workspace, (territory, zone), today, context.now_us)?;
+        people::begin(workspace, (id, &wanted), taker, (territory, &place), context.now_us)?;
         Ok(applied())
     }
 }

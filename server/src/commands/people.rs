@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 use roundsman_proto::trade::{Assignment, Reason, Rep, RepStatus, Territory, Visit, VisitState};
+use roundsman_sync::limits::DEVICE_BUCKETS;
 use roundsman_sync::scope::Scope;
 use roundsman_sync::trade::assignment::Assigned;
 use roundsman_sync::trade::rejection::Rejection;
@@ -17,15 +18,32 @@ use crate::network::{self, stored_id};
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
-/// A device holds at most so many buckets.
-const BUCKETS: usize = 1_000;
-
 /// The time zone of a stored territory.
 ///
 /// # Errors
 /// [`Stop::Corrupt`] when it has none: a territory is not taken without.
 pub fn zone(territory: &Territory) -> Result<Tz, Stop> {
     calendar::zone(&territory.time_zone).ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))
+}
+
+/// Writes a new or changed assignment, refuses it if the rep would hold too much by it, and gives the rep the visits that
+/// are planned.
+///
+/// # Errors
+/// See [`reference::put_assignment`] and [`refuse_too_many`].
+pub fn begin(
+    workspace: &mut Workspace,
+    (id, assignment): (Uuid, &Assignment),
+    rep: Uuid,
+    (territory, place): (Uuid, &Territory),
+    now_us: i64,
+) -> Result<(), Stop> {
+    reference::put_assignment(workspace, id, assignment, now_us)?;
+    let zone = zone(place)?;
+    let begins_us = calendar::start_of_day(zone, assignment.from_day);
+    refuse_too_many(workspace, rep, begins_us.max(now_us))?;
+    give_visits(workspace, (territory, zone), calendar::day(zone, now_us), now_us)?;
+    Ok(())
 }
 
 /// Refuses a rep who has left.
@@ -145,11 +163,11 @@ pub fn refuse_too_many(workspace: &Workspace, rep: Uuid, at_us: i64) -> Result<(
         scopes.extend(workspace.internal::<Granted>(&Scope::Territory(territory))?.held());
     }
     let buckets: usize = scopes.into_iter().map(buckets).sum();
-    if buckets <= BUCKETS {
+    if buckets <= DEVICE_BUCKETS {
         return Ok(());
     }
     let rejection = Rejection::new(Reason::LimitExceeded).field("territory_id");
-    Err(rejection.fact(None, "limit", BUCKETS).fact(None, "buckets", buckets).into())
+    Err(rejection.fact(None, "limit", DEVICE_BUCKETS).fact(None, "buckets", buckets).into())
 }
 
 /// How many kinds are handed out in a scope.
@@ -298,6 +316,6 @@ mod tests {
     fn a_phone_with_a_few_territories_is_far_from_the_limit() {
         let months = 3 * buckets(Scope::TerritoryMonth(NORTH, roundsman_sync::scope::Month::default()));
         let territory = buckets(Scope::Territory(NORTH)) + months + 10;
-        assert!(20 * territory + buckets(Scope::Tenant) + buckets(Scope::Rep(NORTH)) <= BUCKETS);
+        assert!(20 * territory + buckets(Scope::Tenant) + buckets(Scope::Rep(NORTH)) <= DEVICE_BUCKETS);
     }
 }

@@ -186,7 +186,7 @@ impl Pull {
     /// Brings the groups up to this one, and ends with their checkpoint.
     async fn bring(&self, state: &mut State, group: Group) -> Result<(), PullError> {
         if state.fresh_bytes() > CUT_BYTES as i64 {
-            self.scan(state, group, state.planned_at()).await?;
+            self.scan(state, group, state.served()).await?;
         }
         for attempt in 0.. {
             (self.standing)().map_err(PullError::Ended)?;

@@ -82,11 +82,6 @@ impl State {
         self.served
     }
 
-    /// The version of the last plan.
-    pub fn planned_at(&self) -> Position {
-        self.served
-    }
-
     /// The bytes that buckets without a beginning still need.
     pub fn fresh_bytes(&self) -> i64 {
         self.held.values().map(|held| held.fresh_bytes).sum()
