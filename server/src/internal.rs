@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use prost::Message;
-use roundsman_proto::trade::Price;
+use roundsman_proto::trade::{Order, Price};
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
@@ -291,12 +291,20 @@ impl Internal for Available {
     }
 }
 
+/// A customer and a currency: whose credit it is.
+pub type Debtor = (Uuid, String);
+
+/// Whose credit an order is; `None`: a stored id can't be read.
+#[must_use]
+pub fn debtor(order: &Order) -> Option<Debtor> {
+    Some((Uuid::from_slice(&order.customer_id).ok()?, order.currency.clone()))
+}
+
 impl Internal for Credit {
-    /// Customer and currency.
-    type Key = (Uuid, String);
+    type Key = Debtor;
     const KIND: i64 = 1_009;
 
-    fn name((customer, currency): &(Uuid, String)) -> String {
+    fn name((customer, currency): &Debtor) -> String {
         format!("credit{{customer:{customer} {currency}}}")
     }
 }

@@ -3,8 +3,8 @@
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep, Route,
-    Stock, Team, Territory, Warehouse,
+    Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, Price, PriceList, Product, Reason,
+    Receivable, RecordToImport, Rep, Route, Stock, Team, Territory, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Span};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::calendar;
 use crate::internal::{
     Granted, ProductPrices, ProductStocks, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps,
-    TerritoryRoutes, insert_id,
+    TerritoryRoutes, debtor, insert_id,
 };
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -82,7 +82,12 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             }
         }
         Record::Visit(visit) => document_keys(&visit.outlet_id, entry.closed_month, keys),
-        Record::Order(order) => document_keys(&order.outlet_id, entry.closed_month, keys),
+        Record::Order(order) => {
+            document_keys(&order.outlet_id, entry.closed_month, keys);
+            if let Some(debtor) = debtor(order) {
+                keys.internal::<Credit>(&debtor);
+            }
+        }
         Record::Receivable(receivable) => receivable_keys(receivable, keys),
         Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
     }
@@ -204,7 +209,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Assignment(assignment) => put_assignment(workspace, id, assignment, moment.now_us),
         Record::Route(route) => put_route(workspace, id, route),
         Record::Visit(visit) => put_document(workspace, id, visit, (&visit.outlet_id, entry.closed_month)),
-        Record::Order(order) => put_document(workspace, id, order, (&order.outlet_id, entry.closed_month)),
+        Record::Order(order) => put_order(workspace, id, order, entry.closed_month),
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => {
             check::required_text(&survey.title, check::NAME_CHARS, "title")?;
@@ -418,6 +423,59 @@ fn end_of(assigned: &Assigned, span: (Uuid, i64), until_us: Option<i64>, now_us:
     Some(until_us.max(ended_us.unwrap_or(until_us)))
 }
 
+/// Writes an order of the past. It has come to its end, and nothing is set aside for it; what of it the books do not
+/// contain yet counts as any other order's does.
+fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i32) -> Result<(), Stop> {
+    if !is_final(order) {
+        return Err(check::mismatch("status").about(id).into());
+    }
+    check::count(order.lines.len(), check::LINES, "lines")?;
+    for (index, line) in order.lines.iter().enumerate() {
+        past_line(line).map_err(check::at("lines", index))?;
+    }
+    check::currency(&order.currency, "currency")?;
+    check::money(order.value_minor, "value_minor")?;
+    let (customer, _) = workspace.live::<Customer>(&order.customer_id)?;
+    let debtor = (customer, order.currency.clone());
+    let before = workspace.find::<Order>(id)?;
+    if let Some(before) = &before {
+        if !is_final(before) {
+            return Err(Rejection::new(Reason::WrongState).about(id).into());
+        }
+        if (&before.customer_id, &before.currency) != (&order.customer_id, &order.currency) {
+            return Err(check::mismatch("customer_id").about(id).into());
+        }
+    }
+    let credit: Credit = workspace.internal(&debtor)?;
+    workspace.put_internal(&debtor, &credit.with_order(id, before.as_ref(), order)?)?;
+    put_document(workspace, id, order, (&order.outlet_id, closed_month))
+}
+
+fn is_final(order: &Order) -> bool {
+    match order.status() {
+        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => true,
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => false,
+        OrderStatus::Confirmed | OrderStatus::Released => false,
+    }
+}
+
+fn past_line(line: &OrderLine) -> Result<(), Rejection> {
+    let quantities = [
+        (line.ordered_milli, "ordered_milli"),
+        (line.confirmed_milli, "confirmed_milli"),
+        (line.shipped_milli, "shipped_milli"),
+        (line.delivered_milli, "delivered_milli"),
+        (line.refused_milli, "refused_milli"),
+    ];
+    for (quantity_milli, field) in quantities {
+        check::range(quantity_milli, 0..=check::QUANTITY_MILLI, field)?;
+    }
+    check::range(line.reserved_milli, 0..=0, "reserved_milli")?;
+    check::money(line.price_minor, "price_minor")?;
+    check::money(line.shown_price_minor, "shown_price_minor")?;
+    check::money(line.amount_minor, "amount_minor")
+}
+
 fn put_document<R: roundsman_sync::kind::Record>(
     workspace: &mut Workspace,
     id: Uuid,
@@ -440,15 +498,15 @@ pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivab
     check::range(receivable.debt_minor, -check::MONEY_MINOR..=check::MONEY_MINOR, "debt_minor")?;
     check::money(receivable.overdue_minor, "overdue_minor")?;
     let (customer, _) = workspace.live::<Customer>(&receivable.customer_id)?;
-    if let Some(before) = workspace.find::<Receivable>(id)?
+    let before = workspace.find::<Receivable>(id)?;
+    if let Some(before) = &before
         && (&before.customer_id, &before.currency) != (&receivable.customer_id, &receivable.currency)
     {
         return Err(check::mismatch("customer_id").about(id).into());
     }
     let key = (customer, receivable.currency.clone());
     let credit: Credit = workspace.internal(&key)?;
-    let credit = credit.booked(receivable.debt_minor, receivable.overdue_minor, &[], &[]);
-    workspace.put_internal(&key, &credit)?;
+    workspace.put_internal(&key, &credit.with_receivable(before.as_ref(), receivable)?)?;
     let stamps = network::hang_on_customer(workspace, customer, id)?;
     workspace.put(id, receivable, &stamps)
 }

@@ -35,7 +35,7 @@ impl Decide for BlockOutlet {
         let place = field::place(workspace, &self.outlet_id)?;
         network::move_keys(place.outlet_id, workspace, keys)?;
         for (_, order) in waiting(workspace, place.outlet_id)? {
-            Needs::of_order(&order, Some(place.territory_id)).keys(workspace, keys);
+            Needs::of_order(&order).keys(workspace, keys);
         }
         Ok(())
     }

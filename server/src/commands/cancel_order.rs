@@ -8,6 +8,7 @@ use roundsman_sync::trade::order;
 
 use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, field};
+use crate::internal::debtor;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for CancelOrder {
@@ -27,10 +28,10 @@ impl Decide for CancelOrder {
         keys.record(&self.order_id);
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
-        Needs::of_order(&order, workspace.stamps(id)?.territory()).keys(workspace, keys);
-        if let Some(debtor) = ordering::debtor(&order) {
+        Needs::of_order(&order).keys(workspace, keys);
+        if let Some(debtor) = debtor(&order) {
             let credit: Credit = workspace.internal(&debtor)?;
-            ordering::held_keys(&credit.without_order(id), workspace, keys);
+            ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
         }
         Ok(())
     }
@@ -39,11 +40,11 @@ impl Decide for CancelOrder {
         let (id, current) = workspace.live::<Order>(&self.order_id)?;
         let place = field::place(workspace, &current.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
-        let ground = Needs::of_order(&current, None).read(workspace, id, place.clone(), capture)?;
+        let ground = Needs::of_order(&current).read(workspace, id, place.clone(), capture)?;
         let editor = field::editor(context);
         let decision = ground.decide(|setting| order::decide_cancel(&current, editor, self, setting))?;
         let verdict = ground.store(context, workspace, Some(&current), decision)?;
-        if let Some(debtor) = ordering::debtor(&current) {
+        if let Some(debtor) = debtor(&current) {
             ordering::release_held(context, workspace, &debtor)?;
         }
         Ok(place.outcome(verdict))

@@ -8,6 +8,7 @@ use roundsman_sync::trade::order::edit;
 
 use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, field};
+use crate::internal::debtor;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for ChangeOrder {
@@ -27,12 +28,11 @@ impl Decide for ChangeOrder {
         keys.record(&self.order_id);
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
-        let territory = workspace.stamps(id)?.territory();
-        Needs::of_order(&order, territory).with_change(self, &order).keys(workspace, keys);
-        if let Some(debtor) = ordering::debtor(&order) {
+        Needs::of_order(&order).with_change(self, &order).keys(workspace, keys);
+        if let Some(debtor) = debtor(&order) {
             let credit: Credit = workspace.internal(&debtor)?;
             // What the edit leaves of the order's value is not known yet: at most all of it becomes free.
-            ordering::held_keys(&credit.without_order(id), workspace, keys);
+            ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
         }
         Ok(())
     }
@@ -42,12 +42,12 @@ impl Decide for ChangeOrder {
         let place = field::place(workspace, &current.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
         edit::change_form(self, current.order_day)?;
-        let needs = Needs::of_order(&current, None).with_change(self, &current);
+        let needs = Needs::of_order(&current).with_change(self, &current);
         let ground = needs.read(workspace, id, place.clone(), capture)?;
         let editor = field::editor(context);
         let decision = ground.decide(|setting| edit::decide_change(&current, editor, self, setting))?;
         let verdict = ground.store(context, workspace, Some(&current), decision)?;
-        if let Some(debtor) = ordering::debtor(&current) {
+        if let Some(debtor) = debtor(&current) {
             ordering::release_held(context, workspace, &debtor)?;
         }
         Ok(place.outcome(verdict))

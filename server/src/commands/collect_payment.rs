@@ -10,8 +10,9 @@ use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::payment::{self, Decision};
 use uuid::Uuid;
 
-use super::ordering::{self, Debtor};
+use super::ordering;
 use super::{Context, Decide, Target, field};
+use crate::internal::Debtor;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for CollectPayment {
@@ -37,8 +38,8 @@ impl Decide for CollectPayment {
         let debtor: Debtor = (customer, self.currency.clone());
         keys.internal::<Credit>(&debtor);
         let credit: Credit = workspace.internal(&debtor)?;
-        let after = credit.with_payment(Uuid::from_slice(&self.payment_id).unwrap_or_default(), self.amount_minor);
-        ordering::held_keys(&after, workspace, keys);
+        let payment = Payment { amount_minor: self.amount_minor, ..Payment::default() };
+        ordering::held_keys(&credit.with_payment(None, &payment)?, workspace, keys);
         Ok(())
     }
 

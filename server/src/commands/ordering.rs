@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Stock, SubmitOrder, Territory,
+    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Stock, SubmitOrder,
 };
 use roundsman_sync::trade::capture::Capture;
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
@@ -18,18 +18,16 @@ use uuid::Uuid;
 
 use super::Context;
 use super::field::{self, Place};
-use crate::internal::{PriceChange, ProductPrices, ProductStocks};
+use crate::internal::{Debtor, PriceChange, ProductPrices, ProductStocks, debtor};
 use crate::network::{optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
-
-/// A customer and a currency: whose credit it is.
-pub type Debtor = (Uuid, String);
 
 /// The records on which the decision about an order rests, as far as order and command name them.
 #[derive(Debug, Default)]
 pub struct Needs {
     outlet: Vec<u8>,
-    territory: Option<Uuid>,
+    /// The order's warehouse; `None`: it is new, and its outlet's territory says which.
+    warehouse: Option<Vec<u8>>,
     agreements: BTreeSet<Uuid>,
     /// By product, the price records that its lines name, each with the lowest version that a device held of it.
     products: BTreeMap<Uuid, BTreeMap<Uuid, i64>>,
@@ -57,12 +55,12 @@ impl Needs {
         needs
     }
 
-    /// Of an order that is there. `territory` is where it is placed: known before its outlet is.
+    /// Of an order that is there.
     #[must_use]
-    pub fn of_order(order: &Order, territory: Option<Uuid>) -> Self {
+    pub fn of_order(order: &Order) -> Self {
         let mut needs = Self {
             outlet: order.outlet_id.clone(),
-            territory,
+            warehouse: Some(order.warehouse_id.clone()),
             debtor: debtor(order),
             // A price that nobody disputes is left as it is.
             priced: hold::open(order, HoldReason::Price).is_some(),
@@ -134,17 +132,16 @@ impl Needs {
         if let Ok(Some(debtor)) = self.debtor(workspace) {
             keys.internal::<Credit>(&debtor);
         }
-        let place = field::place(workspace, &self.outlet).ok();
-        let territory = match place {
-            Some(place) => Some(place.territory),
-            None => self.territory.and_then(|id| {
-                keys.id(id);
-                workspace.find::<Territory>(id).ok().flatten()
-            }),
-        };
-        let warehouse = territory.and_then(|territory| Uuid::from_slice(&territory.warehouse_id).ok());
-        if let Some(warehouse) = warehouse {
+        if let Ok(Some(warehouse)) = self.warehouse(workspace) {
             stock_keys(warehouse, self.products.keys().copied(), workspace, keys);
+        }
+    }
+
+    /// The warehouse that serves the order.
+    fn warehouse(&self, workspace: &Workspace) -> Result<Option<Uuid>, Stop> {
+        match &self.warehouse {
+            Some(id) => optional_id(id),
+            None => optional_id(&field::place(workspace, &self.outlet)?.territory.warehouse_id),
         }
     }
 
@@ -184,7 +181,7 @@ impl Needs {
         for id in &self.agreements {
             agreements.extend(terms(workspace, *id)?.map(|terms| (*id, terms)));
         }
-        let warehouse = optional_id(&place.territory.warehouse_id)?;
+        let warehouse = self.warehouse(workspace)?;
         let mut goods = BTreeMap::new();
         for (id, named) in &self.products {
             let Some(product) = workspace.find::<Product>(*id)? else {
@@ -205,12 +202,6 @@ impl Needs {
         };
         Ok(Ground { order_id, place, capture, warehouse, agreements, goods, debtor, credit })
     }
-}
-
-/// Whose credit an order is; `None`: a stored id can't be read.
-#[must_use]
-pub fn debtor(order: &Order) -> Option<Debtor> {
-    Some((Uuid::from_slice(&order.customer_id).ok()?, order.currency.clone()))
 }
 
 fn terms(workspace: &Workspace, agreement: Uuid) -> Result<Option<(Agreement, PriceList)>, Stop> {
@@ -309,13 +300,14 @@ impl Ground {
                 price: &priced.price,
                 before: priced.before.as_ref(),
             });
-            let goods = Goods { product: &ware.product, prices: prices.collect(), available: ware.available.as_ref() };
+            let goods = Goods { product: &ware.product, prices: prices.collect(), available: ware.available };
             (*id, goods)
         });
         rule(&Setting {
             order_id: self.order_id,
             outlet_id: self.place.outlet_id,
             outlet: &self.place.outlet,
+            warehouse_id: self.warehouse,
             terms: &terms.collect(),
             goods: &goods.collect(),
             credit: &self.credit,
@@ -433,8 +425,7 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
     for id in credit::releasable(after, terms).orders {
         keys.id(id);
         if let Ok(Some(order)) = workspace.find::<Order>(id) {
-            let territory = workspace.stamps(id).ok().and_then(|stamps| stamps.territory());
-            Needs::of_order(&order, territory).keys(workspace, keys);
+            Needs::of_order(&order).keys(workspace, keys);
         }
     }
 }
@@ -478,7 +469,7 @@ fn try_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Resu
     };
     let place = field::place(workspace, &order.outlet_id)?;
     let capture = Capture { decided_at_us: context.now_us, ..Capture::default() };
-    let ground = Needs::of_order(&order, None).read(workspace, id, place, capture)?;
+    let ground = Needs::of_order(&order).read(workspace, id, place, capture)?;
     let decision = ground.decide(|setting| order::decide_again(&order, setting))?;
     ground.store(context, workspace, Some(&order), decision)?;
     Ok(())

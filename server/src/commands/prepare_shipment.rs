@@ -1,10 +1,12 @@
 //! Makes the shipment of a released order.
 
+use std::collections::BTreeSet;
+
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{Order, PrepareShipment, Shipment, Warehouse};
 use roundsman_sync::trade::shipment::{self, Prepared};
-use roundsman_sync::trade::stock::Available;
+use roundsman_sync::trade::stock::{Available, reserved_by};
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, field, ordering};
@@ -31,14 +33,11 @@ impl Decide for PrepareShipment {
         let (_, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
         field::hang_keys(context, &order.outlet_id, workspace, keys);
-        let place = field::place(workspace, &order.outlet_id)?;
-        let from = optional_id(&place.territory.warehouse_id)?;
+        let from = optional_id(&order.warehouse_id)?;
         let to = Uuid::from_slice(&self.warehouse_id).ok();
-        if let (Some(from), Some(to)) = (from, to)
-            && from != to
-        {
-            for warehouse in [from, to] {
-                ordering::stock_keys(warehouse, products(&order), workspace, keys);
+        if to.is_some() && to != from {
+            for warehouse in [from, to].into_iter().flatten() {
+                ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
             }
         }
         Ok(())
@@ -51,43 +50,43 @@ impl Decide for PrepareShipment {
         if !self.warehouse_id.is_empty() {
             workspace.live::<Warehouse>(&self.warehouse_id)?;
         }
-        let from = optional_id(&place.territory.warehouse_id)?;
-        let Prepared { shipment, order: after, verdict } =
-            shipment::decide_prepare(current.as_ref(), &order, from, self)?;
+        let Prepared { shipment, order: mut after, verdict } =
+            shipment::decide_prepare(current.as_ref(), &order, self)?;
         if current.is_none() {
             workspace.put(id, &shipment, &place.open())?;
             field::hang(context, workspace, &place, id)?;
+            move_reservation(workspace, &order, &mut after)?;
             ordering::put_order(context, workspace, &place, (order_id, Some(&order), &after))?;
-            move_reservation(workspace, (order_id, &order), from, optional_id(&shipment.warehouse_id)?)?;
         }
         Ok(place.outcome(verdict))
     }
 }
 
-fn products(order: &Order) -> impl Iterator<Item = Uuid> {
-    order.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok())
+fn products(order: &Order) -> BTreeSet<Uuid> {
+    order.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect()
 }
 
-/// What the order was promised out of its territory's warehouse is promised out of the one from which it is shipped.
-fn move_reservation(
-    workspace: &mut Workspace,
-    (order_id, order): (Uuid, &Order),
-    from: Option<Uuid>,
-    to: Option<Uuid>,
-) -> Result<(), Stop> {
-    let (Some(from), Some(to)) = (from, to) else { return Ok(()) };
+/// What was set aside in the order's warehouse is set aside in the one from which it is shipped, as far as anybody knows
+/// what that one has.
+fn move_reservation(workspace: &mut Workspace, before: &Order, after: &mut Order) -> Result<(), Stop> {
+    let (from, to) = (optional_id(&before.warehouse_id)?, optional_id(&after.warehouse_id)?);
     if from == to {
         return Ok(());
     }
-    for product in products(order) {
-        let Some(there) = workspace.find_internal::<Available>(&(from, product))? else { continue };
-        let reserved_milli = there.reserved_by(order_id);
-        if reserved_milli == 0 {
-            continue;
+    for product in products(before) {
+        let own = reserved_by(before, product);
+        if let Some(from) = from
+            && let Some(there) = workspace.find_internal::<Available>(&(from, product))?
+        {
+            ordering::put_available(workspace, (from, product), &there.reserving(own, 0))?;
         }
-        ordering::put_available(workspace, (from, product), &there.reserving(order_id, 0))?;
-        if let Some(here) = workspace.find_internal::<Available>(&(to, product))? {
-            ordering::put_available(workspace, (to, product), &here.reserving(order_id, reserved_milli))?;
+        if let Some(to) = to
+            && let Some(here) = workspace.find_internal::<Available>(&(to, product))?
+        {
+            ordering::put_available(workspace, (to, product), &here.reserving(0, own))?;
+        } else {
+            let lines = after.lines.iter_mut().filter(|line| line.product_id == product.as_bytes());
+            lines.for_each(|line| line.reserved_milli = 0);
         }
     }
     Ok(())

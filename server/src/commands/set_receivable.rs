@@ -1,5 +1,7 @@
 //! Sets what a customer owes, and says which orders and payments the figure contains.
 
+use std::collections::BTreeSet;
+
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{Order, Payment, Reason, Receivable, SetReceivable};
@@ -9,8 +11,9 @@ use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
-use super::ordering::{self, Debtor};
+use super::ordering;
 use super::{Context, Decide, Target, applied, applied_because};
+use crate::internal::Debtor;
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -38,8 +41,16 @@ impl Decide for SetReceivable {
         let Some(receivable) = &self.receivable else { return Ok(()) };
         reference::receivable_keys(receivable, keys);
         let Ok(customer) = Uuid::from_slice(&receivable.customer_id) else { return Ok(()) };
-        let credit: Credit = workspace.internal(&(customer, receivable.currency.clone()))?;
-        ordering::held_keys(&booked(self, receivable, credit), workspace, keys);
+        let mut credit: Credit = workspace.internal(&(customer, receivable.currency.clone()))?;
+        let before = workspace.find(Uuid::from_slice(&self.receivable_id).unwrap_or_default())?;
+        credit = credit.with_receivable(before.as_ref(), receivable)?;
+        for payment in &self.booked_payment_ids {
+            credit = booked::<Payment>(workspace, payment, receivable)?.credited(credit)?;
+        }
+        for order in &self.booked_order_ids {
+            credit = booked::<Order>(workspace, order, receivable)?.credited(credit)?;
+        }
+        ordering::held_keys(&credit, workspace, keys);
         Ok(())
     }
 
@@ -54,20 +65,23 @@ impl Decide for SetReceivable {
         if before.as_ref().is_some_and(|before| is_older(receivable, before)) {
             return Ok(applied_because(Reason::NothingToDo));
         }
-        let mut changed = before.as_ref() != Some(receivable);
-        for payment in &self.booked_payment_ids {
-            changed |= book::<Payment>(workspace, payment, receivable)?;
-        }
-        for order in &self.booked_order_ids {
-            changed |= book::<Order>(workspace, order, receivable)?;
-        }
-        if !changed {
+        let payments = all_booked::<Payment>(workspace, &self.booked_payment_ids, receivable)?;
+        let orders = all_booked::<Order>(workspace, &self.booked_order_ids, receivable)?;
+        if before.as_ref() == Some(receivable) && payments.is_empty() && orders.is_empty() {
             return Ok(applied_because(Reason::NothingToDo));
         }
         reference::put_receivable(workspace, id, receivable)?;
         let debtor: Debtor = (customer, receivable.currency.clone());
-        let credit: Credit = workspace.internal(&debtor)?;
-        workspace.put_internal(&debtor, &booked(self, receivable, credit))?;
+        let mut credit: Credit = workspace.internal(&debtor)?;
+        for payment in payments {
+            workspace.update(payment.id, &payment.after)?;
+            credit = payment.credited(credit)?;
+        }
+        for order in orders {
+            workspace.update(order.id, &order.after)?;
+            credit = order.credited(credit)?;
+        }
+        workspace.put_internal(&debtor, &credit)?;
         ordering::release_held(context, workspace, &debtor)?;
         Ok(applied())
     }
@@ -77,13 +91,6 @@ impl Decide for SetReceivable {
 fn is_older(receivable: &Receivable, before: &Receivable) -> bool {
     (&receivable.customer_id, &receivable.currency) == (&before.customer_id, &before.currency)
         && receivable.as_of_us < before.as_of_us
-}
-
-/// The credit with these figures, which contain what is listed.
-fn booked(command: &SetReceivable, receivable: &Receivable, credit: Credit) -> Credit {
-    let ids = |list: &[Vec<u8>]| list.iter().filter_map(|id| Uuid::from_slice(id).ok()).collect::<Vec<_>>();
-    let (orders, payments) = (ids(&command.booked_order_ids), ids(&command.booked_payment_ids));
-    credit.booked(receivable.debt_minor, receivable.overdue_minor, &orders, &payments)
 }
 
 /// What becomes part of a debt.
@@ -96,6 +103,9 @@ trait Bookable: Record {
 
     /// The mark that the debt contains it.
     fn mark(&mut self) -> &mut bool;
+
+    /// The credit with it as it is `after`, instead of `before`.
+    fn credited(credit: Credit, id: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection>;
 }
 
 impl Bookable for Payment {
@@ -107,6 +117,10 @@ impl Bookable for Payment {
 
     fn mark(&mut self) -> &mut bool {
         &mut self.booked
+    }
+
+    fn credited(credit: Credit, _: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection> {
+        credit.with_payment(Some(before), after)
     }
 }
 
@@ -120,20 +134,51 @@ impl Bookable for Order {
     fn mark(&mut self) -> &mut bool {
         &mut self.booked
     }
+
+    fn credited(credit: Credit, id: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection> {
+        credit.with_order(id, Some(before), after)
+    }
 }
 
-/// Marks a document as part of the debt; returns whether it was not.
-fn book<R: Bookable>(workspace: &mut Workspace, id: &[u8], receivable: &Receivable) -> Result<bool, Stop> {
-    let (id, mut document) = workspace.live::<R>(id)?;
-    if document.debtor() != (receivable.customer_id.as_slice(), receivable.currency.as_str()) {
-        let rejection: Rejection = check::mismatch(R::FIELD);
-        return Err(rejection.about(id).into());
+/// A document with the mark that the debt contains it.
+struct Booked<R> {
+    id: Uuid,
+    before: R,
+    after: R,
+}
+
+impl<R: Bookable + Clone> Booked<R> {
+    fn credited(&self, credit: Credit) -> Result<Credit, Rejection> {
+        R::credited(credit, self.id, &self.before, &self.after)
     }
-    if std::mem::replace(document.mark(), true) {
-        return Ok(false);
+}
+
+/// Marks a document that a command names.
+fn booked<R: Bookable + Clone>(workspace: &Workspace, id: &[u8], receivable: &Receivable) -> Result<Booked<R>, Stop> {
+    let (id, before) = workspace.live::<R>(id)?;
+    if before.debtor() != (receivable.customer_id.as_slice(), receivable.currency.as_str()) {
+        return Err(check::mismatch(R::FIELD).about(id).into());
     }
-    workspace.update(id, &document)?;
-    Ok(true)
+    let mut after = before.clone();
+    *after.mark() = true;
+    Ok(Booked { id, before, after })
+}
+
+/// The documents of a list that are marked now, and were not before.
+fn all_booked<R: Bookable + Clone>(
+    workspace: &Workspace,
+    ids: &[Vec<u8>],
+    receivable: &Receivable,
+) -> Result<Vec<Booked<R>>, Stop> {
+    let distinct: BTreeSet<&Vec<u8>> = ids.iter().collect();
+    let mut all = Vec::new();
+    for id in distinct {
+        let mut one = booked::<R>(workspace, id, receivable)?;
+        if !*one.before.mark() {
+            all.push(one);
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

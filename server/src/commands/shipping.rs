@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::Context;
 use super::field::{self, Place};
-use super::ordering::{self, Debtor};
+use super::ordering;
+use crate::internal::{Debtor, debtor};
 use crate::network::{optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -60,11 +61,11 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
     {
         keys.record(&agreement.price_list_id);
     }
-    if let Some(debtor) = ordering::debtor(&order) {
+    if let Some(debtor) = debtor(&order) {
         keys.internal::<Credit>(&debtor);
         let credit: Credit = workspace.internal(&debtor)?;
         // How much becomes free is not known yet: at most what the order was worth.
-        ordering::held_keys(&credit.without_order(order_id), workspace, keys);
+        ordering::held_keys(&credit.without_order(order_id, &order), workspace, keys);
     }
     Ok(())
 }
@@ -87,8 +88,8 @@ pub fn read(workspace: &Workspace, id: &[u8]) -> Result<Goods, Stop> {
         None => None,
     };
     let price_list = price_list.ok_or_else(|| Stop::Corrupt(format!("the order {order_id} has no price list")))?;
-    let debtor = ordering::debtor(&order)
-        .ok_or_else(|| Stop::Corrupt(format!("the customer of the order {order_id} can't be read")))?;
+    let debtor =
+        debtor(&order).ok_or_else(|| Stop::Corrupt(format!("the customer of the order {order_id} can't be read")))?;
     let warehouse = optional_id(&shipment.warehouse_id)?;
     let mut available = BTreeMap::new();
     if let Some(warehouse) = warehouse {

@@ -1,55 +1,37 @@
 //! Credit: what a customer owes or is about to owe, and which orders fit under the limit.
 
 use prost::Message;
-use roundsman_proto::trade::{Agreement, Order};
+use roundsman_proto::trade::{Agreement, Order, OrderStatus, Payment, Receivable};
 use uuid::Uuid;
 
+use super::check::out_of_range;
 use super::money;
+use super::order::hold;
+use super::rejection::Rejection;
 
 /// So many held orders are released in the transaction of the command that made room; a job goes on with the rest.
 pub const RELEASED_AT_ONCE: usize = 100;
 
-/// The internal record `credit{customer, currency}`. All sums in minor units of that currency.
+/// The internal record `credit{customer, currency}`. All sums in minor units of that currency. It is of one size however
+/// many orders are open: what each of them counts for follows from the order ([`owed`]); only those that wait are listed,
+/// since they are served in turn.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Credit {
-    /// The booked debt; negative: paid in advance.
+    /// The booked debt, the sum of the customer's receivables; negative: paid in advance.
     #[prost(sint64, tag = "1")]
     pub booked_debt_minor: i64,
     /// The part of it that is overdue.
     #[prost(sint64, tag = "2")]
     pub overdue_minor: i64,
-    /// Orders without holds that the booked debt does not contain yet, with the value of their confirmed quantities,
-    /// shipped or not; in ascending order of their ids.
-    #[prost(message, repeated, tag = "3")]
-    pub orders: Vec<OpenOrder>,
-    /// Payments that the booked debt does not contain yet, in ascending order of their ids.
-    #[prost(message, repeated, tag = "4")]
-    pub payments: Vec<OpenPayment>,
+    /// What orders will add to the debt: the sum of [`owed`].
+    #[prost(sint64, tag = "3")]
+    pub orders_minor: i64,
+    /// What payments will take off the debt: the sum of [`unbooked`].
+    #[prost(sint64, tag = "4")]
+    pub payments_minor: i64,
     /// Orders that wait for credit and for nothing else, oldest first.
     #[prost(message, repeated, tag = "5")]
     pub held: Vec<HeldOrder>,
-}
-
-/// An order that will become debt.
-#[derive(Clone, PartialEq, Eq, Hash, Message)]
-pub struct OpenOrder {
-    /// The order; 16 bytes.
-    #[prost(bytes = "vec", tag = "1")]
-    pub order_id: Vec<u8>,
-    /// The value of its confirmed quantities.
-    #[prost(sint64, tag = "2")]
-    pub value_minor: i64,
-}
-
-/// A payment that will lower the debt.
-#[derive(Clone, PartialEq, Eq, Hash, Message)]
-pub struct OpenPayment {
-    /// The payment; 16 bytes.
-    #[prost(bytes = "vec", tag = "1")]
-    pub payment_id: Vec<u8>,
-    /// Its amount.
-    #[prost(sint64, tag = "2")]
-    pub amount_minor: i64,
 }
 
 /// An order that waits for credit.
@@ -93,6 +75,31 @@ pub struct OverLimit {
     pub exposure_minor: i64,
 }
 
+/// What an order adds to the exposure: the value of its confirmed quantities, shipped or not, once it has no holds, and
+/// until the booked debt contains it.
+#[must_use]
+pub fn owed(order: &Order) -> i64 {
+    match order.status() {
+        OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Closed if !order.booked => order.value_minor,
+        OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Closed => 0,
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => 0,
+        OrderStatus::Cancelled | OrderStatus::Refused => 0,
+    }
+}
+
+/// What a payment takes off the exposure: all of it, until the booked debt contains it.
+#[must_use]
+pub fn unbooked(payment: &Payment) -> i64 {
+    if payment.booked { 0 } else { payment.amount_minor }
+}
+
+/// Whether an order waits for credit and for nothing else.
+#[must_use]
+pub fn waits(order: &Order) -> bool {
+    let open = hold::open_reasons(order);
+    order.status() == OrderStatus::Submitted && !open.is_empty() && open.into_iter().all(hold::is_credit)
+}
+
 impl Credit {
     /// The credit exposure: booked debt, plus the confirmed value of orders without holds that is not yet in it, minus
     /// the payments that are not yet in it.
@@ -102,20 +109,19 @@ impl Credit {
     }
 
     fn exposure_with(&self, value_minor: i64) -> i64 {
-        let orders: i128 = self.orders.iter().map(|order| i128::from(order.value_minor)).sum();
-        let payments: i128 = self.payments.iter().map(|payment| i128::from(payment.amount_minor)).sum();
-        money::saturated(i128::from(self.booked_debt_minor) + orders - payments + i128::from(value_minor))
+        let open = i128::from(self.orders_minor) - i128::from(self.payments_minor);
+        money::saturated(i128::from(self.booked_debt_minor) + open + i128::from(value_minor))
     }
 
-    /// Whether an order fits under the limit, beside all others.
+    /// Whether a value fits under the limit, beside everything that counts already.
     ///
     /// # Errors
     /// With the numbers, when it does not.
-    pub fn admit(&self, order: Uuid, value_minor: i64, terms: CreditTerms) -> Result<(), OverLimit> {
+    pub fn admit(&self, value_minor: i64, terms: CreditTerms) -> Result<(), OverLimit> {
         let Some(limit_minor) = terms.limit_minor else {
             return Ok(());
         };
-        let exposure_minor = self.clone().without_order(order).exposure_with(value_minor);
+        let exposure_minor = self.exposure_with(value_minor);
         if exposure_minor <= limit_minor { Ok(()) } else { Err(OverLimit { limit_minor, exposure_minor }) }
     }
 
@@ -125,57 +131,56 @@ impl Credit {
         (terms.overdue_ban && self.overdue_minor > 0).then_some(self.overdue_minor)
     }
 
-    /// Without an order: it is cancelled, booked, or waits for something else than credit.
+    /// Without an order that is counted as it stands here.
     #[must_use]
-    pub fn without_order(mut self, order: Uuid) -> Self {
-        self.orders.retain(|entry| entry.order_id != order.as_bytes());
-        self.held.retain(|entry| entry.order_id != order.as_bytes());
+    pub fn without_order(mut self, id: Uuid, order: &Order) -> Self {
+        self.orders_minor = self.orders_minor.saturating_sub(owed(order));
+        self.held.retain(|entry| entry.order_id != id.as_bytes());
         self
     }
 
-    /// With an order that has no holds, at this value.
-    #[must_use]
-    pub fn with_order(self, order: Uuid, value_minor: i64) -> Self {
-        let mut credit = self.without_order(order);
-        if value_minor != 0 {
-            let at = credit.orders.partition_point(|entry| entry.order_id.as_slice() < order.as_bytes().as_slice());
-            credit.orders.insert(at, OpenOrder { order_id: order.as_bytes().to_vec(), value_minor });
-        }
-        credit
-    }
-
-    /// With an order that waits for credit and for nothing else.
-    #[must_use]
-    pub fn with_held(self, id: Uuid, order: &Order) -> Self {
-        let mut credit = self.without_order(id);
-        let entry = HeldOrder {
-            order_id: id.as_bytes().to_vec(),
-            submitted_at_us: order.submitted_at_us,
-            value_minor: order.value_minor,
-            agreement_id: order.agreement_id.clone(),
+    /// With an order as it is now; `before`, as it was counted.
+    ///
+    /// # Errors
+    /// `REASON_OUT_OF_RANGE` when the sum is too large to be counted.
+    pub fn with_order(self, id: Uuid, before: Option<&Order>, order: &Order) -> Result<Self, Rejection> {
+        let mut credit = match before {
+            Some(before) => self.without_order(id, before),
+            None => self,
         };
-        let age = |entry: &HeldOrder| (entry.submitted_at_us, entry.order_id.clone());
-        let at = credit.held.partition_point(|other| age(other) < age(&entry));
-        credit.held.insert(at, entry);
-        credit
+        credit.orders_minor = sum(credit.orders_minor, owed(order))?;
+        if waits(order) {
+            let entry = HeldOrder {
+                order_id: id.as_bytes().to_vec(),
+                submitted_at_us: order.submitted_at_us,
+                value_minor: order.value_minor,
+                agreement_id: order.agreement_id.clone(),
+            };
+            let age = |entry: &HeldOrder| (entry.submitted_at_us, entry.order_id.clone());
+            let at = credit.held.partition_point(|other| age(other) < age(&entry));
+            credit.held.insert(at, entry);
+        }
+        Ok(credit)
     }
 
-    /// With a payment that the books do not contain yet.
-    #[must_use]
-    pub fn with_payment(mut self, payment: Uuid, amount_minor: i64) -> Self {
-        self.payments.retain(|entry| entry.payment_id != payment.as_bytes());
-        let at = self.payments.partition_point(|entry| entry.payment_id.as_slice() < payment.as_bytes().as_slice());
-        self.payments.insert(at, OpenPayment { payment_id: payment.as_bytes().to_vec(), amount_minor });
-        self
+    /// With a payment as it is now; `before`, as it was counted.
+    ///
+    /// # Errors
+    /// `REASON_OUT_OF_RANGE` when the sum is too large to be counted.
+    pub fn with_payment(self, before: Option<&Payment>, payment: &Payment) -> Result<Self, Rejection> {
+        let others = self.payments_minor.saturating_sub(before.map_or(0, unbooked));
+        Ok(Self { payments_minor: sum(others, unbooked(payment))?, ..self })
     }
 
-    /// With other figures of the books, which now contain these orders and payments.
-    #[must_use]
-    pub fn booked(mut self, debt_minor: i64, overdue_minor: i64, orders: &[Uuid], payments: &[Uuid]) -> Self {
-        let among = |ids: &[Uuid], id: &[u8]| ids.iter().any(|one| one.as_bytes() == id);
-        self.orders.retain(|entry| !among(orders, &entry.order_id));
-        self.payments.retain(|entry| !among(payments, &entry.payment_id));
-        Self { booked_debt_minor: debt_minor, overdue_minor, ..self }
+    /// With a receivable as the books have it now; `before`, as it was counted.
+    ///
+    /// # Errors
+    /// `REASON_OUT_OF_RANGE` when the sum is too large to be counted.
+    pub fn with_receivable(self, before: Option<&Receivable>, receivable: &Receivable) -> Result<Self, Rejection> {
+        let (debt, overdue) = before.map_or((0, 0), |before| (before.debt_minor, before.overdue_minor));
+        let booked_debt_minor = sum(self.booked_debt_minor.saturating_sub(debt), receivable.debt_minor)?;
+        let overdue_minor = sum(self.overdue_minor.saturating_sub(overdue), receivable.overdue_minor)?;
+        Ok(Self { booked_debt_minor, overdue_minor, ..self })
     }
 
     /// The part of an amount for which there is no debt, not even a coming one (C22).
@@ -183,6 +188,11 @@ impl Credit {
     pub fn advance_minor(&self, amount_minor: i64) -> i64 {
         amount_minor.saturating_sub(self.exposure_minor().max(0)).max(0)
     }
+}
+
+/// A sum that stays exact, so that what was counted in can be counted out again.
+fn sum(minor: i64, more_minor: i64) -> Result<i64, Rejection> {
+    minor.checked_add(more_minor).ok_or_else(|| out_of_range("amount_minor"))
 }
 
 /// The held orders that now fit: oldest first, each on top of those before it, stopping at the first that does not fit,
@@ -199,20 +209,21 @@ pub struct Releasable {
 /// not know does not fit.
 pub fn releasable(credit: &Credit, terms: impl Fn(Uuid) -> Option<CreditTerms>) -> Releasable {
     let mut found = Releasable::default();
-    let mut ahead = credit.clone();
+    let mut ahead_minor = 0_i64;
     for held in &credit.held {
         let ids = Uuid::from_slice(&held.order_id).ok().zip(Uuid::from_slice(&held.agreement_id).ok());
         let Some((order, terms)) = ids.and_then(|(order, agreement)| Some((order, terms(agreement)?))) else {
             break;
         };
-        if ahead.banning_overdue(terms).is_some() || ahead.admit(order, held.value_minor, terms).is_err() {
+        let with_minor = ahead_minor.saturating_add(held.value_minor);
+        if credit.banning_overdue(terms).is_some() || credit.admit(with_minor, terms).is_err() {
             break;
         }
         if found.orders.len() == RELEASED_AT_ONCE {
             found.more = true;
             break;
         }
-        ahead = ahead.with_order(order, held.value_minor);
+        ahead_minor = with_minor;
         found.orders.push(order);
     }
     found
@@ -222,6 +233,7 @@ pub fn releasable(credit: &Credit, terms: impl Fn(Uuid) -> Option<CreditTerms>) 
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use roundsman_proto::trade::{Hold, HoldReason, Reason};
 
     const AGREEMENT: Uuid = Uuid::from_u128(77);
 
@@ -233,29 +245,80 @@ mod tests {
         CreditTerms { limit_minor: Some(limit_minor), overdue_ban: true }
     }
 
-    fn held(credit: Credit, number: u128, submitted_at_us: i64, value_minor: i64) -> Credit {
+    fn order(status: OrderStatus, value_minor: i64) -> Order {
+        Order { status: status.into(), value_minor, ..Order::default() }
+    }
+
+    fn confirmed(credit: Credit, number: u128, value_minor: i64) -> Credit {
+        credit.with_order(id(number), None, &order(OrderStatus::Confirmed, value_minor)).expect("a small sum")
+    }
+
+    fn waiting(submitted_at_us: i64, value_minor: i64) -> Order {
+        let holds = vec![Hold { reason: HoldReason::CreditLimit.into(), ..Hold::default() }];
         let agreement_id = AGREEMENT.as_bytes().to_vec();
-        credit.with_held(id(number), &Order { submitted_at_us, value_minor, agreement_id, ..Order::default() })
+        Order { submitted_at_us, agreement_id, holds, ..order(OrderStatus::Submitted, value_minor) }
+    }
+
+    fn held(credit: Credit, number: u128, submitted_at_us: i64, value_minor: i64) -> Credit {
+        credit.with_order(id(number), None, &waiting(submitted_at_us, value_minor)).expect("nothing is added")
     }
 
     #[test]
     fn c09_the_exposure_is_debt_and_open_orders_less_open_payments() {
         let credit = Credit { booked_debt_minor: 500, ..Credit::default() };
-        let credit = credit.with_order(id(2), 300).with_order(id(1), 50).with_payment(id(9), 200);
+        let credit = confirmed(confirmed(credit, 2, 300), 1, 50);
+        let payment = Payment { amount_minor: 200, ..Payment::default() };
+        let credit = credit.with_payment(None, &payment).expect("counted");
         assert_eq!(credit.exposure_minor(), 650);
-        assert_eq!(credit.clone().with_order(id(2), 100).exposure_minor(), 450, "an order counts once");
-        assert_eq!(credit.booked(600, 0, &[id(2)], &[id(9)]).exposure_minor(), 650);
+        let (before, after) = (order(OrderStatus::Confirmed, 300), order(OrderStatus::Confirmed, 100));
+        let less = credit.clone().with_order(id(2), Some(&before), &after).expect("counted");
+        assert_eq!(less.exposure_minor(), 450, "an order counts once");
+        let booked = Order { booked: true, ..before.clone() };
+        let paid = Payment { booked: true, ..payment.clone() };
+        let books = Receivable { debt_minor: 100, ..Receivable::default() };
+        let credit = credit.with_order(id(2), Some(&before), &booked).expect("counted");
+        let credit = credit.with_payment(Some(&payment), &paid).expect("counted");
+        let credit = credit.with_receivable(None, &books).expect("counted");
+        assert_eq!(credit.exposure_minor(), 650, "what moved into the books");
+    }
+
+    #[test]
+    fn c09_what_counts_follows_from_the_order() {
+        let counts = |status| owed(&order(status, 7)) == 7;
+        assert!(counts(OrderStatus::Confirmed) && counts(OrderStatus::Released) && counts(OrderStatus::Closed));
+        assert!(!counts(OrderStatus::Submitted) && !counts(OrderStatus::Cancelled) && !counts(OrderStatus::Refused));
+        assert!(waits(&waiting(0, 7)) && !waits(&order(OrderStatus::Submitted, 7)));
+        let mut several = waiting(0, 7);
+        several.holds.push(Hold { reason: HoldReason::Price.into(), ..Hold::default() });
+        assert!(!waits(&several), "it waits for something else as well");
+    }
+
+    #[test]
+    fn c09_a_debt_of_several_receivables_is_their_sum() {
+        let books = |debt_minor, overdue_minor| Receivable { debt_minor, overdue_minor, ..Receivable::default() };
+        let credit = Credit::default().with_receivable(None, &books(100, 10)).expect("counted");
+        let credit = credit.with_receivable(None, &books(50, 5)).expect("counted");
+        let credit = credit.with_receivable(Some(&books(100, 10)), &books(30, 0)).expect("counted");
+        assert_eq!((credit.booked_debt_minor, credit.overdue_minor), (80, 5));
     }
 
     #[test]
     fn c09_two_orders_do_not_pass_one_limit() {
         let credit = Credit::default();
-        assert_eq!(credit.admit(id(1), 60, limit(100)), Ok(()));
-        let credit = credit.with_order(id(1), 60);
+        assert_eq!(credit.admit(60, limit(100)), Ok(()));
+        let credit = confirmed(credit, 1, 60);
         let over = OverLimit { limit_minor: 100, exposure_minor: 120 };
-        assert_eq!(credit.admit(id(2), 60, limit(100)), Err(over));
-        assert_eq!(credit.admit(id(1), 100, limit(100)), Ok(()), "its own former value does not count");
-        assert_eq!(credit.admit(id(2), 60, CreditTerms { limit_minor: None, overdue_ban: true }), Ok(()));
+        assert_eq!(credit.admit(60, limit(100)), Err(over));
+        let others = credit.clone().without_order(id(1), &order(OrderStatus::Confirmed, 60));
+        assert_eq!(others.admit(100, limit(100)), Ok(()), "its own former value does not count");
+        assert_eq!(credit.admit(60, CreditTerms { limit_minor: None, overdue_ban: true }), Ok(()));
+    }
+
+    #[test]
+    fn c09_what_can_not_be_counted_is_refused() {
+        let credit = confirmed(Credit::default(), 1, i64::MAX);
+        let more = credit.with_order(id(2), None, &order(OrderStatus::Confirmed, 1));
+        assert_eq!(more.expect_err("too large").reason, Reason::OutOfRange);
     }
 
     #[test]
@@ -287,7 +350,8 @@ mod tests {
     fn c22_what_meets_no_debt_is_an_advance() {
         let credit = Credit { booked_debt_minor: 100, ..Credit::default() };
         assert_eq!((credit.advance_minor(80), credit.advance_minor(130)), (0, 30));
-        assert_eq!(credit.with_payment(id(1), 150).advance_minor(20), 20);
+        let paid = credit.with_payment(None, &Payment { amount_minor: 150, ..Payment::default() }).expect("counted");
+        assert_eq!(paid.advance_minor(20), 20);
     }
 
     proptest! {
@@ -297,9 +361,10 @@ mod tests {
                 held(credit, number, 0, *value)
             });
             let found = releasable(&credit, |_| Some(limit(limit_minor)));
-            let after = found.orders.iter().fold(credit.clone(), |after, order| {
-                let value = credit.held.iter().find(|held| held.order_id == order.as_bytes()).map_or(0, |held| held.value_minor);
-                after.with_order(*order, value)
+            let after = found.orders.iter().fold(credit.clone(), |after, order_id| {
+                let value = credit.held.iter().find(|held| held.order_id == order_id.as_bytes()).map_or(0, |held| held.value_minor);
+                let now = order(OrderStatus::Confirmed, value);
+                after.with_order(*order_id, Some(&waiting(0, value)), &now).expect("a small sum")
             });
             prop_assert!(found.orders.is_empty() || after.exposure_minor() <= limit_minor);
             prop_assert_eq!(releasable(&after, |_| Some(limit(limit_minor))).orders, Vec::<Uuid>::new());
@@ -307,17 +372,26 @@ mod tests {
 
         #[test]
         fn the_order_of_events_does_not_matter(values in proptest::collection::vec((0..5_u128, 1..50_i64), 0..8)) {
-            let last: std::collections::BTreeMap<_, _> = values.iter().copied().collect();
-            let credit = values.iter().fold(Credit::default(), |credit, (order, value)| credit.with_order(id(*order), *value));
-            let again = last.iter().rev().fold(Credit::default(), |credit, (order, value)| credit.with_order(id(*order), *value));
+            let mut counted = std::collections::BTreeMap::new();
+            let credit = values.iter().fold(Credit::default(), |credit, (number, value)| {
+                let now = order(OrderStatus::Confirmed, *value);
+                let before = counted.insert(*number, now.clone());
+                credit.with_order(id(*number), before.as_ref(), &now).expect("a small sum")
+            });
+            let again = counted.iter().rev().fold(Credit::default(), |credit, (number, now)| {
+                credit.with_order(id(*number), None, now).expect("a small sum")
+            });
             prop_assert_eq!(credit, again);
         }
 
         #[test]
         fn no_input_panics(debt in any::<i64>(), overdue in any::<i64>(), a in any::<i64>(), b in any::<i64>()) {
             let credit = Credit { booked_debt_minor: debt, overdue_minor: overdue, ..Credit::default() };
-            let credit = held(credit.with_order(id(1), a).with_payment(id(2), b), 3, a, b);
-            let _ = (releasable(&credit, |_| Some(limit(b))), credit.advance_minor(a), credit.admit(id(1), b, limit(a)));
+            let (one, other) = (order(OrderStatus::Confirmed, a), Payment { amount_minor: b, ..Payment::default() });
+            let credit = credit.with_order(id(1), Some(&order(OrderStatus::Closed, b)), &one).unwrap_or_default();
+            let credit = credit.with_payment(None, &other).unwrap_or_default();
+            let credit = held(credit, 3, a, b);
+            let _ = (releasable(&credit, |_| Some(limit(b))), credit.advance_minor(a), credit.admit(b, limit(a)));
         }
     }
 }

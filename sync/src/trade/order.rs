@@ -20,7 +20,7 @@ use super::check;
 use super::credit::Credit;
 use super::price::Known;
 use super::rejection::Rejection;
-use super::stock::Available;
+use super::stock::{Available, reserved_by};
 use super::verdict::Verdict;
 
 /// An order's day may lie this long before the business date on which it was captured, in days.
@@ -35,8 +35,8 @@ pub struct Goods<'a> {
     pub product: &'a Product,
     /// Its prices in the price lists of all agreements of [`Setting::terms`], and the records that the lines name.
     pub prices: Vec<Known<'a>>,
-    /// Its stock in the warehouse of the outlet's territory; `None`: not known there, and not checked.
-    pub available: Option<&'a Available>,
+    /// Its stock in the order's warehouse; `None`: not known there, and not checked.
+    pub available: Option<Available>,
 }
 
 /// An agreement and its price list.
@@ -57,6 +57,8 @@ pub struct Setting<'a> {
     pub outlet_id: Uuid,
     /// What the outlet is like.
     pub outlet: &'a Outlet,
+    /// The warehouse of the outlet's territory, which serves a new order.
+    pub warehouse_id: Option<Uuid>,
     /// The order's agreement and, in an edit, the one that the editor wants.
     pub terms: &'a BTreeMap<Uuid, Terms<'a>>,
     /// All products of the order's lines, and of those that the command adds.
@@ -205,6 +207,7 @@ fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Resu
         exchange: roundsman_proto::trade::Exchange::Received.into(),
         lines,
         submitted_at_us: setting.capture.captured_at_us,
+        warehouse_id: setting.warehouse_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
         ..Order::default()
     })
 }
@@ -268,6 +271,7 @@ fn price_belongs(price_id: &[u8], product: &[u8], terms: Terms<'_>, goods: &Good
 fn same_content(current: &Order, new: &Order) -> bool {
     let line = |line: &OrderLine| OrderLine {
         confirmed_milli: 0,
+        reserved_milli: 0,
         shipped_milli: 0,
         delivered_milli: 0,
         refused_milli: 0,
@@ -384,11 +388,15 @@ pub fn decide_cancel(
     hold::release_all(&mut order, setting.capture.decided_at_us, "rule: the order was cancelled");
     let mut available = BTreeMap::new();
     for (product, goods) in setting.goods {
-        if let Some(stock) = goods.available.filter(|stock| stock.reserved_by(setting.order_id) != 0) {
-            available.insert(*product, stock.clone().reserving(setting.order_id, 0));
+        let own = reserved_by(current, *product);
+        if let Some(stock) = goods.available.filter(|_| own != 0) {
+            available.insert(*product, stock.reserving(own, 0));
         }
     }
-    let credit = setting.credit.clone().without_order(setting.order_id);
+    for line in &mut order.lines {
+        line.reserved_milli = 0;
+    }
+    let credit = setting.credit.clone().with_order(setting.order_id, Some(current), &order)?;
     Ok(Decision { order, credit, available, verdict: Verdict::done() })
 }
 

@@ -79,7 +79,7 @@ pub fn decide_collect(
     } else {
         Verdict::fact_taken(!payment.flags.is_empty())
     };
-    let credit = credit.clone().with_payment(id, payment.amount_minor);
+    let credit = credit.clone().with_payment(None, &payment)?;
     Ok(Decision { payment, credit, verdict })
 }
 

@@ -41,20 +41,19 @@ pub struct Decision {
 }
 
 /// The shipment of a released order is made, with a line for each line that has a confirmed quantity. `current` is the
-/// shipment of this id, if there is one; `territory_warehouse` the warehouse of the outlet's territory.
+/// shipment of this id, if there is one.
 ///
 /// # Errors
 /// For its form; `REASON_WRONG_STATE`, `REASON_SHIPMENT_EXISTS`, `REASON_ID_TAKEN`.
 pub fn decide_prepare(
     current: Option<&Shipment>,
     order: &Order,
-    territory_warehouse: Option<Uuid>,
     command: &PrepareShipment,
 ) -> Result<Prepared, Rejection> {
     let id = check::id(&command.shipment_id, "shipment_id")?;
     let order_id = check::id(&command.order_id, "order_id")?;
-    let warehouse = check::optional_id(&command.warehouse_id, "warehouse_id")?.or(territory_warehouse);
-    let warehouse_id = check::bytes(warehouse);
+    let warehouse = check::optional_id(&command.warehouse_id, "warehouse_id")?;
+    let warehouse_id = warehouse.map_or_else(|| order.warehouse_id.clone(), |id| id.as_bytes().to_vec());
     if let Some(current) = current {
         return if current.order_id == command.order_id && current.warehouse_id == warehouse_id {
             let (shipment, order) = (current.clone(), order.clone());
@@ -85,7 +84,8 @@ pub fn decide_prepare(
         lines: lines.collect(),
         ..Shipment::default()
     };
-    Ok(Prepared { shipment, order: fulfil::prepared(order, id), verdict: Verdict::done() })
+    let order = fulfil::prepared(order, id, &shipment.warehouse_id);
+    Ok(Prepared { shipment, order, verdict: Verdict::done() })
 }
 
 /// Goods have left the warehouse, at `at_us`. Lines that the command does not name were picked in full.
@@ -283,13 +283,14 @@ mod tests {
             ..OrderLine::default()
         };
         let lines = vec![line(1, 3_000), line(2, 2_000), line(3, 0)];
-        let mut order = Order { lines, outlet_id: id(9), customer_id: id(8), ..Order::default() };
+        let (outlet_id, customer_id, warehouse_id) = (id(9), id(8), id(7));
+        let mut order = Order { lines, outlet_id, customer_id, warehouse_id, value_minor: 500, ..Order::default() };
         order.set_status(OrderStatus::Released);
         order
     }
 
     fn prepared() -> Prepared {
-        decide_prepare(None, &order(), Some(Uuid::from_u128(7)), &prepare()).expect("prepared")
+        decide_prepare(None, &order(), &prepare()).expect("prepared")
     }
 
     fn prepare() -> PrepareShipment {
@@ -300,8 +301,8 @@ mod tests {
         }
     }
 
-    fn with_ledger<T>(run: impl FnOnce(&Ledger<'_>) -> T) -> T {
-        let credit = Credit::default().with_order(ORDER, 500);
+    fn with_ledger<T>(order: &Order, run: impl FnOnce(&Ledger<'_>) -> T) -> T {
+        let credit = Credit { orders_minor: order.value_minor, ..Credit::default() };
         run(&Ledger { order_id: ORDER, vat_included: true, credit: &credit, available: &BTreeMap::new() })
     }
 
@@ -314,12 +315,12 @@ mod tests {
         });
         let command =
             ShipShipment { shipment_id: SHIPMENT.as_bytes().to_vec(), lines: lines.collect(), comment: String::new() };
-        with_ledger(|ledger| decide_ship(&shipment, &order, &Claims::default(), &command, 5, ledger))
+        with_ledger(&order, |ledger| decide_ship(&shipment, &order, &Claims::default(), &command, 5, ledger))
     }
 
     fn deliver(shipped: &Decision, command: &DeliverShipment) -> Result<Decision, Rejection> {
         let order = &shipped.moved.order;
-        with_ledger(|ledger| decide_deliver(&shipped.shipment, order, &Claims::default(), command, 9, ledger))
+        with_ledger(order, |ledger| decide_deliver(&shipped.shipment, order, &Claims::default(), command, 9, ledger))
     }
 
     fn arrived(lines: &[(u8, i64, i64, RefusalReason)]) -> DeliverShipment {
@@ -342,13 +343,21 @@ mod tests {
             (order.fulfilment(), order.shipment_id.clone()),
             (Fulfilment::Picking, SHIPMENT.as_bytes().to_vec())
         );
-        let again = decide_prepare(Some(&shipment), &order, Some(Uuid::from_u128(7)), &prepare()).expect("again");
+        assert_eq!(
+            (shipment.warehouse_id.clone(), order.warehouse_id.clone()),
+            (id(7), id(7)),
+            "where stock is set aside"
+        );
+        let elsewhere = PrepareShipment { warehouse_id: id(6), ..prepare() };
+        let elsewhere = decide_prepare(None, &self::order(), &elsewhere).expect("prepared");
+        assert_eq!((elsewhere.shipment.warehouse_id, elsewhere.order.warehouse_id), (id(6), id(6)));
+        let again = decide_prepare(Some(&shipment), &order, &prepare()).expect("again");
         assert_eq!(again.verdict, Verdict::nothing_to_do());
         let other = PrepareShipment { shipment_id: id(5), ..prepare() };
-        assert_eq!(decide_prepare(None, &order, None, &other).expect_err("two").reason, Reason::ShipmentExists);
+        assert_eq!(decide_prepare(None, &order, &other).expect_err("two").reason, Reason::ShipmentExists);
         let mut early = self::order();
         early.set_status(OrderStatus::Confirmed);
-        assert_eq!(decide_prepare(None, &early, None, &prepare()).expect_err("early").reason, Reason::WrongState);
+        assert_eq!(decide_prepare(None, &early, &prepare()).expect_err("early").reason, Reason::WrongState);
     }
 
     #[test]

@@ -1,74 +1,48 @@
 //! Stock: what is free, what an order may be promised, and what devices are told of it.
 
 use prost::Message;
+use roundsman_proto::trade::Order;
 use uuid::Uuid;
 
 /// The internal record `available{warehouse, product}`: the exact figures by which orders are decided. All quantities in
-/// thousandths of the base unit. Where there is none, the product's stock is not known, and not checked.
-#[derive(Clone, PartialEq, Eq, Message)]
+/// thousandths of the base unit. Where there is none, the product's stock is not known, and not checked. It is of one
+/// size however many orders are open: what each of them was promised stands in its own lines.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Available {
     /// What lies there. Set by the ERP, and lowered by what is shipped.
     #[prost(sint64, tag = "1")]
     pub on_hand_milli: i64,
-    /// What is promised, in ascending order of the orders' ids.
-    #[prost(message, repeated, tag = "2")]
-    pub reserved: Vec<Reserved>,
-}
-
-/// What one order was promised.
-#[derive(Clone, PartialEq, Eq, Hash, Message)]
-pub struct Reserved {
-    /// The order; 16 bytes.
-    #[prost(bytes = "vec", tag = "1")]
-    pub order_id: Vec<u8>,
-    /// How much, above 0.
+    /// What is promised: the sum of what the lines of all orders of the warehouse have set aside.
     #[prost(sint64, tag = "2")]
-    pub quantity_milli: i64,
+    pub reserved_milli: i64,
 }
 
 impl Available {
     /// What is promised to nobody; negative when more is promised than lies there.
     #[must_use]
     pub fn free_milli(&self) -> i64 {
-        self.free_for(Uuid::nil())
+        self.on_hand_milli.saturating_sub(self.reserved_milli)
     }
 
-    /// What is promised to no other order.
+    /// The most that an order may be promised which has `own_milli` of it already: what is free, and never less than
+    /// what it was promised before.
     #[must_use]
-    pub fn free_for(&self, order: Uuid) -> i64 {
-        let others = self.reserved.iter().filter(|entry| entry.order_id != order.as_bytes());
-        others.fold(self.on_hand_milli, |free, entry| free.saturating_sub(entry.quantity_milli))
+    pub fn budget(&self, own_milli: i64) -> i64 {
+        self.free_milli().saturating_add(own_milli).max(own_milli).max(0)
     }
 
-    /// What is promised to an order.
+    /// With so much promised to an order that had `before_milli` of it.
     #[must_use]
-    pub fn reserved_by(&self, order: Uuid) -> i64 {
-        let own = self.reserved.iter().find(|entry| entry.order_id == order.as_bytes());
-        own.map_or(0, |entry| entry.quantity_milli)
+    pub fn reserving(self, before_milli: i64, after_milli: i64) -> Self {
+        let reserved_milli = self.reserved_milli.saturating_sub(before_milli).saturating_add(after_milli);
+        Self { reserved_milli, ..self }
     }
 
-    /// The most that an order may be promised: what is free, and never less than what it was promised before.
+    /// Goods have left, and with them what was promised of them.
     #[must_use]
-    pub fn budget(&self, order: Uuid) -> i64 {
-        self.free_for(order).max(self.reserved_by(order)).max(0)
-    }
-
-    /// With so much promised to an order, and no more; 0: nothing.
-    #[must_use]
-    pub fn reserving(mut self, order: Uuid, quantity_milli: i64) -> Self {
-        self.reserved.retain(|entry| entry.order_id != order.as_bytes());
-        if quantity_milli > 0 {
-            let at = self.reserved.partition_point(|entry| entry.order_id.as_slice() < order.as_bytes().as_slice());
-            self.reserved.insert(at, Reserved { order_id: order.as_bytes().to_vec(), quantity_milli });
-        }
-        self
-    }
-
-    /// An order's goods have left: nothing is promised to it any more.
-    #[must_use]
-    pub fn shipped(self, order: Uuid, quantity_milli: i64) -> Self {
+    pub fn shipped(self, own_milli: i64, quantity_milli: i64) -> Self {
         let on_hand_milli = self.on_hand_milli.saturating_sub(quantity_milli);
-        Self { on_hand_milli, ..self.reserving(order, 0) }
+        Self { on_hand_milli, ..self.reserving(own_milli, 0) }
     }
 
     /// Another figure of what lies there.
@@ -76,6 +50,13 @@ impl Available {
     pub fn counted(self, on_hand_milli: i64) -> Self {
         Self { on_hand_milli, ..self }
     }
+}
+
+/// What an order has set aside of a product.
+#[must_use]
+pub fn reserved_by(order: &Order, product: Uuid) -> i64 {
+    let lines = order.lines.iter().filter(|line| line.product_id == product.as_bytes());
+    lines.fold(0, |sum, line| sum.saturating_add(line.reserved_milli))
 }
 
 /// What of an ordered quantity can be confirmed out of a budget.
@@ -109,27 +90,35 @@ pub fn coarse(free_milli: i64) -> i64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn order(number: u128) -> Uuid {
-        Uuid::from_u128(number)
-    }
+    use roundsman_proto::trade::OrderLine;
 
     #[test]
     fn c11_an_order_gets_what_is_promised_to_nobody_else() {
-        let stock = Available::default().counted(10_000).reserving(order(1), 4_000);
-        assert_eq!((stock.free_milli(), stock.free_for(order(1)), stock.budget(order(2))), (6_000, 10_000, 6_000));
-        assert_eq!(confirmable(8_000, stock.budget(order(2))), 6_000);
+        let stock = Available::default().counted(10_000).reserving(0, 4_000);
+        assert_eq!((stock.free_milli(), stock.budget(4_000), stock.budget(0)), (6_000, 10_000, 6_000));
+        assert_eq!(confirmable(8_000, stock.budget(0)), 6_000);
         let lost = stock.counted(1_000);
         assert_eq!(lost.free_milli(), -3_000);
-        assert_eq!((lost.budget(order(1)), lost.budget(order(2))), (4_000, 0), "a promise is kept");
+        assert_eq!((lost.budget(4_000), lost.budget(0)), (4_000, 0), "a promise is kept");
     }
 
     #[test]
     fn shipping_ends_a_promise() {
-        let stock = Available::default().counted(10_000).reserving(order(2), 4_000).reserving(order(1), 1_000);
-        assert!(stock.reserved.is_sorted_by_key(|entry| entry.order_id.clone()));
-        let shipped = stock.shipped(order(2), 3_000);
-        assert_eq!((shipped.on_hand_milli, shipped.free_milli(), shipped.reserved_by(order(2))), (7_000, 6_000, 0));
+        let stock = Available::default().counted(10_000).reserving(0, 4_000).reserving(0, 1_000);
+        let shipped = stock.shipped(4_000, 3_000);
+        assert_eq!((shipped.on_hand_milli, shipped.free_milli(), shipped.reserved_milli), (7_000, 6_000, 1_000));
+    }
+
+    #[test]
+    fn an_order_has_what_its_lines_have() {
+        let [tea, sugar] = [1, 2].map(Uuid::from_u128);
+        let line = |product: Uuid, reserved_milli| OrderLine {
+            product_id: product.as_bytes().to_vec(),
+            reserved_milli,
+            ..OrderLine::default()
+        };
+        let order = Order { lines: vec![line(tea, 3), line(sugar, 5), line(tea, 4)], ..Order::default() };
+        assert_eq!((reserved_by(&order, tea), reserved_by(&order, sugar)), (7, 5));
     }
 
     proptest! {
@@ -149,16 +138,16 @@ mod tests {
         #[test]
         fn two_orders_never_get_more_than_there_is(on_hand in 0..100_i64, first in 0..100_i64, second in 0..100_i64) {
             let stock = Available::default().counted(on_hand);
-            let given = confirmable(first, stock.budget(order(1)));
-            let stock = stock.reserving(order(1), given);
-            let rest = confirmable(second, stock.budget(order(2)));
+            let given = confirmable(first, stock.budget(0));
+            let stock = stock.reserving(0, given);
+            let rest = confirmable(second, stock.budget(0));
             prop_assert!(given + rest <= on_hand);
         }
 
         #[test]
         fn no_input_panics(on_hand in any::<i64>(), a in any::<i64>(), b in any::<i64>()) {
-            let stock = Available::default().counted(on_hand).reserving(order(1), a).reserving(order(2), b);
-            let _ = (stock.budget(order(1)), stock.free_milli(), confirmable(a, b), stock.shipped(order(1), b));
+            let stock = Available::default().counted(on_hand).reserving(a, b);
+            let _ = (stock.budget(a), stock.free_milli(), confirmable(a, b), stock.shipped(a, b));
         }
     }
 }

@@ -432,7 +432,7 @@ fn extreme_document(world: &World, number: i64) -> (Order, Visit) {
         order_day: narrow(number),
         currency: CURRENCY.to_owned(),
         comment: "a\0b".to_owned(),
-        status: OrderStatus::Confirmed.into(),
+        status: OrderStatus::Closed.into(),
         value_minor: number,
         submitted_at_us: number,
         lines: vec![line.clone(), line],
@@ -456,8 +456,14 @@ async fn extreme_documents_of_another_system_harm_nobody(kind: Kind) {
     let token = app.device_token("anna").await;
     for (round, number) in (0..).zip([i64::MIN, -1, i64::MAX]) {
         let (order, visit) = (app.id(), app.id());
-        let documents = extreme_document(&world, number);
-        import(&app, vec![entry(order, Record::Order(documents.0)), entry(visit, Record::Visit(documents.1))]).await;
+        let (past_order, past_visit) = extreme_document(&world, number);
+        import(&app, vec![entry(visit, Record::Visit(past_visit))]).await;
+        let open = Order { status: OrderStatus::Confirmed.into(), ..past_order.clone() };
+        for document in [past_order, open] {
+            let records = vec![entry(order, Record::Order(document))];
+            let outcome = app.office(Command::ImportRecords(ImportRecords { records })).await;
+            assert_eq!(outcome.status(), Status::Rejected, "neither its numbers nor its state: {outcome:?}");
+        }
         let cancel = CancelOrder { order_id: bytes(order), reason: "by mistake".to_owned() };
         let check_out = CheckOut { visit_id: bytes(visit), productive: true, ..CheckOut::default() };
         let commands = vec![

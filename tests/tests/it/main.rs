@@ -14,6 +14,7 @@ mod logistics;
 mod projections;
 mod pull;
 mod push;
+mod reservations;
 mod simulation;
 mod supervision;
 mod sync;

@@ -75,6 +75,7 @@ fn random_record(world: &World, pool: &Pool, numbers: &mut Numbers) -> RecordToI
         0 => {
             let order = Order {
                 outlet_id: bytes(world.anna.outlets[outlet]),
+                customer_id: bytes(world.customers[0]),
                 rep_id: bytes(world.anna.rep),
                 delivery_day: TODAY + numbers.below(5) as i32,
                 currency: CURRENCY.to_owned(),

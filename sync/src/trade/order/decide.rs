@@ -8,7 +8,7 @@
 //! - What a person has agreed to by releasing a hold is not held again: a line as long as it is not touched, a sum as
 //!   long as it is not worse than the one that was agreed to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
     Agreement, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Reason, ShortageRule,
@@ -18,11 +18,11 @@ use uuid::Uuid;
 use super::hold::{self, Cause};
 use super::{Decision, Goods, Setting, Terms};
 use crate::trade::check;
-use crate::trade::credit::{Credit, CreditTerms};
+use crate::trade::credit::{CreditTerms, owed};
 use crate::trade::money::{self, Rate, Sum};
 use crate::trade::price::{self, Judgement, Known, Occasion, Shown};
 use crate::trade::rejection::Rejection;
-use crate::trade::stock::{self, Available};
+use crate::trade::stock::{self, Available, reserved_by};
 use crate::trade::verdict::Verdict;
 
 /// What was touched of a line.
@@ -72,12 +72,11 @@ pub fn decide(
     setting: &Setting<'_>,
 ) -> Result<Decision, Rejection> {
     let terms = terms(&order, setting)?;
-    let promised = before.filter(|order| order.status() == OrderStatus::Confirmed);
     let mut items = Vec::with_capacity(order.lines.len());
     for line in &order.lines {
         items.push(item(line, &order, touched, terms, setting)?);
     }
-    let short = confirm(&mut items, promised.is_some(), terms, &order, setting.order_id);
+    let short = confirm(&mut items, before, terms, &order);
     for item in &mut items {
         let sum = money::line(item.line.confirmed_milli, rate(&item.line, item.line.price_minor, terms))?;
         item.line.amount_minor = sum.amount_minor;
@@ -90,13 +89,13 @@ pub fn decide(
     };
     let mut causes = line_causes(&items, &order, terms)?;
     causes.extend(short);
-    causes.extend(head_causes(&order, promised, touched, terms, setting));
-    order.lines = items.iter().map(|item| item.line.clone()).collect();
+    causes.extend(head_causes(&order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
     let open = hold::open_reasons(&order);
     order.set_status(if open.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted });
-    let available = reserve(&items, open.is_empty(), setting);
-    let credit = reckon(&order, &open, setting);
+    let available = reserve(&mut items, open.is_empty(), before, setting);
+    order.lines = items.into_iter().map(|item| item.line).collect();
+    let credit = setting.credit.clone().with_order(setting.order_id, before, &order)?;
     let partly = order.lines.iter().any(|line| line.confirmed_milli < line.ordered_milli);
     let verdict = match hold::outcome(&open) {
         Some(reason) => Verdict::held(reason),
@@ -104,6 +103,11 @@ pub fn decide(
         None => Verdict::done(),
     };
     Ok(Decision { order, credit, available, verdict })
+}
+
+/// The order as it was promised, if it was.
+fn promised(before: Option<&Order>) -> Option<&Order> {
+    before.filter(|order| order.status() == OrderStatus::Confirmed)
 }
 
 fn terms<'a>(order: &Order, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
@@ -182,13 +186,8 @@ fn is_among(hold: Option<&Hold>, line: &OrderLine) -> bool {
 
 /// Confirms what stock allows, line by line in the order of entry (C11), and says for which lines the agreement wants
 /// the order to wait. Back-orders and substitutes are not made yet: such agreements wait like those that ship complete.
-fn confirm(
-    items: &mut [Item<'_>],
-    was_confirmed: bool,
-    terms: Terms<'_>,
-    order: &Order,
-    order_id: Uuid,
-) -> Option<Cause> {
+fn confirm(items: &mut [Item<'_>], before: Option<&Order>, terms: Terms<'_>, order: &Order) -> Option<Cause> {
+    let was_confirmed = promised(before).is_some();
     let waits = match terms.agreement.shortage_rule() {
         ShortageRule::Unspecified | ShortageRule::ConfirmPart => false,
         ShortageRule::BackOrder | ShortageRule::Substitute | ShortageRule::ShipComplete => true,
@@ -197,12 +196,12 @@ fn confirm(
     let mut left: BTreeMap<Uuid, i64> = BTreeMap::new();
     // What was promised already comes first.
     for item in items.iter().filter(|item| was_confirmed && item.touch.is_none()) {
-        let budget = budget(&mut left, item, order_id);
+        let budget = budget(&mut left, item, before);
         *budget = budget.saturating_sub(item.line.confirmed_milli);
     }
     let mut short = Vec::new();
     for item in items.iter_mut().filter(|item| !was_confirmed || item.touch.is_some()) {
-        let budget = budget(&mut left, item, order_id);
+        let budget = budget(&mut left, item, before);
         let found = stock::confirmable(item.line.ordered_milli, *budget);
         let lacks = found < item.line.ordered_milli;
         let dropped = item.touch.is_none() && is_among(agreed, &item.line);
@@ -220,8 +219,9 @@ fn confirm(
     (!short.is_empty()).then(|| Cause::new(HoldReason::Stock, facts).lines(short))
 }
 
-fn budget<'a>(left: &'a mut BTreeMap<Uuid, i64>, item: &Item<'_>, order_id: Uuid) -> &'a mut i64 {
-    let all = || item.goods.available.map_or(i64::MAX, |stock| stock.budget(order_id));
+fn budget<'a>(left: &'a mut BTreeMap<Uuid, i64>, item: &Item<'_>, before: Option<&Order>) -> &'a mut i64 {
+    let own = || before.map_or(0, |order| reserved_by(order, item.product_id));
+    let all = || item.goods.available.map_or(i64::MAX, |stock| stock.budget(own()));
     left.entry(item.product_id).or_insert_with(all)
 }
 
@@ -291,7 +291,7 @@ fn price_cause(disputed: &[&Item<'_>], order: &Order, all: &[Item<'_>], terms: T
 /// Causes that concern the whole order: minimum, terms, outlet, debt.
 fn head_causes(
     order: &Order,
-    promised: Option<&Order>,
+    before: Option<&Order>,
     touched: &Touched,
     terms: Terms<'_>,
     setting: &Setting<'_>,
@@ -311,7 +311,7 @@ fn head_causes(
         let facts = format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
         causes.push(Cause::new(HoldReason::TermsExpired, facts));
     }
-    if promised.is_some_and(|promised| order.value_minor <= promised.value_minor) {
+    if promised(before).is_some_and(|promised| order.value_minor <= promised.value_minor) {
         return causes;
     }
     if setting.outlet.blocked && hold::agreed(order, HoldReason::OutletBlocked).is_none() {
@@ -320,17 +320,18 @@ fn head_causes(
             format!("the outlet is blocked: {}", setting.outlet.blocked_reason),
         ));
     }
-    causes.extend(debt_causes(order, agreement, setting));
+    causes.extend(debt_causes(order, before, agreement, setting));
     causes
 }
 
 /// Causes in what the customer owes (C9, C10).
-fn debt_causes(order: &Order, agreement: &Agreement, setting: &Setting<'_>) -> Vec<Cause> {
+fn debt_causes(order: &Order, before: Option<&Order>, agreement: &Agreement, setting: &Setting<'_>) -> Vec<Cause> {
     let terms = CreditTerms::from(agreement);
-    // What the books contain already does not count twice.
-    let coming = if order.booked { 0 } else { order.value_minor };
+    // What the books contain already does not count twice, and its own former value makes room for the new one.
+    let value_minor = if order.booked { 0 } else { order.value_minor };
+    let coming_minor = value_minor.saturating_sub(before.map_or(0, owed));
     let mut causes = Vec::new();
-    if let Err(over) = setting.credit.admit(setting.order_id, coming, terms) {
+    if let Err(over) = setting.credit.admit(coming_minor, terms) {
         let (limit, exposure) = (over.limit_minor, over.exposure_minor);
         let facts = format!("the credit exposure of {exposure} with this order is above the limit of {limit}");
         causes.push(Cause::new(HoldReason::CreditLimit, facts).limit(limit, exposure));
@@ -348,35 +349,29 @@ fn agreed(order: &Order, reason: HoldReason) -> Option<i64> {
 }
 
 /// Stock after the decision: a confirmed order has what it was promised; a held one keeps of what it had before what it
-/// still wants.
-fn reserve(items: &[Item<'_>], confirmed: bool, setting: &Setting<'_>) -> BTreeMap<Uuid, Available> {
-    let wanted = |product: Uuid| {
-        let lines = items.iter().filter(|item| item.product_id == product);
-        lines.fold(0_i64, |sum, item| sum.saturating_add(item.line.confirmed_milli))
-    };
+/// still wants. Each line says what of it is its own.
+fn reserve(
+    items: &mut [Item<'_>],
+    confirmed: bool,
+    before: Option<&Order>,
+    setting: &Setting<'_>,
+) -> BTreeMap<Uuid, Available> {
     let mut changed = BTreeMap::new();
-    let products: BTreeSet<Uuid> = setting.goods.keys().copied().collect();
-    for product in products {
-        let Some(stock) = setting.goods.get(&product).and_then(|goods| goods.available) else {
+    for (product, goods) in setting.goods {
+        let Some(stock) = goods.available else {
             continue;
         };
-        let before = stock.reserved_by(setting.order_id);
-        let after = if confirmed { wanted(product) } else { wanted(product).min(before) };
-        if after != before {
-            changed.insert(product, stock.clone().reserving(setting.order_id, after));
+        let own = before.map_or(0, |order| reserved_by(order, *product));
+        let mut left = if confirmed { i64::MAX } else { own };
+        let mut reserved = 0_i64;
+        for item in items.iter_mut().filter(|item| item.product_id == *product) {
+            item.line.reserved_milli = item.line.confirmed_milli.min(left).max(0);
+            left = left.saturating_sub(item.line.reserved_milli);
+            reserved = reserved.saturating_add(item.line.reserved_milli);
+        }
+        if reserved != own {
+            changed.insert(*product, stock.reserving(own, reserved));
         }
     }
     changed
-}
-
-/// Credit after the decision.
-fn reckon(order: &Order, open: &[HoldReason], setting: &Setting<'_>) -> Credit {
-    let credit = setting.credit.clone();
-    if open.is_empty() && !order.booked {
-        credit.with_order(setting.order_id, order.value_minor)
-    } else if !open.is_empty() && open.iter().all(|reason| hold::is_credit(*reason)) {
-        credit.with_held(setting.order_id, order)
-    } else {
-        credit.without_order(setting.order_id)
-    }
 }

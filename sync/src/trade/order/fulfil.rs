@@ -12,7 +12,7 @@ use super::hold;
 use crate::trade::credit::Credit;
 use crate::trade::money::{self, Rate};
 use crate::trade::rejection::Rejection;
-use crate::trade::stock::Available;
+use crate::trade::stock::{Available, reserved_by};
 
 /// What follows the goods beside the order.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +38,11 @@ pub struct Moved {
     pub available: BTreeMap<Uuid, Available>,
 }
 
-/// The warehouse has the list.
+/// A warehouse has the list, and serves the order from now on.
 #[must_use]
-pub fn prepared(order: &Order, shipment_id: Uuid) -> Order {
-    let mut order = Order { shipment_id: shipment_id.as_bytes().to_vec(), ..order.clone() };
+pub fn prepared(order: &Order, shipment_id: Uuid, warehouse_id: &[u8]) -> Order {
+    let (shipment_id, warehouse_id) = (shipment_id.as_bytes().to_vec(), warehouse_id.to_vec());
+    let mut order = Order { shipment_id, warehouse_id, ..order.clone() };
     order.set_fulfilment(Fulfilment::Picking);
     order
 }
@@ -50,7 +51,7 @@ pub fn prepared(order: &Order, shipment_id: Uuid) -> Order {
 ///
 /// # Errors
 /// `REASON_OUT_OF_RANGE` when a sum is too large.
-pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Result<Moved, Rejection> {
+pub fn shipped(before: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Result<Moved, Rejection> {
     let with_line = |line: &mut OrderLine, gone: &ShipmentLine| {
         line.shipped_milli = gone.loaded_milli;
         line.confirmed_milli = gone.loaded_milli;
@@ -58,7 +59,7 @@ pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Resul
             line.set_difference(LineDifference::PickedShort);
         }
     };
-    let mut order = follow(order, shipment, ledger.vat_included, with_line)?;
+    let mut order = follow(before, shipment, ledger.vat_included, with_line)?;
     let all = shipment.lines.iter().all(|line| line.loaded_milli >= line.ordered_milli);
     let some = shipment.lines.iter().any(|line| line.loaded_milli > 0);
     order.set_fulfilment(match (all, some) {
@@ -70,12 +71,15 @@ pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Resul
     for (product, stock) in ledger.available {
         let lines = shipment.lines.iter().filter(|line| line.product_id == product.as_bytes());
         let gone = lines.fold(0_i64, |sum, line| sum.saturating_add(line.loaded_milli));
-        let after = stock.clone().shipped(ledger.order_id, gone);
+        let after = stock.shipped(reserved_by(before, *product), gone);
         if after != *stock {
             available.insert(*product, after);
         }
     }
-    let credit = reckon(&order, ledger);
+    for line in &mut order.lines {
+        line.reserved_milli = 0;
+    }
+    let credit = ledger.credit.clone().with_order(ledger.order_id, Some(before), &order)?;
     Ok(Moved { order, credit, available })
 }
 
@@ -84,7 +88,7 @@ pub fn shipped(order: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Resul
 /// # Errors
 /// `REASON_OUT_OF_RANGE` when a sum is too large.
 pub fn delivered(
-    order: &Order,
+    before: &Order,
     shipment: &Shipment,
     attempted: bool,
     now_us: i64,
@@ -103,7 +107,7 @@ pub fn delivered(
             line.set_difference(LineDifference::Refused);
         }
     };
-    let mut order = follow(order, shipment, ledger.vat_included, with_line)?;
+    let mut order = follow(before, shipment, ledger.vat_included, with_line)?;
     let all = shipment.lines.iter().all(|line| line.delivered_milli >= line.ordered_milli);
     let some = shipment.lines.iter().any(|line| line.delivered_milli > 0);
     if some {
@@ -111,7 +115,7 @@ pub fn delivered(
     }
     order.set_status(OrderStatus::Closed);
     hold::release_all(&mut order, now_us, "rule: the order was closed");
-    let credit = reckon(&order, ledger);
+    let credit = ledger.credit.clone().with_order(ledger.order_id, Some(before), &order)?;
     Ok(Moved { order, credit, available: BTreeMap::new() })
 }
 
@@ -134,14 +138,4 @@ fn follow(
     }
     order.value_minor = money::total(order.lines.iter().map(|line| line.amount_minor))?;
     Ok(order)
-}
-
-/// What the books contain already is theirs to correct.
-fn reckon(order: &Order, ledger: &Ledger<'_>) -> Credit {
-    let credit = ledger.credit.clone();
-    if order.booked {
-        credit.without_order(ledger.order_id)
-    } else {
-        credit.with_order(ledger.order_id, order.value_minor)
-    }
 }

@@ -5,7 +5,7 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
     BytesChange, ChangeOrder, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
-    OrderLineEdit, OrderLineRemoval, Price, PriceBreak, Shipment, ShipmentLine, ShortageRule, StringChange,
+    OrderLineEdit, OrderLineRemoval, Payment, Price, PriceBreak, Shipment, ShipmentLine, ShortageRule, StringChange,
 };
 
 use super::edit::decide_change;
@@ -20,6 +20,7 @@ const OTHER_AGREEMENT: Uuid = Uuid::from_u128(4);
 const LIST: Uuid = Uuid::from_u128(5);
 const CUSTOMER: Uuid = Uuid::from_u128(6);
 const REP: Uuid = Uuid::from_u128(7);
+const WAREHOUSE: Uuid = Uuid::from_u128(8);
 const TEA: Uuid = Uuid::from_u128(10);
 const SUGAR: Uuid = Uuid::from_u128(11);
 const TODAY: i32 = 20_000;
@@ -72,7 +73,7 @@ impl World {
             agreement,
             list: PriceList { currency: "EUR".to_owned(), vat_included: true, ..PriceList::default() },
             products: [(TEA, tea), (SUGAR, sugar)].into(),
-            available: [(TEA, stock.clone()), (SUGAR, stock)].into(),
+            available: [(TEA, stock), (SUGAR, stock)].into(),
             credit: Credit::default(),
             capture: Capture {
                 captured_at_us: NOW_US,
@@ -97,13 +98,14 @@ impl World {
             })
             .collect();
         let goods = self.products.iter().map(|(id, row)| {
-            (*id, Goods { product: &row.0, prices: prices.clone(), available: self.available.get(id) })
+            (*id, Goods { product: &row.0, prices: prices.clone(), available: self.available.get(id).copied() })
         });
         let terms = |agreement| Terms { agreement, price_list: &self.list };
         run(&Setting {
             order_id: ORDER,
             outlet_id: OUTLET,
             outlet: &self.outlet,
+            warehouse_id: Some(WAREHOUSE),
             terms: &[(AGREEMENT, terms(&self.agreement)), (OTHER_AGREEMENT, terms(&self.other_agreement))].into(),
             goods: &goods.collect(),
             credit: &self.credit,
@@ -201,6 +203,10 @@ fn holds(order: &Order) -> Vec<HoldReason> {
     hold::open_reasons(order)
 }
 
+fn paid(credit: Credit, amount_minor: i64) -> Credit {
+    credit.with_payment(None, &Payment { amount_minor, ..Payment::default() }).expect("counted")
+}
+
 fn reason(result: Result<Decision, Rejection>) -> Reason {
     result.expect_err("rejected").reason
 }
@@ -217,7 +223,7 @@ fn an_order_without_holds_is_confirmed_at_once() {
     assert_eq!((order.customer_id.clone(), order.order_day, order.submitted_at_us), (bytes(CUSTOMER), TODAY, NOW_US));
     assert_eq!(decision.verdict, Verdict::done());
     assert_eq!(decision.credit.exposure_minor(), 400);
-    assert_eq!(decision.available[&TEA].reserved_by(ORDER), 3_000);
+    assert_eq!((decision.available[&TEA].reserved_milli, reserved_by(order, TEA)), (3_000, 3_000));
 }
 
 #[test]
@@ -285,7 +291,7 @@ fn c03_lines_come_and_go() {
     let mut world = World::new();
     let first = world.submitted(&[tea(3), sugar(2)]);
     let less = world.change(&first, Editor::Rep(REP), vec![removal(2, 2)]).expect("taken");
-    assert_eq!((confirmed(&less.order), less.available[&SUGAR].reserved_by(ORDER)), (vec![3], 0));
+    assert_eq!((confirmed(&less.order), less.available[&SUGAR].reserved_milli), (vec![3], 0));
     let order = world.take(&less);
     let gone = world.change(&order, Editor::Rep(REP), vec![quantity(2, 2, 9)]).expect("taken");
     assert_eq!((gone.verdict.reason, gone.order), (Reason::LineRemoved, order.clone()));
@@ -338,7 +344,7 @@ fn c05_whoever_releases_a_price_honours_it() {
     let released = world.release(&order, HoldReason::Price).expect("released");
     assert_eq!((released.order.status(), released.order.value_minor), (OrderStatus::Confirmed, 300));
     assert_eq!((released.order.holds[0].released_by.as_str(), released.verdict), ("Ada", Verdict::done()));
-    assert_eq!(released.available[&TEA].reserved_by(ORDER), 3_000);
+    assert_eq!(released.available[&TEA].reserved_milli, 3_000);
     assert_eq!(reason(world.release(&released.order, HoldReason::Price)), Reason::HoldNotOpen);
     world.set_price(TEA, 100, 10, 0);
     let again = world.with(|setting| decide_again(&order, setting)).expect("decided");
@@ -370,7 +376,7 @@ fn c09_a_limit_holds_and_a_payment_releases() {
     assert_eq!((hold.limit_minor, hold.exposure_minor), (Some(500), Some(600)));
     assert_eq!((held.credit.exposure_minor(), held.credit.held.len()), (300, 1), "a held order is no exposure");
     let order = world.take(&held);
-    world.credit = world.credit.clone().with_payment(Uuid::from_u128(50), 100);
+    world.credit = paid(world.credit.clone(), 100);
     let terms = CreditTerms::from(&world.agreement);
     assert_eq!(releasable(&world.credit, |_| Some(terms)).orders, [ORDER]);
     let freed = world.with(|setting| decide_again(&order, setting)).expect("decided");
@@ -419,8 +425,8 @@ fn c09_a_confirmed_order_that_shrinks_is_not_held() {
     assert_eq!(holds(&more.order), [HoldReason::OutletBlocked, HoldReason::CreditLimit]);
     assert_eq!(more.verdict.reason, Reason::HeldSeveral);
     assert_eq!(more.credit.exposure_minor(), 0);
-    let kept = world.available[&TEA].reserved_by(ORDER);
-    assert_eq!((more.available.is_empty(), kept), (true, 5_000), "what was promised stays reserved");
+    let kept = (world.available[&TEA].reserved_milli, reserved_by(&more.order, TEA));
+    assert_eq!((more.available.is_empty(), kept), (true, (5_000, 5_000)), "what was promised stays reserved");
 }
 
 #[test]
@@ -459,7 +465,7 @@ fn c11_what_is_there_is_confirmed() {
 fn c11_a_promise_is_kept_when_stock_goes() {
     let mut world = World::new();
     let order = world.submitted(&[tea(3), sugar(2)]);
-    let lost = world.available[&TEA].clone().counted(0);
+    let lost = world.available[&TEA].counted(0);
     world.available.insert(TEA, lost);
     let edited = world.change(&order, Editor::Rep(REP), vec![quantity(2, 2, 3)]).expect("taken").order;
     assert_eq!(confirmed(&edited), [3, 3]);
@@ -485,7 +491,7 @@ fn c11_an_agreement_may_want_the_order_complete() {
     world.agreement.set_shortage_rule(ShortageRule::ShipComplete);
     let order = world.submitted(&[tea(3), sugar(1)]);
     assert_eq!((holds(&order), confirmed(&order)), (vec![HoldReason::Stock], vec![3, 1]));
-    assert_eq!(world.available[&TEA].reserved_by(ORDER), 0);
+    assert_eq!(world.available[&TEA].reserved_milli, 0);
     let agreed = world.release(&order, HoldReason::Stock).expect("released").order;
     assert_eq!((agreed.status(), confirmed(&agreed)), (OrderStatus::Confirmed, vec![2, 1]));
     world.available.insert(TEA, Available::default().counted(3_000));
@@ -567,7 +573,7 @@ fn calling_off_ends_all_promises() {
     let command = CancelOrder { order_id: bytes(ORDER), reason: "changed their mind".to_owned() };
     let off = world.with(|setting| decide_cancel(&order, Editor::Rep(REP), &command, setting)).expect("done");
     assert_eq!((off.order.status(), off.credit.exposure_minor()), (OrderStatus::Cancelled, 0));
-    assert_eq!(off.available[&TEA].reserved_by(ORDER), 0);
+    assert_eq!((off.available[&TEA].reserved_milli, reserved_by(&off.order, TEA)), (0, 0));
 }
 
 #[test]
@@ -610,7 +616,7 @@ fn c23_what_does_not_arrive_is_not_owed() {
     assert_eq!((shipped.order.fulfilment(), shipped.order.value_minor), (Fulfilment::PartlyShipped, 400));
     assert_eq!(shipped.order.lines[1].difference(), LineDifference::PickedShort);
     assert_eq!(shipped.credit.exposure_minor(), 400);
-    assert_eq!((shipped.available[&SUGAR].on_hand_milli, shipped.available[&SUGAR].reserved_by(ORDER)), (998_000, 0));
+    assert_eq!((shipped.available[&SUGAR].on_hand_milli, shipped.available[&SUGAR].reserved_milli), (998_000, 0));
     let arrived = shipment(&order, &[3, 2], &[2, 1], &[1, 0]);
     let none = BTreeMap::new();
     let done =
@@ -619,8 +625,9 @@ fn c23_what_does_not_arrive_is_not_owed() {
     let differences: Vec<_> = done.order.lines.iter().map(OrderLine::difference).collect();
     assert_eq!(differences, [LineDifference::Refused, LineDifference::DeliveredShort]);
     assert_eq!((done.order.value_minor, done.credit.exposure_minor()), (250, 250));
-    let booked = Order { booked: true, ..shipped.order };
-    let done = fulfil::delivered(&booked, &arrived, true, NOW_US, &ledger(&shipped.credit, &none)).expect("done");
+    let booked = Order { booked: true, ..shipped.order.clone() };
+    let credit = shipped.credit.clone().with_order(ORDER, Some(&shipped.order), &booked).expect("counted");
+    let done = fulfil::delivered(&booked, &arrived, true, NOW_US, &ledger(&credit, &none)).expect("done");
     assert_eq!(done.credit.exposure_minor(), 0, "the books have it");
 }
 
@@ -658,7 +665,7 @@ fn worlds() -> impl Strategy<Value = World> {
 }
 
 /// What holds for every decision about an order.
-fn lawful(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
+fn lawful(world: &World, before: Option<&Order>, decision: &Decision) -> Result<(), TestCaseError> {
     let order = &decision.order;
     let open = holds(order);
     prop_assert_eq!(order.value_minor, order.lines.iter().map(|line| line.amount_minor).sum::<i64>());
@@ -667,9 +674,18 @@ fn lawful(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
     let distinct: std::collections::BTreeSet<i32> = open.iter().map(|reason| i32::from(*reason)).collect();
     prop_assert_eq!(distinct.len(), open.len(), "at most one open hold for each reason");
     prop_assert!(order.lines.iter().all(|line| (0..=line.ordered_milli).contains(&line.confirmed_milli)));
-    let exposure = world.credit.clone().without_order(ORDER).exposure_minor();
+    let others = match before {
+        Some(before) => world.credit.clone().without_order(ORDER, before),
+        None => world.credit.clone(),
+    };
     let own = if open.is_empty() { order.value_minor } else { 0 };
-    prop_assert_eq!(decision.credit.exposure_minor(), exposure + own);
+    prop_assert_eq!(decision.credit.exposure_minor(), others.exposure_minor() + own);
+    for (product, stock) in &world.available {
+        let changed = decision.available.get(product).unwrap_or(stock).reserved_milli - stock.reserved_milli;
+        let own = before.map_or(0, |before| reserved_by(before, *product));
+        prop_assert_eq!(changed, reserved_by(order, *product) - own, "what is set aside stands in the lines");
+    }
+    prop_assert!(order.lines.iter().all(|line| (0..=line.confirmed_milli).contains(&line.reserved_milli)));
     if let (true, Some(stock)) = (open.is_empty(), decision.available.get(&TEA)) {
         prop_assert!(stock.free_milli() >= 0);
     }
@@ -681,7 +697,7 @@ proptest! {
     fn every_decision_is_lawful_and_the_same_when_repeated(world in worlds(), lines in new_lines()) {
         let mut world = world;
         let decision = world.submit(&lines).expect("taken");
-        lawful(&world, &decision)?;
+        lawful(&world, None, &decision)?;
         let order = world.take(&decision);
         let again = world.with(|setting| decide_again(&order, setting)).expect("decided");
         prop_assert_eq!(&again.order, &order);
@@ -721,14 +737,14 @@ proptest! {
         let mut world = world;
         let order = world.submitted(&lines);
         if let Some(stock) = world.available.get_mut(&TEA) {
-            *stock = stock.clone().counted(lost.max(stock.reserved_by(ORDER)));
+            *stock = stock.counted(lost.max(stock.reserved_milli));
         }
         let editor = if office { Editor::Office } else { Editor::Rep(REP) };
         let base = if fresh { order.lines[0].ordered_milli / 1_000 } else { 20 };
         let edits = vec![quantity(1, base, value), discount(2, 0, 700)];
         let decision = world.change(&order, editor, edits).expect("taken");
         if decision.order != order {
-            lawful(&world, &decision)?;
+            lawful(&world, Some(&order), &decision)?;
         }
     }
 
@@ -743,7 +759,7 @@ proptest! {
         world.agreement.price_grace_s = Some(small[0]);
         world.agreement.valid_to_day = small[1];
         world.credit.booked_debt_minor = debt;
-        world.available.insert(TEA, Available::default().counted(stock).reserving(ORDER, numbers[0]));
+        world.available.insert(TEA, Available::default().counted(stock).reserving(0, numbers[0]));
         world.set_price(TEA, numbers[1], numbers[2], numbers[3]);
         let new = NewOrderLine {
             quantity_milli: numbers[4], shown_price_minor: numbers[5], discount_bp: small[2], ..tea(1)
