@@ -112,7 +112,6 @@ CREATE TABLE command (
     body       BYTEA,
     PRIMARY KEY (tenant, id)
 );
-CREATE INDEX command_by_device ON command (tenant, device, seq);
 CREATE INDEX command_by_age ON command (tenant, decided_at);
 
 CREATE TABLE quarantine (

@@ -32,6 +32,16 @@ type Result<T> = std::result::Result<T, StoreError>;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite readers beside the one writer.
 const SQLITE_READERS: u32 = 4;
+/// The writer's page cache, in SQLite's notation for KiB: a batch touches the leaves of a dozen trees, and SQLite's own
+/// 2 MiB would read them from the file again for every batch.
+const SQLITE_WRITER_CACHE: &str = "-65536";
+/// The page cache of each reader: pages of a bucket are read once, in order.
+const SQLITE_READER_CACHE: &str = "-4096";
+/// The WAL is copied into the file when it has so many pages (32 MiB): what is written again in the meantime is copied
+/// once.
+const SQLITE_CHECKPOINT_PAGES: &str = "8192";
+/// The WAL's file is cut to this after it was copied.
+const SQLITE_WAL_BYTES: &str = "67108864";
 /// PostgreSQL connections of a process.
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// SQLite's limit of parameters in a statement.
@@ -102,12 +112,20 @@ impl Db {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(LOCK_TIMEOUT)
+            // What a statement that fails half-way would need to be undone, and sorting: never on disk.
+            .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(512);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(options.clone())
+            .connect_with(
+                options
+                    .clone()
+                    .pragma("cache_size", SQLITE_WRITER_CACHE)
+                    .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_PAGES)
+                    .pragma("journal_size_limit", SQLITE_WAL_BYTES),
+            )
             .await?;
         let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
         // Before 3.51.3 a race at the reset of the WAL corrupts a database that two connections use.
@@ -116,8 +134,8 @@ impl Db {
                 "SQLite {version} may corrupt its file; 3.51.3 or later is needed"
             )));
         }
-        let readers =
-            SqlitePoolOptions::new().max_connections(SQLITE_READERS).connect_with(options.read_only(true)).await?;
+        let options = options.pragma("cache_size", SQLITE_READER_CACHE).read_only(true);
+        let readers = SqlitePoolOptions::new().max_connections(SQLITE_READERS).connect_with(options).await?;
         Ok(Self::Sqlite { writer, readers })
     }
 
