@@ -372,6 +372,7 @@ fn office(world: &World, reps: &[RepDay], rng: &mut ChaCha8Rng) -> Vec<At<Office
             acts.push(At { s: 16 * HOUR + 10 * MINUTE, act: OfficeAct::Unblock(visit.outlet) });
         }
     }
+    acts.extend(price_behind_the_back(world, reps));
     let late = late_payers(world, reps);
     acts.push(At { s: 12 * HOUR + 50 * MINUTE, act: OfficeAct::SetOverdue(late.clone(), true) });
     acts.push(At { s: 16 * HOUR + 30 * MINUTE, act: OfficeAct::SetOverdue(late, false) });
@@ -400,6 +401,17 @@ fn wanted_offline(world: &World, reps: &[RepDay], s: i32, rng: &mut ChaCha8Rng) 
     wanted.shuffle(rng);
     wanted.sort_by_key(|(_, strict)| !strict);
     wanted.into_iter().map(|(article, _)| article).collect()
+}
+
+/// What a customer to whom no old price is honoured asks of a representative without a connection gets dearer shortly
+/// before (C5).
+fn price_behind_the_back(world: &World, reps: &[RepDay]) -> Option<At<OfficeAct>> {
+    let strict = |visit: &PlannedVisit| world.city.agreement_of(visit.outlet).price_grace_hours == 0;
+    reps.iter().flat_map(|day| day.offline.iter().map(move |window| (day, *window))).find_map(|(day, (from, to))| {
+        let (_, visit) = day.ordered_in((from + 10 * MINUTE, to)).find(|(_, visit)| strict(visit))?;
+        let articles: BTreeSet<usize> = visit.wants.iter().map(|want| want.article).collect();
+        Some(At { s: from + 5 * MINUTE, act: OfficeAct::RaisePrices(articles.into_iter().collect()) })
+    })
 }
 
 /// Customers who order in the afternoon: one of every second representative.
@@ -468,7 +480,22 @@ mod tests {
     fn about_150_orders_are_taken() {
         let orders = |day: &Day| day.reps.iter().flat_map(|rep| rep.ordered_in((BEGIN_S, END_S))).count();
         let orders: Vec<usize> = (1..4).map(|seed| orders(&day(seed))).collect();
-        assert!(orders.iter().all(|orders| (110..=190).contains(orders)), "{orders:?}");
+        assert!(orders.iter().all(|orders| (130..=170).contains(orders)), "{orders:?}");
+    }
+
+    #[test]
+    fn about_240_visits_are_planned() {
+        let visits: Vec<usize> = (1..4).map(|seed| day(seed).reps.iter().map(|rep| rep.visits.len()).sum()).collect();
+        assert!(visits.iter().all(|visits| (220..=260).contains(visits)), "{visits:?}");
+    }
+
+    #[test]
+    fn on_every_day_a_price_changes_behind_somebodys_back() {
+        for seed in 1..9 {
+            let world = World::generate(seed).expect("the list that is built in");
+            let day = Day::plan(&world);
+            assert!(price_behind_the_back(&world, &day.reps).is_some(), "seed {seed}");
+        }
     }
 
     #[test]
