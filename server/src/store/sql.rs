@@ -32,12 +32,14 @@ type Result<T> = std::result::Result<T, StoreError>;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite readers beside the one writer.
 const SQLITE_READERS: u32 = 4;
+/// A page holds several orders with their lines; in SQLite's own 4 KiB each of them would need a page of its own beside.
+const SQLITE_PAGE_BYTES: u32 = 8_192;
 /// The writer's page cache, in SQLite's notation for KiB: a batch touches the leaves of a dozen trees, and SQLite's own
 /// 2 MiB would read them from the file again for every batch.
 const SQLITE_WRITER_CACHE: &str = "-65536";
 /// The page cache of each reader: pages of a bucket are read once, in order.
 const SQLITE_READER_CACHE: &str = "-4096";
-/// The WAL is copied into the file when it has so many pages (32 MiB): what is written again in the meantime is copied
+/// The WAL is copied into the file when it has so many pages (64 MiB): what is written again in the meantime is copied
 /// once.
 const SQLITE_CHECKPOINT_PAGES: &str = "8192";
 /// The WAL's file is cut to this after it was copied.
@@ -111,6 +113,7 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .page_size(SQLITE_PAGE_BYTES)
             .busy_timeout(LOCK_TIMEOUT)
             // What a statement that fails half-way would need to be undone, and sorting: never on disk.
             .pragma("temp_store", "MEMORY")
