@@ -7,6 +7,7 @@ mod bad_input;
 mod conflicts;
 mod cost;
 mod desk;
+mod faults;
 mod import;
 mod jobs;
 mod layering;
