@@ -5,6 +5,8 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{AnswerSurvey, Survey, SurveyResponse};
+use roundsman_sync::trade::check;
+use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::survey::{self, Decision};
 
 use super::{Context, Decide, Target, field};
@@ -23,6 +25,10 @@ impl Decide for AnswerSurvey {
         Some(Target { id: &self.response_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.answers.len(), check::ANSWERS, "answers")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.response_id);
         keys.record(&self.survey_id);
@@ -36,7 +42,7 @@ impl Decide for AnswerSurvey {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         survey::answer_form(self)?;
         let rep = field::rep(context)?;
-        let place = field::place(workspace, &self.outlet_id)?;
+        let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
         let (id, current) = field::existing::<SurveyResponse>(workspace, &self.response_id)?;
         let (_, survey) = workspace.live::<Survey>(&self.survey_id)?;

@@ -2,13 +2,36 @@
 //! them. Spans are kept for ever, since facts may arrive late.
 
 use prost::Message;
-use roundsman_proto::trade::Reason;
+use roundsman_proto::trade::{Assignment, Reason};
 use uuid::Uuid;
 
 use super::rejection::Rejection;
 
 /// For so long after a loss orders and edits captured before it are still taken, in microseconds: 72 hours.
 pub const GRACE_US: i64 = 72 * 3_600 * 1_000_000;
+
+/// The last day of an assignment; one without an end has none that comes.
+fn last_day(assignment: &Assignment) -> i32 {
+    if assignment.to_day == 0 { i32::MAX } else { assignment.to_day }
+}
+
+/// Whether two assignments share a day.
+#[must_use]
+pub fn meet(one: &Assignment, other: &Assignment) -> bool {
+    one.from_day <= last_day(other) && other.from_day <= last_day(one)
+}
+
+/// Whether an assignment runs on all days of another.
+#[must_use]
+pub fn covers(one: &Assignment, other: &Assignment) -> bool {
+    one.from_day <= other.from_day && last_day(other) <= last_day(one)
+}
+
+/// Whether an assignment runs on a day.
+#[must_use]
+pub fn runs_on(assignment: &Assignment, day: i32) -> bool {
+    (assignment.from_day..=last_day(assignment)).contains(&day)
+}
 
 /// A stretch of time in a territory: from a moment until just before another, in microseconds since the Unix epoch.
 #[derive(Clone, PartialEq, Eq, Hash, Message)]
@@ -219,6 +242,21 @@ mod tests {
     const HOUR_US: i64 = 3_600 * 1_000_000;
     const NORTH: Uuid = Uuid::from_u128(1);
     const SOUTH: Uuid = Uuid::from_u128(2);
+
+    fn days(from_day: i32, to_day: i32) -> Assignment {
+        Assignment { from_day, to_day, ..Assignment::default() }
+    }
+
+    #[test]
+    fn assignments_meet_when_they_share_a_day() {
+        assert!(meet(&days(10, 0), &days(20, 30)));
+        assert!(meet(&days(10, 20), &days(20, 30)));
+        assert!(!meet(&days(10, 19), &days(20, 0)));
+        assert!(!meet(&days(20, 0), &days(10, 19)));
+        assert!(runs_on(&days(10, 19), 19) && !runs_on(&days(10, 19), 20) && runs_on(&days(10, 0), 2_000));
+        assert!(covers(&days(10, 0), &days(10, 19)) && covers(&days(10, 19), &days(11, 19)));
+        assert!(!covers(&days(10, 19), &days(10, 0)) && !covers(&days(10, 19), &days(9, 19)));
+    }
 
     fn rep(spans: &[(Uuid, i64, Option<i64>)]) -> Assigned {
         let span = |(territory, from, until): &(Uuid, i64, Option<i64>)| {

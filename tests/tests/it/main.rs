@@ -18,3 +18,4 @@ mod push;
 mod simulation;
 mod supervision;
 mod sync;
+mod trespass;
