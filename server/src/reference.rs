@@ -428,12 +428,11 @@ pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignme
         Some(before) if (&before.rep_id, &before.territory_id) != (&assignment.rep_id, &assignment.territory_id) => {
             return Err(check::mismatch("rep_id").about(id).into());
         }
-        Some(before) => {
-            let began_us = calendar::start_of_day(zone, before.from_day);
-            let until_us = end_of(&assigned, (territory, began_us), until_us, now_us);
-            assigned.ending(territory, began_us, Some(i64::MIN)).with(Span::new(territory, from_us, until_us))
+        Some(_) => {
+            let until_us = end_of(assigned.span(id), until_us, now_us);
+            assigned.without(id).with(Span::new(territory, from_us, until_us).of(id))
         }
-        None => assigned.with(Span::new(territory, from_us, until_us)),
+        None => assigned.with(Span::new(territory, from_us, until_us).of(id)),
     };
     if longer {
         grants::refuse_too_many(workspace, rep, assigned.territories(from_us.max(now_us)))?;
@@ -460,12 +459,8 @@ fn refuse_overlap(workspace: &Workspace, (rep, id): (Uuid, Uuid), wanted: &Assig
 
 /// When an assignment ends. One that runs ends now at the earliest: a hand-over "from today on" takes nothing back of what
 /// was captured this morning, and one that has ended does not end earlier.
-fn end_of(assigned: &Assigned, span: (Uuid, i64), until_us: Option<i64>, now_us: i64) -> Option<i64> {
+fn end_of(stored: Option<&Span>, until_us: Option<i64>, now_us: i64) -> Option<i64> {
     let until_us = until_us?;
-    let stored = assigned
-        .spans
-        .iter()
-        .find(|stored| (stored.territory.as_slice(), stored.from_us) == (span.0.as_bytes(), span.1));
     let ended_us = stored.map(|stored| stored.until_us.unwrap_or(i64::MAX).min(now_us));
     Some(until_us.max(ended_us.unwrap_or(until_us)))
 }

@@ -80,12 +80,9 @@ pub fn end(
     if to_day >= assignment.from_day {
         return reference::put_assignment(workspace, id, &Assignment { to_day, ..assignment }, now_us);
     }
-    let (rep, territory) = (stored_id(&assignment.rep_id)?, stored_id(&assignment.territory_id)?);
-    let place: Option<Territory> = workspace.find(territory)?;
-    let zone = zone(&place.unwrap_or_default())?;
-    let began_us = calendar::start_of_day(zone, assignment.from_day);
+    let rep = stored_id(&assignment.rep_id)?;
     let assigned: Assigned = workspace.internal(&rep)?;
-    workspace.put_internal(&rep, &assigned.ending(territory, began_us, Some(i64::MIN)))?;
+    workspace.put_internal(&rep, &assigned.without(id))?;
     take_out(workspace, rep, id, now_us)?;
     network::grant_assignments(workspace, rep, now_us)
 }

@@ -45,13 +45,22 @@ pub struct Span {
     /// The first moment that no longer belongs to it; missing: no end.
     #[prost(sint64, optional, tag = "3")]
     pub until_us: Option<i64>,
+    /// The assignment of a rep that it stands for; 16 bytes. Empty: an outlet's.
+    #[prost(bytes = "vec", tag = "4")]
+    pub assignment: Vec<u8>,
 }
 
 impl Span {
     /// From a moment until just before another; `None`: no end.
     #[must_use]
     pub fn new(territory: Uuid, from_us: i64, until_us: Option<i64>) -> Self {
-        Self { territory: territory.as_bytes().to_vec(), from_us, until_us }
+        Self { territory: territory.as_bytes().to_vec(), from_us, until_us, assignment: Vec::new() }
+    }
+
+    /// The same, for an assignment.
+    #[must_use]
+    pub fn of(self, assignment: Uuid) -> Self {
+        Self { assignment: assignment.as_bytes().to_vec(), ..self }
     }
 
     fn end(&self) -> i64 {
@@ -81,15 +90,17 @@ impl Assigned {
         self
     }
 
-    /// With another end for the assignment that began at `from_us`; one that would end before it began goes.
+    /// The span of an assignment.
     #[must_use]
-    pub fn ending(mut self, territory: Uuid, from_us: i64, until_us: Option<i64>) -> Self {
-        for span in &mut self.spans {
-            if span.from_us == from_us && span.territory == territory.as_bytes() {
-                span.until_us = until_us;
-            }
-        }
-        self.spans.retain(|span| span.end() > span.from_us);
+    pub fn span(&self, assignment: Uuid) -> Option<&Span> {
+        self.spans.iter().find(|span| span.assignment == assignment.as_bytes())
+    }
+
+    /// Without one of the assignments. It is found by its id, not by its territory and its beginning: the moment at which a
+    /// day begins is another one when the territory gets another clock.
+    #[must_use]
+    pub fn without(mut self, assignment: Uuid) -> Self {
+        self.spans.retain(|span| span.assignment != assignment.as_bytes());
         self
     }
 
@@ -320,11 +331,16 @@ mod tests {
 
     #[test]
     fn assignments_end_and_reps_leave() {
-        let assigned = rep(&[(NORTH, 0, None), (SOUTH, 10, None)]);
-        let ended = assigned.clone().ending(NORTH, 0, Some(5 * HOUR_US));
+        let [one, other] = [11, 12].map(Uuid::from_u128);
+        let (north, south) = (Span::new(NORTH, 0, None).of(one), Span::new(SOUTH, 10 * HOUR_US, None).of(other));
+        let assigned = Assigned::default().with(north).with(south);
+        let ended = assigned.clone().without(one).with(Span::new(NORTH, 0, Some(5 * HOUR_US)).of(one));
         assert_eq!(ended.territories(4 * HOUR_US), [NORTH]);
         assert_eq!(ended.territories(11 * HOUR_US), [SOUTH]);
-        assert_eq!(assigned.clone().ending(SOUTH, 10 * HOUR_US, Some(10 * HOUR_US)).spans.len(), 1);
+        assert_eq!(ended.span(one).and_then(|span| span.until_us), Some(5 * HOUR_US));
+        assert_eq!((assigned.clone().without(other).spans.len(), ended.span(NORTH)), (1, None));
+        let twin = assigned.clone().with(Span::new(NORTH, 0, None).of(other));
+        assert_eq!(twin.without(other).territories(0), [NORTH], "one ends, and the other goes on");
         let left = assigned.ending_all(7 * HOUR_US);
         assert_eq!((left.territories(6 * HOUR_US), left.territories(7 * HOUR_US)), (vec![NORTH], vec![]));
     }
