@@ -18,6 +18,7 @@ use crate::clock::{Clock, Random};
 use crate::commands::{self, Context, Decide, Issuer};
 use crate::error::StoreError;
 use crate::fail::FailPoints;
+use crate::internal::is_of_a_name;
 use crate::policy::Policy;
 use crate::projection;
 use crate::publish::{self, Placed, Publication};
@@ -484,6 +485,11 @@ impl<'w> Batch<'w> {
         if let Some(verdict) = self.waits(submission, submitted, command) {
             return Ok(verdict);
         }
+        if submission.sender.is_some()
+            && let Some(id) = self.taken_by_name(tx, command).await?
+        {
+            return Ok(Verdict::decided(commands::rejected(Rejection::new(Reason::BadId).about(id))));
+        }
         for _ in 0..LATE_LOADS {
             let context = self.context(submission, submitted);
             let workspace = &mut self.workspace;
@@ -511,6 +517,18 @@ impl<'w> Batch<'w> {
             }
         }
         Ok(Verdict::fault(command, "it needs too many records that it did not ask for"))
+    }
+
+    /// The id that the command is to give to a new record, if it follows from a name: that is for systems with keys of
+    /// their own, not for devices.
+    async fn taken_by_name(&mut self, tx: &mut Tx, command: &dyn Decide) -> Result<Option<Uuid>, StoreError> {
+        let created = command.target().filter(|target| target.creates);
+        let id = created.and_then(|target| Uuid::from_slice(target.id).ok()).filter(|id| is_of_a_name(*id));
+        let Some(id) = id else { return Ok(None) };
+        if !self.workspace.knows(id) {
+            self.fetch(tx, &[id]).await?;
+        }
+        Ok(matches!(self.workspace.stored(id), Ok(None)).then_some(id))
     }
 
     /// Whether the command has to wait in quarantine: its device is revoked, or it builds on what is there already.

@@ -56,6 +56,13 @@ pub fn is_server_id(id: Uuid) -> bool {
     id.get_version_num() == 8
 }
 
+/// Whether this id follows from a name: so systems make ids out of their keys, and anybody can compute them. A device that
+/// could take one would keep the record out that is still to come from there.
+#[must_use]
+pub fn is_of_a_name(id: Uuid) -> bool {
+    matches!(id.get_version_num(), 3 | 5)
+}
+
 /// What a holder's holding gives: the scopes that come with a territory, a rep or a team, by reference count.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Granted {

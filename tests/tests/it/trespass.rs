@@ -14,10 +14,10 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, AnswerSurvey, ArchiveOutlet, AssignRep, AssignTask, Assignment, BytesChange, CancelOrder, CancelVisit,
-    ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, EditOutlet, FileClaim, HoldReason,
-    ImportRecords, MoveOutlet, NewOrderLine, Outlet, OutletStatus, PaymentMethod, PlanVisits, Price, PriceBreak,
-    PriceList, PriceToSet, Reason, ReclamationCause, RegisterOutlet, ReleaseHold, Route, RouteStop, SetPrices,
-    SubmitOrder, Survey, Team, Territory, Visit, VisitState,
+    ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, EditOutlet, FileClaim, HandTerritoryOver,
+    HoldReason, ImportRecords, MoveOutlet, NewOrderLine, Outlet, OutletStatus, PaymentMethod, PlanVisits, Price,
+    PriceBreak, PriceList, PriceToSet, Product, Reason, ReclamationCause, RegisterOutlet, ReleaseHold, Route,
+    RouteStop, SetPrices, SubmitOrder, Survey, Team, Territory, Visit, VisitState,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -31,6 +31,8 @@ on_both_databases!(
     a_device_does_not_choose_the_day_whose_prices_count,
     the_id_of_a_planned_visit_can_not_be_taken,
     a_rep_has_one_assignment_to_a_territory_on_a_day,
+    an_assignment_ends_although_its_territorys_clock_was_changed,
+    a_device_can_not_take_the_id_that_a_key_gives,
     what_is_not_a_reps_is_as_unknown_as_what_is_not_there,
     what_is_another_teams_is_as_unknown_as_what_is_not_there,
     the_state_of_another_visit_is_not_told,
@@ -230,6 +232,46 @@ async fn a_rep_has_one_assignment_to_a_territory_on_a_day(kind: Kind) {
     let mut anna = app.device("anna").await;
     let made = app.decide(&mut anna, check_in(app.id(), world.boris.outlets[0])).await;
     assert_eq!(made.status(), Status::Applied, "the first assignment runs: {made:?}");
+    app.finish().await;
+}
+
+async fn an_assignment_ends_although_its_territorys_clock_was_changed(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    let territory = Territory {
+        name: "North".to_owned(),
+        team_id: bytes(world.team),
+        time_zone: "Asia/Tokyo".to_owned(),
+        warehouse_id: bytes(world.warehouse),
+    };
+    import(&app, vec![entry(world.anna.territory, Record::Territory(territory))]).await;
+    let hand_over = HandTerritoryOver {
+        assignment_id: bytes(app.id()),
+        territory_id: bytes(world.anna.territory),
+        from_rep_id: bytes(world.anna.rep),
+        to_rep_id: bytes(world.boris.rep),
+        from_day: TODAY,
+    };
+    let outcome = app.office(Command::HandTerritoryOver(hand_over)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    app.sync(&mut anna).await;
+    assert!(app.shown::<Outlet>(&anna, world.anna.outlets[0]).is_none(), "it is Boris's now");
+    app.finish().await;
+}
+
+async fn a_device_can_not_take_the_id_that_a_key_gives(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let product = roundsman::exchange::key::id("product", "A2");
+    let taken = app.decide(&mut anna, check_in(product, world.anna.outlets[0])).await;
+    assert_eq!(rejected(&taken).0, Reason::BadId);
+    let order = submit(&app, &world, &world.anna, |order| order.order_id = bytes(product));
+    assert_eq!(rejected(&app.decide(&mut anna, order).await).0, Reason::BadId);
+    let name = "Tea".to_owned();
+    import(&app, vec![entry(product, Record::Product(Product { name, ..Product::default() }))]).await;
     app.finish().await;
 }
 
