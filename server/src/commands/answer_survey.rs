@@ -45,7 +45,7 @@ impl Decide for AnswerSurvey {
         let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
         let (id, current) = field::existing::<SurveyResponse>(workspace, &self.response_id)?;
-        let (_, survey) = workspace.live::<Survey>(&self.survey_id)?;
+        let (_, survey) = field::known::<Survey>(context, workspace, &self.survey_id, |_| Ok(true))?;
         let decision = survey::decide_answer(current.as_ref(), &survey, place.outlet_id, rep, self, &capture)?;
         let Decision { response, verdict } = decision;
         if current.is_none() {

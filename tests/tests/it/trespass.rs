@@ -366,6 +366,18 @@ fn beside_foreign<'a>(app: &'a TestApp, world: &'a World, foreign: &Foreign) -> 
         ask("order of an agreement", world.agreements[1], |id| {
             submit(app, world, anna, |order| order.agreement_id = id)
         }),
+        ask("order of another kind's agreement", foreign.order, |id| {
+            submit(app, world, anna, |order| order.agreement_id = id)
+        }),
+        ask("order of another kind's product", foreign.order, |id| {
+            submit(app, world, anna, |order| order.lines[0].product_id = id)
+        }),
+        ask("answer to another kind's survey", foreign.order, |id| {
+            let (response_id, outlet_id) = (bytes(app.id()), bytes(anna.outlets[0]));
+            let survey =
+                AnswerSurvey { response_id, survey_id: id, survey_version: 1, outlet_id, ..Default::default() };
+            Command::AnswerSurvey(survey)
+        }),
         ask("claim about an order", foreign.order, move |order_id| {
             Command::FileClaim(FileClaim { order_id, ..claimed.clone() })
         }),
@@ -399,6 +411,11 @@ async fn what_is_not_a_reps_is_as_unknown_as_what_is_not_there(kind: Kind) {
     assert_alike(&app, &mut anna, at_foreign(&app, &world, survey)).await;
     assert_alike(&app, &mut anna, about_foreign(&foreign)).await;
     assert_alike(&app, &mut anna, beside_foreign(&app, &world, &foreign)).await;
+    for price in [app.id(), foreign.order] {
+        let priced = submit(&app, &world, &world.anna, |order| order.lines[0].price_id = bytes(price));
+        let outcome = app.decide(&mut anna, priced).await;
+        assert_eq!(outcome.status(), Status::Applied, "what the line costs is in force: {outcome:?}");
+    }
     app.finish().await;
 }
 
