@@ -47,7 +47,7 @@ impl Decide for ChangeOrder {
         let (id, current, place) =
             field::known_at(context, workspace, &self.order_id, |order: &Order| &order.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
-        edit::change_form(self, current.order_day)?;
+        edit::change_form(self, current.order_day, &capture)?;
         let needs = Needs::of_order(&current, None).with_change(self, &current);
         let ground = needs.read(workspace, id, place.clone(), capture)?;
         let editor = field::editor(context);

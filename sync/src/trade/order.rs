@@ -107,7 +107,7 @@ pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejec
     let around = capture.business_day..=capture.business_day.saturating_add(DAYS_AHEAD);
     check::day(day, "order_day")?;
     check::range(day, around, "order_day")?;
-    delivery_day_form(command.delivery_day, day)?;
+    delivery_day_form(command.delivery_day, day, capture)?;
     if command.lines.is_empty() {
         return Err(check::missing("lines"));
     }
@@ -123,9 +123,10 @@ fn order_day(command: &SubmitOrder, capture: &Capture) -> i32 {
     if command.order_day == 0 { capture.business_day } else { command.order_day }
 }
 
-fn delivery_day_form(delivery_day: i32, order_day: i32) -> Result<(), Rejection> {
+/// "As soon as possible" is for orders of the day: at the prices of a coming day no goods leave before it.
+fn delivery_day_form(delivery_day: i32, order_day: i32, capture: &Capture) -> Result<(), Rejection> {
     if delivery_day == 0 {
-        return Ok(());
+        return if order_day > capture.business_day { Err(check::missing("delivery_day")) } else { Ok(()) };
     }
     check::range(delivery_day, order_day..=order_day.saturating_add(DAYS_AHEAD), "delivery_day")
 }

@@ -15,8 +15,8 @@ use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, AnswerSurvey, ArchiveOutlet, AssignRep, AssignTask, Assignment, BytesChange, CancelOrder, CancelVisit,
     ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, EditOutlet, FileClaim, HandTerritoryOver,
-    HoldReason, ImportRecords, MoveOutlet, NewOrderLine, Outlet, OutletStatus, PaymentMethod, PlanVisits, Price,
-    PriceBreak, PriceList, PriceToSet, Product, Reason, ReclamationCause, RegisterOutlet, ReleaseHold, Route,
+    HoldReason, ImportRecords, Int32Change, MoveOutlet, NewOrderLine, Outlet, OutletStatus, PaymentMethod, PlanVisits,
+    Price, PriceBreak, PriceList, PriceToSet, Product, Reason, ReclamationCause, RegisterOutlet, ReleaseHold, Route,
     RouteStop, SetPrices, SubmitOrder, Survey, Team, Territory, Visit, VisitState,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
@@ -29,6 +29,7 @@ use crate::desk::{entry, import, order};
 on_both_databases!(
     cash_is_taken_for_customers_that_the_outlet_had_and_nothing_is_told_of_others,
     a_device_does_not_choose_the_day_whose_prices_count,
+    goods_at_the_price_of_a_coming_day_do_not_leave_before_it,
     the_id_of_a_planned_visit_can_not_be_taken,
     a_rep_has_one_assignment_to_a_territory_on_a_day,
     an_assignment_ends_although_its_territorys_clock_was_changed,
@@ -157,6 +158,36 @@ async fn a_device_does_not_choose_the_day_whose_prices_count(kind: Kind) {
     assert_eq!(away.status(), Status::Applied, "{away:?}");
     let night = ordered(&app, &mut anna, on(TODAY - 3), (now - 2 * DAY_US, TODAY - 3)).await;
     assert_eq!(night.status(), Status::Applied, "{night:?}");
+    app.finish().await;
+}
+
+async fn goods_at_the_price_of_a_coming_day_do_not_leave_before_it(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let breaks = vec![PriceBreak { min_quantity_milli: 0, price_minor: 500 }];
+    let cheaper = Price { breaks, valid_from_day: TODAY + 20, ..world.price(0, 0) };
+    import(&app, vec![entry(app.id(), Record::Price(cheaper))]).await;
+    let on = |id: Uuid, order_day, delivery_day| {
+        submit(&app, &world, &world.anna, |order| {
+            order.order_id = bytes(id);
+            (order.order_day, order.delivery_day) = (order_day, delivery_day);
+            order.lines[0].shown_price_minor = 500;
+            order.lines[0].price_id = Vec::new();
+        })
+    };
+    let at_once = app.decide(&mut anna, on(app.id(), TODAY + 20, 0)).await;
+    assert_eq!(rejected(&at_once), (Reason::MissingField, "delivery_day"));
+    let id = app.id();
+    let then = app.decide(&mut anna, on(id, TODAY + 20, TODAY + 20)).await;
+    assert_eq!(then.status(), Status::Applied, "{then:?}");
+    let sooner = ChangeOrder {
+        order_id: bytes(id),
+        delivery_day: Some(Int32Change { base: TODAY + 20, value: 0 }),
+        ..ChangeOrder::default()
+    };
+    let sooner = app.decide(&mut anna, Command::ChangeOrder(sooner)).await;
+    assert_eq!(rejected(&sooner), (Reason::MissingField, "delivery_day"));
     app.finish().await;
 }
 
