@@ -412,6 +412,9 @@ pub fn plan_anew(workspace: &mut Workspace, territory: Uuid) -> Result<(), Stop>
 pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignment, now_us: i64) -> Result<(), Stop> {
     check::day(assignment.from_day, "from_day")?;
     check::optional_day(assignment.to_day, "to_day")?;
+    if assignment.to_day != 0 && assignment.to_day < assignment.from_day {
+        return Err(check::out_of_range("to_day").into());
+    }
     let (rep, person) = workspace.live::<Rep>(&assignment.rep_id)?;
     let (territory, place) = workspace.live::<Territory>(&assignment.territory_id)?;
     let zone =

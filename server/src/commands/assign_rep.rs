@@ -34,11 +34,6 @@ impl Decide for AssignRep {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        check::day(self.from_day, "from_day")?;
-        check::optional_day(self.to_day, "to_day")?;
-        if self.to_day != 0 && self.to_day < self.from_day {
-            return Err(check::out_of_range("to_day").into());
-        }
         let (rep, person) = people::known_rep(context, workspace, &self.rep_id)?;
         let (territory, place) = people::known_territory(context, workspace, &self.territory_id)?;
         if person.team_id != place.team_id {

@@ -243,6 +243,8 @@ async fn a_rep_has_one_assignment_to_a_territory_on_a_day(kind: Kind) {
     let [first, second, third] = [app.id(), app.id(), app.id()];
     let twins = imported(vec![(first, days(TODAY, 0)), (second, days(TODAY, 0))]).await;
     assert_eq!(rejected(&twins), (Reason::AssignmentOverlap, "from_day"));
+    let backwards = imported(vec![(first, days(TODAY, TODAY - 1))]).await;
+    assert_eq!(rejected(&backwards), (Reason::OutOfRange, "to_day"));
     assert_eq!(imported(vec![(first, days(TODAY, TODAY + 5))]).await.status(), Status::Applied);
     for (from_day, to_day) in [(TODAY, 0), (TODAY + 5, TODAY + 9), (TODAY - 3, TODAY), (TODAY + 1, TODAY + 2)] {
         let outcome = imported(vec![(second, days(from_day, to_day))]).await;
