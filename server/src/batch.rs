@@ -18,6 +18,7 @@ use crate::clock::{Clock, Random};
 use crate::commands::{self, Context, Decide, Issuer};
 use crate::error::StoreError;
 use crate::fail::FailPoints;
+use crate::internal::is_of_a_name;
 use crate::policy::Policy;
 use crate::projection;
 use crate::publish::{self, Placed, Publication};
@@ -107,6 +108,8 @@ pub struct Committed {
     pub announcements: Vec<(&'static str, Uuid)>,
     /// How many round trips it took.
     pub statements: u32,
+    /// How many records were asked for, whether they are there or not.
+    pub keys: usize,
 }
 
 /// What a commit changed, for those who follow.
@@ -164,10 +167,11 @@ impl Writer {
             answers.push(batch.answer(&mut tx, submission, quarantine).await?);
         }
         let announcements = batch.decided.iter().flat_map(|command| command.announcements.clone()).collect();
+        let keys = batch.workspace.loaded();
         let (commit, writes) = batch.publish(&mut tx).await?;
         if writes.iter().all(|rows| rows.rows.is_empty()) {
             let statements = tx.statements();
-            return Ok(Committed { answers, commit, announcements, statements });
+            return Ok(Committed { answers, commit, announcements, statements, keys });
         }
         self.fail.pass("batch.decided")?;
         tx.write(writes).await?;
@@ -180,7 +184,7 @@ impl Writer {
                 answer.version = commit.position.version;
             }
         }
-        Ok(Committed { answers, commit, announcements, statements })
+        Ok(Committed { answers, commit, announcements, statements, keys })
     }
 }
 
@@ -248,6 +252,7 @@ impl<'w> Batch<'w> {
             .flat_map(|submission| submission.commands.iter().map(move |submitted| (submission, submitted)))
             .filter(|(_, submitted)| !self.known.contains_key(&submitted.id))
             .filter_map(|(submission, submitted)| Some((submission, submitted, decode(&submitted.body)?)))
+            .filter(|(submission, _, command)| admit(&submission.issuer, commands::of(command)).is_ok())
             .collect();
         for _ in 0..WAVES {
             let mut keys = Keys::default();
@@ -384,12 +389,15 @@ impl<'w> Batch<'w> {
     ) -> Result<Outcome, StoreError> {
         self.now_us += 1;
         let command = decode(&submitted.body);
-        let verdict = match (&command, quarantine) {
+        let mut verdict = match (&command, quarantine) {
             (Some(command), Some(error)) => Verdict::fault(commands::of(command), error),
             (None, Some(error)) => Verdict::fault_unread(error),
             (None, None) => Verdict::decided(unreadable(&submitted.body)),
             (Some(command), None) => self.judge(tx, submission, submitted, commands::of(command)).await?,
         };
+        if let Some(entry) = &mut verdict.quarantine {
+            self.look_for_target(tx, entry).await?;
+        }
         let (changed, effects) = self.workspace.keep();
         let announcements = self.take_effect(tx, effects).await?;
         let name = command.as_ref().map_or("unknown", |command| commands::of(command).name());
@@ -422,6 +430,16 @@ impl<'w> Batch<'w> {
         });
         count(name, &outcome);
         Ok(outcome)
+    }
+
+    /// A command in quarantine is to create its record only if that is not there: what refers to one that is need not wait.
+    async fn look_for_target(&mut self, tx: &mut Tx, entry: &mut Quarantine) -> Result<(), StoreError> {
+        let Some(target) = entry.target.filter(|_| entry.creates) else { return Ok(()) };
+        if !self.workspace.knows(target) {
+            self.fetch(tx, &[target]).await?;
+        }
+        entry.creates = matches!(self.workspace.stored(target), Ok(None));
+        Ok(())
     }
 
     /// What a command brings about beside records, at once: the commands that follow in this batch meet it. It is written in
@@ -461,11 +479,16 @@ impl<'w> Batch<'w> {
         submitted: &Submitted,
         command: &dyn Decide,
     ) -> Result<Verdict, StoreError> {
-        if !submission.issuer.may(command.roles()) {
-            return Ok(Verdict::decided(commands::rejected(Rejection::new(Reason::RoleNotAllowed))));
+        if let Err(rejection) = admit(&submission.issuer, command) {
+            return Ok(Verdict::decided(commands::rejected(rejection)));
         }
         if let Some(verdict) = self.waits(submission, submitted, command) {
             return Ok(verdict);
+        }
+        if submission.sender.is_some()
+            && let Some(id) = self.taken_by_name(tx, command).await?
+        {
+            return Ok(Verdict::decided(commands::rejected(Rejection::new(Reason::BadId).about(id))));
         }
         for _ in 0..LATE_LOADS {
             let context = self.context(submission, submitted);
@@ -494,6 +517,18 @@ impl<'w> Batch<'w> {
             }
         }
         Ok(Verdict::fault(command, "it needs too many records that it did not ask for"))
+    }
+
+    /// The id that the command is to give to a new record, if it follows from a name: that is for systems with keys of
+    /// their own, not for devices.
+    async fn taken_by_name(&mut self, tx: &mut Tx, command: &dyn Decide) -> Result<Option<Uuid>, StoreError> {
+        let created = command.target().filter(|target| target.creates);
+        let id = created.and_then(|target| Uuid::from_slice(target.id).ok()).filter(|id| is_of_a_name(*id));
+        let Some(id) = id else { return Ok(None) };
+        if !self.workspace.knows(id) {
+            self.fetch(tx, &[id]).await?;
+        }
+        Ok(matches!(self.workspace.stored(id), Ok(None)).then_some(id))
     }
 
     /// Whether the command has to wait in quarantine: its device is revoked, or it builds on what is there already.
@@ -606,6 +641,14 @@ impl Verdict {
         let entry = Quarantine { target: None, creates: false, error: error.to_owned() };
         Self { outcome: commands::outcome(Status::Quarantined, Reason::Quarantined), quarantine: Some(entry) }
     }
+}
+
+/// What is judged before anything is loaded for a command: who issues it, and how much it names.
+fn admit(issuer: &Issuer, command: &dyn Decide) -> Result<(), Rejection> {
+    if !issuer.may(command.roles()) {
+        return Err(Rejection::new(Reason::RoleNotAllowed));
+    }
+    command.sizes()
 }
 
 /// The command of a body; `None`: it is not one, or not one that this server knows.

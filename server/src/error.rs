@@ -14,6 +14,9 @@ pub enum StoreError {
     /// What is stored is not what we have written.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
+    /// A batch came to no end, and nothing of it was answered. A fault of ours.
+    #[error("a batch panicked: {0}")]
+    Panicked(String),
     /// The schema could not be brought up to date.
     #[error("migration failed: {0}")]
     Migration(String),

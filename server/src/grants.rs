@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 use roundsman_proto::auth::Role;
+use roundsman_proto::trade::Reason;
+use roundsman_sync::limits::DEVICE_BUCKETS;
 use roundsman_sync::scope::Scope;
+use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,6 +18,7 @@ use crate::error::StoreError;
 use crate::internal::{Granted, Internal as _};
 use crate::store::record;
 use crate::store::sql::Tx;
+use crate::workspace::{Stop, Workspace};
 
 /// What a caller holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +72,45 @@ fn gives(scope: Scope) -> bool {
     }
 }
 
+/// Refuses what would give the devices of a rep with these territories more buckets than a device holds. Counted are the
+/// buckets that there may be, whether they exist by now or not: a bucket comes with its first record, and that must not
+/// be refused.
+///
+/// # Errors
+/// `REASON_LIMIT_EXCEEDED`; [`Stop::Load`].
+pub fn refuse_too_many(workspace: &Workspace, rep: Uuid, territories: Vec<Uuid>) -> Result<(), Stop> {
+    let mut scopes: BTreeSet<Scope> = [Scope::Tenant, Scope::Rep(rep)].into();
+    for territory in territories {
+        scopes.insert(Scope::Territory(territory));
+        scopes.extend(workspace.internal::<Granted>(&Scope::Territory(territory))?.held());
+    }
+    let buckets: usize = scopes.into_iter().map(buckets).sum();
+    if buckets <= DEVICE_BUCKETS {
+        return Ok(());
+    }
+    let rejection = Rejection::new(Reason::LimitExceeded).field("territory_id");
+    Err(rejection.fact(None, "limit", DEVICE_BUCKETS).fact(None, "buckets", buckets).into())
+}
+
+/// How many kinds are handed out in a scope.
+#[must_use]
+pub fn buckets(scope: Scope) -> usize {
+    match scope {
+        // Products, price lists, warehouses, surveys, standard agreements.
+        Scope::Tenant => 5,
+        Scope::Supervision => 0,
+        // Outlets, routes, the territory; customers, agreements, receivables; visits, orders, shipments, payments, claims,
+        // responses, tasks.
+        Scope::Territory(_) => 13,
+        Scope::TerritoryMonth(..) => 7,
+        Scope::PriceList(_) | Scope::Warehouse(_) => 1,
+        // The customer, its agreements, its receivables.
+        Scope::Customer(_) => 3,
+        // The rep or the team with its reps, their assignments; tasks.
+        Scope::Rep(_) | Scope::Team(_) => 3,
+    }
+}
+
 impl Holding {
     /// Names these scopes and kinds: equal for equal sets.
     #[must_use]
@@ -88,5 +131,20 @@ impl Holding {
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         self.scopes.iter().map(Scope::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roundsman_sync::scope::Month;
+
+    use super::*;
+
+    #[test]
+    fn a_phone_with_a_few_territories_is_far_from_the_limit() {
+        let north = Uuid::from_u128(1);
+        let months = 3 * buckets(Scope::TerritoryMonth(north, Month::default()));
+        let territory = buckets(Scope::Territory(north)) + months + 10;
+        assert!(20 * territory + buckets(Scope::Tenant) + buckets(Scope::Rep(north)) <= DEVICE_BUCKETS);
     }
 }

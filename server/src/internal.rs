@@ -43,10 +43,24 @@ pub fn server_id(name: &str) -> Uuid {
     uuid::Builder::from_bytes(hash.into_bytes()).with_version(uuid::Version::Custom).into_uuid()
 }
 
+/// The id of the visit that a route plans at an outlet on a day: the same, whoever plans it and however often. Nobody else
+/// can make a record of this id before.
+#[must_use]
+pub fn planned_visit_id(route: Uuid, outlet: Uuid, day: i32) -> Uuid {
+    server_id(&format!("visit{{route:{route} outlet:{outlet} {day}}}"))
+}
+
 /// Whether this is an id that only the server makes.
 #[must_use]
 pub fn is_server_id(id: Uuid) -> bool {
     id.get_version_num() == 8
+}
+
+/// Whether this id follows from a name: so systems make ids out of their keys, and anybody can compute them. A device that
+/// could take one would keep the record out that is still to come from there.
+#[must_use]
+pub fn is_of_a_name(id: Uuid) -> bool {
+    matches!(id.get_version_num(), 3 | 5)
 }
 
 /// What a holder's holding gives: the scopes that come with a territory, a rep or a team, by reference count.
@@ -214,6 +228,23 @@ impl Internal for OutletMonths {
 
     fn name(outlet: &Uuid) -> String {
         format!("months{{outlet:{outlet}}}")
+    }
+}
+
+/// The customers that an outlet has or ever had, its own and those of its agreements: for whom money may be taken there.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct OutletCustomers {
+    /// In ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub customers: Vec<Vec<u8>>,
+}
+
+impl Internal for OutletCustomers {
+    type Key = Uuid;
+    const KIND: i64 = 1_024;
+
+    fn name(outlet: &Uuid) -> String {
+        format!("customers{{outlet:{outlet}}}")
     }
 }
 

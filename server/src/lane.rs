@@ -1,11 +1,15 @@
 //! The lane: one writer for each tenant, which takes what waits, runs it as one batch, and answers everyone after the
 //! commit. One writer removes the classic races (two orders on one credit limit, stock sold twice) without a lock in any
-//! rule; batching makes it fast, since commit and round trips are shared. A caller that goes away cancels nothing.
+//! rule; batching makes it fast, since commit and round trips are shared. A caller that goes away cancels nothing, and a
+//! batch that panics ends neither the lane nor the other commands' chances: it is treated as one that the database refused.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use futures::FutureExt as _;
 use roundsman_proto::sync::CommandResult;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -185,7 +189,7 @@ impl Worker {
     }
 
     async fn run_batch(&self, submissions: Vec<Submission>, replies: Vec<Reply>) {
-        match self.writer.run(self.tenant, &submissions, None).await {
+        match self.attempt(&submissions, None).await {
             Ok(committed) => {
                 let answers = self.tell(committed);
                 for (reply, answer) in replies.into_iter().zip(answers) {
@@ -193,7 +197,7 @@ impl Worker {
                     let _ = reply.send(Ok(answer));
                 }
             }
-            Err(StoreError::Data(_) | StoreError::Corrupt(_)) => {
+            Err(error) if is_of_its_content(&error) => {
                 for (submission, reply) in submissions.into_iter().zip(replies) {
                     let _ = reply.send(self.one_by_one(submission).await);
                 }
@@ -208,7 +212,18 @@ impl Worker {
         }
     }
 
-    /// The database refused a batch although every rule agreed: each command alone, so that only the culprit is kept back.
+    /// Runs a batch. A panic is an error like others: the transaction ends with it, and the lane goes on.
+    async fn attempt(&self, submissions: &[Submission], quarantine: Option<&str>) -> Result<Committed, StoreError> {
+        let run = AssertUnwindSafe(self.writer.run(self.tenant, submissions, quarantine));
+        run.catch_unwind().await.unwrap_or_else(|panic| {
+            let error = StoreError::Panicked(said(&*panic));
+            tracing::error!(tenant = self.tenant, %error, "the lane goes on");
+            metrics::counter!("roundsman_lane_panics_total").increment(1);
+            Err(error)
+        })
+    }
+
+    /// A batch can't be written although every rule agreed: each command alone, so that only the culprit is kept back.
     async fn one_by_one(&self, submission: Submission) -> Result<Answer, LaneError> {
         let mut results: Vec<CommandResult> = Vec::new();
         let mut last = Answer::default();
@@ -219,10 +234,10 @@ impl Worker {
         }
         for commands in parts {
             let alone = [Submission { commands, ..submission.clone() }];
-            let committed = match self.writer.run(self.tenant, &alone, None).await {
-                Err(error @ (StoreError::Data(_) | StoreError::Corrupt(_))) => {
-                    tracing::error!(tenant = self.tenant, %error, "a command makes the database refuse its batch");
-                    self.writer.run(self.tenant, &alone, Some(&error.to_string())).await
+            let committed = match self.attempt(&alone, None).await {
+                Err(error) if is_of_its_content(&error) => {
+                    tracing::error!(tenant = self.tenant, %error, "a command makes its batch fail");
+                    self.attempt(&alone, Some(&error.to_string())).await
                 }
                 other => other,
             }
@@ -242,13 +257,37 @@ impl Worker {
     /// Tells the followers, and hands the answers back.
     fn tell(&self, committed: Committed) -> Vec<Answer> {
         metrics::histogram!("roundsman_batch_statements").record(f64::from(committed.statements));
-        (self.hear)(self.tenant, &committed.announcements);
-        if let Some(commit) = committed.commit
-            && self.tails.receiver_count() > 0
-        {
-            // Nobody listening any more is no error.
-            let _ = self.tails.send(Arc::new(Tail::of(commit)));
+        metrics::histogram!("roundsman_batch_keys")
+            .record(f64::from(u32::try_from(committed.keys).unwrap_or(u32::MAX)));
+        let Committed { answers, commit, announcements, .. } = committed;
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            (self.hear)(self.tenant, &announcements);
+            if let Some(commit) = commit
+                && self.tails.receiver_count() > 0
+            {
+                // Nobody listening any more is no error.
+                let _ = self.tails.send(Arc::new(Tail::of(commit)));
+            }
+        }));
+        // It is committed, and so it is answered. Followers notice a gap at the next tail, and pull.
+        if let Err(panic) = told {
+            tracing::error!(tenant = self.tenant, error = said(&*panic), "a commit was not told to all");
+            metrics::counter!("roundsman_lane_panics_total").increment(1);
         }
-        committed.answers
+        answers
     }
+}
+
+/// Whether a batch failed for what is in it, so that trying it again as it is would be useless.
+fn is_of_its_content(error: &StoreError) -> bool {
+    match error {
+        StoreError::Data(_) | StoreError::Corrupt(_) | StoreError::Panicked(_) => true,
+        StoreError::Unavailable(_) | StoreError::Migration(_) | StoreError::Setting(_) => false,
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

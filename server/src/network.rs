@@ -10,7 +10,10 @@ use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use crate::calendar;
-use crate::internal::{Granted, OutletDocuments, OutletMonths, Reach, Reaching, TerritoryReps, insert_id};
+use crate::grants;
+use crate::internal::{
+    Granted, OutletCustomers, OutletDocuments, OutletMonths, Reach, Reaching, TerritoryReps, insert_id,
+};
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// An id in a stored record.
@@ -39,6 +42,54 @@ pub fn grant(workspace: &mut Workspace, holder: Scope, scope: Scope, by: i64) ->
     workspace.put_internal(&holder, &granted)
 }
 
+/// How many buckets a territory's grants are worth.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn buckets_in(workspace: &Workspace, territory: Uuid) -> Result<usize, Stop> {
+    let granted: Granted = workspace.internal(&Scope::Territory(territory))?;
+    Ok(granted.held().map(grants::buckets).sum())
+}
+
+/// Refuses what a territory was granted beyond the buckets that it was worth `before`, if it is too much for the devices
+/// of those who work there.
+///
+/// # Errors
+/// `REASON_LIMIT_EXCEEDED`; [`Stop::Load`].
+pub fn refuse_growth(workspace: &Workspace, territory: Uuid, before: usize) -> Result<(), Stop> {
+    if buckets_in(workspace, territory)? <= before {
+        return Ok(());
+    }
+    for rep in workspace.internal::<TerritoryReps>(&territory)?.reps {
+        let rep = stored_id(&rep)?;
+        let territories = territories_of(workspace, rep)?;
+        if territories.contains(&territory) {
+            grants::refuse_too_many(workspace, rep, territories)?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks for what [`refuse_growth`] needs.
+pub fn growth_keys(territory: Uuid, workspace: &Workspace, keys: &mut Keys) {
+    keys.internal::<Granted>(&Scope::Territory(territory));
+    keys.internal::<TerritoryReps>(&territory);
+    let Ok(reps) = workspace.internal::<TerritoryReps>(&territory) else { return };
+    for rep in reps.reps.iter().filter_map(|rep| Uuid::from_slice(rep).ok()) {
+        keys.internal::<Granted>(&Scope::Rep(rep));
+        for other in territories_of(workspace, rep).unwrap_or_default() {
+            keys.internal::<Granted>(&Scope::Territory(other));
+        }
+    }
+}
+
+/// The territories that a rep holds now.
+fn territories_of(workspace: &Workspace, rep: Uuid) -> Result<Vec<Uuid>, Stop> {
+    let granted: Granted = workspace.internal(&Scope::Rep(rep))?;
+    let territory = |scope| if let Scope::Territory(territory) = scope { Some(territory) } else { None };
+    Ok(granted.held().filter_map(territory).collect())
+}
+
 /// Asks for what [`put_outlet`] needs.
 ///
 /// # Errors
@@ -48,9 +99,10 @@ pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut
     keys.record(&outlet.territory_id);
     if let Ok(id) = Uuid::from_slice(id) {
         keys.internal::<Placed>(&id);
+        keys.internal::<OutletCustomers>(&id);
     }
     if let Ok(territory) = Uuid::from_slice(&outlet.territory_id) {
-        keys.internal::<Granted>(&Scope::Territory(territory));
+        growth_keys(territory, workspace, keys);
     }
     keys.record(&outlet.customer_id);
     for agreement in &outlet.agreement_ids {
@@ -61,8 +113,15 @@ pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut
     }
     for customer in customers(workspace, outlet)? {
         keys.internal::<Reach>(&Reaching::Customer(customer));
-        for dependent in workspace.internal::<Reach>(&Reaching::Customer(customer))?.dependent_records() {
+        let reach: Reach = workspace.internal(&Reaching::Customer(customer))?;
+        for dependent in reach.dependent_records() {
             keys.id(dependent);
+        }
+        // With one territory more it gets a scope of its own, which all of them are granted.
+        if reach.territories.len() == CUSTOMER_TERRITORIES && !reach.own_scope {
+            for (territory, _) in reach.reached() {
+                growth_keys(territory, workspace, keys);
+            }
         }
     }
     Ok(())
@@ -94,6 +153,7 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
     if !outlet.customer_id.is_empty() {
         workspace.live::<roundsman_proto::trade::Customer>(&outlet.customer_id)?;
     }
+    let buckets = buckets_in(workspace, territory)?;
     let before: Option<Outlet> = workspace.find(id)?;
     let placed = workspace.internal::<Placed>(&id)?;
     let placed = if before.is_some() { placed.moved(territory, at_us) } else { Placed::first(territory) };
@@ -102,7 +162,29 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
         present(workspace, before, -1)?;
     }
     workspace.put(id, outlet, &Stamps::of_territory(territory))?;
-    present(workspace, outlet, 1)
+    present(workspace, outlet, 1)?;
+    note_customers(workspace, id, customers(workspace, outlet)?)?;
+    refuse_growth(workspace, territory, buckets)
+}
+
+/// Notes that an outlet has these customers, or had them.
+fn note_customers(workspace: &mut Workspace, outlet: Uuid, customers: Vec<Uuid>) -> Result<(), Stop> {
+    let mut known: OutletCustomers = workspace.internal(&outlet)?;
+    let mut changed = false;
+    for customer in customers {
+        changed |= insert_id(&mut known.customers, customer);
+    }
+    if changed { workspace.put_internal(&outlet, &known) } else { Ok(()) }
+}
+
+/// An outlet was a duplicate of another: whoever was a customer there is one of the outlet that remains.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn hand_customers_on(workspace: &mut Workspace, duplicate: Uuid, survivor: Uuid) -> Result<(), Stop> {
+    let known: OutletCustomers = workspace.internal(&duplicate)?;
+    let customers: Result<Vec<Uuid>, Stop> = known.customers.iter().map(|id| stored_id(id)).collect();
+    note_customers(workspace, survivor, customers?)
 }
 
 /// Removes an outlet for good.
@@ -128,7 +210,9 @@ fn present(workspace: &mut Workspace, outlet: &Outlet, by: i64) -> Result<(), St
                 reach.own_scope = true;
                 let others: Vec<Uuid> = reach.reached().map(|(other, _)| other).collect();
                 for other in others.into_iter().filter(|other| *other != territory) {
+                    let buckets = buckets_in(workspace, other)?;
                     grant(workspace, Scope::Territory(other), Scope::Customer(customer), 1)?;
+                    refuse_growth(workspace, other, buckets)?;
                 }
             }
             if reach.own_scope {

@@ -7,7 +7,7 @@ use roundsman_proto::trade::{
     Receivable, RecordToImport, Rep, Route, Stock, Team, Territory, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
-use roundsman_sync::trade::assignment::{Assigned, Span};
+use roundsman_sync::trade::assignment::{self, Assigned, Span};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::placement::Stamps;
@@ -16,6 +16,7 @@ use roundsman_sync::trade::stock::{Available, coarse};
 use uuid::Uuid;
 
 use crate::calendar;
+use crate::grants;
 use crate::internal::{
     Granted, ProductPrices, ProductStocks, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps,
     TerritoryRoutes, debtor, insert_id,
@@ -58,7 +59,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             keys.internal::<Reach>(&Reaching::Agreement(own));
             keys.internal::<Reach>(&Reaching::Customer(id(&agreement.customer_id)));
             for (territory, _) in workspace.internal::<Reach>(&Reaching::Agreement(own))?.reached() {
-                keys.internal::<Granted>(&Scope::Territory(territory));
+                network::growth_keys(territory, workspace, keys);
             }
         }
         Record::Price(price) => price_keys(price, keys),
@@ -73,7 +74,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             keys.internal::<Granted>(&Scope::Territory(own));
             keys.internal::<Granted>(&Scope::Team(id(&territory.team_id)));
         }
-        Record::Assignment(assignment) => assignment_keys(assignment, keys),
+        Record::Assignment(assignment) => assignment_keys(assignment, workspace, keys),
         Record::Route(route) => {
             keys.record(&route.territory_id);
             route_keys(&route.territory_id, keys);
@@ -128,15 +129,44 @@ pub fn receivable_keys(receivable: &Receivable, keys: &mut Keys) {
 }
 
 /// Asks for what [`put_assignment`] needs.
-pub fn assignment_keys(assignment: &Assignment, keys: &mut Keys) {
+pub fn assignment_keys(assignment: &Assignment, workspace: &Workspace, keys: &mut Keys) {
     let rep = Uuid::from_slice(&assignment.rep_id).unwrap_or_default();
     let territory = Uuid::from_slice(&assignment.territory_id).unwrap_or_default();
-    keys.id(rep);
+    rep_keys(rep, workspace, keys);
     keys.id(territory);
-    keys.internal::<Assigned>(&rep);
-    keys.internal::<RepAssignments>(&rep);
     keys.internal::<TerritoryReps>(&territory);
+    keys.internal::<Granted>(&Scope::Territory(territory));
+}
+
+/// Asks for a rep with all assignments, and for what they grant.
+pub fn rep_keys(rep: Uuid, workspace: &Workspace, keys: &mut Keys) {
+    keys.id(rep);
+    keys.internal::<RepAssignments>(&rep);
+    keys.internal::<Assigned>(&rep);
     keys.internal::<Granted>(&Scope::Rep(rep));
+    if let Ok(own) = workspace.internal::<RepAssignments>(&rep) {
+        for assignment in &own.assignments {
+            keys.record(assignment);
+        }
+    }
+    if let Ok(assigned) = workspace.internal::<Assigned>(&rep) {
+        for territory in assigned.spans.iter().filter_map(|span| Uuid::from_slice(&span.territory).ok()) {
+            keys.internal::<Granted>(&Scope::Territory(territory));
+        }
+    }
+}
+
+/// The assignments of a rep.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn assignments(workspace: &Workspace, rep: Uuid) -> Result<Vec<(Uuid, Assignment)>, Stop> {
+    let mut found = Vec::new();
+    for id in workspace.internal::<RepAssignments>(&rep)?.assignments {
+        let id = stored_id(&id)?;
+        found.extend(workspace.find(id)?.map(|assignment| (id, assignment)));
+    }
+    Ok(found)
 }
 
 fn document_keys(outlet: &[u8], closed_month: i32, keys: &mut Keys) {
@@ -250,8 +280,10 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
         let old = stored_id(&before.price_list_id)?;
         let reach: Reach = workspace.internal(&Reaching::Agreement(id))?;
         for (territory, outlets) in reach.reached().filter(|_| old != price_list) {
+            let buckets = network::buckets_in(workspace, territory)?;
             network::grant(workspace, Scope::Territory(territory), Scope::PriceList(old), -outlets)?;
             network::grant(workspace, Scope::Territory(territory), Scope::PriceList(price_list), outlets)?;
+            network::refuse_growth(workspace, territory, buckets)?;
         }
     }
     if agreement.customer_id.is_empty() {
@@ -377,13 +409,17 @@ pub fn plan_anew(workspace: &mut Workspace, territory: Uuid) -> Result<(), Stop>
     workspace.put_internal(&territory, &calendar)
 }
 
-/// Writes a dated assignment of a rep to a territory; whose it is and where never changes.
+/// Writes a dated assignment of a rep to a territory; whose it is and where never changes. It is refused beside another on
+/// the same days, since they could not be told apart when one of them ends, and if the rep would hold too much by it.
 ///
 /// # Errors
-/// See [`Stop`].
+/// See [`Stop`]; `REASON_ASSIGNMENT_OVERLAP`, `REASON_LIMIT_EXCEEDED`.
 pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignment, now_us: i64) -> Result<(), Stop> {
     check::day(assignment.from_day, "from_day")?;
     check::optional_day(assignment.to_day, "to_day")?;
+    if assignment.to_day != 0 && assignment.to_day < assignment.from_day {
+        return Err(check::out_of_range("to_day").into());
+    }
     let (rep, person) = workspace.live::<Rep>(&assignment.rep_id)?;
     let (territory, place) = workspace.live::<Territory>(&assignment.territory_id)?;
     let zone =
@@ -391,17 +427,24 @@ pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignme
     let from_us = calendar::start_of_day(zone, assignment.from_day);
     let until_us = (assignment.to_day != 0).then(|| calendar::start_of_day(zone, assignment.to_day.saturating_add(1)));
     let assigned: Assigned = workspace.internal(&rep)?;
-    let assigned = match workspace.find::<Assignment>(id)? {
+    let before: Option<Assignment> = workspace.find(id)?;
+    let longer = !before.as_ref().is_some_and(|before| assignment::covers(before, assignment));
+    if longer {
+        refuse_overlap(workspace, (rep, id), assignment)?;
+    }
+    let assigned = match before {
         Some(before) if (&before.rep_id, &before.territory_id) != (&assignment.rep_id, &assignment.territory_id) => {
             return Err(check::mismatch("rep_id").about(id).into());
         }
-        Some(before) => {
-            let began_us = calendar::start_of_day(zone, before.from_day);
-            let until_us = end_of(&assigned, (territory, began_us), until_us, now_us);
-            assigned.ending(territory, began_us, Some(i64::MIN)).with(Span::new(territory, from_us, until_us))
+        Some(_) => {
+            let until_us = end_of(assigned.span(id), until_us, now_us);
+            assigned.without(id).with(Span::new(territory, from_us, until_us).of(id))
         }
-        None => assigned.with(Span::new(territory, from_us, until_us)),
+        None => assigned.with(Span::new(territory, from_us, until_us).of(id)),
     };
+    if longer {
+        grants::refuse_too_many(workspace, rep, assigned.territories(from_us.max(now_us)))?;
+    }
     workspace.put_internal(&rep, &assigned)?;
     let mut own: RepAssignments = workspace.internal(&rep)?;
     insert_id(&mut own.assignments, id);
@@ -411,14 +454,21 @@ pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignme
     network::grant_assignments(workspace, rep, now_us)
 }
 
+/// Refuses an assignment beside another of the same rep to the same territory on the same days.
+fn refuse_overlap(workspace: &Workspace, (rep, id): (Uuid, Uuid), wanted: &Assignment) -> Result<(), Stop> {
+    for (other_id, other) in assignments(workspace, rep)? {
+        if other_id != id && other.territory_id == wanted.territory_id && assignment::meet(&other, wanted) {
+            let rejection = Rejection::new(Reason::AssignmentOverlap).field("from_day");
+            return Err(rejection.fact(Some(other_id), "assignment_id", other_id).into());
+        }
+    }
+    Ok(())
+}
+
 /// When an assignment ends. One that runs ends now at the earliest: a hand-over "from today on" takes nothing back of what
 /// was captured this morning, and one that has ended does not end earlier.
-fn end_of(assigned: &Assigned, span: (Uuid, i64), until_us: Option<i64>, now_us: i64) -> Option<i64> {
+fn end_of(stored: Option<&Span>, until_us: Option<i64>, now_us: i64) -> Option<i64> {
     let until_us = until_us?;
-    let stored = assigned
-        .spans
-        .iter()
-        .find(|stored| (stored.territory.as_slice(), stored.from_us) == (span.0.as_bytes(), span.1));
     let ended_us = stored.map(|stored| stored.until_us.unwrap_or(i64::MAX).min(now_us));
     Some(until_us.max(ended_us.unwrap_or(until_us)))
 }

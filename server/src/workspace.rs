@@ -136,6 +136,12 @@ impl Workspace {
         self.loaded.contains_key(&id)
     }
 
+    /// How many keys were loaded.
+    #[must_use]
+    pub fn loaded(&self) -> usize {
+        self.loaded.len()
+    }
+
     /// The record as the current command sees it, removed ones too.
     ///
     /// # Errors
@@ -204,6 +210,14 @@ impl Workspace {
     /// [`Stop::Load`] when it is not loaded: what is not known can't be overwritten.
     pub fn put<R: Record>(&mut self, id: Uuid, record: &R, stamps: &Stamps) -> Result<(), Stop> {
         self.write(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps.encode_to_vec().into())
+    }
+
+    /// Writes a record that may be new under an id that only the server makes ([`crate::internal::server_id`]).
+    ///
+    /// # Errors
+    /// As [`Workspace::put`].
+    pub fn put_own<R: Record>(&mut self, id: Uuid, record: &R, stamps: &Stamps) -> Result<(), Stop> {
+        self.overwrite(id, i64::from(R::KIND as i32), record.encode_to_vec().into(), stamps.encode_to_vec().into())
     }
 
     /// Writes a record, and leaves its stamps as they are.
@@ -278,20 +292,22 @@ impl Workspace {
         // The key in its text form stands in the stamps, which an internal record does not need, so that `verify` and a
         // person can tell what the row is about.
         let name = T::name(key).into_bytes();
-        self.write(T::id(key), T::KIND, value.encode_to_vec().into(), name.into())
+        self.overwrite(T::id(key), T::KIND, value.encode_to_vec().into(), name.into())
     }
 
     fn write(&mut self, id: Uuid, kind: i64, document: Bytes, stamps: Bytes) -> Result<(), Stop> {
-        if kind < FIRST_INTERNAL_KIND {
-            // Ids are chosen by callers; those of internal records are not theirs to choose.
-            if is_server_id(id) {
-                return Err(Rejection::new(Reason::BadId).about(id).into());
-            }
-            // No device could take the page that carries it.
-            if document.len() > DOCUMENT_BYTES {
-                let rejection = Rejection::new(Reason::LimitExceeded).about(id);
-                return Err(rejection.fact(None, "document_bytes", document.len()).into());
-            }
+        // Ids of new records are chosen by callers; those of the server's own are not theirs to choose.
+        if is_server_id(id) && self.stored(id)?.is_none() {
+            return Err(Rejection::new(Reason::BadId).about(id).into());
+        }
+        self.overwrite(id, kind, document, stamps)
+    }
+
+    fn overwrite(&mut self, id: Uuid, kind: i64, document: Bytes, stamps: Bytes) -> Result<(), Stop> {
+        // No device could take the page that carries it.
+        if kind < FIRST_INTERNAL_KIND && document.len() > DOCUMENT_BYTES {
+            let rejection = Rejection::new(Reason::LimitExceeded).about(id);
+            return Err(rejection.fact(None, "document_bytes", document.len()).into());
         }
         if let Some(stored) = self.stored(id)? {
             if stored.kind != kind {

@@ -5,6 +5,8 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{AnswerSurvey, Survey, SurveyResponse};
+use roundsman_sync::trade::check;
+use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::survey::{self, Decision};
 
 use super::{Context, Decide, Target, field};
@@ -23,6 +25,10 @@ impl Decide for AnswerSurvey {
         Some(Target { id: &self.response_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.answers.len(), check::ANSWERS, "answers")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.response_id);
         keys.record(&self.survey_id);
@@ -36,10 +42,10 @@ impl Decide for AnswerSurvey {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         survey::answer_form(self)?;
         let rep = field::rep(context)?;
-        let place = field::place(workspace, &self.outlet_id)?;
+        let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
         let (id, current) = field::existing::<SurveyResponse>(workspace, &self.response_id)?;
-        let (_, survey) = workspace.live::<Survey>(&self.survey_id)?;
+        let (_, survey) = field::known::<Survey>(context, workspace, &self.survey_id, |_| Ok(true))?;
         let decision = survey::decide_answer(current.as_ref(), &survey, place.outlet_id, rep, self, &capture)?;
         let Decision { response, verdict } = decision;
         if current.is_none() {

@@ -4,14 +4,17 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{ApplyAssignments, Reason, Territory};
 use roundsman_sync::scope::Scope;
+use roundsman_sync::trade::assignment::Assigned;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, applied_because, people};
 use crate::calendar;
+use crate::grants;
 use crate::internal::{Granted, TerritoryCalendar, TerritoryReps};
 use crate::network::{self, stored_id};
+use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for ApplyAssignments {
@@ -31,7 +34,7 @@ impl Decide for ApplyAssignments {
         let Ok(territory) = Uuid::from_slice(&self.territory_id) else { return Ok(()) };
         people::visit_keys(territory, workspace, keys);
         for rep in workspace.internal::<TerritoryReps>(&territory)?.reps {
-            people::assignment_keys(stored_id(&rep)?, workspace, keys);
+            reference::rep_keys(stored_id(&rep)?, workspace, keys);
         }
         Ok(())
     }
@@ -52,7 +55,8 @@ impl Decide for ApplyAssignments {
             let before: Granted = workspace.internal(&Scope::Rep(rep))?;
             network::grant_assignments(workspace, rep, at_us)?;
             if before != workspace.internal(&Scope::Rep(rep))? {
-                people::refuse_too_many(workspace, rep, at_us)?;
+                let assigned: Assigned = workspace.internal(&rep)?;
+                grants::refuse_too_many(workspace, rep, assigned.territories(at_us))?;
                 changed = true;
             }
         }

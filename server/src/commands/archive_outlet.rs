@@ -14,7 +14,7 @@ use roundsman_sync::trade::visit;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, field};
-use crate::internal::{OutletDocuments, OutletMonths};
+use crate::internal::{OutletCustomers, OutletDocuments, OutletMonths};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -38,6 +38,7 @@ impl Decide for ArchiveOutlet {
         if let Some(survivor) = survivor {
             keys.internal::<Placed>(&survivor);
             keys.internal::<OutletMonths>(&survivor);
+            keys.internal::<OutletCustomers>(&survivor);
         }
         let (id, outlet) = workspace.live::<Outlet>(&self.outlet_id)?;
         keys.internal::<Placed>(&id);
@@ -109,6 +110,7 @@ fn merge(context: &Context<'_>, workspace: &mut Workspace, id: Uuid, survivor: U
         workspace.put_internal(&(id, month), &OutletDocuments::default())?;
     }
     workspace.put_internal(&id, &OutletMonths::default())?;
+    network::hand_customers_on(workspace, id, survivor)?;
     let placed: Placed = workspace.internal(&id)?;
     let absorbing = workspace.internal::<Placed>(&survivor)?.absorbing(&placed, context.now_us);
     workspace.put_internal(&survivor, &absorbing)?;

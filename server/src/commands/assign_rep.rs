@@ -2,14 +2,12 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{AssignRep, Assignment, Reason, Rep, Territory};
-use roundsman_sync::scope::Scope;
+use roundsman_proto::trade::{AssignRep, Assignment, Reason};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, applied_because, field, people};
-use crate::internal::Granted;
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -28,26 +26,16 @@ impl Decide for AssignRep {
 
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.assignment_id);
-        reference::assignment_keys(&wanted(self), keys);
-        if let Ok(rep) = Uuid::from_slice(&self.rep_id) {
-            people::assignment_keys(rep, workspace, keys);
-        }
+        reference::assignment_keys(&wanted(self), workspace, keys);
         if let Ok(territory) = Uuid::from_slice(&self.territory_id) {
-            keys.internal::<Granted>(&Scope::Territory(territory));
             people::visit_keys(territory, workspace, keys);
         }
         Ok(())
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        check::day(self.from_day, "from_day")?;
-        check::optional_day(self.to_day, "to_day")?;
-        if self.to_day != 0 && self.to_day < self.from_day {
-            return Err(check::out_of_range("to_day").into());
-        }
-        let (rep, person) = workspace.live::<Rep>(&self.rep_id)?;
-        let (territory, place) = workspace.live::<Territory>(&self.territory_id)?;
-        field::may_supervise(context, &place)?;
+        let (rep, person) = people::known_rep(context, workspace, &self.rep_id)?;
+        let (territory, place) = people::known_territory(context, workspace, &self.territory_id)?;
         if person.team_id != place.team_id {
             return Err(check::mismatch("rep_id").into());
         }
@@ -62,8 +50,7 @@ impl Decide for AssignRep {
                 return Err(Rejection::new(Reason::IdTaken).about(id).into());
             }
         }
-        people::refuse_overlap(workspace, id, &wanted)?;
-        people::begin(workspace, (id, &wanted), rep, (territory, &place), context.now_us)?;
+        people::begin(workspace, (id, &wanted), (territory, &place), context.now_us)?;
         Ok(applied())
     }
 }

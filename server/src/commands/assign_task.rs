@@ -2,7 +2,7 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{AssignTask, Reason, Rep, Task, TaskState};
+use roundsman_proto::trade::{AssignTask, Reason, Task, TaskState};
 use roundsman_sync::trade::assignment::Assigned;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::Stamps;
@@ -10,7 +10,7 @@ use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::verdict::Verdict;
 use uuid::Uuid;
 
-use super::{Context, Decide, Issuer, Target, decided, field, people};
+use super::{Context, Decide, Target, decided, field, people};
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for AssignTask {
@@ -43,11 +43,10 @@ impl Decide for AssignTask {
         check::required_text(&self.title, check::NAME_CHARS, "title")?;
         check::text(&self.text, check::TEXT_CHARS, "text")?;
         check::optional_day(self.deadline_day, "deadline_day")?;
-        let (rep, person) = workspace.live::<Rep>(&self.rep_id)?;
-        may_lead(context, &person)?;
+        let (rep, person) = people::known_rep(context, workspace, &self.rep_id)?;
         people::works_here(rep, &person)?;
         let place = match check::optional_id(&self.outlet_id, "outlet_id")? {
-            Some(_) => Some(field::place(workspace, &self.outlet_id)?),
+            Some(_) => Some(field::known_place(context, workspace, &self.outlet_id)?),
             None => None,
         };
         if let Some(place) = &place {
@@ -80,18 +79,6 @@ impl Decide for AssignTask {
                 Ok(decided(Verdict::done()))
             }
         }
-    }
-}
-
-/// Whether a supervisor may give this rep something to do: a member of the team. All others are judged by their role.
-fn may_lead(context: &Context<'_>, rep: &Rep) -> Result<(), Rejection> {
-    match context.issuer {
-        Issuer::Server => Ok(()),
-        Issuer::User(caller) => match caller.role {
-            Role::Supervisor if caller.team.is_some_and(|team| team.as_bytes()[..] == rep.team_id) => Ok(()),
-            Role::Supervisor | Role::Unspecified => Err(Rejection::new(Reason::NotInScope)),
-            Role::Rep | Role::Logistics | Role::Office | Role::Admin | Role::Integration => Ok(()),
-        },
     }
 }
 

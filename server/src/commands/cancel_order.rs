@@ -37,8 +37,8 @@ impl Decide for CancelOrder {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let (id, current) = workspace.live::<Order>(&self.order_id)?;
-        let place = field::place(workspace, &current.outlet_id)?;
+        let (id, current, place) =
+            field::known_at(context, workspace, &self.order_id, |order: &Order| &order.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
         let ground = Needs::of_order(&current).read(workspace, id, place.clone(), capture)?;
         let editor = field::editor(context);

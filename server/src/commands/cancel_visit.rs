@@ -29,8 +29,8 @@ impl Decide for CancelVisit {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let (id, current) = workspace.live::<Visit>(&self.visit_id)?;
-        let place = field::place(workspace, &current.outlet_id)?;
+        let (id, current, place) =
+            field::known_at(context, workspace, &self.visit_id, |visit: &Visit| &visit.outlet_id)?;
         field::may_edit(context, workspace, &place)?;
         match visit::decide_cancel(&current, self)? {
             None => Ok(applied_because(Reason::NothingToDo)),

@@ -3,8 +3,10 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{ChangeOrder, Order};
+use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::order::edit;
+use roundsman_sync::trade::rejection::Rejection;
 
 use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, field};
@@ -24,6 +26,10 @@ impl Decide for ChangeOrder {
         Some(Target { id: &self.order_id, creates: false })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.lines.len(), check::LINES, "lines")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.order_id);
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
@@ -38,10 +44,10 @@ impl Decide for ChangeOrder {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let (id, current) = workspace.live::<Order>(&self.order_id)?;
-        let place = field::place(workspace, &current.outlet_id)?;
+        let (id, current, place) =
+            field::known_at(context, workspace, &self.order_id, |order: &Order| &order.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
-        edit::change_form(self, current.order_day)?;
+        edit::change_form(self, current.order_day, &capture)?;
         let needs = Needs::of_order(&current).with_change(self, &current);
         let ground = needs.read(workspace, id, place.clone(), capture)?;
         let editor = field::editor(context);

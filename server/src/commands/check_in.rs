@@ -35,7 +35,7 @@ impl Decide for CheckIn {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         visit::check_in_form(self)?;
         let rep_id = field::rep(context)?;
-        let place = field::place(workspace, &self.outlet_id)?;
+        let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
         let (id, current) = field::existing::<Visit>(workspace, &self.visit_id)?;
         // The day of the moment, not the business date: the check-out finds it by the moment that the visit keeps.

@@ -36,8 +36,8 @@ impl Decide for CheckOut {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         visit::check_out_form(self)?;
         let rep_id = field::rep(context)?;
-        let (id, current) = workspace.live::<Visit>(&self.visit_id)?;
-        let place = field::place(workspace, &current.outlet_id)?;
+        let (id, current, place) =
+            field::known_at(context, workspace, &self.visit_id, |visit: &Visit| &visit.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
         let day = day(rep_id, &place, &current);
         let rep_day: RepDay = workspace.internal(&day)?;

@@ -5,14 +5,14 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{CollectPayment, Customer, Order, Payment};
+use roundsman_proto::trade::{CollectPayment, Order, Payment};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::payment::{self, Decision};
 use uuid::Uuid;
 
 use super::ordering;
 use super::{Context, Decide, Target, field};
-use crate::internal::Debtor;
+use crate::internal::{Debtor, OutletCustomers};
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for CollectPayment {
@@ -30,10 +30,12 @@ impl Decide for CollectPayment {
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.payment_id);
-        keys.record(&self.customer_id);
         keys.record(&self.order_id);
         field::keys(context, &self.outlet_id, workspace, keys);
         field::hang_keys(context, &self.outlet_id, workspace, keys);
+        for outlet in field::named_and_remaining(&self.outlet_id, workspace) {
+            keys.internal::<OutletCustomers>(&outlet);
+        }
         let Ok(customer) = Uuid::from_slice(&self.customer_id) else { return Ok(()) };
         let debtor: Debtor = (customer, self.currency.clone());
         keys.internal::<Credit>(&debtor);
@@ -46,13 +48,15 @@ impl Decide for CollectPayment {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         payment::collect_form(self)?;
         let rep = field::rep(context)?;
-        let place = field::place(workspace, &self.outlet_id)?;
+        let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
+        let customers: OutletCustomers = workspace.internal(&place.outlet_id)?;
+        let customer = payment::customer(self, &customers.customers)?;
         let (id, current) = field::existing::<Payment>(workspace, &self.payment_id)?;
-        let (customer, _) = workspace.live::<Customer>(&self.customer_id)?;
         let debtor = (customer, self.currency.clone());
         let credit: Credit = workspace.internal(&debtor)?;
-        let order = named_order(workspace, &self.order_id)?;
+        // Money is not refused because its order can't be found.
+        let order: Option<Order> = field::named(workspace, Uuid::from_slice(&self.order_id).ok())?;
         let decision =
             payment::decide_collect(current.as_ref(), order.as_ref(), place.outlet_id, rep, self, &credit, &capture)?;
         let Decision { payment, credit, verdict } = decision;
@@ -64,14 +68,5 @@ impl Decide for CollectPayment {
             ordering::release_held(context, workspace, &debtor)?;
         }
         Ok(place.outcome(verdict))
-    }
-}
-
-/// The order that a payment names. Money is not refused because its order can't be found.
-fn named_order(workspace: &Workspace, id: &[u8]) -> Result<Option<Order>, Stop> {
-    let Ok(id) = Uuid::from_slice(id) else { return Ok(None) };
-    match workspace.find(id) {
-        Err(Stop::Rejected(_)) => Ok(None),
-        found => found,
     }
 }

@@ -3,7 +3,6 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{CompleteTask, Reason, Task, TaskState};
-use roundsman_sync::trade::capture::Editor;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
@@ -34,8 +33,9 @@ impl Decide for CompleteTask {
     /// A task stays its rep's, also when the outlet has been handed over meanwhile: what was done is told.
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         check::text(&self.result, check::TEXT_CHARS, "result")?;
-        let (id, current) = workspace.live::<Task>(&self.task_id)?;
-        Editor::Rep(field::rep(context)?).may_touch(&current.rep_id)?;
+        let rep = field::rep(context)?;
+        let is_own = |task: &Task| Ok(task.rep_id == rep.as_bytes());
+        let (id, current) = field::known::<Task>(context, workspace, &self.task_id, is_own)?;
         let done = done(&current, self, context.captured_at_us)?;
         let stamps = if done.outlet_id.is_empty() {
             Stamps::default()

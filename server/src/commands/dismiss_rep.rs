@@ -32,8 +32,8 @@ impl Decide for DismissRep {
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         let Ok(rep) = Uuid::from_slice(&self.rep_id) else { return Ok(()) };
         keys.internal::<Revoked>(&Revocation::Rep(rep));
-        people::assignment_keys(rep, workspace, keys);
-        for (_, assignment) in people::assignments(workspace, rep)? {
+        reference::rep_keys(rep, workspace, keys);
+        for (_, assignment) in reference::assignments(workspace, rep)? {
             keys.record(&assignment.territory_id);
             if let Ok(territory) = Uuid::from_slice(&assignment.territory_id) {
                 keys.internal::<TerritoryCalendar>(&territory);
@@ -52,7 +52,7 @@ impl Decide for DismissRep {
         let mut rep = rep;
         rep.set_status(RepStatus::Dismissed);
         workspace.update(id, &rep)?;
-        for assignment in people::assignments(workspace, id)? {
+        for assignment in reference::assignments(workspace, id)? {
             end(workspace, assignment, context.now_us)?;
         }
         let assigned: Assigned = workspace.internal(&id)?;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{EditOutlet, Outlet};
-use roundsman_sync::trade::outlet;
+use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::{check, outlet};
 
 use super::{Context, Decide, Target, field};
 use crate::network;
@@ -22,6 +23,12 @@ impl Decide for EditOutlet {
 
     fn target(&self) -> Option<Target<'_>> {
         Some(Target { id: &self.outlet_id, creates: false })
+    }
+
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.add_agreement_ids.len(), check::ENTRIES, "add_agreement_ids")?;
+        check::count(self.remove_agreement_ids.len(), check::ENTRIES, "remove_agreement_ids")?;
+        check::count(self.contacts.len(), check::ENTRIES, "contacts")
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
@@ -45,7 +52,7 @@ impl Decide for EditOutlet {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let place = field::place(workspace, &self.outlet_id)?;
+        let place = field::known_place(context, workspace, &self.outlet_id)?;
         field::edit(context, workspace, &place)?;
         let editor = field::editor(context);
         outlet::edit_form(editor, self)?;

@@ -10,7 +10,7 @@ use roundsman_proto::trade::{Agreement, Outlet, Reason, Territory};
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::{self, Assigned, Placed, Right};
-use roundsman_sync::trade::capture::{Capture, Editor};
+use roundsman_sync::trade::capture::{self, Capture, Editor};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::outlet;
 use roundsman_sync::trade::placement::Stamps;
@@ -75,12 +75,16 @@ pub fn place_keys(outlet: &[u8], workspace: &Workspace, keys: &mut Keys) {
 
 /// Asks for what [`hang`] needs.
 pub fn hang_keys(context: &Context<'_>, outlet: &[u8], workspace: &Workspace, keys: &mut Keys) {
-    network::hang_keys(outlet, made_in(context), keys);
-    if let Ok(named) = Uuid::from_slice(outlet)
-        && let Ok(survivor) = remaining(workspace, named)
-    {
-        network::hang_keys(survivor.as_bytes(), made_in(context), keys);
+    for outlet in named_and_remaining(outlet, workspace) {
+        network::hang_keys(outlet.as_bytes(), made_in(context), keys);
     }
+}
+
+/// The outlet that a command names and, as far as it is known by now, the one that stands for it.
+pub fn named_and_remaining(outlet: &[u8], workspace: &Workspace) -> impl Iterator<Item = Uuid> + use<> {
+    let named = Uuid::from_slice(outlet).ok();
+    let remaining = named.and_then(|named| remaining(workspace, named).ok());
+    named.into_iter().chain(remaining.filter(|remaining| named != Some(*remaining)))
 }
 
 /// Asks for the outlet and those that it was merged into, and returns the last of them that is known by now.
@@ -119,6 +123,101 @@ pub fn place(workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
         .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} is in a territory that is not there")))?;
     let zone = zone(&territory)?;
     Ok(Place { named, outlet_id, outlet, archived, territory_id, territory, zone })
+}
+
+/// Where a command counts that names this outlet, if its caller may know of it: an outlet that was never the rep's, or is
+/// another team's, is as unknown as one that is not there. Nobody finds out by asking what there is.
+///
+/// # Errors
+/// See [`place`].
+pub fn known_place(context: &Context<'_>, workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
+    match blind(context, place(workspace, outlet))? {
+        Some(place) if knows_place(context, workspace, &place)? => Ok(place),
+        Some(_) | None => Err(unknown::<Outlet>(outlet)),
+    }
+}
+
+/// The record that a command is about, with the place where it counts; see [`known_place`]. `outlet` says where it is.
+///
+/// # Errors
+/// See [`known`] and [`place`].
+pub fn known_at<R: Record>(
+    context: &Context<'_>,
+    workspace: &Workspace,
+    id: &[u8],
+    outlet: impl for<'a> Fn(&'a R) -> &'a [u8],
+) -> Result<(Uuid, R, Place), Stop> {
+    let at = |record: &R| place(workspace, outlet(record));
+    let (id, record) = known::<R>(context, workspace, id, |record| knows_place(context, workspace, &at(record)?))?;
+    let place = at(&record)?;
+    Ok((id, record, place))
+}
+
+/// The live record that a command names, if its caller may know of it: otherwise it is as unknown as one that is not there.
+///
+/// # Errors
+/// See [`Workspace::live`].
+pub fn known<R: Record>(
+    context: &Context<'_>,
+    workspace: &Workspace,
+    id: &[u8],
+    may_know: impl FnOnce(&R) -> Result<bool, Stop>,
+) -> Result<(Uuid, R), Stop> {
+    match blind(context, workspace.live::<R>(id))? {
+        Some((id, record)) if may_know(&record)? => Ok((id, record)),
+        Some(_) | None => Err(unknown::<R>(id)),
+    }
+}
+
+/// A record that a command names beside the one that it is about; `None`: there is none of this kind. The rule says what
+/// follows.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn named<R: Record>(workspace: &Workspace, id: Option<Uuid>) -> Result<Option<R>, Stop> {
+    match id.map(|id| workspace.find(id)) {
+        None | Some(Err(Stop::Rejected(_))) => Ok(None),
+        Some(found) => found,
+    }
+}
+
+/// Whether the caller may know of what belongs to a team: a supervisor of the own one. All others are judged by other rules.
+#[must_use]
+pub fn knows_team(context: &Context<'_>, team: &[u8]) -> bool {
+    match context.issuer {
+        Issuer::Server => true,
+        Issuer::User(caller) => match caller.role {
+            Role::Supervisor => caller.team.is_some_and(|own| own.as_bytes() == team),
+            Role::Unspecified => false,
+            Role::Rep | Role::Logistics | Role::Office | Role::Admin | Role::Integration => true,
+        },
+    }
+}
+
+fn knows_place(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Result<bool, Stop> {
+    let held = match context.issuer.rep() {
+        Some(rep) => right(context, workspace, rep, &workspace.internal(&place.named)?)? != Right::Never,
+        None => true,
+    };
+    Ok(held && knows_team(context, &place.territory.team_id))
+}
+
+/// Who sees a part of the tenant only is not told that an id belongs to a record of another kind.
+fn blind<T>(context: &Context<'_>, found: Result<T, Stop>) -> Result<Option<T>, Stop> {
+    let part = match context.issuer {
+        Issuer::Server => false,
+        Issuer::User(caller) => matches!(caller.role, Role::Rep | Role::Supervisor),
+    };
+    match found {
+        Err(Stop::Rejected(rejection)) if part && rejection.reason == Reason::IdOfAnotherKind => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// The answer for a record that is not there, and for one of which the caller may not know.
+fn unknown<R: Record>(id: &[u8]) -> Stop {
+    let rejection = Rejection::new(Reason::NotFound).field(R::NAME);
+    Uuid::from_slice(id).map_or_else(|_| rejection.clone(), |id| rejection.clone().about(id)).into()
 }
 
 /// The outlet that stands for this one: itself, or where it was merged into.
@@ -244,14 +343,7 @@ pub fn may_enter(context: &Context<'_>, workspace: &Workspace, territory: Uuid) 
 /// # Errors
 /// `REASON_NOT_IN_SCOPE`.
 pub fn may_supervise(context: &Context<'_>, territory: &Territory) -> Result<(), Stop> {
-    match context.issuer {
-        Issuer::Server => Ok(()),
-        Issuer::User(caller) => match caller.role {
-            Role::Supervisor if caller.team.is_some_and(|team| team.as_bytes()[..] == territory.team_id) => Ok(()),
-            Role::Supervisor | Role::Unspecified => Err(Rejection::new(Reason::NotInScope).into()),
-            Role::Rep | Role::Logistics | Role::Office | Role::Admin | Role::Integration => Ok(()),
-        },
-    }
+    if knows_team(context, &territory.team_id) { Ok(()) } else { Err(Rejection::new(Reason::NotInScope).into()) }
 }
 
 fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Placed) -> Result<Right, Stop> {
@@ -260,18 +352,20 @@ fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Place
     Ok(assignment::right(&assigned, placed, context.captured_at_us, context.received_at_us, grace_us))
 }
 
-/// How the command was captured. The business date counts where a device has captured it; at a desk it is the
-/// territory's day. `device_revoked` is for commands that an administrator lets out of quarantine.
+/// How the command was captured. The business date counts where a device has captured it, if it is believed; at a desk it
+/// is the territory's day. `device_revoked` is for commands that an administrator lets out of quarantine.
 fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
     let today = place.day(context.now_us);
-    let business_day = if context.issuer.rep().is_some() { context.business_day } else { today };
-    check::day(business_day, "business_day")?;
+    let stated = if context.issuer.rep().is_some() { context.business_day } else { today };
+    check::day(stated, "business_day")?;
+    let business_day = capture::business_day(stated, place.day(context.captured_at_us));
+    let corrected = context.clock_correction_us.saturating_abs() > context.policy.clock_flag_us;
     Ok(Capture {
         captured_at_us: context.captured_at_us,
         decided_at_us: context.now_us,
         business_day,
         today,
-        clock_corrected: context.clock_correction_us.saturating_abs() > context.policy.clock_flag_us,
+        clock_corrected: corrected || business_day != stated,
         device_revoked: false,
         outside_assignment,
         outlet_merged: place.merged(),
@@ -321,7 +415,7 @@ pub fn documents<R: Record>(workspace: &Workspace, outlet: Uuid) -> Result<Vec<(
 pub fn agreements(workspace: &Workspace, ids: &[Vec<u8>]) -> Result<BTreeMap<Uuid, Agreement>, Stop> {
     let mut found = BTreeMap::new();
     for id in ids.iter().filter_map(|id| Uuid::from_slice(id).ok()) {
-        found.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, agreement)));
+        found.extend(named::<Agreement>(workspace, Some(id))?.map(|agreement| (id, agreement)));
     }
     Ok(found)
 }

@@ -7,6 +7,7 @@ use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{FileClaim, Order, Reclamation, Shipment};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::reclamation::{self, Claims, Decision, Setting};
+use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, field};
@@ -26,6 +27,10 @@ impl Decide for FileClaim {
         Some(Target { id: &self.reclamation_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.lines.len(), check::LINES, "lines")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.reclamation_id);
         keys.record(&self.order_id);
@@ -40,17 +45,15 @@ impl Decide for FileClaim {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         reclamation::file_form(self)?;
-        let place = field::place(workspace, &self.outlet_id)?;
+        let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
         let (id, current) = field::existing::<Reclamation>(workspace, &self.reclamation_id)?;
-        let order = match check::optional_id(&self.order_id, "order_id")? {
-            Some(order) => workspace.find::<Order>(order)?,
-            None => None,
-        };
+        let order: Option<Order> = field::named(workspace, check::optional_id(&self.order_id, "order_id")?)?;
         let shipment_id = check::optional_id(&self.shipment_id, "shipment_id")?;
-        let (shipment, claims) = match shipment_id {
-            Some(shipment) => (workspace.find::<Shipment>(shipment)?, workspace.internal(&shipment)?),
-            None => (None, Claims::default()),
+        let shipment: Option<Shipment> = field::named(workspace, shipment_id)?;
+        let claims: Claims = match shipment_id {
+            Some(shipment) => workspace.internal(&shipment)?,
+            None => Claims::default(),
         };
         let setting = Setting {
             outlet_id: place.outlet_id,

@@ -2,14 +2,13 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Assignment, HandTerritoryOver, Reason, Rep, Territory};
-use roundsman_sync::scope::Scope;
+use roundsman_proto::trade::{Assignment, HandTerritoryOver, Reason};
+use roundsman_sync::trade::assignment;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, applied_because, field, people};
-use crate::internal::Granted;
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -28,14 +27,11 @@ impl Decide for HandTerritoryOver {
 
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.assignment_id);
-        reference::assignment_keys(&wanted(self), keys);
-        for rep in [&self.from_rep_id, &self.to_rep_id] {
-            if let Ok(rep) = Uuid::from_slice(rep) {
-                people::assignment_keys(rep, workspace, keys);
-            }
+        reference::assignment_keys(&wanted(self), workspace, keys);
+        if let Ok(giver) = Uuid::from_slice(&self.from_rep_id) {
+            reference::rep_keys(giver, workspace, keys);
         }
         if let Ok(territory) = Uuid::from_slice(&self.territory_id) {
-            keys.internal::<Granted>(&Scope::Territory(territory));
             people::visit_keys(territory, workspace, keys);
         }
         Ok(())
@@ -43,10 +39,9 @@ impl Decide for HandTerritoryOver {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         check::day(self.from_day, "from_day")?;
-        let (territory, place) = workspace.live::<Territory>(&self.territory_id)?;
-        field::may_supervise(context, &place)?;
-        let (giver, _) = workspace.live::<Rep>(&self.from_rep_id)?;
-        let (taker, person) = workspace.live::<Rep>(&self.to_rep_id)?;
+        let (territory, place) = people::known_territory(context, workspace, &self.territory_id)?;
+        let (giver, _) = people::known_rep(context, workspace, &self.from_rep_id)?;
+        let (taker, person) = people::known_rep(context, workspace, &self.to_rep_id)?;
         if giver == taker || person.team_id != place.team_id {
             return Err(check::mismatch("to_rep_id").into());
         }
@@ -58,16 +53,15 @@ impl Decide for HandTerritoryOver {
             Some(_) => return Err(Rejection::new(Reason::IdTaken).about(id).into()),
             None => {}
         }
-        let mut ending = people::assignments(workspace, giver)?;
-        ending.retain(|(_, own)| own.territory_id == self.territory_id && people::runs_on(own, self.from_day));
+        let mut ending = reference::assignments(workspace, giver)?;
+        ending.retain(|(_, own)| own.territory_id == self.territory_id && assignment::runs_on(own, self.from_day));
         if ending.is_empty() {
             return Err(Rejection::new(Reason::NotAssigned).field("from_rep_id").into());
         }
-        people::refuse_overlap(workspace, id, &wanted)?;
         for assignment in ending {
             people::end(workspace, assignment, self.from_day - 1, context.now_us)?;
         }
-        people::begin(workspace, (id, &wanted), taker, (territory, &place), context.now_us)?;
+        people::begin(workspace, (id, &wanted), (territory, &place), context.now_us)?;
         Ok(applied())
     }
 }

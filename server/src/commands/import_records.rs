@@ -2,8 +2,10 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
 use roundsman_sync::trade::check;
+use roundsman_sync::trade::rejection::Rejection;
 
 use super::{Context, Decide, Target, applied, applied_because};
 use crate::reference::{self, Moment};
@@ -25,6 +27,17 @@ impl Decide for ImportRecords {
         None
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.records.len(), RECORDS, "records")?;
+        for (index, entry) in self.records.iter().enumerate() {
+            if let Some(Record::Outlet(outlet)) = &entry.record {
+                check::count(outlet.agreement_ids.len(), check::ENTRIES, "agreement_ids")
+                    .map_err(check::at("records", index))?;
+            }
+        }
+        Ok(())
+    }
+
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         for record in &self.records {
             // One that can't ask for more yet must not keep the others from asking.
@@ -34,7 +47,6 @@ impl Decide for ImportRecords {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        check::count(self.records.len(), RECORDS, "records")?;
         let moment = Moment { now_us: context.now_us, months_on_phone: context.policy.months_on_phone };
         let mut records: Vec<(usize, &RecordToImport)> = self.records.iter().enumerate().collect();
         records.sort_by_key(|(_, entry)| entry.record.as_ref().map(reference::rank));

@@ -138,6 +138,15 @@ pub trait Decide: Sync {
     /// What it is about.
     fn target(&self) -> Option<Target<'_>>;
 
+    /// Whether it names no more than a command may. Judged before its keys are asked for, so that nobody makes the server
+    /// load more than a command may need.
+    ///
+    /// # Errors
+    /// `REASON_LIMIT_EXCEEDED`.
+    fn sizes(&self) -> Result<(), Rejection> {
+        Ok(())
+    }
+
     /// Asks for the records that the decision needs. Called again, at most three times in all, when what it asked for is
     /// loaded; a stop on the way means "not loaded yet".
     ///

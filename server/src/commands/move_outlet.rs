@@ -6,8 +6,8 @@ use roundsman_proto::trade::{MoveOutlet, Outlet, Reason, Territory};
 use uuid::Uuid;
 
 use super::restamp_records::{self, AT_ONCE};
-use super::{Context, Decide, Target, applied, applied_because, field};
-use crate::network;
+use super::{Context, Decide, Target, applied, applied_because, field, people};
+use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for MoveOutlet {
@@ -39,11 +39,12 @@ impl Decide for MoveOutlet {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let (id, outlet) = workspace.live::<Outlet>(&self.outlet_id)?;
-        let (territory, to) = workspace.live::<Territory>(&self.territory_id)?;
-        let (_, from) = workspace.live::<Territory>(&outlet.territory_id)?;
-        field::may_supervise(context, &from)?;
-        field::may_supervise(context, &to)?;
+        let is_led = |outlet: &Outlet| {
+            let from: Option<Territory> = workspace.find(stored_id(&outlet.territory_id)?)?;
+            Ok(from.is_some_and(|from| field::knows_team(context, &from.team_id)))
+        };
+        let (id, outlet) = field::known(context, workspace, &self.outlet_id, is_led)?;
+        let (territory, _) = people::known_territory(context, workspace, &self.territory_id)?;
         if outlet.territory_id == self.territory_id {
             return Ok(applied_because(Reason::NothingToDo));
         }

@@ -175,7 +175,7 @@ impl Needs {
     /// Reads it. What is not there is left out: the rule says what is wrong then.
     ///
     /// # Errors
-    /// [`Stop::Load`]; [`Stop::Corrupt`]; a rejection when an id is of another kind.
+    /// [`Stop::Load`]; [`Stop::Corrupt`].
     pub fn read(&self, workspace: &Workspace, order_id: Uuid, place: Place, capture: Capture) -> Result<Ground, Stop> {
         let mut agreements = BTreeMap::new();
         for id in &self.agreements {
@@ -184,7 +184,7 @@ impl Needs {
         let warehouse = self.warehouse(workspace)?;
         let mut goods = BTreeMap::new();
         for (id, named) in &self.products {
-            let Some(product) = workspace.find::<Product>(*id)? else {
+            let Some(product) = field::named::<Product>(workspace, Some(*id))? else {
                 continue;
             };
             let lists = agreements.values().map(|(agreement, _)| agreement.price_list_id.as_slice());
@@ -205,7 +205,7 @@ impl Needs {
 }
 
 fn terms(workspace: &Workspace, agreement: Uuid) -> Result<Option<(Agreement, PriceList)>, Stop> {
-    let Some(agreement) = workspace.find::<Agreement>(agreement)? else {
+    let Some(agreement) = field::named::<Agreement>(workspace, Some(agreement))? else {
         return Ok(None);
     };
     let price_list = workspace.find::<PriceList>(stored_id(&agreement.price_list_id)?)?;
@@ -229,7 +229,7 @@ fn prices<'a>(
     let ids: BTreeSet<Uuid> = changes.keys().chain(named.keys()).copied().collect();
     let mut prices = Vec::new();
     for id in ids {
-        let Some(price) = workspace.find::<Price>(id)? else {
+        let Some(price) = field::named::<Price>(workspace, Some(id))? else {
             continue;
         };
         let change = changes.remove(&id).unwrap_or_default();

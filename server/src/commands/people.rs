@@ -2,18 +2,16 @@
 //! territory on a day, and the planned visits that follow from that.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 use roundsman_proto::trade::{Assignment, Reason, Rep, RepStatus, Territory, Visit, VisitState};
-use roundsman_sync::limits::DEVICE_BUCKETS;
-use roundsman_sync::scope::Scope;
 use roundsman_sync::trade::assignment::Assigned;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
+use super::{Context, field};
 use crate::calendar;
-use crate::internal::{Granted, RepAssignments, TerritoryCalendar, TerritoryDay, TerritoryReps};
+use crate::internal::{RepAssignments, TerritoryCalendar, TerritoryDay, TerritoryReps};
 use crate::network::{self, stored_id};
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
@@ -26,22 +24,34 @@ pub fn zone(territory: &Territory) -> Result<Tz, Stop> {
     calendar::zone(&territory.time_zone).ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))
 }
 
-/// Writes a new or changed assignment, refuses it if the rep would hold too much by it, and gives the rep the visits that
-/// are planned.
+/// The rep that a command names; to a supervisor those of other teams are unknown.
 ///
 /// # Errors
-/// See [`reference::put_assignment`] and [`refuse_too_many`].
+/// See [`field::known`].
+pub fn known_rep(context: &Context<'_>, workspace: &Workspace, id: &[u8]) -> Result<(Uuid, Rep), Stop> {
+    field::known(context, workspace, id, |rep: &Rep| Ok(field::knows_team(context, &rep.team_id)))
+}
+
+/// The territory that a command names; to a supervisor those of other teams are unknown.
+///
+/// # Errors
+/// See [`field::known`].
+pub fn known_territory(context: &Context<'_>, workspace: &Workspace, id: &[u8]) -> Result<(Uuid, Territory), Stop> {
+    field::known(context, workspace, id, |place: &Territory| Ok(field::knows_team(context, &place.team_id)))
+}
+
+/// Writes a new or changed assignment, and gives the rep the visits that are planned.
+///
+/// # Errors
+/// See [`reference::put_assignment`].
 pub fn begin(
     workspace: &mut Workspace,
     (id, assignment): (Uuid, &Assignment),
-    rep: Uuid,
     (territory, place): (Uuid, &Territory),
     now_us: i64,
 ) -> Result<(), Stop> {
     reference::put_assignment(workspace, id, assignment, now_us)?;
     let zone = zone(place)?;
-    let begins_us = calendar::start_of_day(zone, assignment.from_day);
-    refuse_too_many(workspace, rep, begins_us.max(now_us))?;
     give_visits(workspace, (territory, zone), calendar::day(zone, now_us), now_us)?;
     Ok(())
 }
@@ -57,65 +67,6 @@ pub fn works_here(id: Uuid, rep: &Rep) -> Result<(), Rejection> {
     }
 }
 
-/// Asks for the assignments of a rep, and for what [`refuse_too_many`] needs.
-pub fn assignment_keys(rep: Uuid, workspace: &Workspace, keys: &mut Keys) {
-    keys.id(rep);
-    keys.internal::<RepAssignments>(&rep);
-    keys.internal::<Assigned>(&rep);
-    keys.internal::<Granted>(&Scope::Rep(rep));
-    if let Ok(own) = workspace.internal::<RepAssignments>(&rep) {
-        for assignment in &own.assignments {
-            keys.record(assignment);
-        }
-    }
-    if let Ok(assigned) = workspace.internal::<Assigned>(&rep) {
-        for territory in assigned.spans.iter().filter_map(|span| Uuid::from_slice(&span.territory).ok()) {
-            keys.internal::<Granted>(&Scope::Territory(territory));
-        }
-    }
-}
-
-/// The assignments of a rep.
-///
-/// # Errors
-/// [`Stop::Load`].
-pub fn assignments(workspace: &Workspace, rep: Uuid) -> Result<Vec<(Uuid, Assignment)>, Stop> {
-    let mut found = Vec::new();
-    for id in workspace.internal::<RepAssignments>(&rep)?.assignments {
-        let id = stored_id(&id)?;
-        found.extend(workspace.find(id)?.map(|assignment| (id, assignment)));
-    }
-    Ok(found)
-}
-
-/// Refuses an assignment beside another of the same rep to the same territory on the same days.
-///
-/// # Errors
-/// `REASON_ASSIGNMENT_OVERLAP`; [`Stop::Load`].
-pub fn refuse_overlap(workspace: &Workspace, id: Uuid, wanted: &Assignment) -> Result<(), Stop> {
-    for (other_id, other) in assignments(workspace, stored_id(&wanted.rep_id)?)? {
-        if other_id != id && other.territory_id == wanted.territory_id && meet(&other, wanted) {
-            let rejection = Rejection::new(Reason::AssignmentOverlap);
-            return Err(rejection.fact(Some(other_id), "assignment_id", other_id).into());
-        }
-    }
-    Ok(())
-}
-
-fn last_day(assignment: &Assignment) -> i32 {
-    if assignment.to_day == 0 { i32::MAX } else { assignment.to_day }
-}
-
-fn meet(one: &Assignment, other: &Assignment) -> bool {
-    one.from_day <= last_day(other) && other.from_day <= last_day(one)
-}
-
-/// Whether an assignment runs on a day.
-#[must_use]
-pub fn runs_on(assignment: &Assignment, day: i32) -> bool {
-    (assignment.from_day..=last_day(assignment)).contains(&day)
-}
-
 /// Ends an assignment with a day; one that would never have begun is taken out.
 ///
 /// # Errors
@@ -129,12 +80,9 @@ pub fn end(
     if to_day >= assignment.from_day {
         return reference::put_assignment(workspace, id, &Assignment { to_day, ..assignment }, now_us);
     }
-    let (rep, territory) = (stored_id(&assignment.rep_id)?, stored_id(&assignment.territory_id)?);
-    let place: Option<Territory> = workspace.find(territory)?;
-    let zone = zone(&place.unwrap_or_default())?;
-    let began_us = calendar::start_of_day(zone, assignment.from_day);
+    let rep = stored_id(&assignment.rep_id)?;
     let assigned: Assigned = workspace.internal(&rep)?;
-    workspace.put_internal(&rep, &assigned.ending(territory, began_us, Some(i64::MIN)))?;
+    workspace.put_internal(&rep, &assigned.without(id))?;
     take_out(workspace, rep, id, now_us)?;
     network::grant_assignments(workspace, rep, now_us)
 }
@@ -148,44 +96,6 @@ pub fn take_out(workspace: &mut Workspace, rep: Uuid, assignment: Uuid, now_us: 
     own.assignments.retain(|id| id != assignment.as_bytes());
     workspace.put_internal(&rep, &own)?;
     workspace.remove(assignment, now_us, None)
-}
-
-/// Refuses what would give a rep's devices more buckets at a moment than a device holds. Counted are the buckets that
-/// there may be, whether they exist by now or not: a bucket comes with its first record, and that must not be refused.
-///
-/// # Errors
-/// `REASON_LIMIT_EXCEEDED`; [`Stop::Load`].
-pub fn refuse_too_many(workspace: &Workspace, rep: Uuid, at_us: i64) -> Result<(), Stop> {
-    let assigned: Assigned = workspace.internal(&rep)?;
-    let mut scopes: BTreeSet<Scope> = [Scope::Tenant, Scope::Rep(rep)].into();
-    for territory in assigned.territories(at_us) {
-        scopes.insert(Scope::Territory(territory));
-        scopes.extend(workspace.internal::<Granted>(&Scope::Territory(territory))?.held());
-    }
-    let buckets: usize = scopes.into_iter().map(buckets).sum();
-    if buckets <= DEVICE_BUCKETS {
-        return Ok(());
-    }
-    let rejection = Rejection::new(Reason::LimitExceeded).field("territory_id");
-    Err(rejection.fact(None, "limit", DEVICE_BUCKETS).fact(None, "buckets", buckets).into())
-}
-
-/// How many kinds are handed out in a scope.
-fn buckets(scope: Scope) -> usize {
-    match scope {
-        // Products, price lists, warehouses, surveys, standard agreements.
-        Scope::Tenant => 5,
-        Scope::Supervision => 0,
-        // Outlets, routes, the territory; customers, agreements, receivables; visits, orders, shipments, payments, claims,
-        // responses, tasks.
-        Scope::Territory(_) => 13,
-        Scope::TerritoryMonth(..) => 7,
-        Scope::PriceList(_) | Scope::Warehouse(_) => 1,
-        // The customer, its agreements, its receivables.
-        Scope::Customer(_) => 3,
-        // The rep or the team with its reps, their assignments; tasks.
-        Scope::Rep(_) | Scope::Team(_) => 3,
-    }
 }
 
 /// Asks for what [`worker`] needs, and for the territory with its calendar.
@@ -286,19 +196,6 @@ mod tests {
 
     const NORTH: Uuid = Uuid::from_u128(1);
 
-    fn days(from_day: i32, to_day: i32) -> Assignment {
-        Assignment { from_day, to_day, ..Assignment::default() }
-    }
-
-    #[test]
-    fn assignments_meet_when_they_share_a_day() {
-        assert!(meet(&days(10, 0), &days(20, 30)));
-        assert!(meet(&days(10, 20), &days(20, 30)));
-        assert!(!meet(&days(10, 19), &days(20, 0)));
-        assert!(!meet(&days(20, 0), &days(10, 19)));
-        assert!(runs_on(&days(10, 19), 19) && !runs_on(&days(10, 19), 20) && runs_on(&days(10, 0), 2_000));
-    }
-
     #[test]
     fn whoever_stands_in_gets_the_visits_and_gives_them_back() {
         let [anna, boris] = [7, 8].map(Uuid::from_u128);
@@ -310,12 +207,5 @@ mod tests {
         assert_eq!(working(&reps, NORTH, 200), Some(anna));
         assert_eq!(working(&reps, Uuid::from_u128(2), 100), None);
         assert_eq!(working(&[], NORTH, 100), None);
-    }
-
-    #[test]
-    fn a_phone_with_a_few_territories_is_far_from_the_limit() {
-        let months = 3 * buckets(Scope::TerritoryMonth(NORTH, roundsman_sync::scope::Month::default()));
-        let territory = buckets(Scope::Territory(NORTH)) + months + 10;
-        assert!(20 * territory + buckets(Scope::Tenant) + buckets(Scope::Rep(NORTH)) <= DEVICE_BUCKETS);
     }
 }

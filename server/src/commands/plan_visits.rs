@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::chunk::Chunk;
 use super::{Context, Decide, Target, people};
 use crate::calendar;
-use crate::internal::{PlannedDay, TerritoryCalendar, TerritoryDay, TerritoryRoutes, insert_id};
+use crate::internal::{PlannedDay, TerritoryCalendar, TerritoryDay, TerritoryRoutes, insert_id, planned_visit_id};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -79,7 +79,7 @@ impl Decide for PlanVisits {
                 Plan::Leave => continue,
                 Plan::Make(visit) => {
                     network::hang_on_outlet(workspace, stored_id(&visit.outlet_id)?, *id, month(self.day))?;
-                    workspace.put(*id, &visit, &Stamps::of_territory(territory))?;
+                    workspace.put_own(*id, &visit, &Stamps::of_territory(territory))?;
                     insert_id(&mut day.visits, *id);
                 }
                 Plan::Change(visit) => workspace.update(*id, &visit)?,
@@ -155,17 +155,10 @@ fn asked(routes: &[(Uuid, Route)], day: i32) -> BTreeMap<Uuid, Asked<'_>> {
         for stop in route.stops.iter().filter(|stop| is_on(route, stop, day)) {
             let Ok(outlet_id) = Uuid::from_slice(&stop.outlet_id) else { continue };
             let asked = Asked { route_id: *route_id, outlet_id, stop };
-            found.entry(visit_id(*route_id, outlet_id, day)).or_insert(asked);
+            found.entry(planned_visit_id(*route_id, outlet_id, day)).or_insert(asked);
         }
     }
     found
-}
-
-/// The id of the visit that a route plans at an outlet on a day: the same, whoever plans it and however often.
-fn visit_id(route: Uuid, outlet: Uuid, day: i32) -> Uuid {
-    let mut name = outlet.as_bytes().to_vec();
-    name.extend(day.to_be_bytes());
-    Uuid::new_v5(&route, &name)
 }
 
 /// Whether a stop is to be visited on a day.
@@ -271,9 +264,7 @@ mod tests {
         let found = asked(&routes, MONDAY);
         let sequences: Vec<i32> = found.values().map(|asked| asked.stop.sequence).collect();
         assert_eq!(sequences, [6]);
-        let mut name = OUTLET.as_bytes().to_vec();
-        name.extend([0, 0, 0x51, 0x2c]);
-        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [Uuid::new_v5(&ROUTE, &name)]);
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [planned_visit_id(ROUTE, OUTLET, MONDAY)]);
     }
 
     #[test]

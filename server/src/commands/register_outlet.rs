@@ -6,6 +6,7 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{Outlet, RegisterOutlet};
 use roundsman_sync::trade::assignment::Assigned;
+use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::{check, outlet};
 
 use super::{Context, Decide, Target, decided, field};
@@ -25,6 +26,10 @@ impl Decide for RegisterOutlet {
         Some(Target { id: &self.outlet_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.agreement_ids.len(), check::ENTRIES, "agreement_ids")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         if let Some(rep) = context.issuer.rep() {
             keys.internal::<Assigned>(&rep);
@@ -40,7 +45,6 @@ impl Decide for RegisterOutlet {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         field::may_enter(context, workspace, check::id(&self.territory_id, "territory_id")?)?;
         let (id, current) = field::existing::<Outlet>(workspace, &self.outlet_id)?;
-        check::count(self.agreement_ids.len(), check::ENTRIES, "agreement_ids")?;
         let agreements = field::agreements(workspace, &self.agreement_ids)?;
         let agreements: BTreeMap<_, _> = agreements.iter().map(|(id, agreement)| (*id, agreement)).collect();
         let decision = outlet::decide_register(current.as_ref(), field::editor(context), &agreements, self)?;

@@ -4,6 +4,7 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::SetPrices;
 use roundsman_sync::trade::check;
+use roundsman_sync::trade::rejection::Rejection;
 
 use super::{Context, Decide, Target, applied};
 use crate::reference;
@@ -25,6 +26,10 @@ impl Decide for SetPrices {
         None
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.prices.len(), PRICES, "prices")
+    }
+
     fn keys(&self, _: &Context<'_>, _: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         for entry in &self.prices {
             keys.record(&entry.price_id);
@@ -36,7 +41,6 @@ impl Decide for SetPrices {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        check::count(self.prices.len(), PRICES, "prices")?;
         for (index, entry) in self.prices.iter().enumerate() {
             let id = check::id(&entry.price_id, "price_id").map_err(check::at("prices", index))?;
             let price = entry.price.as_ref().ok_or_else(|| check::at("prices", index)(check::missing("price")))?;

@@ -33,6 +33,11 @@ impl Decide for SetReceivable {
         Some(Target { id: &self.receivable_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.booked_payment_ids.len(), BOOKED, "booked_payment_ids")?;
+        check::count(self.booked_order_ids.len(), BOOKED, "booked_order_ids")
+    }
+
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.receivable_id);
         for id in self.booked_payment_ids.iter().chain(&self.booked_order_ids) {
@@ -58,8 +63,6 @@ impl Decide for SetReceivable {
         let id = check::id(&self.receivable_id, "receivable_id")?;
         let receivable = self.receivable.as_ref().ok_or_else(|| check::missing("receivable"))?;
         let customer = check::id(&receivable.customer_id, "customer_id")?;
-        check::count(self.booked_payment_ids.len(), BOOKED, "booked_payment_ids")?;
-        check::count(self.booked_order_ids.len(), BOOKED, "booked_order_ids")?;
         check::count(receivable.due_items.len(), check::LINES, "due_items")?;
         let before: Option<Receivable> = workspace.find(id)?;
         if before.as_ref().is_some_and(|before| is_older(receivable, before)) {

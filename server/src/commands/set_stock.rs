@@ -4,6 +4,7 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::SetStock;
 use roundsman_sync::trade::check;
+use roundsman_sync::trade::rejection::Rejection;
 
 use super::{Context, Decide, Target, applied};
 use crate::reference;
@@ -25,6 +26,10 @@ impl Decide for SetStock {
         None
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.stocks.len(), STOCKS, "stocks")
+    }
+
     fn keys(&self, _: &Context<'_>, _: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         for entry in &self.stocks {
             keys.record(&entry.stock_id);
@@ -36,7 +41,6 @@ impl Decide for SetStock {
     }
 
     fn decide(&self, _: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        check::count(self.stocks.len(), STOCKS, "stocks")?;
         for (index, entry) in self.stocks.iter().enumerate() {
             let id = check::id(&entry.stock_id, "stock_id").map_err(check::at("stocks", index))?;
             let stock = entry.stock.as_ref().ok_or_else(|| check::at("stocks", index)(check::missing("stock")))?;

@@ -3,6 +3,7 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{Order, SubmitOrder, Visit};
+use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::{check, order};
 
 use super::ordering::Needs;
@@ -22,6 +23,10 @@ impl Decide for SubmitOrder {
         Some(Target { id: &self.order_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.lines.len(), check::LINES, "lines")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.order_id);
         keys.record(&self.visit_id);
@@ -33,14 +38,11 @@ impl Decide for SubmitOrder {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let rep = field::rep(context)?;
-        let place = field::place(workspace, &self.outlet_id)?;
+        let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
         order::submit_form(self, &capture)?;
         let (id, current) = field::existing::<Order>(workspace, &self.order_id)?;
-        let visit = match check::optional_id(&self.visit_id, "visit_id")? {
-            Some(visit) => workspace.find::<Visit>(visit)?,
-            None => None,
-        };
+        let visit: Option<Visit> = field::named(workspace, check::optional_id(&self.visit_id, "visit_id")?)?;
         let ground = Needs::of_submit(self).read(workspace, id, place.clone(), capture)?;
         let decision =
             ground.decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), rep, self, setting))?;

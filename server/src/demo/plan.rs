@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::history::{NoOrderReason, VisitOutcome};
-use super::world::{TEAMS, TERRITORIES, TODAY, World, bytes, id};
+use super::world::{TEAMS, TERRITORIES, TODAY, World, id};
 
 /// The stream of ChaCha that the day is drawn from.
 const STREAM: u64 = 3;
@@ -177,9 +177,7 @@ pub fn line_id(order: Uuid, number: usize) -> Uuid {
 pub fn planned_visit_id(world: &World, outlet: usize) -> Uuid {
     let territory = world.city.outlets[outlet].territory;
     let route = id("route", format!("{} Monday", world.city.territories[territory].code));
-    let mut name = bytes(world.outlet_id(outlet));
-    name.extend(TODAY.to_be_bytes());
-    Uuid::new_v5(&route, &name)
+    crate::internal::planned_visit_id(route, world.outlet_id(outlet), TODAY)
 }
 
 impl Day {

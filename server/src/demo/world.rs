@@ -42,10 +42,12 @@ pub const ADMIN: &str = "Admin";
 /// The teams.
 pub const TEAM_NAMES: [&str; TEAMS] = ["West", "East"];
 
-/// The id of a record by its kind and key.
+/// The id of a record by its kind and key. It looks like one of chance, as phones draw them: of them an id that follows from
+/// a name is not taken.
 #[must_use]
 pub fn id(kind: &str, key: impl Display) -> Uuid {
-    Uuid::new_v5(&SPACE, format!("{kind}/{key}").as_bytes())
+    let hash = Uuid::new_v5(&SPACE, format!("{kind}/{key}").as_bytes());
+    uuid::Builder::from_bytes(hash.into_bytes()).with_version(uuid::Version::Random).into_uuid()
 }
 
 /// The bytes of an id, as messages carry it.

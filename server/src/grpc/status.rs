@@ -134,13 +134,18 @@ pub fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().filter(|info| info.domain == DOMAIN).map(|info| info.reason)
 }
 
-/// The database: UNAVAILABLE if it does not answer, INTERNAL if it holds or refuses what it should not.
+/// The database: UNAVAILABLE if it does not answer, or nothing is known of what was asked of it; INTERNAL if it holds or
+/// refuses what it should not.
 #[must_use]
 pub fn of_store(error: &StoreError) -> Status {
     match error {
         StoreError::Unavailable(inner) => {
             tracing::warn!(error = %inner, "the database is not available");
             unavailable("the database does not answer; try again")
+        }
+        StoreError::Panicked(_) => {
+            tracing::error!(%error, "commands are neither decided nor kept");
+            unavailable("the server has failed; try again")
         }
         StoreError::Data(_) | StoreError::Corrupt(_) | StoreError::Migration(_) | StoreError::Setting(_) => {
             internal(error)

@@ -89,10 +89,12 @@ impl SyncService for SyncDoor {
             skip: request.skip.map(|skip| (skip.from_seq, skip.to_seq)),
             position: request.position.map(Position::from),
         };
+        let received_at_us = self.0.clock.now_us();
         let commands = request.commands.into_iter().zip(ids).map(|(command, id)| Submitted {
             id,
             seq: command.seq,
-            captured_at_us: command.captured_at_us.saturating_sub(offset_us),
+            // Nothing is captured after it has arrived, whatever a clock says.
+            captured_at_us: command.captured_at_us.saturating_sub(offset_us).min(received_at_us),
             clock_correction_us: offset_us.saturating_neg(),
             business_day: command.business_day,
             body: command.body,
@@ -101,7 +103,7 @@ impl SyncService for SyncDoor {
             issuer: Issuer::User((*caller).clone()),
             sender: Some(sender),
             request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
-            received_at_us: self.0.clock.now_us(),
+            received_at_us,
             commands: commands.collect(),
         };
         let core = Arc::clone(&self.0);

@@ -2,13 +2,36 @@
 //! them. Spans are kept for ever, since facts may arrive late.
 
 use prost::Message;
-use roundsman_proto::trade::Reason;
+use roundsman_proto::trade::{Assignment, Reason};
 use uuid::Uuid;
 
 use super::rejection::Rejection;
 
 /// For so long after a loss orders and edits captured before it are still taken, in microseconds: 72 hours.
 pub const GRACE_US: i64 = 72 * 3_600 * 1_000_000;
+
+/// The last day of an assignment; one without an end has none that comes.
+fn last_day(assignment: &Assignment) -> i32 {
+    if assignment.to_day == 0 { i32::MAX } else { assignment.to_day }
+}
+
+/// Whether two assignments share a day.
+#[must_use]
+pub fn meet(one: &Assignment, other: &Assignment) -> bool {
+    one.from_day <= last_day(other) && other.from_day <= last_day(one)
+}
+
+/// Whether an assignment runs on all days of another.
+#[must_use]
+pub fn covers(one: &Assignment, other: &Assignment) -> bool {
+    one.from_day <= other.from_day && last_day(other) <= last_day(one)
+}
+
+/// Whether an assignment runs on a day.
+#[must_use]
+pub fn runs_on(assignment: &Assignment, day: i32) -> bool {
+    (assignment.from_day..=last_day(assignment)).contains(&day)
+}
 
 /// A stretch of time in a territory: from a moment until just before another, in microseconds since the Unix epoch.
 #[derive(Clone, PartialEq, Eq, Hash, Message)]
@@ -22,13 +45,22 @@ pub struct Span {
     /// The first moment that no longer belongs to it; missing: no end.
     #[prost(sint64, optional, tag = "3")]
     pub until_us: Option<i64>,
+    /// The assignment of a rep that it stands for; 16 bytes. Empty: an outlet's.
+    #[prost(bytes = "vec", tag = "4")]
+    pub assignment: Vec<u8>,
 }
 
 impl Span {
     /// From a moment until just before another; `None`: no end.
     #[must_use]
     pub fn new(territory: Uuid, from_us: i64, until_us: Option<i64>) -> Self {
-        Self { territory: territory.as_bytes().to_vec(), from_us, until_us }
+        Self { territory: territory.as_bytes().to_vec(), from_us, until_us, assignment: Vec::new() }
+    }
+
+    /// The same, for an assignment.
+    #[must_use]
+    pub fn of(self, assignment: Uuid) -> Self {
+        Self { assignment: assignment.as_bytes().to_vec(), ..self }
     }
 
     fn end(&self) -> i64 {
@@ -58,15 +90,17 @@ impl Assigned {
         self
     }
 
-    /// With another end for the assignment that began at `from_us`; one that would end before it began goes.
+    /// The span of an assignment.
     #[must_use]
-    pub fn ending(mut self, territory: Uuid, from_us: i64, until_us: Option<i64>) -> Self {
-        for span in &mut self.spans {
-            if span.from_us == from_us && span.territory == territory.as_bytes() {
-                span.until_us = until_us;
-            }
-        }
-        self.spans.retain(|span| span.end() > span.from_us);
+    pub fn span(&self, assignment: Uuid) -> Option<&Span> {
+        self.spans.iter().find(|span| span.assignment == assignment.as_bytes())
+    }
+
+    /// Without one of the assignments. It is found by its id, not by its territory and its beginning: the moment at which a
+    /// day begins is another one when the territory gets another clock.
+    #[must_use]
+    pub fn without(mut self, assignment: Uuid) -> Self {
+        self.spans.retain(|span| span.assignment != assignment.as_bytes());
         self
     }
 
@@ -220,6 +254,21 @@ mod tests {
     const NORTH: Uuid = Uuid::from_u128(1);
     const SOUTH: Uuid = Uuid::from_u128(2);
 
+    fn days(from_day: i32, to_day: i32) -> Assignment {
+        Assignment { from_day, to_day, ..Assignment::default() }
+    }
+
+    #[test]
+    fn assignments_meet_when_they_share_a_day() {
+        assert!(meet(&days(10, 0), &days(20, 30)));
+        assert!(meet(&days(10, 20), &days(20, 30)));
+        assert!(!meet(&days(10, 19), &days(20, 0)));
+        assert!(!meet(&days(20, 0), &days(10, 19)));
+        assert!(runs_on(&days(10, 19), 19) && !runs_on(&days(10, 19), 20) && runs_on(&days(10, 0), 2_000));
+        assert!(covers(&days(10, 0), &days(10, 19)) && covers(&days(10, 19), &days(11, 19)));
+        assert!(!covers(&days(10, 19), &days(10, 0)) && !covers(&days(10, 19), &days(9, 19)));
+    }
+
     fn rep(spans: &[(Uuid, i64, Option<i64>)]) -> Assigned {
         let span = |(territory, from, until): &(Uuid, i64, Option<i64>)| {
             Span::new(*territory, from * HOUR_US, until.map(|until| until * HOUR_US))
@@ -282,11 +331,16 @@ mod tests {
 
     #[test]
     fn assignments_end_and_reps_leave() {
-        let assigned = rep(&[(NORTH, 0, None), (SOUTH, 10, None)]);
-        let ended = assigned.clone().ending(NORTH, 0, Some(5 * HOUR_US));
+        let [one, other] = [11, 12].map(Uuid::from_u128);
+        let (north, south) = (Span::new(NORTH, 0, None).of(one), Span::new(SOUTH, 10 * HOUR_US, None).of(other));
+        let assigned = Assigned::default().with(north).with(south);
+        let ended = assigned.clone().without(one).with(Span::new(NORTH, 0, Some(5 * HOUR_US)).of(one));
         assert_eq!(ended.territories(4 * HOUR_US), [NORTH]);
         assert_eq!(ended.territories(11 * HOUR_US), [SOUTH]);
-        assert_eq!(assigned.clone().ending(SOUTH, 10 * HOUR_US, Some(10 * HOUR_US)).spans.len(), 1);
+        assert_eq!(ended.span(one).and_then(|span| span.until_us), Some(5 * HOUR_US));
+        assert_eq!((assigned.clone().without(other).spans.len(), ended.span(NORTH)), (1, None));
+        let twin = assigned.clone().with(Span::new(NORTH, 0, None).of(other));
+        assert_eq!(twin.without(other).territories(0), [NORTH], "one ends, and the other goes on");
         let left = assigned.ending_all(7 * HOUR_US);
         assert_eq!((left.territories(6 * HOUR_US), left.territories(7 * HOUR_US)), (vec![NORTH], vec![]));
     }

@@ -3,7 +3,18 @@
 use roundsman_proto::trade::{FactFlag, Reason};
 use uuid::Uuid;
 
+use super::check::DAYS;
 use super::rejection::Rejection;
+
+/// The business date of a command, by what the device says of it and the day of the moment of capture, in the calendar of
+/// the outlet's territory. A device may count the hours after midnight to the day before, or live in another time zone: a
+/// day more or less. Prices go by this date, so that a device must not choose it: any other date is none of that
+/// capture, and the day of the capture counts instead.
+#[must_use]
+pub fn business_day(stated: i32, captured_day: i32) -> i32 {
+    let around = captured_day.saturating_sub(1)..=captured_day.saturating_add(1);
+    if around.contains(&stated) { stated } else { captured_day.clamp(*DAYS.start(), *DAYS.end()) }
+}
 
 /// The circumstances of a command. Moments are corrected ones, in microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,11 +23,11 @@ pub struct Capture {
     pub captured_at_us: i64,
     /// When the server decides it.
     pub decided_at_us: i64,
-    /// The business date that travels with the command.
+    /// The business date; see [`business_day`].
     pub business_day: i32,
     /// The day at the decision, in the calendar of the outlet's territory.
     pub today: i32,
-    /// The device's clock was off by more than the limit.
+    /// The device's clock was off by more than the limit, or its business date was not that of the capture.
     pub clock_corrected: bool,
     /// The device is revoked, and an administrator let the command in.
     pub device_revoked: bool,
@@ -73,6 +84,14 @@ impl Editor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_business_date_is_that_of_the_capture() {
+        let days = [98, 99, 100, 101, 102].map(|stated| business_day(stated, 100));
+        assert_eq!(days, [100, 99, 100, 101, 100], "the shift of a night, another time zone, and nothing beyond");
+        assert_eq!(business_day(i32::MIN, i32::MAX), *DAYS.end());
+        assert_eq!(business_day(20_000, -5), 1, "a clock that has lost the time");
+    }
 
     #[test]
     fn flags_come_once_each_and_in_order() {

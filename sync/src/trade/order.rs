@@ -23,9 +23,8 @@ use super::rejection::Rejection;
 use super::stock::{Available, reserved_by};
 use super::verdict::Verdict;
 
-/// An order's day may lie this long before the business date on which it was captured, in days.
-const DAYS_BACK: i32 = 31;
-/// An order's day, and its delivery, may lie this long after that date, in days.
+/// An order's day may lie this long after the business date on which it was captured, and never before it, so that nobody
+/// chooses an old price; its delivery this long after the order's day. In days.
 const DAYS_AHEAD: i32 = 366;
 
 /// A product of an order, with what is known about it.
@@ -107,10 +106,10 @@ pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejec
     check::currency(&command.currency, "currency")?;
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
     let day = order_day(command, capture);
-    let around = capture.business_day.saturating_sub(DAYS_BACK)..=capture.business_day.saturating_add(DAYS_AHEAD);
+    let around = capture.business_day..=capture.business_day.saturating_add(DAYS_AHEAD);
     check::day(day, "order_day")?;
     check::range(day, around, "order_day")?;
-    delivery_day_form(command.delivery_day, day)?;
+    delivery_day_form(command.delivery_day, day, capture)?;
     if command.lines.is_empty() {
         return Err(check::missing("lines"));
     }
@@ -126,9 +125,10 @@ fn order_day(command: &SubmitOrder, capture: &Capture) -> i32 {
     if command.order_day == 0 { capture.business_day } else { command.order_day }
 }
 
-fn delivery_day_form(delivery_day: i32, order_day: i32) -> Result<(), Rejection> {
+/// "As soon as possible" is for orders of the day: at the prices of a coming day no goods leave before it.
+fn delivery_day_form(delivery_day: i32, order_day: i32, capture: &Capture) -> Result<(), Rejection> {
     if delivery_day == 0 {
-        return Ok(());
+        return if order_day > capture.business_day { Err(check::missing("delivery_day")) } else { Ok(()) };
     }
     check::range(delivery_day, order_day..=order_day.saturating_add(DAYS_AHEAD), "delivery_day")
 }
@@ -169,14 +169,9 @@ pub fn decide_submit(
         }
         return Ok(unchanged(current, setting, Verdict::nothing_to_do()));
     }
-    match visit {
-        Some(visit) if visit.outlet_id != order.outlet_id => {
-            return Err(check::mismatch("visit_id"));
-        }
-        None if !command.visit_id.is_empty() => {
-            return Err(Rejection::new(Reason::NotFound).field("visit_id"));
-        }
-        Some(_) | None => {}
+    // Of a visit elsewhere not even that it is there is told.
+    if !command.visit_id.is_empty() && visit.is_none_or(|visit| visit.outlet_id != order.outlet_id) {
+        return Err(check::mismatch("visit_id"));
     }
     let touch = Touch { price_at_us: Some(setting.capture.captured_at_us), discount: true, ..Touch::default() };
     let lines = order.lines.iter().map(|line| (line.line_id.clone(), touch)).collect();

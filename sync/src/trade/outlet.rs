@@ -87,9 +87,12 @@ pub fn decide_register(
 fn usable(id: &[u8], editor: Editor, agreements: &BTreeMap<Uuid, &Agreement>) -> Result<(), Rejection> {
     let id = check::id(id, "agreement_ids")?;
     let agreement = agreements.get(&id);
-    let agreement = agreement.ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_ids"))?;
     match editor {
-        Editor::Rep(_) if !agreement.customer_id.is_empty() => Err(check::mismatch("agreement_ids")),
+        // What is a customer's own is none of the rep's business, not even whether it is there.
+        Editor::Rep(_) if agreement.is_none_or(|agreement| !agreement.customer_id.is_empty()) => {
+            Err(check::mismatch("agreement_ids"))
+        }
+        Editor::Office if agreement.is_none() => Err(Rejection::new(Reason::NotFound).field("agreement_ids")),
         Editor::Rep(_) | Editor::Office => Ok(()),
     }
 }

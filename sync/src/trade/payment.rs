@@ -35,6 +35,16 @@ pub fn collect_form(command: &CollectPayment) -> Result<(), Rejection> {
     check::text(&command.receipt_number, check::NAME_CHARS, "receipt_number")
 }
 
+/// For whom money was taken at an outlet: a customer that the outlet has or once had, since cash for an old debt may still
+/// come. Of anybody else nothing is told, not even whether there is such a customer.
+///
+/// # Errors
+/// `REASON_MISMATCH`.
+pub fn customer(command: &CollectPayment, customers: &[Vec<u8>]) -> Result<Uuid, Rejection> {
+    let id = check::id(&command.customer_id, "customer_id")?;
+    if customers.contains(&command.customer_id) { Ok(id) } else { Err(check::mismatch("customer_id")) }
+}
+
 /// A rep took money. `current` is the payment of this id, if there is one; `order` the one that the command names. A
 /// name of an order that is unknown, or another customer's, is dropped: the money pays the oldest debt.
 ///
@@ -156,6 +166,13 @@ mod tests {
         assert_eq!((again.verdict.reason, again.credit.exposure_minor()), (Reason::NothingToDo, 200));
         let other = Payment { amount_minor: 99, ..first.payment };
         assert_eq!(collect(Some(&other), &owing(0), &Capture::default()).expect_err("other").reason, Reason::IdTaken);
+    }
+
+    #[test]
+    fn money_is_for_a_customer_of_the_outlet() {
+        assert_eq!(customer(&command(), &[vec![1; 16], CUSTOMER.to_vec()]), Ok(Uuid::from_bytes(CUSTOMER)));
+        let refused = customer(&command(), &[vec![1; 16]]).expect_err("another's");
+        assert_eq!((refused.reason, refused.field.as_str(), refused.facts.len()), (Reason::Mismatch, "customer_id", 0));
     }
 
     #[test]

@@ -197,18 +197,14 @@ pub fn decide_file(
 }
 
 fn belongs(command: &FileClaim, setting: &Setting<'_>) -> Result<(), Rejection> {
-    if setting.order.is_none() && !command.order_id.is_empty() {
-        return Err(Rejection::new(Reason::NotFound).field("order_id"));
-    }
-    if setting.shipment.is_none() && !command.shipment_id.is_empty() {
-        return Err(Rejection::new(Reason::NotFound).field("shipment_id"));
-    }
+    // Of what is elsewhere not even that it is there is told.
     let outlet = setting.outlet_id.as_bytes();
-    if setting.order.is_some_and(|order| order.outlet_id != outlet) {
+    if !command.order_id.is_empty() && setting.order.is_none_or(|order| order.outlet_id != outlet) {
         return Err(check::mismatch("order_id"));
     }
     let of_order = |shipment: &Shipment| command.order_id.is_empty() || shipment.order_id == command.order_id;
-    if setting.shipment.is_some_and(|shipment| shipment.outlet_id != outlet || !of_order(shipment)) {
+    let is_here = |shipment: &Shipment| shipment.outlet_id == outlet && of_order(shipment);
+    if !command.shipment_id.is_empty() && !setting.shipment.is_some_and(is_here) {
         return Err(check::mismatch("shipment_id"));
     }
     Ok(())

@@ -91,6 +91,10 @@ pub fn decide_check_in(
 ) -> Result<Decision, Rejection> {
     check_in_form(command)?;
     let Setting { rep_id, rep_day, capture, expect } = *setting;
+    // Before anything is told of it: a visit elsewhere may be none of the rep's.
+    if current.is_some_and(|visit| visit.outlet_id != outlet_id.as_bytes()) {
+        return Err(check::mismatch("outlet_id"));
+    }
     let before = current.map_or(VisitState::Planned, Visit::state);
     match before {
         VisitState::InProgress | VisitState::Completed => return Err(wrong_state(before)),
@@ -106,9 +110,6 @@ pub fn decide_check_in(
         day: capture.business_day,
         ..Visit::default()
     });
-    if visit.outlet_id != outlet_id.as_bytes() {
-        return Err(check::mismatch("outlet_id"));
-    }
     let planned_day = match (command.planned_day, visit.planned) {
         (0, true) => visit.day,
         (0, false) => capture.business_day,

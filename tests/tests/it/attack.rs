@@ -352,7 +352,7 @@ fn extreme_facts(app: &TestApp, world: &World, number: i64) -> Vec<Command> {
         Command::CollectPayment(CollectPayment {
             payment_id: bytes(app.id()),
             outlet_id: outlet_id.clone(),
-            customer_id: bytes(world.customers[0]),
+            customer_id: bytes(world.customers[1]),
             amount_minor: number,
             currency: CURRENCY.to_owned(),
             method: PaymentMethod::Cash.into(),

@@ -346,8 +346,7 @@ async fn planned(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid {
     let outcome = app.server(world.tenant, Command::PlanVisits(plan)).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     app.sync(anna).await;
-    let name = [outlet.as_bytes().as_slice(), &TODAY.to_be_bytes()].concat();
-    let visit = Uuid::new_v5(&route_id, &name);
+    let visit = roundsman::internal::planned_visit_id(route_id, outlet, TODAY);
     let shown: Visit = app.shown(anna, visit).expect("the planned visit");
     assert_eq!((shown.state(), shown.rep_id), (VisitState::Planned, bytes(world.anna.rep)));
     visit

@@ -156,7 +156,7 @@ async fn c27_one_bad_command_does_not_keep_the_others_back(kind: Kind) {
         statuses(&answer),
         [
             rejected(Reason::RoleNotAllowed),
-            rejected(Reason::NotInScope),
+            rejected(Reason::NotFound),
             rejected(Reason::NotFound),
             rejected(Reason::UnknownCommand),
             APPLIED,

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::decide::{Touch, Touched, decide};
 use super::{Decision, Setting, Terms, agreed, customer, delivery_day_form, new_line, new_line_form, open_for_edits};
 use super::{price_belongs, unchanged};
-use crate::trade::capture::Editor;
+use crate::trade::capture::{Capture, Editor};
 use crate::trade::check;
 use crate::trade::edit::{Edits, Place, Policy, show_id};
 use crate::trade::rejection::Rejection;
@@ -28,13 +28,13 @@ use crate::trade::verdict::Verdict;
 ///
 /// # Errors
 /// For its form.
-pub fn change_form(command: &ChangeOrder, order_day: i32) -> Result<(), Rejection> {
+pub fn change_form(command: &ChangeOrder, order_day: i32, capture: &Capture) -> Result<(), Rejection> {
     check::id(&command.order_id, "order_id")?;
     if let Some(change) = &command.agreement_id {
         check::id(&change.value, "agreement_id")?;
     }
     if let Some(change) = &command.delivery_day {
-        delivery_day_form(change.value, order_day)?;
+        delivery_day_form(change.value, order_day, capture)?;
     }
     if let Some(change) = &command.comment {
         check::text(&change.value, check::TEXT_CHARS, "comment")?;
@@ -80,7 +80,7 @@ pub fn decide_change(
     command: &ChangeOrder,
     setting: &Setting<'_>,
 ) -> Result<Decision, Rejection> {
-    change_form(command, current.order_day)?;
+    change_form(command, current.order_day, setting.capture)?;
     editor.may_touch(&current.rep_id)?;
     open_for_edits(current)?;
     let mut draft = Draft { order: current.clone(), touched: Touched::default(), editor, setting };

@@ -548,16 +548,18 @@ fn what_does_not_belong_together_is_refused() {
         let rejected = rejected.expect_err("rejected");
         (rejected.reason, rejected.field)
     };
-    let cases: [(&Spoil, Reason, &str); 10] = [
+    let cases: [(&Spoil, Reason, &str); 12] = [
         (&|c| c.agreement_id = bytes(LIST), Reason::Mismatch, "agreement_id"),
         (&|c| c.currency = "USD".to_owned(), Reason::CurrencyMismatch, "currency"),
-        (&|c| c.visit_id = bytes(LIST), Reason::NotFound, "visit_id"),
+        (&|c| c.visit_id = bytes(LIST), Reason::Mismatch, "visit_id"),
         (&|c| c.lines[0].price_id = bytes(price_id(SUGAR)), Reason::Mismatch, "price_id"),
         (&|c| c.lines[0].product_id = bytes(LIST), Reason::NotFound, "product_id"),
         (&|c| c.lines.clear(), Reason::MissingField, "lines"),
         (&|c| c.lines.push(tea(1)), Reason::RepeatedId, "line_id"),
         (&|c| c.lines[0].quantity_milli = 0, Reason::OutOfRange, "quantity_milli"),
         (&|c| c.order_day = TODAY - 40, Reason::OutOfRange, "order_day"),
+        (&|c| c.order_day = TODAY - 1, Reason::OutOfRange, "order_day"),
+        (&|c| (c.order_day, c.delivery_day) = (TODAY + 1, 0), Reason::MissingField, "delivery_day"),
         (&|c| c.delivery_day = TODAY - 1, Reason::OutOfRange, "delivery_day"),
     ];
     for (change, reason, field) in cases {
