@@ -3,8 +3,8 @@
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep, Route,
-    Stock, Team, Territory, Warehouse,
+    Agreement, Assignment, Customer, Order, Outlet, Price, PriceList, Product, Reason, Receivable, RecordToImport, Rep,
+    Route, Stock, Team, Territory, Visit, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Span};
@@ -70,6 +70,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Territory(territory) => {
             keys.record(&territory.team_id);
             keys.record(&territory.warehouse_id);
+            keys.internal::<TerritoryCalendar>(&own);
             keys.internal::<Granted>(&Scope::Territory(own));
             keys.internal::<Granted>(&Scope::Team(id(&territory.team_id)));
         }
@@ -81,8 +82,16 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
                 route_keys(&before.territory_id, keys);
             }
         }
-        Record::Visit(visit) => document_keys(&visit.outlet_id, entry.closed_month, keys),
-        Record::Order(order) => document_keys(&order.outlet_id, entry.closed_month, keys),
+        Record::Visit(visit) => {
+            document_keys(&visit.outlet_id, entry.closed_month, keys);
+            let before = workspace.find::<Visit>(own)?.map(|before| before.outlet_id);
+            left_outlet_keys(before, &visit.outlet_id, workspace, keys)?;
+        }
+        Record::Order(order) => {
+            document_keys(&order.outlet_id, entry.closed_month, keys);
+            let before = workspace.find::<Order>(own)?.map(|before| before.outlet_id);
+            left_outlet_keys(before, &order.outlet_id, workspace, keys)?;
+        }
         Record::Receivable(receivable) => receivable_keys(receivable, keys),
         Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
     }
@@ -137,6 +146,14 @@ pub fn assignment_keys(assignment: &Assignment, keys: &mut Keys) {
 fn document_keys(outlet: &[u8], closed_month: i32, keys: &mut Keys) {
     keys.record(outlet);
     network::hang_keys(outlet, month(closed_month).unwrap_or_default(), keys);
+}
+
+/// The outlet that a document leaves has to forget it.
+fn left_outlet_keys(before: Option<Vec<u8>>, after: &[u8], workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    match before.filter(|before| before != after).and_then(|before| Uuid::from_slice(&before).ok()) {
+        Some(left) => network::take_off_keys(left, workspace, keys),
+        None => Ok(()),
+    }
 }
 
 /// A month as messages write it: year × 100 + month.
@@ -203,8 +220,14 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         }
         Record::Assignment(assignment) => put_assignment(workspace, id, assignment, moment.now_us),
         Record::Route(route) => put_route(workspace, id, route),
-        Record::Visit(visit) => put_document(workspace, id, visit, (&visit.outlet_id, entry.closed_month)),
-        Record::Order(order) => put_document(workspace, id, order, (&order.outlet_id, entry.closed_month)),
+        Record::Visit(visit) => {
+            let before = workspace.find::<Visit>(id)?.map(|before| before.outlet_id);
+            put_document(workspace, (id, visit), before, (&visit.outlet_id, entry.closed_month))
+        }
+        Record::Order(order) => {
+            let before = workspace.find::<Order>(id)?.map(|before| before.outlet_id);
+            put_document(workspace, (id, order), before, (&order.outlet_id, entry.closed_month))
+        }
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => {
             check::required_text(&survey.title, check::NAME_CHARS, "title")?;
@@ -418,15 +441,19 @@ fn end_of(assigned: &Assigned, span: (Uuid, i64), until_us: Option<i64>, now_us:
     Some(until_us.max(ended_us.unwrap_or(until_us)))
 }
 
+/// Writes a document of an outlet. `left` is the outlet on which it hung until now: it may be another.
 fn put_document<R: roundsman_sync::kind::Record>(
     workspace: &mut Workspace,
-    id: Uuid,
-    document: &R,
+    (id, document): (Uuid, &R),
+    left: Option<Vec<u8>>,
     (outlet, closed_month): (&[u8], i32),
 ) -> Result<(), Stop> {
     let month = month(closed_month)?;
     let (outlet, place) = workspace.live::<Outlet>(outlet)?;
     let territory = stored_id(&place.territory_id)?;
+    if let Some(left) = left.filter(|left| left != outlet.as_bytes()) {
+        network::take_off_outlet(workspace, stored_id(&left)?, id)?;
+    }
     workspace.put(id, document, &Stamps::of_territory(territory).closed(Some(month)))?;
     network::hang_on_outlet(workspace, outlet, id, month)
 }
