@@ -1,22 +1,73 @@
-//! Verification: everything that is derived is computed anew from the records and compared with what is stored.
+//! Verification: everything that is derived is computed anew from the records and compared with what is stored. The code
+//! is naive on purpose and shares nothing with the code that keeps these figures up to date, command by command: one pass
+//! over each kind of record, and sums over what that pass has seen.
+//!
+//! **Recomputed, and compared exactly**
+//! - buckets: rows, their hashes and frames, counts, bytes, checksums (`buckets`); documents are compared by their 64-bit
+//!   row hash, so that not all of them are in memory at once;
+//! - projections ([`crate::projection`]);
+//! - stamps: the territories, the team and the own scope that a record is placed by (`stamps`);
+//! - `granted{}` of territories and teams but for the months, `reach{}` but for the own scope (`grants`, `reach`);
+//! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
+//! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
+//!   `claims`).
+//!
+//! **Checked for consistency only**, because it depends on when something was decided, which records do not tell:
+//! - `granted{rep}`: the assignments that ran when they were applied last. Where one begins or ends between the last time
+//!   that they certainly were applied and the last commit, both answers are right.
+//! - the months in `granted{territory}`: a run without gaps, not behind the month that was opened last;
+//! - the own scope of a customer: there has to be one above the limit of territories; below it there may have been more once;
+//! - the month under which a document is listed: the month of a decision, of a planned day or of an import. It has to be
+//!   listed, under its outlet only, and `months{}` has to name exactly the lists that hold something.
+//! - `assigned{rep}`: a span for each assignment, from its first day on and to its last, or to the moment at which it was cut
+//!   off or was still running; and no other;
+//! - `placed{outlet}`: without gaps, and open-ended in the outlet's territory; what it said before is history;
+//! - `reps{territory}`: whoever has an assignment is named, and only reps are; who had one that was taken out is history;
+//! - `planned{territory day}`: visits of that day, each under one territory; one that is still planned is named, and the
+//!   calendar knows its day. Routes and stops were others when it was planned.
+//! - `calendar{territory}`: its days ascend, and no plan knows a later revision;
+//! - `rep_day{rep day}`: names the rep's visit in progress, and each visit in progress is named;
+//! - what `prices{}` says of the last change: it is of this price, and not later than the last commit;
+//! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history,
+//!   and an imported order or visit is closed in any state.
+//! - `restampings{}`: outlets. While one stands there its later documents may still be where it was.
+//!
+//! **Only read**: `revoked{}`, which records that an administrator decided something. **Not yet**: `available{}` and
+//! `credit{}`.
 
-use std::collections::BTreeMap;
+mod buckets;
+mod calendars;
+mod claims;
+mod documents;
+mod facts;
+mod goods;
+mod grants;
+mod internals;
+mod people;
+mod reach;
+mod stamps;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use prost::Message as _;
-use roundsman_sync::checksum::{Checksum, row_hash};
-use roundsman_sync::kind::{self, KINDS};
-use roundsman_sync::page::{Cursor, decode_frames};
+use roundsman_sync::kind::{self, KINDS, Kind};
+use roundsman_sync::scope::Scope;
+use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::placement::{Stamps, place};
-use std::ops::ControlFlow;
+use roundsman_sync::trade::stock::Available;
 use uuid::Uuid;
 
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
+use crate::internal::{Internal, Revoked};
+use crate::projection;
 use crate::store::sql::{Db, Tx};
-use crate::store::{bucket, record};
-use crate::workspace::Stored;
-use crate::{grants, projection};
+use crate::store::{record, tenant};
+use crate::workspace::{FIRST_INTERNAL_KIND, Stored};
+
+use facts::Facts;
+use internals::Internals;
 
 /// Records in one read.
 const PAGE: i64 = 1_000;
@@ -24,115 +75,206 @@ const PAGE: i64 = 1_000;
 /// What buckets hold: by scope and kind, then by record.
 pub type Content = BTreeMap<(String, u32), BTreeMap<Uuid, Bytes>>;
 
+/// What was compared, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One sentence for each difference.
+    pub findings: Vec<String>,
+    /// How many of what were compared, in the order in which they were.
+    pub compared: Vec<(&'static str, usize)>,
+}
+
+impl Report {
+    fn find(&mut self, finding: String) {
+        self.findings.push(finding);
+    }
+
+    fn count(&mut self, what: &'static str, number: usize) {
+        self.compared.push((what, number));
+    }
+}
+
 /// What a caller should hold, placed anew from the records, past all buckets; what holds no record is left out.
 ///
 /// # Errors
 /// When the database does not answer, or a record can't be read.
 pub async fn projection(db: &Db, caller: &Caller) -> Result<Content, StoreError> {
     let mut tx = db.read().await?;
-    let holding = grants::holding(&mut tx, caller).await?;
-    let mut content = placed(&mut tx, caller.tenant).await?;
-    content.retain(|(scope, _), _| scope.parse().is_ok_and(|scope| holding.scopes.contains(&scope)));
-    tx.commit().await?;
-    Ok(content)
-}
-
-fn kind_number(kind: i64) -> u32 {
-    u32::try_from(kind).unwrap_or(0)
-}
-
-/// All records of a tenant, where the rule of placement puts them.
-async fn placed(tx: &mut Tx, tenant: i64) -> Result<Content, StoreError> {
+    let holding = crate::grants::holding(&mut tx, caller).await?;
     let mut content = Content::new();
     for kind in KINDS {
-        let number = i64::from(*kind as i32);
-        let mut after = Uuid::nil();
-        loop {
-            let page = record::page(tx, tenant, number, after, PAGE).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
+        let mut pages = Pages::of(i64::from(*kind as i32));
+        while let Some(page) = pages.next(&mut tx, caller.tenant).await? {
             for (id, stored) in page.into_iter().filter(|(_, stored)| stored.removed_at_us.is_none()) {
-                for scope in scopes(id, &stored)? {
-                    let bucket = content.entry((scope, kind_number(number))).or_default();
+                let corrupt = |error: String| StoreError::Corrupt(format!("record {id}: {error}"));
+                let scopes = scopes(*kind, id, &stored).map_err(corrupt)?;
+                for scope in scopes.iter().filter(|scope| holding.scopes.contains(scope)) {
+                    let bucket = content.entry((scope.to_string(), *kind as u32)).or_default();
                     bucket.insert(id, stored.document.clone());
                 }
             }
         }
     }
+    tx.commit().await?;
     Ok(content)
 }
 
-fn scopes(id: Uuid, stored: &Stored) -> Result<Vec<String>, StoreError> {
-    let corrupt = |error: String| StoreError::Corrupt(format!("record {id}: {error}"));
-    let kind = kind::from_number(stored.kind).ok_or_else(|| corrupt("unknown kind".to_owned()))?;
-    let stamps = Stamps::decode(stored.stamps.clone()).map_err(|error| corrupt(error.to_string()))?;
-    let scopes = place(kind, id, &stored.document, &stamps).map_err(|error| corrupt(error.to_string()))?;
-    Ok(scopes.iter().map(ToString::to_string).collect())
+fn scopes(kind: Kind, id: Uuid, stored: &Stored) -> Result<Vec<Scope>, String> {
+    let stamps = Stamps::decode(stored.stamps.clone()).map_err(|error| error.to_string())?;
+    place(kind, id, &stored.document, &stamps).map_err(|error| error.to_string())
+}
+
+/// All records of a kind, page by page.
+struct Pages {
+    kind: i64,
+    after: Uuid,
+}
+
+impl Pages {
+    fn of(kind: i64) -> Self {
+        Self { kind, after: Uuid::nil() }
+    }
+
+    async fn next(&mut self, tx: &mut Tx, tenant: i64) -> Result<Option<Vec<(Uuid, Stored)>>, StoreError> {
+        let page = record::page(tx, tenant, self.kind, self.after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(None) };
+        self.after = *last;
+        Ok(Some(page))
+    }
 }
 
 /// Looks for differences between the records and what is derived from them; returns one sentence for each.
 ///
 /// # Errors
-/// When the database does not answer, or a record can't be read.
+/// When the database does not answer.
 pub async fn verify(db: &Db, tenant: i64) -> Result<Vec<String>, StoreError> {
-    let mut tx = db.read().await?;
-    let mut expected = placed(&mut tx, tenant).await?;
-    let mut findings = Vec::new();
-    for stored in bucket::all(&mut tx, tenant).await? {
-        let name = format!("bucket {} ({}, kind {})", stored.id, stored.scope, stored.kind);
-        let records = expected.remove(&(stored.scope.clone(), kind_number(stored.kind))).unwrap_or_default();
-        let mut checksum = Checksum::default();
-        for (id, document) in &records {
-            checksum.add(row_hash(*id, document));
-        }
-        let rows = i64::try_from(records.len()).unwrap_or(i64::MAX);
-        if (rows, checksum.0) != (stored.rows, stored.checksum) {
-            findings.push(format!("{name} counts {} rows with another sum than its {rows} records", stored.rows));
-        }
-        compare_rows(&mut tx, tenant, &stored, &records, &name, &mut findings).await?;
-    }
-    findings.extend(expected.into_iter().filter(|(_, records)| !records.is_empty()).map(|((scope, kind), records)| {
-        format!("{} records belong to a missing bucket ({scope}, kind {kind})", records.len())
-    }));
-    findings.extend(projection::verify(&mut tx, tenant).await?);
-    tx.commit().await?;
-    Ok(findings)
+    Ok(report(db, tenant).await?.findings)
 }
 
-async fn compare_rows(
-    tx: &mut Tx,
-    tenant: i64,
-    stored: &bucket::Bucket,
-    records: &BTreeMap<Uuid, Bytes>,
-    name: &str,
-    findings: &mut Vec<String>,
-) -> Result<(), StoreError> {
-    let mut cursor = Cursor::default();
-    let mut live = 0_usize;
-    loop {
-        let mut page = Vec::new();
-        bucket::rows(tx, (tenant, stored.id), cursor, i64::MAX, PAGE, |row| {
-            page.push(row);
-            ControlFlow::Continue(())
-        })
-        .await?;
-        let Some(last) = page.last() else { break };
-        cursor = Cursor { version: last.version, record: Some(last.record) };
-        for row in page {
-            let frames = decode_frames(row.frame.into())
-                .map_err(|error| StoreError::Corrupt(format!("{name}, record {}: {error}", row.record)))?;
-            let document = frames.into_iter().next().and_then(|frame| frame.document);
-            live += usize::from(document.is_some());
-            if document.as_ref() != records.get(&row.record) {
-                findings.push(format!("{name} does not hold record {} as it is stored", row.record));
-            }
-            if row.version > stored.head {
-                findings.push(format!("{name} has a row of version {} above its head {}", row.version, stored.head));
+/// The same, with what was compared.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn report(db: &Db, tenant: i64) -> Result<Report, StoreError> {
+    let mut tx = db.read().await?;
+    let mut report = Report::default();
+    let head = tenant::head(&mut tx, tenant).await?.unwrap_or_default();
+    let facts = records(&mut tx, tenant, head.position.version, &mut report).await?;
+    let derived = Derived::read(&mut tx, (tenant, head.at_us), &mut report).await?;
+    reach::check(&facts, &derived, &mut report);
+    grants::check(&facts, &derived, &mut report);
+    documents::check(&facts, &derived, &mut report);
+    people::check(&facts, &derived, &mut report);
+    calendars::check(&facts, &derived, &mut report);
+    goods::check(&facts, &derived, &mut report);
+    claims::check(&facts, &derived, &mut report);
+    stamps::check(&facts, &derived, &mut report);
+    let (rows, findings) = projection::verify(&mut tx, tenant).await?;
+    report.count("projected rows", rows);
+    report.findings.extend(findings);
+    tx.commit().await?;
+    Ok(report)
+}
+
+/// One pass over all records: buckets are compared kind by kind, and the facts for everything else are collected.
+async fn records(tx: &mut Tx, tenant: i64, version: i64, report: &mut Report) -> Result<Facts, StoreError> {
+    let mut facts = Facts::default();
+    let mut buckets = buckets::Buckets::read(tx, tenant).await?;
+    let (mut live, mut removed) = (0, 0);
+    for kind in KINDS {
+        let mut expected = buckets::Expected::default();
+        let mut pages = Pages::of(i64::from(*kind as i32));
+        while let Some(page) = pages.next(tx, tenant).await? {
+            for (id, stored) in page {
+                if stored.version > version {
+                    report
+                        .find(format!("{kind:?} {id} has version {}, after the last commit {version}", stored.version));
+                }
+                if stored.removed_at_us.is_some() {
+                    removed += 1;
+                    facts.note_removed(*kind, id, &stored);
+                    continue;
+                }
+                live += 1;
+                match scopes(*kind, id, &stored) {
+                    Ok(scopes) => expected.add(scopes, id, &stored),
+                    Err(error) => report.find(format!("{kind:?} {id} can't be placed: {error}")),
+                }
+                if let Err(error) = facts.note(*kind, id, &stored) {
+                    report.find(format!("{kind:?} {id} can't be read: {error}"));
+                }
             }
         }
+        buckets.compare((tx, tenant, version), *kind, expected, report).await?;
     }
-    if live != records.len() {
-        findings.push(format!("{name} has {live} live rows for {} records", records.len()));
+    report.count("live records", live);
+    report.count("removed records", removed);
+    buckets.finish(tx, tenant, report).await?;
+    for (number, count) in record::kinds(tx, tenant).await? {
+        if number < FIRST_INTERNAL_KIND && kind::from_number(number).is_none() {
+            report.find(format!("{count} records are of kind {number}, which this program does not know"));
+        }
     }
-    Ok(())
+    Ok(facts)
+}
+
+/// All internal records, by kind and name.
+struct Derived {
+    granted: Internals<crate::internal::Granted>,
+    reach: Internals<crate::internal::Reach>,
+    documents: Internals<crate::internal::OutletDocuments>,
+    months: Internals<crate::internal::OutletMonths>,
+    territory_reps: Internals<crate::internal::TerritoryReps>,
+    assigned: Internals<roundsman_sync::trade::assignment::Assigned>,
+    placed: Internals<roundsman_sync::trade::assignment::Placed>,
+    rep_assignments: Internals<crate::internal::RepAssignments>,
+    routes: Internals<crate::internal::TerritoryRoutes>,
+    planned: Internals<crate::internal::TerritoryDay>,
+    calendars: Internals<crate::internal::TerritoryCalendar>,
+    restampings: Internals<crate::internal::Restampings>,
+    rep_days: Internals<roundsman_sync::trade::visit::RepDay>,
+    prices: Internals<crate::internal::ProductPrices>,
+    stocks: Internals<crate::internal::ProductStocks>,
+    claims: Internals<roundsman_sync::trade::reclamation::Claims>,
+    /// When assignments were put into `assigned{}`, by version; what is below the horizon is not known any more.
+    moments: BTreeMap<i64, i64>,
+    /// The last commit, in microseconds since the Unix epoch.
+    at_us: i64,
+}
+
+impl Derived {
+    async fn read(tx: &mut Tx, (tenant, at_us): (i64, i64), report: &mut Report) -> Result<Self, StoreError> {
+        let mut reader = internals::Reader { tx, tenant, report, kinds: BTreeSet::new() };
+        let mut derived = Self {
+            granted: reader.read("granted{}").await?,
+            reach: reader.read("reach{}").await?,
+            documents: reader.read("documents{}").await?,
+            months: reader.read("months{}").await?,
+            territory_reps: reader.read("reps{}").await?,
+            assigned: reader.read("assigned{}").await?,
+            placed: reader.read("placed{}").await?,
+            rep_assignments: reader.read("assignments{}").await?,
+            routes: reader.read("routes{}").await?,
+            planned: reader.read("planned{}").await?,
+            calendars: reader.read("calendar{}").await?,
+            restampings: reader.read("restampings{}").await?,
+            rep_days: reader.read("rep_day{}").await?,
+            prices: reader.read("prices{}").await?,
+            stocks: reader.read("stocks{}").await?,
+            claims: reader.read("claims{}").await?,
+            moments: BTreeMap::new(),
+            at_us,
+        };
+        reader.read::<Revoked>("revoked{}").await?;
+        reader.kinds.extend([Available::KIND, Credit::KIND]);
+        let known = reader.kinds;
+        let versions: Vec<i64> = derived.assigned.versions().collect();
+        derived.moments = tenant::moments(tx, tenant, &versions).await?.into_iter().collect();
+        for (number, count) in record::kinds(tx, tenant).await? {
+            if number >= FIRST_INTERNAL_KIND && !known.contains(&number) {
+                report.find(format!("{count} internal records are of kind {number}, which this program does not know"));
+            }
+        }
+        Ok(derived)
+    }
 }

@@ -17,3 +17,4 @@ mod push;
 mod simulation;
 mod supervision;
 mod sync;
+mod verify;
