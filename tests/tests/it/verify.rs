@@ -121,11 +121,7 @@ impl Day {
         app.sync(&mut anna).await;
         let order = field_work(&app, &world, &mut anna).await;
         let shipment = short_delivery(&app, &world, order).await;
-        let moved = MoveOutlet {
-            outlet_id: bytes(world.anna.outlets[1]),
-            territory_id: bytes(world.boris.territory),
-            ..MoveOutlet::default()
-        };
+        let moved = MoveOutlet { outlet_id: bytes(world.anna.outlets[1]), territory_id: bytes(world.boris.territory) };
         let [survivor, duplicate] = [0, 1].map(|index| bytes(world.boris.outlets[index]));
         let merged = ArchiveOutlet { outlet_id: duplicate, survivor_id: survivor };
         for command in [Command::MoveOutlet(moved), Command::ArchiveOutlet(merged)] {
@@ -384,7 +380,7 @@ async fn a_document_that_is_imported_for_another_outlet_moves_with_that_one(kind
     import(&app, vec![entry(order, imported(&world, first))]).await;
     import(&app, vec![entry(order, imported(&world, second))]).await;
     let south = bytes(world.boris.territory);
-    let moved = MoveOutlet { outlet_id: bytes(first), territory_id: south, ..MoveOutlet::default() };
+    let moved = MoveOutlet { outlet_id: bytes(first), territory_id: south };
     assert_eq!(app.office(Command::MoveOutlet(moved)).await.status(), Status::Applied);
     assert_eq!(verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
     let mut anna = app.device("anna").await;
