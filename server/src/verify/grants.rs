@@ -1,6 +1,6 @@
 //! What holders are granted: counted territory by territory, outlet by outlet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::Span;
@@ -36,10 +36,11 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             }
         }
     }
+    let begun = begun(facts, derived);
     for rep in facts.reps.keys() {
         let held = derived.granted.of(&Scope::Rep(*rep));
         let held = |territory: Uuid| held.held().any(|scope| scope == Scope::Territory(territory));
-        for territory in of_rep(facts, derived, *rep, held) {
+        for territory in of_rep(derived, (*rep, begun.get(rep).copied()), held) {
             grant(Scope::Rep(*rep), Scope::Territory(territory));
         }
     }
@@ -80,36 +81,38 @@ fn is_run(months: &[Month]) -> bool {
     months.windows(2).all(|pair| pair[1].number() == pair[0].number() + 1)
 }
 
+/// By rep, the beginning of the last day whose assignments were applied in a territory of the rep.
+fn begun(facts: &Facts, derived: &Derived) -> BTreeMap<Uuid, i64> {
+    let mut begun: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for (id, territory) in &facts.territories {
+        let begun_us = calendar::start_of_day(territory.zone, derived.calendars.of(id).applied_day);
+        for rep in derived.territory_reps.of(id).reps.iter().filter_map(|rep| Uuid::from_slice(rep).ok()) {
+            let latest_us = begun.entry(rep).or_insert(begun_us);
+            *latest_us = begun_us.max(*latest_us);
+        }
+    }
+    begun
+}
+
 /// The territories of a rep by the assignments that run. When they were applied last is known in part: at the latest with
 /// the last commit, not before the day that is applied in a territory of the rep, and not before they changed last.
 /// What begins or ends between these moments may be granted or not, as it is `held`.
-fn of_rep(facts: &Facts, derived: &Derived, rep: Uuid, held: impl Fn(Uuid) -> bool) -> Vec<Uuid> {
-    let mut applied_us = derived.assigned.version(&rep).and_then(|version| derived.moments.get(&version)).copied();
-    let mut latest_us = derived.at_us;
-    for (id, territory) in &facts.territories {
-        if derived.territory_reps.of(id).reps.iter().any(|named| named == rep.as_bytes()) {
-            let day = derived.calendars.of(id).applied_day;
-            let begun_us = calendar::start_of_day(territory.zone, day);
-            applied_us = applied_us.max(Some(begun_us));
-            // A server's clock may be a little ahead of the one that commits.
-            latest_us = latest_us.max(begun_us);
-        }
-    }
-    let applied_us = applied_us.unwrap_or(i64::MIN);
-    let spans = derived.assigned.of(&rep).spans;
+fn of_rep(derived: &Derived, (rep, begun_us): (Uuid, Option<i64>), held: impl Fn(Uuid) -> bool) -> BTreeSet<Uuid> {
+    let changed_us = derived.assigned.version(&rep).and_then(|version| derived.moments.get(&version)).copied();
+    let applied_us = changed_us.max(begun_us).unwrap_or(i64::MIN);
+    // A server's clock may be a little ahead of the one that commits.
+    let latest_us = derived.at_us.max(begun_us.unwrap_or(i64::MIN));
     let between = |moment: i64| moment > applied_us && moment <= latest_us;
-    facts
-        .territories
-        .keys()
-        .copied()
-        .filter(|territory| {
-            let mut own = spans.iter().filter(|span| span.territory == territory.as_bytes());
-            if own.clone().any(|span| between(span.from_us) || span.until_us.is_some_and(between)) {
-                return held(*territory);
-            }
-            own.any(|span| runs(span, latest_us))
-        })
-        .collect()
+    let spans = derived.assigned.of(&rep).spans;
+    let territories: BTreeSet<Uuid> = spans.iter().filter_map(|span| Uuid::from_slice(&span.territory).ok()).collect();
+    let runs_in = |territory: &Uuid| {
+        let mut own = spans.iter().filter(|span| span.territory == territory.as_bytes());
+        if own.clone().any(|span| between(span.from_us) || span.until_us.is_some_and(between)) {
+            return held(*territory);
+        }
+        own.any(|span| runs(span, latest_us))
+    };
+    territories.into_iter().filter(runs_in).collect()
 }
 
 fn runs(span: &Span, at_us: i64) -> bool {
