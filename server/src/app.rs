@@ -38,6 +38,7 @@ use crate::lane::{Hear, Lanes};
 use crate::policy::Policy;
 use crate::store::account;
 use crate::store::sql::{self, Db};
+use crate::watch;
 
 /// A gRPC message that comes in has at most this many bytes, after decompression.
 const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -186,7 +187,12 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut router = router(&core).await;
     if let Some(metrics) = metrics {
-        router = router.route("/metrics", get(async move || metrics.render()));
+        let core = Arc::clone(&core);
+        let look = async move || {
+            watch::publish(&core);
+            metrics.render()
+        };
+        router = router.route("/metrics", get(look));
     }
     let stopping = CancellationToken::new();
     let stopped = stopping.clone();
@@ -204,11 +210,12 @@ pub async fn serve(
     let jobs = tokio::spawn(async move { jobs.run(clockwork).await });
     let (auth, listening) = (Arc::clone(&core.auth), stopping.clone());
     let others = tokio::spawn(async move { hear_others(&auth, listening).await });
+    let watch = tokio::spawn(watch::run(Arc::clone(&core), stopping.clone()));
     stop.await;
     tracing::info!("stopping");
     stopping.cancel();
-    // Both end at the next moment at which they wait.
-    let _ = tokio::join!(jobs, others);
+    // They end at the next moment at which they wait.
+    let _ = tokio::join!(jobs, others, watch);
     // Followers end when the lanes do.
     let ended = core.stop().await;
     if tokio::time::timeout(DRAIN, serving).await.is_err() {

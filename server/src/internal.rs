@@ -200,7 +200,7 @@ impl Reach {
 /// The documents of an outlet that were made in one month: when the outlet moves, they move with it.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct OutletDocuments {
-    /// In the order in which they were made; 16 bytes each.
+    /// In ascending order; 16 bytes each.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub records: Vec<Vec<u8>>,
 }

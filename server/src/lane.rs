@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use roundsman_proto::sync::CommandResult;
@@ -15,6 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ages::{Age, Ages};
 use crate::batch::{Answer, BATCH_COMMANDS, Committed, Submission, Submitted, Writer};
 use crate::error::StoreError;
 use crate::tail::Tail;
@@ -41,12 +43,21 @@ pub enum LaneError {
 
 type Reply = oneshot::Sender<Result<Answer, LaneError>>;
 
+/// A submission in the queue.
+#[derive(Debug)]
+struct Waiting {
+    submission: Submission,
+    reply: Reply,
+    _age: Age,
+}
+
 /// A tenant's lane, as its callers see it.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    interactive: mpsc::Sender<(Submission, Reply)>,
-    bulk: mpsc::Sender<(Submission, Reply)>,
+    interactive: mpsc::Sender<Waiting>,
+    bulk: mpsc::Sender<Waiting>,
     tails: broadcast::Sender<Arc<Tail>>,
+    waits: Arc<Ages>,
 }
 
 impl Lane {
@@ -55,7 +66,7 @@ impl Lane {
     /// # Errors
     /// See [`LaneError`].
     pub async fn submit(&self, submission: Submission) -> Result<Answer, LaneError> {
-        hand_in(&self.interactive, submission).await
+        self.hand_in(&self.interactive, submission).await
     }
 
     /// Hands in a chunk of a bulk job: at most one is part of a batch, so that interactive callers hardly notice.
@@ -63,7 +74,7 @@ impl Lane {
     /// # Errors
     /// See [`LaneError`].
     pub async fn submit_bulk(&self, submission: Submission) -> Result<Answer, LaneError> {
-        hand_in(&self.bulk, submission).await
+        self.hand_in(&self.bulk, submission).await
     }
 
     /// What is committed from now on.
@@ -71,15 +82,15 @@ impl Lane {
     pub fn follow(&self) -> broadcast::Receiver<Arc<Tail>> {
         self.tails.subscribe()
     }
-}
 
-async fn hand_in(queue: &mpsc::Sender<(Submission, Reply)>, submission: Submission) -> Result<Answer, LaneError> {
-    let (reply, answer) = oneshot::channel();
-    queue.try_send((submission, reply)).map_err(|error| match error {
-        mpsc::error::TrySendError::Full(_) => LaneError::Busy,
-        mpsc::error::TrySendError::Closed(_) => LaneError::Stopping,
-    })?;
-    answer.await.map_err(|_| LaneError::Stopping)?
+    async fn hand_in(&self, queue: &mpsc::Sender<Waiting>, submission: Submission) -> Result<Answer, LaneError> {
+        let (reply, answer) = oneshot::channel();
+        queue.try_send(Waiting { submission, reply, _age: self.waits.start() }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LaneError::Busy,
+            mpsc::error::TrySendError::Closed(_) => LaneError::Stopping,
+        })?;
+        answer.await.map_err(|_| LaneError::Stopping)?
+    }
 }
 
 /// Hears what a tenant's commits announce: a topic and the record that it is about.
@@ -114,6 +125,13 @@ impl Lanes {
         lanes.entry(tenant).or_insert_with(|| self.start(tenant)).clone()
     }
 
+    /// By tenant, how long the oldest submission in the queue waits, and how long one has waited at most.
+    #[must_use]
+    pub fn waits(&self) -> Vec<(i64, (Duration, Duration))> {
+        let lanes = self.lanes.lock().expect("nothing panics while it holds the lanes");
+        lanes.iter().map(|(tenant, lane)| (*tenant, lane.waits.oldest_and_longest())).collect()
+    }
+
     fn start(&self, tenant: i64) -> Lane {
         let (interactive, waiting) = mpsc::channel(QUEUE);
         let (bulk, waiting_bulk) = mpsc::channel(QUEUE);
@@ -127,7 +145,7 @@ impl Lanes {
             tails: tails.clone(),
         };
         self.tasks.spawn(worker.run(self.stop.clone()));
-        Lane { interactive, bulk, tails }
+        Lane { interactive, bulk, tails, waits: Arc::default() }
     }
 
     /// Takes nothing new, finishes what waits, and returns when all lanes have ended.
@@ -143,8 +161,8 @@ struct Worker {
     tenant: i64,
     writer: Arc<Writer>,
     hear: Arc<Hear>,
-    interactive: mpsc::Receiver<(Submission, Reply)>,
-    bulk: mpsc::Receiver<(Submission, Reply)>,
+    interactive: mpsc::Receiver<Waiting>,
+    bulk: mpsc::Receiver<Waiting>,
     tails: broadcast::Sender<Arc<Tail>>,
 }
 
@@ -169,13 +187,13 @@ impl Worker {
     }
 
     /// What waits now, up to a batch's size; of the bulk queue at most one chunk, and after the others.
-    fn gather(&mut self, first: (Submission, Reply)) -> (Vec<Submission>, Vec<Reply>) {
-        let mut commands = first.0.commands.len();
+    fn gather(&mut self, first: Waiting) -> (Vec<Submission>, Vec<Reply>) {
+        let mut commands = first.submission.commands.len();
         let mut batch = vec![first];
         while commands < BATCH_COMMANDS
             && let Ok(next) = self.interactive.try_recv()
         {
-            commands += next.0.commands.len();
+            commands += next.submission.commands.len();
             batch.push(next);
         }
         if batch.len() > 1 || commands < BATCH_COMMANDS {
@@ -185,7 +203,7 @@ impl Worker {
         metrics::gauge!("roundsman_lane_waiting", "tenant" => self.tenant.to_string())
             .set(u32::try_from(waiting).map_or(f64::MAX, f64::from));
         metrics::histogram!("roundsman_batch_commands").record(f64::from(u32::try_from(commands).unwrap_or(u32::MAX)));
-        batch.into_iter().unzip()
+        batch.into_iter().map(|waiting| (waiting.submission, waiting.reply)).unzip()
     }
 
     async fn run_batch(&self, submissions: Vec<Submission>, replies: Vec<Reply>) {

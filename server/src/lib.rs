@@ -4,6 +4,7 @@
 //! [`lane`], in [`batch`]es: load, decide (pure, in `roundsman_sync`), [`publish`], commit, answer, wake. Nothing else
 //! writes. Devices read with [`pull`].
 
+pub mod ages;
 pub mod app;
 pub mod auth;
 pub mod batch;
@@ -33,4 +34,5 @@ pub mod store;
 pub mod tail;
 pub mod telemetry;
 pub mod verify;
+pub mod watch;
 pub mod workspace;

@@ -5,6 +5,7 @@
 use roundsman_proto::trade::{Agreement, Outlet, Reason, Territory};
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
+use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::{CUSTOMER_TERRITORIES, Stamps};
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
@@ -12,7 +13,8 @@ use uuid::Uuid;
 use crate::calendar;
 use crate::grants;
 use crate::internal::{
-    Granted, OutletCustomers, OutletDocuments, OutletMonths, Reach, Reaching, TerritoryReps, insert_id,
+    Granted, OutletCustomers, OutletDocuments, OutletMonths, Reach, Reaching, TerritoryCalendar, TerritoryReps,
+    insert_id,
 };
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -281,6 +283,37 @@ pub fn hang_on_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid, mon
     workspace.put_internal(&(outlet, month), &documents)
 }
 
+/// Notes that a document hangs on an outlet no longer.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn take_off_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid) -> Result<(), Stop> {
+    let mut months: OutletMonths = workspace.internal(&outlet)?;
+    let mut left = Vec::new();
+    for number in std::mem::take(&mut months.months) {
+        let Some(month) = Month::from_number(number) else { continue };
+        let mut documents: OutletDocuments = workspace.internal(&(outlet, month))?;
+        documents.records.retain(|id| id != record.as_bytes());
+        workspace.put_internal(&(outlet, month), &documents)?;
+        if !documents.records.is_empty() {
+            left.push(number);
+        }
+    }
+    workspace.put_internal(&outlet, &OutletMonths { months: left })
+}
+
+/// Asks for what [`take_off_outlet`] needs.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn take_off_keys(outlet: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    keys.internal::<OutletMonths>(&outlet);
+    for month in workspace.internal::<OutletMonths>(&outlet)?.months {
+        keys.internal::<OutletDocuments>(&(outlet, Month::from_number(month).unwrap_or_default()));
+    }
+    Ok(())
+}
+
 /// Asks for what [`hang_on_outlet`] needs.
 pub fn hang_keys(outlet: &[u8], month: Month, keys: &mut Keys) {
     if let Ok(outlet) = Uuid::from_slice(outlet) {
@@ -294,10 +327,7 @@ pub fn hang_keys(outlet: &[u8], month: Month, keys: &mut Keys) {
 /// # Errors
 /// [`Stop::Load`] when it can't ask for more yet.
 pub fn move_keys(outlet: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
-    keys.internal::<OutletMonths>(&outlet);
-    for month in workspace.internal::<OutletMonths>(&outlet)?.months {
-        keys.internal::<OutletDocuments>(&(outlet, Month::from_number(month).unwrap_or_default()));
-    }
+    take_off_keys(outlet, workspace, keys)?;
     for document in documents_of(workspace, outlet)? {
         keys.id(document);
     }
@@ -320,7 +350,8 @@ pub fn documents_of(workspace: &Workspace, outlet: Uuid) -> Result<Vec<Uuid>, St
     Ok(all)
 }
 
-/// Writes a territory: its team is granted it, and it grants its warehouse and the months that a phone holds.
+/// Writes a territory: its team is granted it, and it grants its warehouse and the months that a phone holds. Its time zone
+/// never changes: days that were worked and assignments that run were counted in it.
 ///
 /// # Errors
 /// See [`Stop`].
@@ -333,11 +364,16 @@ pub fn put_territory(
     let zone =
         calendar::zone(&territory.time_zone).ok_or_else(|| Rejection::new(Reason::UnknownValue).field("time_zone"))?;
     if let Some(before) = workspace.find::<Territory>(id)? {
+        if before.time_zone != territory.time_zone {
+            return Err(check::mismatch("time_zone").about(id).into());
+        }
         belong(workspace, id, &before, -1)?;
     }
     workspace.put(id, territory, &Stamps::default())?;
     belong(workspace, id, territory, 1)?;
-    grant_months(workspace, id, calendar::month(zone, at_us), months_on_phone)
+    // A month is opened a day before it begins, and stays open.
+    let opened = Month::from_number(workspace.internal::<TerritoryCalendar>(&id)?.month).unwrap_or_default();
+    grant_months(workspace, id, calendar::month(zone, at_us).max(opened), months_on_phone)
 }
 
 fn belong(workspace: &mut Workspace, id: Uuid, territory: &Territory, by: i64) -> Result<(), Stop> {

@@ -4,7 +4,7 @@
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, Price, PriceList, Product, Reason,
-    Receivable, RecordToImport, Rep, Route, Stock, Team, Territory, Warehouse,
+    Receivable, RecordToImport, Rep, Route, Stock, Team, Territory, Visit, VisitState, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{self, Assigned, Span};
@@ -71,6 +71,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Territory(territory) => {
             keys.record(&territory.team_id);
             keys.record(&territory.warehouse_id);
+            keys.internal::<TerritoryCalendar>(&own);
             keys.internal::<Granted>(&Scope::Territory(own));
             keys.internal::<Granted>(&Scope::Team(id(&territory.team_id)));
         }
@@ -82,12 +83,18 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
                 route_keys(&before.territory_id, keys);
             }
         }
-        Record::Visit(visit) => document_keys(&visit.outlet_id, entry.closed_month, keys),
+        Record::Visit(visit) => {
+            document_keys(&visit.outlet_id, entry.closed_month, keys);
+            let before = workspace.find::<Visit>(own)?.map(|before| before.outlet_id);
+            left_outlet_keys(before, &visit.outlet_id, workspace, keys)?;
+        }
         Record::Order(order) => {
             document_keys(&order.outlet_id, entry.closed_month, keys);
             if let Some(debtor) = debtor(order) {
                 keys.internal::<Credit>(&debtor);
             }
+            let before = workspace.find::<Order>(own)?.map(|before| before.outlet_id);
+            left_outlet_keys(before, &order.outlet_id, workspace, keys)?;
         }
         Record::Receivable(receivable) => receivable_keys(receivable, keys),
         Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
@@ -174,6 +181,14 @@ fn document_keys(outlet: &[u8], closed_month: i32, keys: &mut Keys) {
     network::hang_keys(outlet, month(closed_month).unwrap_or_default(), keys);
 }
 
+/// The outlet that a document leaves has to forget it.
+fn left_outlet_keys(before: Option<Vec<u8>>, after: &[u8], workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    match before.filter(|before| before != after).and_then(|before| Uuid::from_slice(&before).ok()) {
+        Some(left) => network::take_off_keys(left, workspace, keys),
+        None => Ok(()),
+    }
+}
+
 /// A month as messages write it: year × 100 + month.
 ///
 /// # Errors
@@ -238,7 +253,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         }
         Record::Assignment(assignment) => put_assignment(workspace, id, assignment, moment.now_us),
         Record::Route(route) => put_route(workspace, id, route),
-        Record::Visit(visit) => put_document(workspace, id, visit, (&visit.outlet_id, entry.closed_month)),
+        Record::Visit(visit) => put_visit(workspace, id, visit, entry.closed_month),
         Record::Order(order) => put_order(workspace, id, order, entry.closed_month),
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => {
@@ -477,7 +492,7 @@ fn end_of(stored: Option<&Span>, until_us: Option<i64>, now_us: i64) -> Option<i
 /// contain yet counts as any other order's does.
 fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i32) -> Result<(), Stop> {
     if !is_final(order) {
-        return Err(check::mismatch("status").about(id).into());
+        return Err(Rejection::new(Reason::WrongState).field("status").about(id).into());
     }
     check::count(order.lines.len(), check::LINES, "lines")?;
     for (index, line) in order.lines.iter().enumerate() {
@@ -498,7 +513,8 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
     }
     let credit: Credit = workspace.internal(&debtor)?;
     workspace.put_internal(&debtor, &credit.with_order(id, before.as_ref(), order)?)?;
-    put_document(workspace, id, order, (&order.outlet_id, closed_month))
+    let left = before.map(|before| before.outlet_id);
+    put_document(workspace, (id, order), left, (&order.outlet_id, closed_month))
 }
 
 fn is_final(order: &Order) -> bool {
@@ -507,6 +523,19 @@ fn is_final(order: &Order) -> bool {
         OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => false,
         OrderStatus::Confirmed | OrderStatus::Released => false,
     }
+}
+
+/// Writes a visit of the past, which has come to its end.
+fn put_visit(workspace: &mut Workspace, id: Uuid, visit: &Visit, closed_month: i32) -> Result<(), Stop> {
+    match visit.state() {
+        VisitState::Completed | VisitState::Skipped | VisitState::Rescheduled | VisitState::Missed => {}
+        VisitState::Cancelled => {}
+        VisitState::Unspecified | VisitState::Planned | VisitState::InProgress => {
+            return Err(Rejection::new(Reason::WrongState).field("state").about(id).into());
+        }
+    }
+    let left = workspace.find::<Visit>(id)?.map(|before| before.outlet_id);
+    put_document(workspace, (id, visit), left, (&visit.outlet_id, closed_month))
 }
 
 fn past_line(line: &OrderLine) -> Result<(), Rejection> {
@@ -526,15 +555,19 @@ fn past_line(line: &OrderLine) -> Result<(), Rejection> {
     check::money(line.amount_minor, "amount_minor")
 }
 
+/// Writes a document of an outlet. `left` is the outlet on which it hung until now: it may be another.
 fn put_document<R: roundsman_sync::kind::Record>(
     workspace: &mut Workspace,
-    id: Uuid,
-    document: &R,
+    (id, document): (Uuid, &R),
+    left: Option<Vec<u8>>,
     (outlet, closed_month): (&[u8], i32),
 ) -> Result<(), Stop> {
     let month = month(closed_month)?;
     let (outlet, place) = workspace.live::<Outlet>(outlet)?;
     let territory = stored_id(&place.territory_id)?;
+    if let Some(left) = left.filter(|left| left != outlet.as_bytes()) {
+        network::take_off_outlet(workspace, stored_id(&left)?, id)?;
+    }
     workspace.put(id, document, &Stamps::of_territory(territory).closed(Some(month)))?;
     network::hang_on_outlet(workspace, outlet, id, month)
 }

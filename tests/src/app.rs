@@ -1,9 +1,11 @@
 //! The app under test: a real server on a free port, with a clock that the test moves.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock};
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use prost::Message as _;
 use roundsman::app::{self, Core, Parts};
 use roundsman::auth::users;
@@ -14,6 +16,7 @@ use roundsman::device::{self, Device, Synced};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::store::sql::Db;
+use roundsman::telemetry;
 use roundsman_proto::admin::admin_service_client::AdminServiceClient;
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
 use roundsman_proto::admin::{CreateUserRequest, ExecuteRequest};
@@ -24,6 +27,7 @@ use roundsman_proto::trade::{self, command::Command};
 use roundsman_sync::outbox::Outbox;
 use roundsman_sync::replica::Replica;
 use roundsman_sync::replica::memory::MemoryStorage;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
@@ -52,6 +56,7 @@ pub struct TestApp {
     /// The administrator's access token, and when it was got.
     admin: tokio::sync::Mutex<(String, i64)>,
     database: Database,
+    address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     server: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
     next_id: AtomicI64,
@@ -65,6 +70,17 @@ impl TestApp {
 
     /// The same, failing where the test says.
     pub async fn start_failing(kind: Kind, fail: FailPoints) -> Self {
+        Self::start_with(kind, fail, None).await
+    }
+
+    /// The same, with `/metrics`. All measured servers of a process count together.
+    pub async fn start_measured(kind: Kind) -> Self {
+        static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+        let metrics = METRICS.get_or_init(|| telemetry::metrics().expect("nobody else counts")).clone();
+        Self::start_with(kind, FailPoints::default(), Some(metrics)).await
+    }
+
+    async fn start_with(kind: Kind, fail: FailPoints, metrics: Option<PrometheusHandle>) -> Self {
         let database = Database::create(kind).await;
         let db = Db::connect(&database.url).await.expect("connects");
         db.migrate().await.expect("migrates");
@@ -74,7 +90,7 @@ impl TestApp {
         let session_clock = Arc::clone(&clock);
         let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail };
         let core = Core::start(parts).await.expect("starts");
-        let (channel, stop, server) = serve(&core).await;
+        let (address, channel, stop, server) = serve(&core, metrics).await;
         AuthServiceClient::new(channel.clone())
             .claim_server(ClaimServerRequest {
                 setup_code: code,
@@ -86,7 +102,7 @@ impl TestApp {
             .expect("the server is claimed");
         let admin = tokio::sync::Mutex::new((login(&channel, "admin").await, START_US));
         let server = Some(server);
-        Self { core, channel, admin, database, stop: Some(stop), server, next_id: AtomicI64::new(1) }
+        Self { core, channel, admin, database, address, stop: Some(stop), server, next_id: AtomicI64::new(1) }
     }
 
     /// Ends the server in good order, and takes its database away.
@@ -123,6 +139,17 @@ impl TestApp {
     #[must_use]
     pub fn now_us(&self) -> i64 {
         self.core.clock.now_us()
+    }
+
+    /// A figure as `/metrics` shows it; `None`: it does not.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.expect("connects");
+        let request = "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.expect("asks");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("is answered");
+        let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map(|value| value.trim().parse().expect("a number"))
     }
 
     /// The number of the tenant under test.
@@ -339,17 +366,17 @@ async fn login(channel: &Channel, name: &str) -> String {
     answer.tokens.expect("tokens").access_token
 }
 
-type Serving = (Channel, oneshot::Sender<()>, tokio::task::JoinHandle<anyhow::Result<()>>);
+type Serving = (SocketAddr, Channel, oneshot::Sender<()>, tokio::task::JoinHandle<anyhow::Result<()>>);
 
-async fn serve(core: &Arc<Core>) -> Serving {
+async fn serve(core: &Arc<Core>, metrics: Option<PrometheusHandle>) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(app::serve(Arc::clone(core), None, listener, async move {
+    let server = tokio::spawn(app::serve(Arc::clone(core), metrics, listener, async move {
         let _ = stopped.await;
     }));
     let endpoint = Endpoint::try_from(format!("http://{address}")).expect("an address");
-    (endpoint.connect_lazy(), stop, server)
+    (address, endpoint.connect_lazy(), stop, server)
 }
 
 /// A command's message as bytes, for tests that send it in their own way.

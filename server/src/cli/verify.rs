@@ -8,7 +8,7 @@ use super::print;
 use crate::config::Config;
 use crate::store::sql::Db;
 use crate::store::tenant;
-use crate::verify::verify;
+use crate::verify::{Report, report};
 
 /// What is verified.
 #[derive(Debug, clap::Args)]
@@ -27,21 +27,31 @@ pub async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let db = Db::connect(&config.database).await.context("can't open the database; see --database")?;
     let verified = all(&db, args.tenant.as_deref()).await;
     db.close().await;
-    let (tenants, findings) = verified?;
-    for finding in &findings {
-        print::line(finding);
+    let verified = verified?;
+    for (name, report) in &verified {
+        for finding in &report.findings {
+            print::line(format!("{name}: {finding}"));
+        }
+        print::line(format!("{name}: {}", summary(report)));
     }
-    let summary = format!("{tenants} tenants verified, {} findings", findings.len());
-    anyhow::ensure!(findings.is_empty(), summary);
+    let findings: usize = verified.iter().map(|(_, report)| report.findings.len()).sum();
+    let summary = format!("{} tenants verified, {findings} findings", verified.len());
+    anyhow::ensure!(findings == 0, summary);
     print::line(summary);
     Ok(())
 }
 
-/// Verifies one tenant, or all; returns how many, and what was found.
+/// How many of what were compared, in one line.
+fn summary(report: &Report) -> String {
+    let counts: Vec<String> = report.compared.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    format!("compared {}", counts.join(", "))
+}
+
+/// Verifies one tenant, or all; returns for each, by its name, what was compared and found.
 ///
 /// # Errors
 /// When there is no such tenant, or the database can't be read.
-pub async fn all(db: &Db, name: Option<&str>) -> anyhow::Result<(usize, Vec<String>)> {
+pub async fn all(db: &Db, name: Option<&str>) -> anyhow::Result<Vec<(String, Report)>> {
     let mut tx = db.read().await.context("can't read the database")?;
     let tenants = tenant::all(&mut tx).await.context("can't read the tenants; `roundsman migrate` makes the schema")?;
     tx.commit().await?;
@@ -50,12 +60,12 @@ pub async fn all(db: &Db, name: Option<&str>) -> anyhow::Result<(usize, Vec<Stri
     if let Some(name) = name {
         anyhow::ensure!(!chosen.is_empty(), "there is no tenant `{name}`");
     }
-    let mut findings = Vec::new();
-    for (tenant, name) in &chosen {
-        let found = verify(db, *tenant).await.with_context(|| format!("can't verify {name}"))?;
-        findings.extend(found.into_iter().map(|finding| format!("{name}: {finding}")));
+    let mut verified = Vec::new();
+    for (tenant, name) in chosen {
+        let report = report(db, tenant).await.with_context(|| format!("can't verify {name}"))?;
+        verified.push((name, report));
     }
-    Ok((chosen.len(), findings))
+    Ok(verified)
 }
 
 /// A look must not make an empty database where there is none.
@@ -72,6 +82,12 @@ fn must_exist(database: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_compared_is_told_in_one_line() {
+        let compared = vec![("live records", 12), ("buckets", 3)];
+        assert_eq!(summary(&Report { findings: Vec::new(), compared }), "compared 12 live records, 3 buckets");
+    }
 
     #[test]
     fn a_missing_file_is_not_made() {

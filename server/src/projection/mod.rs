@@ -142,23 +142,25 @@ impl Page {
     }
 }
 
-/// Looks for differences between the projections and what the records say; returns one sentence for each.
+/// Looks for differences between the projections and what the records say; returns how many rows there are, and one
+/// sentence for each difference.
 ///
 /// # Errors
 /// When the database does not answer, or a record can't be read.
-pub async fn verify(tx: &mut Tx, tenant: i64) -> Result<Vec<String>, StoreError> {
-    let mut findings = Vec::new();
+pub async fn verify(tx: &mut Tx, tenant: i64) -> Result<(usize, Vec<String>), StoreError> {
+    let (mut compared, mut findings) = (0, Vec::new());
     for projection in PROJECTIONS {
         let mut after = Some(Uuid::nil());
         while let Some(from) = after {
             let page = Page::read(tx, projection, tenant, from).await?;
             let stored: Vec<StoredRow> =
                 tx.query_as(projection.select_range).bind(tenant).bind(from).bind(page.through).all().await?;
+            compared += stored.len();
             compare(projection.table.name, page.rows, stored, &mut findings);
             after = page.next;
         }
     }
-    Ok(findings)
+    Ok((compared, findings))
 }
 
 fn compare(table: &str, expected: Vec<Vec<Cell>>, stored: Vec<StoredRow>, findings: &mut Vec<String>) {

@@ -171,6 +171,10 @@ impl Pull {
     }
 
     async fn send(&self, message: Message) -> Result<(), PullError> {
+        if let Message::Page(page) = &message {
+            metrics::counter!("roundsman_pages_sent_total").increment(1);
+            metrics::counter!("roundsman_page_bytes_sent_total").increment(page.payload.len() as u64);
+        }
         self.out.send(Ok(PullResponse { message: Some(message) })).await.map_err(|_| PullError::Gone)
     }
 

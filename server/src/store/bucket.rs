@@ -202,6 +202,69 @@ pub async fn rows(
     .await
 }
 
+/// A row as it is stored, tombstones too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRow {
+    /// The version that wrote it.
+    pub version: i64,
+    /// The record.
+    pub record: Uuid,
+    /// Whether it is there; otherwise this is the news that it left.
+    pub live: bool,
+    /// The hash of a live row.
+    pub hash: u64,
+    /// The stored frame.
+    pub frame: Vec<u8>,
+}
+
+/// A page of a bucket's rows after `from`, with all that is stored of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stored_rows(
+    tx: &mut Tx,
+    (tenant, bucket): (i64, i64),
+    from: Cursor,
+    limit: i64,
+) -> Result<Vec<StoredRow>, StoreError> {
+    let rows: Vec<(i64, Uuid, i64, i64, Vec<u8>)> = tx
+        .query_as(
+            "SELECT version, record, live, hash, frame FROM bucket_row \
+             WHERE tenant = $1 AND bucket = $2 AND (version, record) > ($3, $4) ORDER BY version, record LIMIT $5",
+        )
+        .bind(tenant)
+        .bind(bucket)
+        .bind(from.version)
+        .bind(from.record.unwrap_or_default())
+        .bind(limit)
+        .all()
+        .await?;
+    let row = |(version, record, live, hash, frame): (i64, Uuid, i64, i64, Vec<u8>)| StoredRow {
+        version,
+        record,
+        live: live != 0,
+        hash: hash.cast_unsigned(),
+        frame,
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// The numbers of buckets that have rows and are not there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn missing(tx: &mut Tx, tenant: i64) -> Result<Vec<i64>, StoreError> {
+    let rows: Vec<(i64,)> = tx
+        .query_as(
+            "SELECT DISTINCT bucket FROM bucket_row WHERE tenant = $1 \
+             AND bucket NOT IN (SELECT id FROM bucket WHERE tenant = $1) ORDER BY bucket",
+        )
+        .bind(tenant)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
 /// A row to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRow {

@@ -1,6 +1,7 @@
 //! The store: one file for each group of tables, with the SQL beside its function.
 
 pub mod account;
+pub mod backlog;
 pub mod bucket;
 pub mod command;
 pub mod contact;

@@ -70,6 +70,17 @@ pub async fn page(
     Ok(rows.into_iter().map(stored).collect())
 }
 
+/// How many records there are of each kind, by the kind's number.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn kinds(tx: &mut Tx, tenant: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+    tx.query_as("SELECT kind, CAST(COUNT(*) AS BIGINT) FROM record WHERE tenant = $1 GROUP BY kind ORDER BY kind")
+        .bind(tenant)
+        .all()
+        .await
+}
+
 fn stored((id, kind, version, document, stamps, removed_at_us, survivor): RecordRow) -> (Uuid, Stored) {
     let (document, stamps) = (Bytes::from(document), Bytes::from(stamps));
     (id, Stored { kind, version, document, stamps, removed_at_us, survivor })

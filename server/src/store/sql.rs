@@ -11,7 +11,9 @@
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
@@ -24,6 +26,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection as _, Encode, FromRow, Postgres, Sqlite, Type};
 use uuid::Uuid;
 
+use crate::ages::{Age, Ages};
 use crate::error::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -73,9 +76,18 @@ pub enum Db {
         writer: SqlitePool,
         /// Readers see the last commit, and never wait for the writer.
         readers: SqlitePool,
+        /// The log beside the file: commits stand there until they are moved into the file.
+        wal: PathBuf,
+        /// The reading transactions under way.
+        snapshots: Arc<Ages>,
     },
     /// A server.
-    Postgres(PgPool),
+    Postgres {
+        /// Readers and writers.
+        pool: PgPool,
+        /// The reading transactions under way.
+        snapshots: Arc<Ages>,
+    },
 }
 
 /// A transaction. Dropped without [`Tx::commit`], it is rolled back.
@@ -83,6 +95,8 @@ pub enum Db {
 pub struct Tx {
     inner: Inner,
     statements: u32,
+    /// Of a reading one.
+    _snapshot: Option<Age>,
 }
 
 #[derive(Debug)]
@@ -137,9 +151,11 @@ impl Db {
                 "SQLite {version} may corrupt its file; 3.51.3 or later is needed"
             )));
         }
+        let mut wal = options.get_filename().as_os_str().to_owned();
+        wal.push("-wal");
         let options = options.pragma("cache_size", SQLITE_READER_CACHE).read_only(true);
         let readers = SqlitePoolOptions::new().max_connections(SQLITE_READERS).connect_with(options).await?;
-        Ok(Self::Sqlite { writer, readers })
+        Ok(Self::Sqlite { writer, readers, wal: wal.into(), snapshots: Arc::default() })
     }
 
     async fn connect_postgres(url: &str) -> Result<Self> {
@@ -155,7 +171,7 @@ impl Db {
                 "PostgreSQL has synchronous_commit = off and would lose acknowledged commands; set it to on".to_owned(),
             ));
         }
-        Ok(Self::Postgres(pool))
+        Ok(Self::Postgres { pool, snapshots: Arc::default() })
     }
 
     /// A consistent view. It is kept short, and never open while a network is waited for.
@@ -165,11 +181,48 @@ impl Db {
     pub async fn read(&self) -> Result<Tx> {
         let inner = match self {
             Self::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
-            Self::Postgres(pool) => {
+            Self::Postgres { pool, .. } => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, statements: 1 })
+        Ok(Tx { inner, statements: 1, _snapshot: Some(self.snapshots().start()) })
+    }
+
+    /// The reading transactions under way. An old one keeps SQLite's log from being truncated, and PostgreSQL from taking
+    /// away what is outdated.
+    #[must_use]
+    pub fn snapshots(&self) -> &Arc<Ages> {
+        match self {
+            Self::Sqlite { snapshots, .. } | Self::Postgres { snapshots, .. } => snapshots,
+        }
+    }
+
+    /// How long SQLite's log is; `None`: it is not SQLite.
+    #[must_use]
+    pub fn wal_bytes(&self) -> Option<u64> {
+        match self {
+            // Without a log nothing waits to be moved.
+            Self::Sqlite { wal, .. } => Some(std::fs::metadata(wal).map_or(0, |metadata| metadata.len())),
+            Self::Postgres { .. } => None,
+        }
+    }
+
+    /// Moves all of SQLite's log into the file and truncates it, if nobody writes or reads at this moment; whoever comes
+    /// meanwhile waits for that and for nothing else. Returns whether it was done.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn truncate_wal(&self) -> Result<bool> {
+        let Self::Sqlite { writer, .. } = self else { return Ok(false) };
+        let Some(mut writer) = writer.try_acquire() else { return Ok(false) };
+        // Readers are not waited for: the next time does as well.
+        sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *writer).await?;
+        let truncated: std::result::Result<(i64, i64, i64), sqlx::Error> =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *writer).await;
+        let timeout = format!("PRAGMA busy_timeout = {}", LOCK_TIMEOUT.as_millis());
+        sqlx::query(AssertSqlSafe(timeout)).execute(&mut *writer).await?;
+        let (busy, _, _) = truncated?;
+        Ok(busy == 0)
     }
 
     /// A transaction of the control tables (users, sessions …), which no lane writes.
@@ -193,13 +246,13 @@ impl Db {
         let inner = match self {
             // A deferred transaction that upgrades to writing fails at once if anybody wrote meanwhile.
             Self::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => {
+            Self::Postgres { pool, .. } => {
                 let lock = tenant.map(|id| format!("; SELECT pg_advisory_xact_lock({id})")).unwrap_or_default();
                 let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED{lock}");
                 Inner::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
             }
         };
-        Ok(Tx { inner, statements: 1 })
+        Ok(Tx { inner, statements: 1, _snapshot: None })
     }
 
     /// Which database it is, for logs and metrics.
@@ -207,7 +260,7 @@ impl Db {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "sqlite",
-            Self::Postgres(_) => "postgres",
+            Self::Postgres { .. } => "postgres",
         }
     }
 
@@ -220,7 +273,7 @@ impl Db {
         let migrator = sqlx::migrate::Migrator { migrations: migrations.into(), ..sqlx::migrate::Migrator::DEFAULT };
         match self {
             Self::Sqlite { writer, .. } => migrator.run(writer).await,
-            Self::Postgres(pool) => migrator.run(pool).await,
+            Self::Postgres { pool, .. } => migrator.run(pool).await,
         }
         .map_err(|error| StoreError::Migration(error.to_string()))
     }
@@ -228,11 +281,11 @@ impl Db {
     /// Waits until everything is written, and closes.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
         }
     }
 }
@@ -668,7 +721,7 @@ fn postgres_type(column: Column) -> &'static str {
 pub async fn ping(db: &Db) -> Result<()> {
     match db {
         Db::Sqlite { readers, .. } => readers.acquire().await?.ping().await?,
-        Db::Postgres(pool) => pool.acquire().await?.ping().await?,
+        Db::Postgres { pool, .. } => pool.acquire().await?.ping().await?,
     }
     Ok(())
 }

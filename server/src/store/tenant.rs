@@ -83,6 +83,18 @@ pub async fn known(tx: &mut Tx, tenant: i64, positions: &[Position]) -> Result<H
     Ok(positions.iter().copied().filter(|position| found.contains(position)).collect())
 }
 
+/// When these versions were committed, in microseconds since the Unix epoch; those that are forgotten are left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn moments(tx: &mut Tx, tenant: i64, versions: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+    tx.query_as("SELECT version, at_us FROM commit_point WHERE tenant = $1 AND version IN_INTS($2)")
+        .bind(tenant)
+        .bind_ints(versions)
+        .all()
+        .await
+}
+
 /// All tenants.
 ///
 /// # Errors

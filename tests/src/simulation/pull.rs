@@ -91,6 +91,6 @@ impl Stream {
 fn idle(db: &Db) -> bool {
     match db {
         Db::Sqlite { readers, .. } => readers.num_idle() == usize::try_from(readers.size()).unwrap_or(usize::MAX),
-        Db::Postgres(pool) => pool.num_idle() == usize::try_from(pool.size()).unwrap_or(usize::MAX),
+        Db::Postgres { pool, .. } => pool.num_idle() == usize::try_from(pool.size()).unwrap_or(usize::MAX),
     }
 }

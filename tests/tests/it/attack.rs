@@ -442,7 +442,7 @@ fn extreme_document(world: &World, number: i64) -> (Order, Visit) {
         outlet_id: bytes(world.anna.outlets[0]),
         rep_id: bytes(world.anna.rep),
         day: narrow(number),
-        state: VisitState::InProgress.into(),
+        state: VisitState::Completed.into(),
         checked_in_at_us: number,
         flags: vec![narrow(number)],
         ..Visit::default()
@@ -735,7 +735,8 @@ async fn some_change(app: &TestApp, world: &World, die: &mut Die) {
             app.office(set_price(world, die.index(10), 1_000 + i64::try_from(die.roll(1_000)).expect("small"))).await,
         ),
         3 => {
-            let visit = Visit { outlet_id: bytes(world.anna.outlets[die.index(2)]), ..Visit::default() };
+            let outlet_id = bytes(world.anna.outlets[die.index(2)]);
+            let visit = Visit { outlet_id, state: VisitState::Missed.into(), ..Visit::default() };
             let mut old = entry(app.id(), Record::Visit(visit));
             old.closed_month = [202_609, 202_610, 202_611][die.index(3)];
             import(app, vec![old]).await;

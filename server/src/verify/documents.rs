@@ -1,0 +1,83 @@
+//! Which documents hang on an outlet. Under which month one is listed is history; that it is listed is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roundsman_sync::kind::Kind;
+use roundsman_sync::scope::Month;
+use uuid::Uuid;
+
+use super::facts::Facts;
+use super::internals::{differing_ids, list};
+use super::{Derived, Report};
+use crate::internal::{Internal as _, OutletMonths};
+
+/// Compares `documents{}` and `months{}`, and looks through `restampings{}`.
+pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let mut right: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    for (id, document) in &facts.documents {
+        right.entry(document.outlet).or_default().insert(*id);
+    }
+    let mut listed: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    let mut months: BTreeMap<Uuid, BTreeSet<i32>> = BTreeMap::new();
+    for (name, documents) in derived.documents.iter() {
+        let Some((outlet, month)) = key(name) else {
+            report.find(format!("{name} is of no outlet or of no month"));
+            continue;
+        };
+        if !documents.records.is_sorted_by(|one, other| one < other) {
+            report.find(format!("{name} does not name its records once each and in ascending order"));
+        }
+        if !documents.records.is_empty() {
+            months.entry(outlet).or_default().insert(month.number());
+        }
+        let records = documents.records.iter().map(|id| Uuid::from_slice(id).unwrap_or_default());
+        listed.entry(outlet).or_default().extend(records);
+    }
+    let outlets: BTreeSet<&Uuid> = right.keys().chain(listed.keys()).collect();
+    let none = BTreeSet::new();
+    for outlet in outlets {
+        let [listed, right] = [&listed, &right].map(|ids| list(ids.get(outlet).unwrap_or(&none)));
+        if let Some(difference) = differing_ids(&listed, &right) {
+            report.find(format!("documents{{outlet:{outlet}}} of all months {difference}"));
+        }
+    }
+    let expected = months
+        .into_iter()
+        .map(|(outlet, months)| (OutletMonths::name(&outlet), OutletMonths { months: months.into_iter().collect() }));
+    derived.months.compare(&expected.collect(), report, |stored, right| {
+        let in_words = |months: &OutletMonths| -> Vec<String> {
+            let months = months.months.iter().copied();
+            months
+                .map(|number| Month::from_number(number).map_or(number.to_string(), |month| month.to_string()))
+                .collect()
+        };
+        Some(format!("names {:?}, and documents are listed under {:?}", in_words(stored), in_words(right)))
+    });
+    for note in derived.restampings.of(&()).entries {
+        let outlet = Uuid::from_slice(&note.source_id).unwrap_or_default();
+        let known = facts.outlets.contains_key(&outlet) || facts.archived.contains_key(&outlet);
+        if note.source_kind != Kind::Outlet as i32 || !known {
+            report.find(format!("restampings{{}} would place anew what hangs on {outlet}, which is no outlet"));
+        }
+    }
+}
+
+/// The outlet and the month of a list, by its name.
+fn key(name: &str) -> Option<(Uuid, Month)> {
+    let (outlet, month) = name.strip_prefix("documents{outlet:")?.strip_suffix('}')?.split_once('/')?;
+    let (year, month) = month.split_once('-')?;
+    Some((outlet.parse().ok()?, Month::new(year.parse().ok()?, month.parse().ok()?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::internal::OutletDocuments;
+
+    #[test]
+    fn a_list_is_known_by_its_name() {
+        let of = (Uuid::from_u128(7), Month::new(2026, 3).expect("a month"));
+        assert_eq!(key(&OutletDocuments::name(&of)), Some(of));
+        assert_eq!(key("documents{outlet:7/2026-03}"), None);
+    }
+}

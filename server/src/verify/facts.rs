@@ -1,0 +1,369 @@
+//! What the pass over the records remembers of each: ids and small facts, never a document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono_tz::Tz;
+use prost::Message;
+use roundsman_proto::trade::{
+    Agreement, Assignment, Hold, HoldReason, Order, OrderStatus, Outlet, Payment, Price, Receivable, Reclamation, Rep,
+    Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
+};
+use roundsman_sync::kind::Kind;
+use roundsman_sync::scope::Month;
+use roundsman_sync::trade::credit::{Credit, HeldOrder};
+use roundsman_sync::trade::placement::Stamps;
+use uuid::Uuid;
+
+use crate::calendar;
+use crate::internal::Debtor;
+use crate::workspace::Stored;
+
+/// Where a territory belongs.
+pub(super) struct TerritoryFacts {
+    pub(super) team: Option<Uuid>,
+    pub(super) warehouse: Option<Uuid>,
+    pub(super) zone: Tz,
+}
+
+/// Where an outlet is, and on what terms it buys.
+pub(super) struct OutletFacts {
+    pub(super) territory: Uuid,
+    pub(super) customer: Option<Uuid>,
+    /// As often as the outlet names them.
+    pub(super) agreements: Vec<Uuid>,
+}
+
+/// An agreement.
+pub(super) struct AgreementFacts {
+    pub(super) customer: Option<Uuid>,
+    pub(super) price_list: Uuid,
+}
+
+/// An assignment.
+pub(super) struct AssignmentFacts {
+    pub(super) rep: Uuid,
+    pub(super) territory: Uuid,
+    pub(super) from_day: i32,
+    pub(super) to_day: i32,
+}
+
+/// A visit.
+pub(super) struct VisitFacts {
+    pub(super) outlet: Uuid,
+    pub(super) rep: Option<Uuid>,
+    pub(super) day: i32,
+    pub(super) state: VisitState,
+    /// A route asked for it, and it was not imported.
+    pub(super) by_route: bool,
+    pub(super) imported: bool,
+    pub(super) checked_in_at_us: i64,
+}
+
+/// Whether a document has to be stamped with a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It is open.
+    Open,
+    /// It is closed.
+    Closed,
+    /// An import closes it in any state.
+    Either,
+}
+
+/// A document that hangs on an outlet.
+pub(super) struct DocumentFacts {
+    pub(super) kind: Kind,
+    pub(super) outlet: Uuid,
+    pub(super) age: Age,
+    /// The only territory in its stamps; `None`: there is none, or more than one, or something else is stamped.
+    pub(super) territory: Option<Uuid>,
+    pub(super) closed: bool,
+}
+
+/// What was claimed of a line of a shipment.
+#[derive(Default)]
+pub(super) struct ClaimFacts {
+    pub(super) claimed_milli: i64,
+    pub(super) reclamations: BTreeSet<Uuid>,
+}
+
+/// What is known of all records; live ones where nothing else is said.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub(super) territories: BTreeMap<Uuid, TerritoryFacts>,
+    pub(super) outlets: BTreeMap<Uuid, OutletFacts>,
+    /// Archived outlets, with those that took their place.
+    pub(super) archived: BTreeMap<Uuid, Option<Uuid>>,
+    pub(super) agreements: BTreeMap<Uuid, AgreementFacts>,
+    /// By receivable, the customer.
+    pub(super) receivables: BTreeMap<Uuid, Uuid>,
+    /// By price list and product.
+    pub(super) prices: BTreeMap<(Uuid, Uuid), BTreeSet<Uuid>>,
+    /// By product, then by warehouse.
+    pub(super) stocks: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<Uuid>>>,
+    /// By rep, the team.
+    pub(super) reps: BTreeMap<Uuid, Uuid>,
+    pub(super) assignments: BTreeMap<Uuid, AssignmentFacts>,
+    /// By route, the territory.
+    pub(super) routes: BTreeMap<Uuid, Uuid>,
+    pub(super) visits: BTreeMap<Uuid, VisitFacts>,
+    pub(super) documents: BTreeMap<Uuid, DocumentFacts>,
+    /// What devices are told to be free, by stock record: with its warehouse and product.
+    pub(super) free: BTreeMap<Uuid, (Uuid, Uuid, i64)>,
+    /// What lines of orders have set aside, by warehouse and product.
+    pub(super) reserved: BTreeMap<(Uuid, Uuid), i64>,
+    /// What customers owe and are about to owe, by customer and currency.
+    pub(super) credits: BTreeMap<Debtor, Credit>,
+    /// By shipment, then by its line.
+    pub(super) claims: BTreeMap<Uuid, BTreeMap<Vec<u8>, ClaimFacts>>,
+    /// Of everything but documents.
+    pub(super) stamps: BTreeMap<Uuid, (Kind, Stamps)>,
+}
+
+/// What is wrong with a document that can't be read.
+type Unreadable = String;
+
+fn read<M: Message + Default>(stored: &Stored) -> Result<M, Unreadable> {
+    M::decode(stored.document.clone()).map_err(|error| error.to_string())
+}
+
+fn id(bytes: &[u8], field: &str) -> Result<Uuid, Unreadable> {
+    Uuid::from_slice(bytes).map_err(|_| format!("{field} is no id"))
+}
+
+fn optional(bytes: &[u8], field: &str) -> Result<Option<Uuid>, Unreadable> {
+    if bytes.is_empty() { Ok(None) } else { id(bytes, field).map(Some) }
+}
+
+impl Facts {
+    /// A removed record.
+    pub(super) fn note_removed(&mut self, kind: Kind, id: Uuid, stored: &Stored) {
+        if kind == Kind::Outlet {
+            self.archived.insert(id, stored.survivor);
+        }
+    }
+
+    /// A live record.
+    pub(super) fn note(&mut self, kind: Kind, record: Uuid, stored: &Stored) -> Result<(), Unreadable> {
+        match kind {
+            Kind::Visit | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation | Kind::SurveyResponse => {
+                self.note_document(kind, record, stored)
+            }
+            Kind::Task => self.note_document(kind, record, stored),
+            Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Receivable => self.note_trade(kind, record, stored),
+            Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment | Kind::Route => {
+                self.note_people(kind, record, stored)
+            }
+            Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => {
+                self.note_goods(kind, record, stored)
+            }
+            Kind::Unspecified => Err("it has no kind".to_owned()),
+        }
+    }
+
+    fn note_stamps(&mut self, kind: Kind, record: Uuid, stored: &Stored) -> Result<(), Unreadable> {
+        let stamps = Stamps::decode(stored.stamps.clone()).map_err(|error| error.to_string())?;
+        self.stamps.insert(record, (kind, stamps));
+        Ok(())
+    }
+
+    fn note_trade(&mut self, kind: Kind, record: Uuid, stored: &Stored) -> Result<(), Unreadable> {
+        self.note_stamps(kind, record, stored)?;
+        if kind == Kind::Outlet {
+            let outlet: Outlet = read(stored)?;
+            let agreements = outlet.agreement_ids.iter().map(|agreement| id(agreement, "agreement_ids"));
+            let facts = OutletFacts {
+                territory: id(&outlet.territory_id, "territory_id")?,
+                customer: optional(&outlet.customer_id, "customer_id")?,
+                agreements: agreements.collect::<Result<_, _>>()?,
+            };
+            self.outlets.insert(record, facts);
+        } else if kind == Kind::Agreement {
+            let agreement: Agreement = read(stored)?;
+            let customer = optional(&agreement.customer_id, "customer_id")?;
+            let price_list = id(&agreement.price_list_id, "price_list_id")?;
+            self.agreements.insert(record, AgreementFacts { customer, price_list });
+        } else if kind == Kind::Receivable {
+            let receivable: Receivable = read(stored)?;
+            self.receivables.insert(record, id(&receivable.customer_id, "customer_id")?);
+            self.note_receivable(&receivable)?;
+        }
+        Ok(())
+    }
+
+    fn note_people(&mut self, kind: Kind, record: Uuid, stored: &Stored) -> Result<(), Unreadable> {
+        self.note_stamps(kind, record, stored)?;
+        if kind == Kind::Rep {
+            let rep: Rep = read(stored)?;
+            self.reps.insert(record, id(&rep.team_id, "team_id")?);
+        } else if kind == Kind::Territory {
+            let territory: Territory = read(stored)?;
+            let zone = calendar::zone(&territory.time_zone).ok_or("it has no time zone")?;
+            let facts = TerritoryFacts {
+                team: optional(&territory.team_id, "team_id")?,
+                warehouse: optional(&territory.warehouse_id, "warehouse_id")?,
+                zone,
+            };
+            self.territories.insert(record, facts);
+        } else if kind == Kind::Assignment {
+            let assignment: Assignment = read(stored)?;
+            let facts = AssignmentFacts {
+                rep: id(&assignment.rep_id, "rep_id")?,
+                territory: id(&assignment.territory_id, "territory_id")?,
+                from_day: assignment.from_day,
+                to_day: assignment.to_day,
+            };
+            self.assignments.insert(record, facts);
+        } else if kind == Kind::Route {
+            let route: Route = read(stored)?;
+            self.routes.insert(record, id(&route.territory_id, "territory_id")?);
+        }
+        Ok(())
+    }
+
+    fn note_goods(&mut self, kind: Kind, record: Uuid, stored: &Stored) -> Result<(), Unreadable> {
+        // There are many goods, and nothing is stamped on them: what is has to be remembered, nothing else.
+        if !stored.stamps.is_empty() {
+            self.note_stamps(kind, record, stored)?;
+        }
+        if kind == Kind::Price {
+            let price: Price = read(stored)?;
+            let key = (id(&price.price_list_id, "price_list_id")?, id(&price.product_id, "product_id")?);
+            self.prices.entry(key).or_default().insert(record);
+        } else if kind == Kind::Stock {
+            let stock: Stock = read(stored)?;
+            let (warehouse, product) = (id(&stock.warehouse_id, "warehouse_id")?, id(&stock.product_id, "product_id")?);
+            self.stocks.entry(product).or_default().entry(warehouse).or_default().insert(record);
+            self.free.insert(record, (warehouse, product, stock.free_milli));
+        }
+        Ok(())
+    }
+
+    fn note_document(&mut self, kind: Kind, record: Uuid, stored: &Stored) -> Result<(), Unreadable> {
+        let stamps = Stamps::decode(stored.stamps.clone()).map_err(|error| error.to_string())?;
+        let closed = stamps.closed_month.is_some();
+        let (outlet, age) = match kind {
+            Kind::Visit => self.note_visit(record, &read(stored)?, closed)?,
+            Kind::Order => self.note_order(record, &read(stored)?)?,
+            Kind::Shipment => shipment(&read(stored)?),
+            Kind::Payment => self.note_payment(&read(stored)?)?,
+            Kind::Reclamation => self.note_claim(record, &read(stored)?)?,
+            Kind::SurveyResponse => (read::<SurveyResponse>(stored)?.outlet_id, Age::Closed),
+            Kind::Task => task(&read(stored)?),
+            Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Receivable | Kind::Rep | Kind::Team => {
+                return Ok(());
+            }
+            Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
+            Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Unspecified => return Ok(()),
+        };
+        let Some(outlet) = optional(&outlet, "outlet_id")? else {
+            // A task that is to be done at no outlet.
+            self.stamps.insert(record, (kind, stamps));
+            return Ok(());
+        };
+        let plain = stamps.team.is_empty() && !stamps.own_scope;
+        let known_month = stamps.closed_month.is_none_or(|month| Month::from_number(month).is_some());
+        let territory = stamps.territory().filter(|_| plain && known_month);
+        self.documents.insert(record, DocumentFacts { kind, outlet, age, territory, closed });
+        Ok(())
+    }
+
+    fn note_visit(&mut self, record: Uuid, visit: &Visit, closed: bool) -> Result<(Vec<u8>, Age), Unreadable> {
+        let state = visit.state();
+        let age = match state {
+            VisitState::Unspecified | VisitState::Planned | VisitState::InProgress => Age::Open,
+            VisitState::Completed | VisitState::Missed | VisitState::Cancelled => Age::Closed,
+            VisitState::Skipped | VisitState::Rescheduled => Age::Either,
+        };
+        let facts = VisitFacts {
+            outlet: id(&visit.outlet_id, "outlet_id")?,
+            rep: optional(&visit.rep_id, "rep_id")?,
+            day: visit.day,
+            state,
+            by_route: visit.planned && !visit.route_id.is_empty() && !closed,
+            imported: closed && age == Age::Either,
+            checked_in_at_us: visit.checked_in_at_us,
+        };
+        self.visits.insert(record, facts);
+        Ok((visit.outlet_id.clone(), age))
+    }
+
+    fn credit(&mut self, customer: &[u8], currency: &str) -> Result<&mut Credit, Unreadable> {
+        Ok(self.credits.entry((id(customer, "customer_id")?, currency.to_owned())).or_default())
+    }
+
+    fn note_receivable(&mut self, receivable: &Receivable) -> Result<(), Unreadable> {
+        let credit = self.credit(&receivable.customer_id, &receivable.currency)?;
+        credit.booked_debt_minor = credit.booked_debt_minor.saturating_add(receivable.debt_minor);
+        credit.overdue_minor = credit.overdue_minor.saturating_add(receivable.overdue_minor);
+        Ok(())
+    }
+
+    fn note_payment(&mut self, payment: &Payment) -> Result<(Vec<u8>, Age), Unreadable> {
+        if !payment.booked {
+            let credit = self.credit(&payment.customer_id, &payment.currency)?;
+            credit.payments_minor = credit.payments_minor.saturating_add(payment.amount_minor);
+        }
+        Ok((payment.outlet_id.clone(), Age::Closed))
+    }
+
+    fn note_order(&mut self, record: Uuid, order: &Order) -> Result<(Vec<u8>, Age), Unreadable> {
+        for line in order.lines.iter().filter(|line| line.reserved_milli != 0) {
+            let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
+            let reserved = self.reserved.entry(key).or_default();
+            *reserved = reserved.saturating_add(line.reserved_milli);
+        }
+        let (age, promised) = match order.status() {
+            OrderStatus::Cancelled | OrderStatus::Refused => (Age::Closed, false),
+            OrderStatus::Closed => (Age::Closed, true),
+            OrderStatus::Confirmed | OrderStatus::Released => (Age::Open, true),
+            OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => (Age::Open, false),
+        };
+        let open: Vec<HoldReason> =
+            order.holds.iter().filter(|hold| hold.released_at_us == 0).map(Hold::reason).collect();
+        let of_credit = |reason: &HoldReason| *reason == HoldReason::CreditLimit || *reason == HoldReason::Overdue;
+        let credit = self.credit(&order.customer_id, &order.currency)?;
+        if promised && !order.booked {
+            credit.orders_minor = credit.orders_minor.saturating_add(order.value_minor);
+        }
+        if order.status() == OrderStatus::Submitted && !open.is_empty() && open.iter().all(of_credit) {
+            credit.held.push(HeldOrder {
+                order_id: record.as_bytes().to_vec(),
+                submitted_at_us: order.submitted_at_us,
+                value_minor: order.value_minor,
+                agreement_id: order.agreement_id.clone(),
+            });
+        }
+        Ok((order.outlet_id.clone(), age))
+    }
+
+    fn note_claim(&mut self, record: Uuid, claim: &Reclamation) -> Result<(Vec<u8>, Age), Unreadable> {
+        if let Some(shipment) = optional(&claim.shipment_id, "shipment_id")? {
+            for line in claim.lines.iter().filter(|line| !line.shipment_line_id.is_empty()) {
+                let lines = self.claims.entry(shipment).or_default();
+                let claimed = lines.entry(line.shipment_line_id.clone()).or_default();
+                claimed.claimed_milli = claimed.claimed_milli.saturating_add(line.claimed_milli);
+                claimed.reclamations.insert(record);
+            }
+        }
+        Ok((claim.outlet_id.clone(), Age::Open))
+    }
+}
+
+fn shipment(shipment: &Shipment) -> (Vec<u8>, Age) {
+    let age = match shipment.state() {
+        ShipmentState::Delivered | ShipmentState::PartlyDelivered => Age::Closed,
+        ShipmentState::Refused | ShipmentState::NotAttempted => Age::Closed,
+        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => Age::Open,
+        ShipmentState::Checking | ShipmentState::Checked | ShipmentState::Loaded | ShipmentState::Shipped => Age::Open,
+    };
+    (shipment.outlet_id.clone(), age)
+}
+
+fn task(task: &Task) -> (Vec<u8>, Age) {
+    let age = match task.state() {
+        TaskState::Done | TaskState::Verified => Age::Closed,
+        TaskState::Unspecified | TaskState::Issued | TaskState::Accepted | TaskState::Returned => Age::Open,
+    };
+    (task.outlet_id.clone(), age)
+}

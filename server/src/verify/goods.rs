@@ -1,0 +1,64 @@
+//! Which price and stock records belong to a product.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::facts::Facts;
+use super::internals::{differing_ids, list};
+use super::{Derived, Report};
+use crate::internal::{Internal as _, ProductPrices, ProductStocks, WarehouseStock};
+
+/// Compares `prices{}` and `stocks{}`.
+pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
+    check_prices(facts, derived, report);
+    let mut expected = BTreeMap::new();
+    for (product, by_warehouse) in &facts.stocks {
+        let stored = derived.stocks.of(product);
+        let stocks = by_warehouse.iter().filter_map(|(warehouse, records)| {
+            // Of several records for the same, any may be the one that counts.
+            let one = stored.at(*warehouse).filter(|id| records.contains(id)).or_else(|| records.first().copied())?;
+            Some(WarehouseStock { warehouse_id: warehouse.as_bytes().to_vec(), stock_id: one.as_bytes().to_vec() })
+        });
+        expected.insert(ProductStocks::name(product), ProductStocks { stocks: stocks.collect() });
+    }
+    derived.stocks.compare(&expected, report, |stored, right| {
+        let warehouses = |stocks: &ProductStocks| -> Vec<Vec<u8>> {
+            stocks.stocks.iter().map(|entry| entry.warehouse_id.clone()).collect()
+        };
+        let records = |stocks: &ProductStocks| -> Vec<Vec<u8>> {
+            stocks.stocks.iter().map(|entry| entry.stock_id.clone()).collect()
+        };
+        differing_ids(&warehouses(stored), &warehouses(right))
+            .or_else(|| differing_ids(&records(stored), &records(right)))
+            .or_else(|| Some("gives warehouses the stock records of others".to_owned()))
+    });
+}
+
+/// `prices{}`: the records; and what was noted of their last changes, as far as it can be judged.
+fn check_prices(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let mut unknown: BTreeSet<&str> = derived.prices.iter().map(|(name, _)| name).collect();
+    let named: BTreeMap<&str, &ProductPrices> = derived.prices.iter().collect();
+    let nothing = ProductPrices::default();
+    for ((price_list, product), records) in &facts.prices {
+        let name = ProductPrices::name(&(*price_list, *product));
+        unknown.remove(name.as_str());
+        let prices = *named.get(name.as_str()).unwrap_or(&&nothing);
+        let ids: Vec<Vec<u8>> = prices.prices.iter().map(|entry| entry.price_id.clone()).collect();
+        if let Some(difference) = differing_ids(&ids, &list(records)) {
+            report.find(format!("{name} {difference}"));
+        }
+        for entry in &prices.prices {
+            let id = Uuid::from_slice(&entry.price_id).unwrap_or_default();
+            let of_this = entry.before.as_ref().is_none_or(|before| {
+                before.price_list_id == price_list.as_bytes() && before.product_id == product.as_bytes()
+            });
+            if !of_this || entry.changed_at_us > derived.at_us || entry.before_version < 0 {
+                report.find(format!("{name} notes a last change of {id} that can't have been"));
+            }
+        }
+    }
+    for name in unknown {
+        report.find(format!("{name} is of a product without prices there"));
+    }
+}

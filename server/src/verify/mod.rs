@@ -1,0 +1,288 @@
+//! Verification: everything that is derived is computed anew from the records and compared with what is stored. The code
+//! is naive on purpose and shares nothing with the code that keeps these figures up to date, command by command: one pass
+//! over each kind of record, and sums over what that pass has seen.
+//!
+//! **Recomputed, and compared exactly**
+//! - buckets: rows, their hashes and frames, counts, bytes, checksums (`buckets`); documents are compared by their 64-bit
+//!   row hash, so that not all of them are in memory at once;
+//! - projections ([`crate::projection`]);
+//! - stamps: the territories, the team and the own scope that a record is placed by (`stamps`);
+//! - `granted{}` of territories and teams but for the months, `reach{}` but for the own scope (`grants`, `reach`);
+//! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
+//! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
+//!   `claims`);
+//! - `credit{}`, what is promised in `available{}`, and what devices are told to be free (`sums`).
+//!
+//! **Checked for consistency only**, because it depends on when something was decided, which records do not tell:
+//! - `granted{rep}`: the assignments that ran when they were applied last. Where one begins or ends between the last time
+//!   that they certainly were applied and the last commit, both answers are right.
+//! - the months in `granted{territory}`: a run without gaps, not behind the month that was opened last;
+//! - the own scope of a customer: there has to be one above the limit of territories; below it there may have been more once;
+//! - the month under which a document is listed: the month of a decision, of a planned day or of an import. It has to be
+//!   listed, under its outlet only, and `months{}` has to name exactly the lists that hold something.
+//! - `assigned{rep}`: a span for each assignment, from its first day on and to its last, or to the moment at which it was cut
+//!   off or was still running; and no other;
+//! - `placed{outlet}`: without gaps, and open-ended in the outlet's territory; what it said before is history;
+//! - `reps{territory}`: whoever has an assignment is named, and only reps are; who had one that was taken out is history;
+//! - `planned{territory day}`: visits of that day, each under one territory; one that is still planned is named, and the
+//!   calendar knows its day. Routes and stops were others when it was planned.
+//! - `calendar{territory}`: its days ascend, and no plan knows a later revision;
+//! - `rep_day{rep day}`: names the rep's visit in progress, and each visit in progress is named;
+//! - what `prices{}` says of the last change: it is of this price, and not later than the last commit;
+//! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
+//! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
+//! - `restampings{}`: outlets. While one stands there its later documents may still be where it was.
+//!
+//! **Only read**: `revoked{}`, which records that an administrator decided something, and what lies in a warehouse
+//! (`available{}`), which the ERP counted and shipments have lowered since.
+
+mod buckets;
+mod calendars;
+mod claims;
+mod documents;
+mod facts;
+mod goods;
+mod grants;
+mod internals;
+mod people;
+mod reach;
+mod stamps;
+mod sums;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use prost::Message as _;
+use roundsman_sync::kind::{self, KINDS, Kind};
+use roundsman_sync::scope::Scope;
+use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::placement::{Stamps, place};
+use roundsman_sync::trade::stock::Available;
+use uuid::Uuid;
+
+use crate::auth::caller::Caller;
+use crate::error::StoreError;
+use crate::internal::Revoked;
+use crate::projection;
+use crate::store::sql::{Db, Tx};
+use crate::store::{record, tenant};
+use crate::workspace::{FIRST_INTERNAL_KIND, Stored};
+
+use facts::Facts;
+use internals::Internals;
+
+/// Records in one read.
+const PAGE: i64 = 1_000;
+
+/// What buckets hold: by scope and kind, then by record.
+pub type Content = BTreeMap<(String, u32), BTreeMap<Uuid, Bytes>>;
+
+/// What was compared, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One sentence for each difference.
+    pub findings: Vec<String>,
+    /// How many of what were compared, in the order in which they were.
+    pub compared: Vec<(&'static str, usize)>,
+}
+
+impl Report {
+    fn find(&mut self, finding: String) {
+        self.findings.push(finding);
+    }
+
+    fn count(&mut self, what: &'static str, number: usize) {
+        self.compared.push((what, number));
+    }
+}
+
+/// What a caller should hold, placed anew from the records, past all buckets; what holds no record is left out.
+///
+/// # Errors
+/// When the database does not answer, or a record can't be read.
+pub async fn projection(db: &Db, caller: &Caller) -> Result<Content, StoreError> {
+    let mut tx = db.read().await?;
+    let holding = crate::grants::holding(&mut tx, caller).await?;
+    let mut content = Content::new();
+    for kind in KINDS {
+        let mut pages = Pages::of(i64::from(*kind as i32));
+        while let Some(page) = pages.next(&mut tx, caller.tenant).await? {
+            for (id, stored) in page.into_iter().filter(|(_, stored)| stored.removed_at_us.is_none()) {
+                let corrupt = |error: String| StoreError::Corrupt(format!("record {id}: {error}"));
+                let scopes = scopes(*kind, id, &stored).map_err(corrupt)?;
+                for scope in scopes.iter().filter(|scope| holding.scopes.contains(scope)) {
+                    let bucket = content.entry((scope.to_string(), *kind as u32)).or_default();
+                    bucket.insert(id, stored.document.clone());
+                }
+            }
+        }
+    }
+    tx.commit().await?;
+    Ok(content)
+}
+
+fn scopes(kind: Kind, id: Uuid, stored: &Stored) -> Result<Vec<Scope>, String> {
+    let stamps = Stamps::decode(stored.stamps.clone()).map_err(|error| error.to_string())?;
+    place(kind, id, &stored.document, &stamps).map_err(|error| error.to_string())
+}
+
+/// All records of a kind, page by page.
+struct Pages {
+    kind: i64,
+    after: Uuid,
+}
+
+impl Pages {
+    fn of(kind: i64) -> Self {
+        Self { kind, after: Uuid::nil() }
+    }
+
+    async fn next(&mut self, tx: &mut Tx, tenant: i64) -> Result<Option<Vec<(Uuid, Stored)>>, StoreError> {
+        let page = record::page(tx, tenant, self.kind, self.after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(None) };
+        self.after = *last;
+        Ok(Some(page))
+    }
+}
+
+/// Looks for differences between the records and what is derived from them; returns one sentence for each.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn verify(db: &Db, tenant: i64) -> Result<Vec<String>, StoreError> {
+    Ok(report(db, tenant).await?.findings)
+}
+
+/// The same, with what was compared.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn report(db: &Db, tenant: i64) -> Result<Report, StoreError> {
+    let mut tx = db.read().await?;
+    let mut report = Report::default();
+    let head = tenant::head(&mut tx, tenant).await?.unwrap_or_default();
+    let facts = records(&mut tx, tenant, head.position.version, &mut report).await?;
+    let derived = Derived::read(&mut tx, (tenant, head.at_us), &mut report).await?;
+    reach::check(&facts, &derived, &mut report);
+    grants::check(&facts, &derived, &mut report);
+    documents::check(&facts, &derived, &mut report);
+    people::check(&facts, &derived, &mut report);
+    calendars::check(&facts, &derived, &mut report);
+    goods::check(&facts, &derived, &mut report);
+    claims::check(&facts, &derived, &mut report);
+    sums::check(&facts, &derived, &mut report);
+    stamps::check(&facts, &derived, &mut report);
+    let (rows, findings) = projection::verify(&mut tx, tenant).await?;
+    report.count("projected rows", rows);
+    report.findings.extend(findings);
+    tx.commit().await?;
+    Ok(report)
+}
+
+/// One pass over all records: buckets are compared kind by kind, and the facts for everything else are collected.
+async fn records(tx: &mut Tx, tenant: i64, version: i64, report: &mut Report) -> Result<Facts, StoreError> {
+    let mut facts = Facts::default();
+    let mut buckets = buckets::Buckets::read(tx, tenant).await?;
+    let (mut live, mut removed) = (0, 0);
+    for kind in KINDS {
+        let mut expected = buckets::Expected::default();
+        let mut pages = Pages::of(i64::from(*kind as i32));
+        while let Some(page) = pages.next(tx, tenant).await? {
+            for (id, stored) in page {
+                if stored.version > version {
+                    report
+                        .find(format!("{kind:?} {id} has version {}, after the last commit {version}", stored.version));
+                }
+                if stored.removed_at_us.is_some() {
+                    removed += 1;
+                    facts.note_removed(*kind, id, &stored);
+                    continue;
+                }
+                live += 1;
+                match scopes(*kind, id, &stored) {
+                    Ok(scopes) => expected.add(scopes, id, &stored),
+                    Err(error) => report.find(format!("{kind:?} {id} can't be placed: {error}")),
+                }
+                if let Err(error) = facts.note(*kind, id, &stored) {
+                    report.find(format!("{kind:?} {id} can't be read: {error}"));
+                }
+            }
+        }
+        buckets.compare((tx, tenant, version), *kind, expected, report).await?;
+    }
+    report.count("live records", live);
+    report.count("removed records", removed);
+    buckets.finish(tx, tenant, report).await?;
+    for (number, count) in record::kinds(tx, tenant).await? {
+        if number < FIRST_INTERNAL_KIND && kind::from_number(number).is_none() {
+            report.find(format!("{count} records are of kind {number}, which this program does not know"));
+        }
+    }
+    Ok(facts)
+}
+
+/// All internal records, by kind and name.
+struct Derived {
+    granted: Internals<crate::internal::Granted>,
+    reach: Internals<crate::internal::Reach>,
+    documents: Internals<crate::internal::OutletDocuments>,
+    months: Internals<crate::internal::OutletMonths>,
+    territory_reps: Internals<crate::internal::TerritoryReps>,
+    assigned: Internals<roundsman_sync::trade::assignment::Assigned>,
+    placed: Internals<roundsman_sync::trade::assignment::Placed>,
+    rep_assignments: Internals<crate::internal::RepAssignments>,
+    routes: Internals<crate::internal::TerritoryRoutes>,
+    planned: Internals<crate::internal::TerritoryDay>,
+    calendars: Internals<crate::internal::TerritoryCalendar>,
+    restampings: Internals<crate::internal::Restampings>,
+    rep_days: Internals<roundsman_sync::trade::visit::RepDay>,
+    prices: Internals<crate::internal::ProductPrices>,
+    stocks: Internals<crate::internal::ProductStocks>,
+    claims: Internals<roundsman_sync::trade::reclamation::Claims>,
+    available: Internals<Available>,
+    credit: Internals<Credit>,
+    customers: Internals<crate::internal::OutletCustomers>,
+    /// When assignments were put into `assigned{}`, by version; what is below the horizon is not known any more.
+    moments: BTreeMap<i64, i64>,
+    /// The last commit, in microseconds since the Unix epoch.
+    at_us: i64,
+}
+
+impl Derived {
+    async fn read(tx: &mut Tx, (tenant, at_us): (i64, i64), report: &mut Report) -> Result<Self, StoreError> {
+        let mut reader = internals::Reader { tx, tenant, report, kinds: BTreeSet::new() };
+        let mut derived = Self {
+            granted: reader.read("granted{}").await?,
+            reach: reader.read("reach{}").await?,
+            documents: reader.read("documents{}").await?,
+            months: reader.read("months{}").await?,
+            territory_reps: reader.read("reps{}").await?,
+            assigned: reader.read("assigned{}").await?,
+            placed: reader.read("placed{}").await?,
+            rep_assignments: reader.read("assignments{}").await?,
+            routes: reader.read("routes{}").await?,
+            planned: reader.read("planned{}").await?,
+            calendars: reader.read("calendar{}").await?,
+            restampings: reader.read("restampings{}").await?,
+            rep_days: reader.read("rep_day{}").await?,
+            prices: reader.read("prices{}").await?,
+            stocks: reader.read("stocks{}").await?,
+            claims: reader.read("claims{}").await?,
+            available: reader.read("available{}").await?,
+            credit: reader.read("credit{}").await?,
+            customers: reader.read("customers{}").await?,
+            moments: BTreeMap::new(),
+            at_us,
+        };
+        reader.read::<Revoked>("revoked{}").await?;
+        let known = reader.kinds;
+        let versions: Vec<i64> = derived.assigned.versions().collect();
+        derived.moments = tenant::moments(tx, tenant, &versions).await?.into_iter().collect();
+        for (number, count) in record::kinds(tx, tenant).await? {
+            if number >= FIRST_INTERNAL_KIND && !known.contains(&number) {
+                report.find(format!("{count} internal records are of kind {number}, which this program does not know"));
+            }
+        }
+        Ok(derived)
+    }
+}

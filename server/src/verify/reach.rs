@@ -1,0 +1,99 @@
+//! Where customers and agreements reach: counted outlet by outlet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roundsman_sync::trade::placement::CUSTOMER_TERRITORIES;
+use uuid::Uuid;
+
+use super::facts::{Facts, OutletFacts};
+use super::internals::{differing_ids, list};
+use super::{Derived, Report};
+use crate::internal::{Internal as _, OutletCustomers, Reach, ReachedTerritory, Reaching};
+
+/// The customers that an outlet makes present in its territory: its own, and those of its agreements; each once.
+pub(super) fn customers(facts: &Facts, outlet: &OutletFacts) -> BTreeSet<Uuid> {
+    let of_agreements = outlet.agreements.iter().filter_map(|agreement| facts.agreements.get(agreement)?.customer);
+    outlet.customer.into_iter().chain(of_agreements).collect()
+}
+
+/// By customer, how many outlets are in which territories.
+pub(super) fn of_customers(facts: &Facts) -> BTreeMap<Uuid, BTreeMap<Uuid, i64>> {
+    let mut reach: BTreeMap<Uuid, BTreeMap<Uuid, i64>> = BTreeMap::new();
+    for outlet in facts.outlets.values() {
+        for customer in customers(facts, outlet) {
+            *reach.entry(customer).or_default().entry(outlet.territory).or_default() += 1;
+        }
+    }
+    reach
+}
+
+/// Compares `reach{}`.
+pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let mut expected: BTreeMap<String, Reach> = BTreeMap::new();
+    let mut dependents: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    for (id, agreement) in &facts.agreements {
+        if let Some(customer) = agreement.customer {
+            dependents.entry(customer).or_default().insert(*id);
+        }
+    }
+    for (id, customer) in &facts.receivables {
+        dependents.entry(*customer).or_default().insert(*id);
+    }
+    let territories = of_customers(facts);
+    let customers: BTreeSet<&Uuid> = territories.keys().chain(dependents.keys()).collect();
+    for customer in customers {
+        let reach = Reach {
+            territories: territories.get(customer).map(reached).unwrap_or_default(),
+            own_scope: territories.get(customer).is_some_and(|reached| reached.len() > CUSTOMER_TERRITORIES),
+            dependents: dependents.get(customer).map(list).unwrap_or_default(),
+        };
+        expected.insert(Reach::name(&Reaching::Customer(*customer)), reach);
+    }
+    let mut by_agreement: BTreeMap<Uuid, BTreeMap<Uuid, i64>> = BTreeMap::new();
+    for outlet in facts.outlets.values() {
+        for agreement in &outlet.agreements {
+            *by_agreement.entry(*agreement).or_default().entry(outlet.territory).or_default() += 1;
+        }
+    }
+    for (agreement, territories) in &by_agreement {
+        let reach = Reach { territories: reached(territories), ..Reach::default() };
+        expected.insert(Reach::name(&Reaching::Agreement(*agreement)), reach);
+    }
+    derived.reach.compare(&expected, report, differ);
+    check_customers(facts, derived, report);
+}
+
+/// `customers{outlet}`: whoever is a customer there now is named.
+fn check_customers(facts: &Facts, derived: &Derived, report: &mut Report) {
+    for (id, outlet) in &facts.outlets {
+        let named = derived.customers.of(id).customers;
+        if !named.is_sorted() {
+            report.find(format!("{} is not in ascending order", OutletCustomers::name(id)));
+        }
+        for customer in
+            customers(facts, outlet).iter().filter(|customer| !named.contains(&customer.as_bytes().to_vec()))
+        {
+            report.find(format!("{} lacks {customer}", OutletCustomers::name(id)));
+        }
+    }
+}
+
+fn reached(territories: &BTreeMap<Uuid, i64>) -> Vec<ReachedTerritory> {
+    let entry =
+        |(id, outlets): (&Uuid, &i64)| ReachedTerritory { territory: id.as_bytes().to_vec(), outlets: *outlets };
+    territories.iter().map(entry).collect()
+}
+
+fn differ(stored: &Reach, right: &Reach) -> Option<String> {
+    if stored.territories != right.territories {
+        let in_words = |reach: &Reach| -> Vec<String> {
+            reach.reached().map(|(territory, outlets)| format!("{outlets} in {territory}")).collect()
+        };
+        return Some(format!("counts outlets {:?}, and there are {:?}", in_words(stored), in_words(right)));
+    }
+    if right.own_scope && !stored.own_scope {
+        return Some(format!("has no scope of its own with {} territories", right.territories.len()));
+    }
+    // Below the limit: there may have been more once.
+    differing_ids(&stored.dependents, &right.dependents)
+}

@@ -1,0 +1,447 @@
+//! `roundsman verify` finds nothing after a busy day, and exactly what was damaged when something was.
+
+use std::sync::Arc;
+
+use roundsman::internal::{
+    Granted, Internal, OutletCustomers, OutletDocuments, OutletMonths, ProductPrices, ProductStocks, Reach, Reaching,
+    RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes,
+    server_id,
+};
+use roundsman::jobs::Jobs;
+use roundsman::store::record;
+use roundsman::verify::{report, verify};
+use roundsman::workspace::{Change, Stored};
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::Status;
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    ArchiveOutlet, CheckIn, CollectPayment, DeliverShipment, DeliveredLine, MoveOutlet, Order, OrderStatus,
+    PaymentMethod, PrepareShipment, Reason, ReleaseOrder, Route, RouteStop, ShipShipment, Territory,
+};
+use roundsman_sync::scope::{Month, Scope};
+use roundsman_sync::trade::assignment::{Assigned, Placed};
+use roundsman_sync::trade::credit::{Credit, HeldOrder};
+use roundsman_sync::trade::reclamation::Claims;
+use roundsman_sync::trade::stock::Available;
+use roundsman_sync::trade::visit::RepDay;
+use roundsman_tests::app::{TODAY, TestApp, TestDevice};
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::{CURRENCY, World, bytes, place};
+use uuid::Uuid;
+
+use crate::desk::{entry, import, submitted};
+
+on_both_databases!(
+    after_a_busy_day_everything_is_compared_and_nothing_found,
+    a_damaged_internal_record_is_found,
+    damage_beside_internal_records_is_found,
+    a_document_that_is_imported_for_another_outlet_moves_with_that_one,
+    a_territory_that_is_written_again_keeps_the_month_that_was_opened,
+    the_time_zone_of_a_territory_does_not_change,
+);
+
+/// A day with something of everything.
+struct Day {
+    app: TestApp,
+    world: World,
+    route: Uuid,
+    shipment: Uuid,
+}
+
+fn october() -> Month {
+    november().plus(-1)
+}
+
+fn november() -> Month {
+    Month::new(2026, 11).expect("a month")
+}
+
+/// A route through Anna's outlets, every day.
+async fn with_route(app: &TestApp, world: &World) -> Uuid {
+    let stop = |outlet: &Uuid| RouteStop { outlet_id: bytes(*outlet), weekdays: 127, ..RouteStop::default() };
+    let route = Route {
+        name: "North".to_owned(),
+        territory_id: bytes(world.anna.territory),
+        cycle_start_day: TODAY,
+        stops: world.anna.outlets.iter().map(stop).collect(),
+        ..Route::default()
+    };
+    let id = app.id();
+    import(app, vec![entry(id, Record::Route(route))]).await;
+    id
+}
+
+async fn field_work(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid {
+    let outlet_id = bytes(world.anna.outlets[0]);
+    let payment = CollectPayment {
+        payment_id: bytes(app.id()),
+        outlet_id: outlet_id.clone(),
+        customer_id: bytes(world.customers[0]),
+        amount_minor: 500,
+        currency: CURRENCY.to_owned(),
+        method: PaymentMethod::Cash.into(),
+        ..CollectPayment::default()
+    };
+    let check_in = CheckIn { visit_id: bytes(app.id()), outlet_id, planned_day: 0, point: Some(place()) };
+    for command in [Command::CheckIn(check_in), Command::CollectPayment(payment)] {
+        let outcome = app.decide(anna, command).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+    submitted(app, world, (anna, &world.anna), 3, TODAY + 1).await
+}
+
+/// An order is shipped, and one line of it does not arrive.
+async fn short_delivery(app: &TestApp, world: &World, order: Uuid) -> Uuid {
+    let line_id = app.stored::<Order>(world.tenant).await[&order].lines[0].line_id.clone();
+    let (order_id, shipment) = (bytes(order), app.id());
+    let shipment_id = bytes(shipment);
+    let warehouse_id = bytes(world.warehouse);
+    let lines = vec![DeliveredLine { line_id, delivered_milli: 0, ..DeliveredLine::default() }];
+    let reclamation_id = bytes(app.id());
+    let commands = [
+        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone() }),
+        Command::PrepareShipment(PrepareShipment { shipment_id: shipment_id.clone(), order_id, warehouse_id }),
+        Command::ShipShipment(ShipShipment { shipment_id: shipment_id.clone(), ..ShipShipment::default() }),
+        Command::DeliverShipment(DeliverShipment { shipment_id, lines, reclamation_id, ..DeliverShipment::default() }),
+    ];
+    app.user("lars", Role::Logistics, None, None).await;
+    let lars = app.token("lars").await;
+    for command in commands {
+        let outcome = app.office_as(&lars, app.id(), command).await.expect("logistics is answered");
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+    shipment
+}
+
+impl Day {
+    async fn make(kind: Kind) -> Self {
+        let app = TestApp::start(kind).await;
+        let world = World::make(&app).await;
+        let route = with_route(&app, &world).await;
+        Jobs::new(Arc::clone(&app.core)).run_due(world.tenant).await.expect("runs");
+        let mut anna = app.device("anna").await;
+        app.sync(&mut anna).await;
+        let order = field_work(&app, &world, &mut anna).await;
+        let shipment = short_delivery(&app, &world, order).await;
+        let moved = MoveOutlet { outlet_id: bytes(world.anna.outlets[1]), territory_id: bytes(world.boris.territory) };
+        let [survivor, duplicate] = [0, 1].map(|index| bytes(world.boris.outlets[index]));
+        let merged = ArchiveOutlet { outlet_id: duplicate, survivor_id: survivor };
+        for command in [Command::MoveOutlet(moved), Command::ArchiveOutlet(merged)] {
+            assert_eq!(app.office(command).await.status(), Status::Applied);
+        }
+        Self { app, world, route, shipment }
+    }
+
+    async fn findings(&self) -> Vec<String> {
+        verify(&self.app.core.db, self.world.tenant).await.expect("verifies")
+    }
+
+    async fn stored(&self, id: Uuid) -> Option<Stored> {
+        let mut tx = self.app.core.db.read().await.expect("reads");
+        let found = record::find(&mut tx, self.world.tenant, &[id]).await.expect("answers");
+        found.into_iter().next().map(|(_, stored)| stored)
+    }
+
+    /// Writes a record past the lane.
+    async fn write(&self, id: Uuid, after: Stored) {
+        let mut tx = self.app.core.db.write().await.expect("begins");
+        tx.write(vec![record::rows(self.world.tenant, &[Change { id, before: None, after }])])
+            .await
+            .expect("is written");
+        tx.commit().await.expect("commits");
+    }
+
+    async fn delete(&self, id: Uuid) {
+        let mut tx = self.app.core.db.write().await.expect("begins");
+        tx.query("DELETE FROM record WHERE id = $1").bind(id).execute().await.expect("is deleted");
+        tx.commit().await.expect("commits");
+    }
+
+    /// Changes an internal record, and says what is found then, before it is as it was.
+    async fn found<T: Internal>(&self, key: T::Key, change: impl FnOnce(&mut T)) -> Vec<String> {
+        let (id, before) = (T::id(&key), self.stored(T::id(&key)).await);
+        let mut value =
+            before.as_ref().map_or_else(T::default, |stored| T::decode(stored.document.clone()).expect("is read"));
+        change(&mut value);
+        let new = || Stored {
+            kind: T::KIND,
+            version: 1,
+            document: Default::default(),
+            stamps: T::name(&key).into_bytes().into(),
+            removed_at_us: None,
+            survivor: None,
+        };
+        let damaged = Stored { document: value.encode_to_vec().into(), ..before.clone().unwrap_or_else(new) };
+        assert_ne!(
+            Some(&damaged.document),
+            before.as_ref().map(|stored| &stored.document),
+            "{} changes",
+            T::name(&key)
+        );
+        self.write(id, damaged).await;
+        let found = self.findings().await;
+        match before {
+            Some(before) => self.write(id, before).await,
+            None => self.delete(id).await,
+        }
+        found
+    }
+}
+
+async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
+    let day = Day::make(kind).await;
+    let report = report(&day.app.core.db, day.world.tenant).await.expect("verifies");
+    assert_eq!(report.findings, Vec::<String>::new());
+    for (what, count) in &report.compared {
+        let none = ["restampings{}", "revoked{}", "tombstones"];
+        assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
+    }
+    assert_eq!(report.compared.len(), 27, "{:?}", report.compared);
+    day.app.finish().await;
+}
+
+/// Exactly one finding, with these words.
+fn assert_one(found: &[String], words: &[&str]) {
+    let [finding] = found else { panic!("{words:?}: {found:#?}") };
+    for word in words {
+        assert!(finding.contains(word), "{word} in {finding}");
+    }
+}
+
+async fn a_damaged_internal_record_is_found(kind: Kind) {
+    let day = Day::make(kind).await;
+    network(&day).await;
+    people(&day).await;
+    clockwork(&day).await;
+    goods(&day).await;
+    sums(&day).await;
+    assert_eq!(day.findings().await, Vec::<String>::new(), "everything is as it was");
+    day.app.finish().await;
+}
+
+/// Grants, reach, documents.
+async fn network(day: &Day) {
+    let Day { world, .. } = day;
+    let north = Scope::Territory(world.anna.territory);
+    let list = Scope::PriceList(world.price_list);
+    let found = day.found::<Granted>(north, |granted| granted.count(list, 1)).await;
+    assert_one(&found, &[&Granted::name(&north), &format!("counts 2 reasons for {list}, and there are 1")]);
+    let months = |granted: &mut Granted| granted.count(Scope::TerritoryMonth(world.anna.territory, october()), -1);
+    assert_one(&day.found(north, months).await, &[&Granted::name(&north), "no run"]);
+    let anna = Scope::Rep(world.anna.rep);
+    let found = day.found::<Granted>(anna, |granted| granted.scopes.clear()).await;
+    assert_one(&found, &[&Granted::name(&anna), &format!("counts 0 reasons for {north}")]);
+    let foreign = Scope::Territory(Uuid::from_u128(7));
+    let found = day.found::<Granted>(Scope::Team(world.team), |granted| granted.count(foreign, 1)).await;
+    assert_one(&found, &[&Granted::name(&Scope::Team(world.team)), "without a reason"]);
+
+    let customer = Reaching::Customer(world.customers[0]);
+    let found = day.found::<Reach>(customer, |reach| reach.territories[0].outlets += 1).await;
+    assert_one(&found, &[&Reach::name(&customer), "counts outlets"]);
+    let found = day.found::<Reach>(customer, |reach| drop(reach.dependents.pop())).await;
+    assert_one(&found, &[&Reach::name(&customer), "lacks"]);
+    let agreement = Reaching::Agreement(world.agreements[0]);
+    let found = day.found::<Reach>(agreement, |reach| reach.territories.clear()).await;
+    assert_one(&found, &[&Reach::name(&agreement), "counts outlets"]);
+
+    let outlet = world.anna.outlets[0];
+    let found = day.found::<OutletDocuments>((outlet, november()), |documents| drop(documents.records.pop())).await;
+    assert_one(&found, &[&format!("documents{{outlet:{outlet}}}"), "lacks"]);
+    let found = day.found::<OutletCustomers>(outlet, |known| known.customers.clear()).await;
+    assert_one(&found, &[&OutletCustomers::name(&outlet), &format!("lacks {}", world.customers[0])]);
+    let found = day.found::<OutletMonths>(outlet, |months| months.months.clear()).await;
+    assert_one(&found, &[&OutletMonths::name(&outlet), "documents are listed under"]);
+    let restamping = Restamping { source_id: bytes(Uuid::from_u128(7)), ..Restamping::default() };
+    let found = day.found::<Restampings>((), |notes| notes.entries.push(restamping)).await;
+    assert_one(&found, &["restampings{}", "no outlet"]);
+}
+
+/// Assignments, and where outlets were.
+async fn people(day: &Day) {
+    let Day { world, .. } = day;
+    let (rep, north) = (world.anna.rep, world.anna.territory);
+    let found = day.found::<TerritoryReps>(north, |reps| reps.reps.clear()).await;
+    assert_one(&found, &[&TerritoryReps::name(&north), &format!("lacks {rep}")]);
+    let nobody = bytes(Uuid::from_u128(7));
+    let found = day.found::<TerritoryReps>(north, |reps| reps.reps.insert(0, nobody.clone())).await;
+    assert_one(&found, &[&TerritoryReps::name(&north), "does not belong there"]);
+    let found = day.found::<Assigned>(rep, |assigned| assigned.spans.push(assigned.spans[0].clone())).await;
+    assert_eq!(found, Vec::<String>::new(), "the same twice says the same");
+    let found = day.found::<Assigned>(rep, |assigned| assigned.spans[0].until_us = Some(i64::MAX)).await;
+    assert!(found.len() == 2 && found.iter().all(|found| found.starts_with(&Assigned::name(&rep))), "{found:#?}");
+    let found = day.found::<RepAssignments>(rep, |own| own.assignments.clear()).await;
+    assert_one(&found, &[&RepAssignments::name(&rep), &format!("lacks {}", world.anna.assignment)]);
+    let moved = world.anna.outlets[1];
+    let found = day.found::<Placed>(moved, |placed| placed.spans[1].territory = bytes(north)).await;
+    assert_one(&found, &[&Placed::name(&moved), "and the outlet is in"]);
+    let found = day.found::<Placed>(moved, |placed| placed.spans[0].until_us = Some(5)).await;
+    assert_one(&found, &[&Placed::name(&moved), "a gap"]);
+}
+
+/// Routes, plans, visits in progress.
+async fn clockwork(day: &Day) {
+    let Day { world, route, .. } = day;
+    let north = world.anna.territory;
+    let found = day.found::<TerritoryRoutes>(north, |routes| routes.routes.clear()).await;
+    assert_one(&found, &[&TerritoryRoutes::name(&north), &format!("lacks {route}")]);
+    let tomorrow = (north, TODAY + 1);
+    let found = day.found::<TerritoryDay>(tomorrow, |planned| planned.visits.clear()).await;
+    assert_one(&found, &["is planned, and no planned{} of day"]);
+    let stranger = bytes(Uuid::from_u128(7));
+    let found = day.found::<TerritoryDay>(tomorrow, |planned| planned.visits.insert(0, stranger)).await;
+    assert_one(&found, &[&TerritoryDay::name(&tomorrow), "no visit of that day"]);
+    let forget = |calendar: &mut TerritoryCalendar| calendar.days.retain(|planned| planned.day != TODAY + 1);
+    let found = day.found(north, forget).await;
+    assert_one(&found, &[&TerritoryCalendar::name(&north), "for which visits are still planned"]);
+    let found = day.found::<TerritoryCalendar>(north, |calendar| calendar.days[0].revision += 1).await;
+    assert_one(&found, &[&TerritoryCalendar::name(&north), "which there was not yet"]);
+    let today = (world.anna.rep, TODAY);
+    let found = day.found::<RepDay>(today, |day| day.in_progress_visit_id.clear()).await;
+    assert_one(&found, &["is in progress, and no rep_day{} names it"]);
+    let other = (world.boris.rep, TODAY);
+    let found = day.found::<RepDay>(other, |day| day.in_progress_visit_id = bytes(Uuid::from_u128(7))).await;
+    assert_one(&found, &[&RepDay::name(&other), "no visit in progress"]);
+}
+
+/// Prices, stocks, claims.
+async fn goods(day: &Day) {
+    let Day { world, shipment, .. } = day;
+    let price = (world.price_list, world.products[0]);
+    let found = day.found::<ProductPrices>(price, |prices| prices.prices.clear()).await;
+    assert_one(&found, &[&ProductPrices::name(&price), &format!("lacks {}", world.prices[0])]);
+    let found = day.found::<ProductPrices>(price, |prices| prices.prices[0].changed_at_us = i64::MAX).await;
+    assert_one(&found, &[&ProductPrices::name(&price), "that can't have been"]);
+    let product = world.products[0];
+    let other = world.stocks[1];
+    let found = day.found::<ProductStocks>(product, |stocks| stocks.note(world.warehouse, other)).await;
+    assert_one(&found, &[&ProductStocks::name(&product), &format!("names {other}")]);
+    let found = day.found::<Claims>(*shipment, |claims| claims.lines[0].claimed_milli += 1).await;
+    assert_one(&found, &[&Claims::name(shipment), "were claimed instead of 1000"]);
+    let none = bytes(Uuid::from_u128(7));
+    let found = day.found::<Claims>(*shipment, |claims| claims.lines[0].first_reclamation_id = none).await;
+    assert_one(&found, &[&Claims::name(shipment), "that does not claim it"]);
+}
+
+/// What is promised, and what is owed.
+async fn sums(day: &Day) {
+    let Day { world, .. } = day;
+    let held = (world.warehouse, world.products[0]);
+    let found = day.found::<Available>(held, |available| available.reserved_milli += 1).await;
+    assert_one(&found, &[&Available::name(&held), "orders have set"]);
+    let found = day.found::<Available>(held, |available| available.on_hand_milli /= 2).await;
+    assert_one(&found, &[&format!("the stock {} tells devices", world.stocks[0])]);
+    let debtor = (world.customers[0], CURRENCY.to_owned());
+    let name = Credit::name(&debtor);
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.orders_minor += 7).await;
+    assert_one(&found, &[&name, "open orders"]);
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.payments_minor += 7).await;
+    assert_one(&found, &[&name, "open payments"]);
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.booked_debt_minor += 7).await;
+    assert_one(&found, &[&name, "a booked debt"]);
+    let found = day.found::<Credit>(debtor, |credit| credit.held.push(HeldOrder::default())).await;
+    assert_one(&found, &[&name, "held orders"]);
+}
+
+async fn damage_beside_internal_records_is_found(kind: Kind) {
+    let day = Day::make(kind).await;
+    let Day { app, world, route, .. } = &day;
+    let before = day.stored(*route).await.expect("is there");
+    // Nothing of it decides where a route is: its buckets are right.
+    let stamped = Stored { stamps: day.stored(world.anna.rep).await.expect("is there").stamps, ..before.clone() };
+    day.write(*route, stamped).await;
+    assert_one(&day.findings().await, &[&format!("Route {route} is placed by"), "it should be by"]);
+    day.write(*route, before).await;
+
+    let name = TerritoryRoutes::name(&world.anna.territory);
+    let before = day.stored(server_id(&name)).await.expect("is there");
+    day.write(server_id(&name), Stored { document: vec![0xff].into(), ..before.clone() }).await;
+    let found = day.findings().await;
+    assert!(found.iter().any(|found| found.contains(&name) && found.contains("can't be read")), "{found:#?}");
+    day.write(server_id(&name), before.clone()).await;
+    let unknown = Uuid::from_u128(7);
+    day.write(unknown, Stored { kind: 1_999, ..before.clone() }).await;
+    assert_one(&day.findings().await, &["1 internal records are of kind 1999"]);
+    day.delete(unknown).await;
+    day.write(unknown, before).await;
+    assert_one(&day.findings().await, &[&name, "where nobody finds it"]);
+    day.delete(unknown).await;
+
+    let (damage, mend) = (
+        "UPDATE bucket_row SET hash = hash + 1 WHERE record = $1",
+        "UPDATE bucket_row SET hash = hash - 1 WHERE record = $1",
+    );
+    assert_eq!(by_record(app, damage, *route).await, 1);
+    assert_one(&day.findings().await, &["another hash", &route.to_string()]);
+    assert_eq!(by_record(app, mend, *route).await, 1);
+    app.shift_checksum(&Scope::Rep(world.anna.rep).to_string(), 1).await;
+    assert!(day.findings().await.iter().all(|found| found.contains("with another sum")));
+    app.shift_checksum(&Scope::Rep(world.anna.rep).to_string(), -1).await;
+    assert_eq!(day.findings().await, Vec::<String>::new(), "everything is as it was");
+    day.app.finish().await;
+}
+
+async fn by_record(app: &TestApp, sql: &'static str, record: Uuid) -> u64 {
+    let mut tx = app.core.db.write().await.expect("begins");
+    let changed = tx.query(sql).bind(record).execute().await.expect("is written");
+    tx.commit().await.expect("commits");
+    changed
+}
+
+/// An order that an import brings.
+fn imported(world: &World, outlet: Uuid) -> Record {
+    Record::Order(Order {
+        outlet_id: bytes(outlet),
+        customer_id: bytes(world.customers[0]),
+        rep_id: bytes(world.anna.rep),
+        currency: CURRENCY.to_owned(),
+        status: OrderStatus::Closed.into(),
+        ..Order::default()
+    })
+}
+
+async fn a_document_that_is_imported_for_another_outlet_moves_with_that_one(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let (order, [first, second]) = (app.id(), [0, 1].map(|index| world.anna.outlets[index]));
+    import(&app, vec![entry(order, imported(&world, first))]).await;
+    import(&app, vec![entry(order, imported(&world, second))]).await;
+    let south = bytes(world.boris.territory);
+    let moved = MoveOutlet { outlet_id: bytes(first), territory_id: south };
+    assert_eq!(app.office(Command::MoveOutlet(moved)).await.status(), Status::Applied);
+    assert_eq!(verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    assert!(app.shown::<Order>(&anna, order).is_some(), "its outlet is still Anna's");
+    app.finish().await;
+}
+
+fn territory(world: &World, time_zone: &str) -> Record {
+    Record::Territory(Territory {
+        name: "North".to_owned(),
+        team_id: bytes(world.team),
+        time_zone: time_zone.to_owned(),
+        warehouse_id: bytes(world.warehouse),
+    })
+}
+
+async fn a_territory_that_is_written_again_keeps_the_month_that_was_opened(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    // The last day of November: December is open already, so that what is closed in its first minute reaches devices.
+    app.pass(7 * 24 * 60);
+    Jobs::new(Arc::clone(&app.core)).run_due(world.tenant).await.expect("runs");
+    import(&app, vec![entry(world.anna.territory, territory(&world, "Europe/Helsinki"))]).await;
+    assert_eq!(verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
+    app.finish().await;
+}
+
+async fn the_time_zone_of_a_territory_does_not_change(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let records = vec![entry(world.anna.territory, territory(&world, "Europe/Lisbon"))];
+    let outcome = app.office(Command::ImportRecords(roundsman_proto::trade::ImportRecords { records })).await;
+    assert_eq!(verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
+    assert_eq!((outcome.status(), outcome.reason()), (Status::Rejected, Reason::Mismatch), "{outcome:?}");
+    app.finish().await;
+}
