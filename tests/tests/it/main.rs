@@ -11,6 +11,7 @@ mod import;
 mod jobs;
 mod layering;
 mod logistics;
+mod plans;
 mod projections;
 mod pull;
 mod push;
