@@ -348,14 +348,18 @@ impl<'w> Batch<'w> {
         sequence.confirmed_seq = sequence.confirmed_seq.max(sender.confirmed_seq.min(sequence.last_seq));
     }
 
-    /// The number that is expected, if this one is not the next and its command is not known. A repeat is judged by the
-    /// command's id, never by its number alone: a phone restored from a backup gives old numbers to new commands.
+    /// The number that is expected, if this one is neither the next nor a repeat. A repeat is judged by the command's id,
+    /// never by its number alone: a phone restored from a backup gives old numbers to new commands, and to commands that were
+    /// decided under later ones. What a device holds for decided under a number must be known to every server whose count
+    /// has come up to that number, also to one that is restored from a backup; so a number counts only for a command that
+    /// was decided under it or before it.
     fn gap(&self, submission: &Submission, submitted: &Submitted) -> Option<i64> {
         let device = submission.sender.as_ref()?.device;
-        let last_seq = self.sequences.get(&device).map_or(0, |sequence| sequence.last_seq);
-        let known = self.known.contains_key(&submitted.id);
-        let ahead = submitted.seq > last_seq + 1;
-        (ahead || (!known && submitted.seq != last_seq + 1)).then_some(last_seq + 1)
+        let next = self.sequences.get(&device).map_or(0, |sequence| sequence.last_seq) + 1;
+        let decided = self.known.get(&submitted.id).and_then(|known| known.sent);
+        let repeat =
+            submitted.seq < next && decided.is_some_and(|(sender, seq)| sender == device && seq <= submitted.seq);
+        (submitted.seq != next && !repeat).then_some(next)
     }
 
     /// The outcome of a command that was decided before.

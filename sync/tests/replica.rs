@@ -256,6 +256,50 @@ fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
     assert_eq!(shown, server.projection().into_values().flat_map(BTreeMap::into_keys).collect());
 }
 
+/// A record in a scope that comes late moves to one that comes first, which alone is fetched.
+fn a_bucket_lags() -> Vec<Step> {
+    let put = |scopes, salt| Step::Write(Op::Put { record: 0, scopes, salt });
+    let pull = |today| Step::Pull { script: Script::quiet(), today, cut: None, kill: None };
+    vec![
+        Step::Write(Op::Grant { scopes: 0b11111 }),
+        put(0b10000, 1),
+        pull(false),
+        Step::BackUp,
+        put(0b00001, 2),
+        pull(true),
+    ]
+}
+
+/// The record comes back as it was, and the device can't be told so: its own of the late scope is equal, but the document is
+/// the other scope's.
+fn a_record_came_back() -> Vec<Step> {
+    let back = Step::Write(Op::Put { record: 0, scopes: 0b10000, salt: 1 });
+    a_bucket_lags().into_iter().chain([back, Step::Purge { keep: 0 }]).collect()
+}
+
+fn a_bucket_lagged_at_a_fork() -> Vec<Step> {
+    a_bucket_lags().into_iter().chain([Step::Restore { renumber: false }]).collect()
+}
+
+#[test]
+fn a_record_that_came_back_as_it_was_has_its_document_again() {
+    play(&mut Memory, &a_record_came_back());
+}
+
+#[test]
+fn what_lagged_at_a_fork_has_its_documents_again() {
+    play(&mut Memory, &a_bucket_lagged_at_a_fork());
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn so_they_have_in_a_file() {
+    for steps in [a_record_came_back(), a_bucket_lagged_at_a_fork()] {
+        let folder = tempfile::tempdir().expect("a folder");
+        play(&mut file::File { folder, kills: 0 }, &steps);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 

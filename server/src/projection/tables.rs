@@ -93,7 +93,7 @@ macro_rules! projection {
             },
             rows: $rows,
             count: $count,
-            delete: concat!("DELETE FROM ", $table, " WHERE tenant = $1 AND ", stringify!($key), " IN_UUIDS($2)"),
+            delete: concat!("DELETE FROM BY_UUIDS(", $table, ".", stringify!($key), ", $2)"),
             delete_range: concat!(
                 "DELETE FROM ", $table, " WHERE tenant = $1 AND ",
                 stringify!($key), " > $2 AND ", stringify!($key), " <= $3"

@@ -149,7 +149,11 @@ impl Planner<'_> {
             let at = has.position.or(self.request.position).map(Position::from);
             match at {
                 Some(at) if self.known.usable(at) => self.go_on(&mut planned, bucket, at, true),
-                _ if has.checksum == bucket.checksum && has.rows == bucket.rows => self.keep(&mut planned, bucket),
+                // An equal sum alone does not do: a record may have left and come back as it was, while the device has a
+                // newer document of it from another bucket.
+                Some(at) if bucket.head <= at.version && (has.rows, has.checksum) == (bucket.rows, bucket.checksum) => {
+                    self.keep(&mut planned, bucket);
+                }
                 _ => {
                     count_reset(if self.known.fork.is_some() { "fork" } else { "too old" });
                     self.begin(&mut planned, bucket, BucketAction::Reset);

@@ -80,8 +80,8 @@ pub async fn of_scopes(tx: &mut Tx, tenant: i64, scopes: &[String]) -> Result<Ve
     }
     let rows: Vec<BucketTuple> = tx
         .query_as(
-            "SELECT id, scope, kind, head, last_removal, created, live_rows, live_bytes, checksum FROM bucket \
-             WHERE tenant = $1 AND scope IN_TEXTS($2) ORDER BY id",
+            "SELECT id, scope, kind, head, last_removal, created, live_rows, live_bytes, checksum \
+             FROM BY_TEXTS(bucket.scope, $2) ORDER BY id",
         )
         .bind(tenant)
         .bind_texts(scopes)
@@ -143,12 +143,13 @@ pub async fn placements(tx: &mut Tx, tenant: i64, records: &[Uuid]) -> Result<Ve
     if records.is_empty() {
         return Ok(Vec::new());
     }
+    // Each row has its bucket; LEFT, so that no database begins with the buckets.
     let rows: Vec<Row> = tx
         .query_as(
-            "SELECT r.record, r.live, r.hash, CAST(LENGTH(r.frame) AS BIGINT), \
+            "SELECT bucket_row.record, bucket_row.live, bucket_row.hash, CAST(LENGTH(bucket_row.frame) AS BIGINT), \
                     b.id, b.scope, b.kind, b.head, b.last_removal, b.created, b.live_rows, b.live_bytes, b.checksum \
-             FROM bucket_row r JOIN bucket b ON b.tenant = r.tenant AND b.id = r.bucket \
-             WHERE r.tenant = $1 AND r.record IN_UUIDS($2)",
+             FROM BY_UUIDS(bucket_row.record, $2 BY bucket_row_by_record) \
+             LEFT JOIN bucket b ON b.tenant = bucket_row.tenant AND b.id = bucket_row.bucket",
         )
         .bind(tenant)
         .bind_uuids(records)

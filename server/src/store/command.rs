@@ -111,9 +111,7 @@ pub async fn known(tx: &mut Tx, tenant: i64, ids: &[Uuid]) -> Result<Vec<(Uuid, 
         return Ok(Vec::new());
     }
     let rows: Vec<Row> = tx
-        .query_as(
-            "SELECT id, device, seq, body_hash, outcome, version FROM command WHERE tenant = $1 AND id IN_UUIDS($2)",
-        )
+        .query_as("SELECT id, device, seq, body_hash, outcome, version FROM BY_UUIDS(command.id, $2)")
         .bind(tenant)
         .bind_uuids(ids)
         .all()
@@ -147,10 +145,7 @@ pub async fn sequences(tx: &mut Tx, tenant: i64, devices: &[Uuid]) -> Result<Vec
         return Ok(Vec::new());
     }
     let rows: Vec<(Uuid, i64, i64, Option<i64>)> = tx
-        .query_as(
-            "SELECT device, last_seq, confirmed_seq, revoked_at FROM device_sequence \
-             WHERE tenant = $1 AND device IN_UUIDS($2)",
-        )
+        .query_as("SELECT device, last_seq, confirmed_seq, revoked_at FROM BY_UUIDS(device_sequence.device, $2)")
         .bind(tenant)
         .bind_uuids(devices)
         .all()

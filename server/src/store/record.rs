@@ -34,10 +34,7 @@ pub async fn find(tx: &mut Tx, tenant: i64, ids: &[Uuid]) -> Result<Vec<(Uuid, S
         return Ok(Vec::new());
     }
     let rows: Vec<RecordRow> = tx
-        .query_as(
-            "SELECT id, kind, version, document, stamps, removed_at, survivor FROM record \
-             WHERE tenant = $1 AND id IN_UUIDS($2)",
-        )
+        .query_as("SELECT id, kind, version, document, stamps, removed_at, survivor FROM BY_UUIDS(record.id, $2)")
         .bind(tenant)
         .bind_uuids(ids)
         .all()

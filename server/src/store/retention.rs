@@ -1,6 +1,8 @@
 //! What is forgotten: deletions below the horizon, old points of the history, old commands and sessions. Everything here
 //! goes in small chunks, so that nobody waits for it.
 
+use uuid::Uuid;
+
 use super::sql::Tx;
 use crate::error::StoreError;
 
@@ -56,17 +58,27 @@ pub async fn purge_tombstones(
     (after, through): (i64, i64),
     limit: i64,
 ) -> Result<u64, StoreError> {
+    let found: Vec<(Uuid,)> = tx
+        .query_as(
+            "SELECT record FROM bucket_row WHERE tenant = $1 AND bucket = $2 AND live = 0 \
+             AND version > $3 AND version <= $4 ORDER BY version, record LIMIT $5",
+        )
+        .bind(tenant)
+        .bind(bucket)
+        .bind(after)
+        .bind(through)
+        .bind(limit)
+        .all()
+        .await?;
+    let records: Vec<Uuid> = found.into_iter().map(|(record,)| record).collect();
     tx.query(
-        "DELETE FROM bucket_row WHERE tenant = $1 AND bucket = $2 AND live = 0 AND version <= $4 \
-         AND version <= (SELECT horizon FROM tenant WHERE id = $1) AND record IN (\
-           SELECT record FROM bucket_row WHERE tenant = $1 AND bucket = $2 AND live = 0 \
-           AND version > $3 AND version <= $4 ORDER BY version, record LIMIT $5)",
+        "DELETE FROM BY_UUIDS(bucket_row.record, $2) AND bucket = $3 AND live = 0 AND version <= $4 \
+         AND version <= (SELECT horizon FROM tenant WHERE id = $1)",
     )
     .bind(tenant)
+    .bind_uuids(&records)
     .bind(bucket)
-    .bind(after)
     .bind(through)
-    .bind(limit)
     .execute()
     .await
 }

@@ -5,8 +5,13 @@
 //! - Moments, ids and random numbers come from Rust. No arithmetic that can overflow: PostgreSQL stops the batch, SQLite
 //!   silently makes a floating point number of it. Sums are cast to BIGINT.
 //! - `CASE` instead of `GREATEST`, no arrays, no JSON operators; `NULLS FIRST` or `LAST` stated where it matters.
-//! - "In these keys" is written `IN_UUIDS($2)`, `IN_TEXTS($2)` or `IN_INTS($2)`, one parameter for any number of keys, so that the
-//!   statement caches stay small.
+//! - "The tenant's rows with these keys" is written `FROM BY_UUIDS(record.id, $2)`, with `BY_TEXTS` and `BY_INTS` for other
+//!   keys, and the tenant always `$1`: one parameter for any number of keys, so that the statement caches stay small, and
+//!   each key a search of its own in the index that begins with tenant and key. Where that is not the table's own key, it is
+//!   named: `FROM BY_UUIDS(bucket_row.record, $2 BY bucket_row_by_record)`. They are deleted by `DELETE FROM BY_UUIDS(…)`,
+//!   which more conditions may follow.
+//! - A statement walks one index in its order, or searches one by its full key, from the first row on. PostgreSQL is told
+//!   so ([`PLANS`]): its statistics are not there before the first ANALYZE, and are old after an import.
 //! - Rows are written with [`Tx::write`], any number of tables and rows at a time.
 
 use std::fmt::Write as _;
@@ -51,6 +56,17 @@ const SQLITE_WAL_BYTES: &str = "67108864";
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// SQLite's limit of parameters in a statement.
 const SQLITE_PARAMETERS: usize = 32_766;
+
+/// What PostgreSQL may plan. Where nothing is known of a table yet it takes a tenant for one of two hundred, and reads all
+/// of its rows rather than searching for a few; and a plan that it keeps was made for the table as it was then. So a plan
+/// depends on the statement only: no whole tables, no joins and no sorts of more than what was searched for.
+const PLANS: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
 
 /// A value that either driver can store.
 pub trait Bind:
@@ -97,6 +113,7 @@ pub struct Tx {
     statements: u32,
     /// Of a reading one.
     _snapshot: Option<Age>,
+    asked: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -164,6 +181,7 @@ impl Db {
             ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "60s"),
         ]);
+        let options = options.options(PLANS);
         let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
         let (commit,): (String,) = sqlx::query_as("SHOW synchronous_commit").fetch_one(&pool).await?;
         if commit == "off" {
@@ -185,7 +203,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, statements: 1, _snapshot: Some(self.snapshots().start()) })
+        Ok(Tx { inner, statements: 1, asked: Vec::new(), _snapshot: Some(self.snapshots().start()) })
     }
 
     /// The reading transactions under way. An old one keeps SQLite's log from being truncated, and PostgreSQL from taking
@@ -252,7 +270,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
             }
         };
-        Ok(Tx { inner, statements: 1, _snapshot: None })
+        Ok(Tx { inner, statements: 1, asked: Vec::new(), _snapshot: None })
     }
 
     /// Which database it is, for logs and metrics.
@@ -300,6 +318,7 @@ impl Tx {
     /// A statement without rows.
     pub fn query(&mut self, sql: &'static str) -> Query<'_> {
         self.statements += 1;
+        self.asked.push(sql);
         match &mut self.inner {
             Inner::Sqlite(tx) => Query::Sqlite(sqlx::query(AssertSqlSafe(for_sqlite(sql))), tx),
             Inner::Postgres(tx) => Query::Postgres(sqlx::query(AssertSqlSafe(for_postgres(sql))), tx),
@@ -309,6 +328,7 @@ impl Tx {
     /// A statement that returns rows.
     pub fn query_as<T: Row>(&mut self, sql: &'static str) -> QueryAs<'_, T> {
         self.statements += 1;
+        self.asked.push(sql);
         match &mut self.inner {
             Inner::Sqlite(tx) => QueryAs::Sqlite(sqlx::query_as(AssertSqlSafe(for_sqlite(sql))), tx),
             Inner::Postgres(tx) => QueryAs::Postgres(sqlx::query_as(AssertSqlSafe(for_postgres(sql))), tx),
@@ -344,6 +364,38 @@ impl Tx {
         self.statements
     }
 
+    /// The texts of the statements so far, as they were written.
+    #[must_use]
+    pub fn asked(&self) -> &[&'static str] {
+        &self.asked
+    }
+
+    /// How the database would answer a statement, whatever its parameters are: a line for each step.
+    ///
+    /// # Errors
+    /// When it is not a statement, or the database does not answer.
+    pub async fn explain(&mut self, sql: &str) -> Result<Vec<String>> {
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", for_sqlite(sql)));
+                let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut **tx).await?;
+                Ok(steps.into_iter().map(|(.., step)| step).collect())
+            }
+            Inner::Postgres(tx) => {
+                let sql = for_postgres(sql);
+                let prepare = AssertSqlSafe(format!("PREPARE explained AS {sql}"));
+                sqlx::raw_sql(prepare).execute(&mut **tx).await?;
+                let parameters = (1..).take_while(|number| sql.contains(&format!("${number}")));
+                let nulls: Vec<&str> = parameters.map(|_| "NULL").collect();
+                let explain = format!("EXPLAIN (COSTS OFF) EXECUTE explained({})", nulls.join(","));
+                let explain = AssertSqlSafe(explain.replace("()", ""));
+                let steps: Vec<(String,)> = sqlx::query_as(explain).persistent(false).fetch_all(&mut **tx).await?;
+                sqlx::raw_sql("DEALLOCATE explained").execute(&mut **tx).await?;
+                Ok(steps.into_iter().map(|(step,)| step).collect())
+            }
+        }
+    }
+
     /// Makes it durable.
     ///
     /// # Errors
@@ -357,26 +409,70 @@ impl Tx {
     }
 }
 
-/// `IN_UUIDS($n)` and the like for SQLite, which has no arrays: a JSON list of hexadecimal or plain text.
-fn for_sqlite(sql: &'static str) -> String {
-    let sql = rewrite(sql, "IN_UUIDS(", |n| format!("IN (SELECT unhex(value) FROM json_each({n}))"));
-    let sql = rewrite(&sql, "IN_TEXTS(", |n| format!("IN (SELECT value FROM json_each({n}))"));
-    rewrite(&sql, "IN_INTS(", |n| format!("IN (SELECT value FROM json_each({n}))"))
+/// The types of keys, with how they are taken from the one parameter: on SQLite, which has no arrays, out of a JSON list of
+/// hexadecimal or plain text.
+const KEYS: [(&str, &str, &str); 3] =
+    [("BY_UUIDS(", "unhex(value)", "uuid[]"), ("BY_TEXTS(", "value", "text[]"), ("BY_INTS(", "value", "bigint[]")];
+
+/// The keys drive: a CROSS JOIN is never turned around.
+fn for_sqlite(sql: &str) -> String {
+    let mut sql = sql.to_owned();
+    for (token, value, _) in KEYS {
+        sql = rewrite(&sql, &format!("DELETE FROM {token}"), |Keyed { table, column, keys, .. }| {
+            let wanted = format!("SELECT {value} FROM json_each({keys})");
+            format!("DELETE FROM {table} WHERE tenant = $1 AND {column} IN ({wanted})")
+        });
+        sql = rewrite(&sql, token, |Keyed { table, column, keys, index }| {
+            let indexed = index.map(|index| format!(" INDEXED BY {index}")).unwrap_or_default();
+            format!(
+                "(SELECT {value} AS wanted FROM json_each({keys})) \
+                 CROSS JOIN {table}{indexed} ON {table}.tenant = $1 AND {table}.{column} = wanted"
+            )
+        });
+    }
+    sql
 }
 
-fn for_postgres(sql: &'static str) -> String {
-    let sql = rewrite(sql, "IN_UUIDS(", |n| format!("= ANY({n})"));
-    let sql = rewrite(&sql, "IN_TEXTS(", |n| format!("= ANY({n})"));
-    rewrite(&sql, "IN_INTS(", |n| format!("= ANY({n})"))
+/// The keys drive: what can't be merged into the statement around it, for the sake of `OFFSET 0`, is searched for each.
+fn for_postgres(sql: &str) -> String {
+    let mut sql = sql.to_owned();
+    for (token, _, array) in KEYS {
+        sql = rewrite(&sql, &format!("DELETE FROM {token}"), |Keyed { table, column, keys, .. }| {
+            format!(
+                "DELETE FROM {table} WHERE ctid = ANY (ARRAY (SELECT found.ctid \
+                 FROM unnest({keys}::{array}) AS wanted CROSS JOIN LATERAL \
+                 (SELECT ctid FROM {table} WHERE tenant = $1 AND {column} = wanted OFFSET 0) AS found))"
+            )
+        });
+        sql = rewrite(&sql, token, |Keyed { table, column, keys, .. }| {
+            format!(
+                "unnest({keys}::{array}) AS wanted CROSS JOIN LATERAL \
+                 (SELECT * FROM {table} WHERE tenant = $1 AND {column} = wanted OFFSET 0) AS {table}"
+            )
+        });
+    }
+    sql
 }
 
-fn rewrite(sql: &str, token: &str, with: impl Fn(&str) -> String) -> String {
+/// What stands in the parentheses after a token: `table.column, $n`, and `BY index` if it is not that of the table's key.
+#[derive(Clone, Copy)]
+struct Keyed<'s> {
+    table: &'s str,
+    column: &'s str,
+    keys: &'s str,
+    index: Option<&'s str>,
+}
+
+fn rewrite(sql: &str, token: &str, with: impl Fn(Keyed<'_>) -> String) -> String {
     let mut rest = sql;
-    let mut out = String::with_capacity(sql.len() + 32);
+    let mut out = String::with_capacity(sql.len() + 128);
     while let Some((before, after)) = rest.split_once(token) {
-        let (parameter, tail) = after.split_once(')').expect("our own SQL closes its parenthesis");
+        let (inside, tail) = after.split_once(')').expect("our own SQL closes its parenthesis");
+        let (inside, index) = inside.split_once(" BY ").map_or((inside, None), |(inside, index)| (inside, Some(index)));
+        let (column, keys) = inside.split_once(", ").expect("our own SQL names column and parameter");
+        let (table, column) = column.split_once('.').expect("our own SQL names table and column");
         out.push_str(before);
-        out.push_str(&with(parameter));
+        out.push_str(&with(Keyed { table, column, keys, index }));
         rest = tail;
     }
     out.push_str(rest);
@@ -401,12 +497,12 @@ impl Query<'_> {
         }
     }
 
-    /// The next parameter, for `IN_UUIDS`.
+    /// The next parameter, for `BY_UUIDS`.
     #[must_use]
     pub fn bind_uuids(self, keys: &[Uuid]) -> Self {
         match self {
             Self::Sqlite(query, conn) => Self::Sqlite(query.bind(json_of_uuids(keys)), conn),
-            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(distinct(keys)), conn),
         }
     }
 
@@ -440,36 +536,36 @@ impl<T: Row> QueryAs<'_, T> {
         }
     }
 
-    /// The next parameter, for `IN_UUIDS`.
+    /// The next parameter, for `BY_UUIDS`.
     #[must_use]
     pub fn bind_uuids(self, keys: &[Uuid]) -> Self {
         match self {
             Self::Sqlite(query, conn) => Self::Sqlite(query.bind(json_of_uuids(keys)), conn),
-            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(distinct(keys)), conn),
         }
     }
 
-    /// The next parameter, for `IN_TEXTS`.
+    /// The next parameter, for `BY_TEXTS`.
     #[must_use]
     pub fn bind_texts(self, keys: &[String]) -> Self {
         match self {
             Self::Sqlite(query, conn) => {
-                let list = serde_json::to_string(keys).expect("texts are always JSON");
+                let list = serde_json::to_string(&distinct(keys)).expect("texts are always JSON");
                 Self::Sqlite(query.bind(list), conn)
             }
-            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(distinct(keys)), conn),
         }
     }
 
-    /// The next parameter, for `IN_INTS`.
+    /// The next parameter, for `BY_INTS`.
     #[must_use]
     pub fn bind_ints(self, keys: &[i64]) -> Self {
         match self {
             Self::Sqlite(query, conn) => {
-                let list = serde_json::to_string(keys).expect("numbers are always JSON");
+                let list = serde_json::to_string(&distinct(keys)).expect("numbers are always JSON");
                 Self::Sqlite(query.bind(list), conn)
             }
-            Self::Postgres(query, conn) => Self::Postgres(query.bind(keys.to_vec()), conn),
+            Self::Postgres(query, conn) => Self::Postgres(query.bind(distinct(keys)), conn),
         }
     }
 
@@ -533,10 +629,18 @@ impl<T: Row> QueryAs<'_, T> {
     }
 }
 
+/// Each key is a search of its own, so none may come twice; in order, neighbours are read together.
+fn distinct<K: Ord + Clone>(keys: &[K]) -> Vec<K> {
+    let mut keys = keys.to_vec();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
 fn json_of_uuids(keys: &[Uuid]) -> String {
     let mut list = String::with_capacity(keys.len() * 35 + 2);
     list.push('[');
-    for (index, key) in keys.iter().enumerate() {
+    for (index, key) in distinct(keys).iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
         write!(list, "{comma}\"{}\"", key.simple()).expect("writing to a string never fails");
     }

@@ -45,8 +45,9 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
             "SELECT t.horizon, t.durable_version, t.writer_version, \
                     CAST(CASE WHEN EXISTS (SELECT 1 FROM quarantine q WHERE q.tenant = t.id) THEN 1 ELSE 0 END AS BIGINT), \
                     c.version, c.nonce, c.at_us \
-             FROM tenant t LEFT JOIN commit_point c ON c.tenant = t.id \
-             WHERE t.id = $1 ORDER BY c.version DESC NULLS LAST LIMIT 1",
+             FROM tenant t LEFT JOIN commit_point c ON c.tenant = $1 \
+                  AND c.version = (SELECT MAX(version) FROM commit_point WHERE tenant = $1) \
+             WHERE t.id = $1",
         )
         .bind(tenant)
         .optional()
@@ -73,7 +74,7 @@ pub async fn known(tx: &mut Tx, tenant: i64, positions: &[Position]) -> Result<H
     versions.sort_unstable();
     versions.dedup();
     let found: Vec<(i64, i64)> = tx
-        .query_as("SELECT version, nonce FROM commit_point WHERE tenant = $1 AND version IN_INTS($2)")
+        .query_as("SELECT version, nonce FROM BY_INTS(commit_point.version, $2)")
         .bind(tenant)
         .bind_ints(&versions)
         .all()

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use roundsman_proto::sync as proto;
+use uuid::Uuid;
 
 use super::storage::{At, Bucket, Change, Document, Member, Slot, State, Storage};
 use super::{Course, Event, Flight, Replica, ReplicaError};
@@ -15,6 +16,14 @@ struct Applied {
     state: State,
     changed: usize,
     damaged: BTreeSet<Slot>,
+    released: BTreeSet<Uuid>,
+}
+
+/// Where rows are applied, and the records that have lost a membership and kept others: their document may be that of the
+/// lost one.
+struct Target<'s, S> {
+    storage: &'s mut S,
+    released: BTreeSet<Uuid>,
 }
 
 impl<S: Storage> Replica<S> {
@@ -27,7 +36,7 @@ impl<S: Storage> Replica<S> {
             return Err(ReplicaError::WentBack { held: held.version, offered: position.version });
         }
         let applied = self.apply(checkpoint, position);
-        let Applied { state, changed, damaged } = self.settle(applied)?;
+        let Applied { state, changed, damaged, released } = self.settle(applied)?;
         let name = |slot: &Slot| (state.buckets[slot].scope.to_string(), state.buckets[slot].kind);
         let event = Event::Checkpoint {
             group: checkpoint.group,
@@ -37,6 +46,7 @@ impl<S: Storage> Replica<S> {
             damaged: damaged.iter().map(name).collect(),
         };
         self.flight.land(checkpoint, position, &damaged);
+        self.flight.released = if checkpoint.last { BTreeSet::new() } else { released };
         self.state = state;
         Ok(event)
     }
@@ -48,23 +58,45 @@ impl<S: Storage> Replica<S> {
         }
         let covered: Vec<(Slot, Course)> = self.flight.covered(checkpoint).collect();
         let mut changed = 0;
+        let mut target = Target { storage: &mut self.storage, released: self.flight.released.clone() };
         // First everything that goes, so that an old document does not outweigh the one that replaces it.
         for (slot, _) in covered.iter().filter(|(_, course)| course.replace) {
             let Some(bucket) = state.buckets.get_mut(slot) else {
                 continue;
             };
-            changed += clear(&mut self.storage, *slot, bucket).map_err(ReplicaError::Storage)?;
+            changed += target.clear(*slot, bucket).map_err(ReplicaError::Storage)?;
         }
         for (slot, _) in &covered {
             let Some(bucket) = state.buckets.get_mut(slot) else {
                 continue;
             };
-            changed += explode(&mut self.storage, *slot, bucket)?;
+            changed += target.explode(*slot, bucket)?;
         }
+        let released = target.released;
         self.flight.settle_positions(&mut state, checkpoint, position);
-        let damaged = self.verify(&mut state, checkpoint)?;
+        let mut damaged = self.verify(&mut state, checkpoint)?;
+        damaged.extend(self.compare(&mut state, &released).map_err(ReplicaError::Storage)?);
         self.save(&state, &BTreeSet::new())?;
-        Ok(Applied { state, changed, damaged })
+        Ok(Applied { state, changed, damaged, released })
+    }
+
+    /// Marks the buckets that are at the checkpoint and whose memberships of these records are of another document than the
+    /// one that is there: their own was outweighed by one that is gone. A bucket that lags may still get its own.
+    fn compare(&self, state: &mut State, released: &BTreeSet<Uuid>) -> Result<BTreeSet<Slot>, S::Error> {
+        let mut damaged = BTreeSet::new();
+        for record in released {
+            let Some(document) = self.storage.document(*record)? else { continue };
+            let hash = row_hash(*record, &document.bytes);
+            let at_head = |bucket: &Bucket| bucket.kind == document.kind && bucket.at == At::Head;
+            for (slot, bucket) in state.buckets.iter_mut().filter(|(_, bucket)| at_head(bucket)) {
+                let (member, _) = self.storage.look(*slot, *record)?;
+                if member.is_some_and(|member| member.hash != hash) {
+                    bucket.at = At::Damaged;
+                    damaged.insert(*slot);
+                }
+            }
+        }
+        Ok(damaged)
     }
 
     /// Compares the buckets with what they must hold, and marks those that differ.
@@ -168,66 +200,75 @@ impl Flight {
     }
 }
 
-/// Takes all memberships of a bucket away.
-fn clear<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket) -> Result<usize, S::Error> {
-    if bucket.rows == 0 {
-        return Ok(0);
-    }
-    let members = storage.members(slot)?;
-    for (record, _) in &members {
-        let (_, holding) = storage.look(slot, *record)?;
-        storage.write(Change::Member(slot, *record, None))?;
-        storage.write(Change::Holders(*record, holding.map_or(0, |holding| holding.holders.saturating_sub(1))))?;
-    }
-    (bucket.rows, bucket.checksum) = (0, Checksum::default());
-    Ok(members.len())
-}
-
-/// Applies the staged pages of a bucket.
-fn explode<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket) -> Result<usize, ReplicaError<S::Error>> {
-    let mut changed = 0;
-    for number in 0..bucket.staging.map_or(0, |staging| staging.pages) {
-        let page = storage.page(slot, number).map_err(ReplicaError::Storage)?;
-        let rows = page.and_then(|page| page::unpack(&page).ok()).ok_or(ReplicaError::Lost(bucket.id))?;
-        for row in rows {
-            changed += usize::from(take(storage, slot, bucket, &row).map_err(ReplicaError::Storage)?);
+impl<S: Storage> Target<'_, S> {
+    /// Takes all memberships of a bucket away.
+    fn clear(&mut self, slot: Slot, bucket: &mut Bucket) -> Result<usize, S::Error> {
+        if bucket.rows == 0 {
+            return Ok(0);
         }
-    }
-    Ok(changed)
-}
-
-/// Applies one row; says whether it was news.
-fn take<S: Storage>(storage: &mut S, slot: Slot, bucket: &mut Bucket, row: &Row) -> Result<bool, S::Error> {
-    let (member, holding) = storage.look(slot, row.record)?;
-    if member.is_some_and(|member| member.version >= row.version) {
-        return Ok(false);
-    }
-    if let Some(member) = member {
-        bucket.checksum.remove(member.hash);
-        bucket.rows -= 1;
-    }
-    let others = holding.map_or(0, |holding| holding.holders).saturating_sub(u32::from(member.is_some()));
-    let Some(bytes) = &row.document else {
-        if member.is_some() {
-            storage.write(Change::Member(slot, row.record, None))?;
-            storage.write(Change::Holders(row.record, others))?;
+        let members = self.storage.members(slot)?;
+        for (record, _) in &members {
+            let (_, holding) = self.storage.look(slot, *record)?;
+            self.release(slot, *record, holding.map_or(0, |holding| holding.holders.saturating_sub(1)))?;
         }
-        return Ok(member.is_some());
-    };
-    let hash = row_hash(row.record, bytes);
-    bucket.checksum.add(hash);
-    bucket.rows += 1;
-    storage.write(Change::Member(slot, row.record, Some(Member { version: row.version, hash })))?;
-    match holding {
-        Some(holding) if holding.version >= row.version => {
-            if member.is_none() {
-                storage.write(Change::Holders(row.record, others + 1))?;
+        (bucket.rows, bucket.checksum) = (0, Checksum::default());
+        Ok(members.len())
+    }
+
+    /// Takes a membership away of a record that so many others hold.
+    fn release(&mut self, slot: Slot, record: Uuid, others: u32) -> Result<(), S::Error> {
+        if others > 0 {
+            self.released.insert(record);
+        }
+        self.storage.write(Change::Member(slot, record, None))?;
+        self.storage.write(Change::Holders(record, others))
+    }
+
+    /// Applies the staged pages of a bucket.
+    fn explode(&mut self, slot: Slot, bucket: &mut Bucket) -> Result<usize, ReplicaError<S::Error>> {
+        let mut changed = 0;
+        for number in 0..bucket.staging.map_or(0, |staging| staging.pages) {
+            let page = self.storage.page(slot, number).map_err(ReplicaError::Storage)?;
+            let rows = page.and_then(|page| page::unpack(&page).ok()).ok_or(ReplicaError::Lost(bucket.id))?;
+            for row in rows {
+                changed += usize::from(self.take(slot, bucket, &row).map_err(ReplicaError::Storage)?);
             }
         }
-        _ => {
-            let document = Document { kind: bucket.kind, version: row.version, bytes: bytes.clone() };
-            storage.write(Change::Document(row.record, &document, others + 1))?;
-        }
+        Ok(changed)
     }
-    Ok(true)
+
+    /// Applies one row; says whether it was news.
+    fn take(&mut self, slot: Slot, bucket: &mut Bucket, row: &Row) -> Result<bool, S::Error> {
+        let (member, holding) = self.storage.look(slot, row.record)?;
+        if member.is_some_and(|member| member.version >= row.version) {
+            return Ok(false);
+        }
+        if let Some(member) = member {
+            bucket.checksum.remove(member.hash);
+            bucket.rows -= 1;
+        }
+        let others = holding.map_or(0, |holding| holding.holders).saturating_sub(u32::from(member.is_some()));
+        let Some(bytes) = &row.document else {
+            if member.is_some() {
+                self.release(slot, row.record, others)?;
+            }
+            return Ok(member.is_some());
+        };
+        let hash = row_hash(row.record, bytes);
+        bucket.checksum.add(hash);
+        bucket.rows += 1;
+        self.storage.write(Change::Member(slot, row.record, Some(Member { version: row.version, hash })))?;
+        match holding {
+            Some(holding) if holding.version >= row.version => {
+                if member.is_none() {
+                    self.storage.write(Change::Holders(row.record, others + 1))?;
+                }
+            }
+            _ => {
+                let document = Document { kind: bucket.kind, version: row.version, bytes: bytes.clone() };
+                self.storage.write(Change::Document(row.record, &document, others + 1))?;
+            }
+        }
+        Ok(true)
+    }
 }

@@ -16,6 +16,9 @@
 //!   otherwise: what the server no longer grants or counts on must not appear.
 //! - What is staged belongs to one beginning (its **base**: the bucket's position, or its first row). A plan that doesn't
 //!   resume it, or that begins elsewhere, discards it.
+//! - A document may outlive the membership that it came with. Then the buckets that hold another one of the record are
+//!   [`At::Damaged`], as soon as they are at the checkpoint; and a bucket that lags at a fork is, since the newer documents of
+//!   others belong to the lost history.
 //! - Rows before the cursor, in a page that begins earlier, change nothing: a page ends at or before the version at which it
 //!   was built, so such a row is one that is held, or news of it is still to come.
 
@@ -103,7 +106,7 @@ pub enum Event {
         position: Position,
         /// How many memberships changed.
         changed: usize,
-        /// The buckets whose sum is wrong. The next pull mends them: end this one.
+        /// The buckets whose sum or document is wrong. The next pull mends them: end this one.
         damaged: Vec<(String, u32)>,
     },
     /// Nothing changed, or a message that this program doesn't know.
@@ -196,6 +199,8 @@ struct Flight {
     fresh: BTreeSet<Slot>,
     /// Held versions count as 0 from the next checkpoint on.
     fork: bool,
+    /// Records that have lost a membership and kept others, since the last checkpoint that was the last of its round.
+    released: BTreeSet<Uuid>,
     /// Something came since the last checkpoint that was the last of its round.
     open: bool,
 }
@@ -249,7 +254,7 @@ impl<S: Storage> Replica<S> {
     /// When it is malformed or the storage failed; it changed nothing then, and the pull is [cut](Self::cut).
     pub fn receive(&mut self, response: PullResponse) -> Result<Event, ReplicaError<S::Error>> {
         let event = match response.message {
-            Some(Message::Fork(fork)) => Ok(Event::Fork { expected_seq: fork.expected_seq }),
+            Some(Message::Fork(fork)) => self.forked(fork.expected_seq),
             Some(Message::InventoryRequest(_)) => {
                 self.inventory = true;
                 Ok(Event::InventoryWanted)
@@ -368,6 +373,19 @@ impl<S: Storage> Replica<S> {
         self.state.buckets.insert(slot, bucket);
         self.flight.fresh.remove(&slot);
         Ok(Event::Staged { rows: page.rows, bytes: page.payload_size as usize })
+    }
+
+    /// What lags can't be gone on from.
+    fn forked(&mut self, expected_seq: i64) -> Result<Event, ReplicaError<S::Error>> {
+        let mut state = self.state.clone();
+        for bucket in state.buckets.values_mut().filter(|bucket| matches!(bucket.at, At::Behind(_))) {
+            bucket.at = At::Damaged;
+        }
+        let fresh = self.flight.fresh.clone();
+        let written = self.save(&state, &fresh);
+        self.settle(written)?;
+        self.state = state;
+        Ok(Event::Fork { expected_seq })
     }
 
     fn keep_alive(&mut self, position: Option<Position>) -> Result<Event, ReplicaError<S::Error>> {

@@ -41,7 +41,7 @@ pub enum At {
     Head,
     /// At a position of its own.
     Behind(Position),
-    /// Its sum was wrong at the last checkpoint: what is held is shown, and replaced by whatever comes next.
+    /// What it holds is wrong, or not to be trusted: it is shown, and replaced by whatever comes next.
     Damaged,
 }
 

@@ -177,12 +177,16 @@ fn a_lower_version_is_old_news() {
 #[test]
 fn a_record_is_shown_while_some_bucket_holds_it() {
     let mut device = synced();
-    hear(&mut device, plan(vec![named(1, BucketAction::Append), named(2, BucketAction::Append)])).expect("plans");
-    hear(&mut device, Message::Page(page(2, Cursor::default(), &[(4, 1, Some(b"new"))]))).expect("stages");
+    let later = BucketPlan { group: 3, ..named(1, BucketAction::Append) };
+    hear(&mut device, plan(vec![later, named(2, BucketAction::Append)])).expect("plans");
     hear(&mut device, Message::Page(page(1, Cursor::after(2), &[(3, 1, Some(b"old"))]))).expect("stages");
-    let sums = vec![state(1, &[(1, b"old"), (2, b"two")]), state(2, &[(1, b"new")])];
-    hear(&mut device, checkpoint(4, 3, sums)).expect("applies");
+    hear(&mut device, Message::Page(page(2, Cursor::default(), &[(4, 1, Some(b"new"))]))).expect("stages");
+    hear(&mut device, checkpoint(4, 1, vec![state(2, &[(1, b"new")])])).expect("applies");
     assert_eq!(bytes(&device, 1).as_deref(), Some(&b"new"[..]), "the highest version wins");
+    let from = Cursor { version: 3, record: Some(id(1)) };
+    hear(&mut device, Message::Page(page(1, from, &[(4, 1, Some(b"new"))]))).expect("stages");
+    hear(&mut device, checkpoint(4, 3, vec![state(1, &[(1, b"new"), (2, b"two")])])).expect("applies");
+    assert_eq!(bytes(&device, 1).as_deref(), Some(&b"new"[..]), "an older frame changes its membership only");
     hear(&mut device, plan(vec![named(2, BucketAction::Drop)])).expect("plans");
     hear(&mut device, checkpoint(5, 3, Vec::new())).expect("applies");
     assert!(bytes(&device, 1).is_some(), "the first bucket holds it still");
@@ -230,6 +234,42 @@ fn a_wrong_sum_marks_the_bucket_and_whatever_comes_next_replaces_it() {
     let mended = hear(&mut device, checkpoint(4, 3, vec![state(1, &[(1, b"other")])])).expect("applies");
     assert!(matches!(mended, Event::Checkpoint { damaged, .. } if damaged.is_empty()));
     assert_eq!((bytes(&device, 1).as_deref(), bytes(&device, 2)), (Some(&b"other"[..]), None));
+}
+
+#[test]
+fn a_document_that_outlived_its_membership_is_noticed() {
+    for groups in [vec![3], vec![1, 3]] {
+        let mut device = synced();
+        let later = |action| BucketPlan { group: 3, ..named(1, action) };
+        hear(&mut device, plan(vec![later(BucketAction::Keep), named(2, BucketAction::Append)])).expect("plans");
+        hear(&mut device, Message::Page(page(2, Cursor::default(), &[(4, 1, Some(b"newer"))]))).expect("stages");
+        hear(&mut device, checkpoint(4, 1, vec![state(2, &[(1, b"newer")])])).expect("applies");
+        device.cut();
+        // The server believes that the first bucket is right, whose sum is, and takes the second away.
+        hear(&mut device, plan(vec![later(BucketAction::Keep), named(2, BucketAction::Reset)])).expect("plans");
+        let mut damaged = Vec::new();
+        for group in groups {
+            let applied = hear(&mut device, checkpoint(8, group, vec![state(2, &[])])).expect("applies");
+            let Event::Checkpoint { damaged: found, .. } = applied else { panic!("{applied:?}") };
+            damaged.extend(found);
+        }
+        assert_eq!(damaged, [("territory:1".to_owned(), OUTLET)], "its own document is not there any more");
+        let lagging = device.request(&Want::default()).lagging;
+        assert_eq!(lagging, [proto::LaggingBucket { bucket_id: 1, position: None }], "so it comes anew");
+    }
+}
+
+#[test]
+fn what_lags_at_a_fork_is_not_gone_on_from() {
+    let mut device = synced();
+    hear(&mut device, plan(vec![named(2, BucketAction::Append)])).expect("plans");
+    hear(&mut device, Message::Page(page(2, Cursor::default(), &[(4, 1, Some(b"newer"))]))).expect("stages");
+    hear(&mut device, checkpoint(4, 1, vec![state(2, &[(1, b"newer")])])).expect("applies");
+    device.cut();
+    hear(&mut device, Message::Fork(Fork { expected_seq: 1 })).expect("is taken");
+    let device = Replica::open(device.into_storage()).expect("opens");
+    let lagging = device.request(&Want::default()).lagging;
+    assert_eq!(lagging, [proto::LaggingBucket { bucket_id: 1, position: None }]);
 }
 
 #[test]

@@ -63,6 +63,12 @@ fn scope(number: u8) -> String {
     format!("territory:{number}")
 }
 
+/// Of these scopes a kind comes with the history, whatever it is: so buckets of one kind lag behind one another.
+fn group(name: &Name) -> u32 {
+    let late = (SCOPES - 2..SCOPES).any(|number| scope(number) == name.0);
+    if late { 3 } else { name.1 }
+}
+
 fn in_mask(mask: u8) -> impl Iterator<Item = u8> {
     (0..SCOPES).filter(move |number| mask & (1 << number) != 0)
 }
@@ -172,7 +178,7 @@ impl Server {
     }
 
     fn covered(&self, group: u32) -> Content {
-        let seen = self.store.view().filter(|(name, _)| name.1 <= group);
+        let seen = self.store.view().filter(|(name, _)| self::group(name) <= group);
         seen.map(|(name, bucket)| (name.clone(), bucket.live())).filter(|(_, rows)| !rows.is_empty()).collect()
     }
 
@@ -244,7 +250,7 @@ impl Server {
             if entry.action() != BucketAction::Unspecified {
                 plan.buckets.push(entry);
             }
-            held.insert(name.clone(), Held { group: name.1, cursor, planned });
+            held.insert(name.clone(), Held { group: group(name), cursor, planned });
         }
         let seen: BTreeSet<&Name> = self.store.view().map(|(name, _)| name).collect();
         let gone = |has: &&HeldBucket| !seen.contains(&(has.scope.clone(), has.kind));
@@ -280,7 +286,7 @@ impl Server {
         };
         match has.position.or(request.position).map(Position::from) {
             Some(at) if self.usable(at) && !fork => self.go_on(request, name, bucket, at, true),
-            _ if (has.rows, has.checksum) == bucket.sum() => {
+            Some(at) if bucket.head <= at.version && (has.rows, has.checksum) == bucket.sum() => {
                 let entry = entry(name, bucket, BucketAction::Keep, true);
                 (entry, Cursor::after(self.position().version))
             }
@@ -421,7 +427,8 @@ impl Server {
                 }
                 None => {
                     plan.buckets.push(entry(name, bucket, BucketAction::Append, true));
-                    held.insert(name.clone(), Held { group: name.1, cursor: Cursor::default(), planned: true });
+                    let held_now = Held { group: self::group(name), cursor: Cursor::default(), planned: true };
+                    held.insert(name.clone(), held_now);
                 }
             }
         }
@@ -456,5 +463,6 @@ impl Store {
 
 fn entry(name: &Name, bucket: &Bucket, action: BucketAction, named: bool) -> BucketPlan {
     let (scope, kind) = if named { name.clone() } else { (String::new(), 0) };
-    BucketPlan { bucket_id: bucket.id, scope, kind, action: action.into(), group: name.1, ..BucketPlan::default() }
+    let group = group(name);
+    BucketPlan { bucket_id: bucket.id, scope, kind, action: action.into(), group, ..BucketPlan::default() }
 }

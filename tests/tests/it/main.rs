@@ -13,6 +13,7 @@ mod jobs;
 mod layering;
 mod logistics;
 mod metrics;
+mod plans;
 mod projections;
 mod pull;
 mod push;

@@ -3,13 +3,13 @@
 use roundsman::device::Synced;
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
-use roundsman_proto::sync::{Position, PullRequest};
+use roundsman_proto::sync::{BucketAction, InventoryRequest, Position, PullRequest, PullResponse};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ImportRecords, MoveOutlet, Outlet, Price, PriceToSet, Product, RecordToImport, SetPrices, Survey,
 };
-use roundsman_sync::replica::Event;
+use roundsman_sync::replica::{Event, Want};
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{World, bytes};
@@ -22,9 +22,10 @@ on_both_databases!(
     a_first_sync_that_is_cut_goes_on_where_it_was,
     a_position_of_another_history_is_compared_instead_of_believed,
     a_damaged_bucket_is_fetched_again,
+    a_bucket_that_moved_since_is_not_kept_for_its_sum,
 );
 
-type Stream = Streaming<roundsman_proto::sync::PullResponse>;
+type Stream = Streaming<PullResponse>;
 
 /// Reads a stream up to its next last checkpoint; returns the rows that came.
 async fn to_checkpoint(device: &mut TestDevice, stream: &mut Stream) -> u64 {
@@ -159,5 +160,39 @@ async fn a_damaged_bucket_is_fetched_again(kind: Kind) {
     app.shift_checksum(&format!("price_list:{}", world.price_list), -1).await;
     let again = app.sync(&mut anna).await;
     assert!(again.rows >= 10, "the whole bucket came again: {again:?}");
+    app.finish().await;
+}
+
+async fn a_bucket_that_moved_since_is_not_kept_for_its_sum(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    let now = anna.replica.position().expect("a position");
+    // A price goes up and comes down again: the device's sum is right, and the bucket has moved.
+    app.office(one_price(&world, 0, 1_444)).await;
+    app.office(one_price(&world, 0, roundsman_tests::world::PRICE_MINOR)).await;
+    let wanted = PullResponse { message: Some(Message::InventoryRequest(InventoryRequest {})) };
+    anna.replica.receive(wanted).expect("is taken");
+    // A position that can't be gone on from.
+    let position = Some(Position { version: now.version, nonce: 7 });
+    let request = PullRequest { position, ..anna.replica.request(&Want::default()) };
+    let token = app.device_token("anna").await;
+    let request = roundsman::device::authorized(&token, request).expect("a request");
+    let mut stream = SyncServiceClient::new(app.channel.clone()).pull(request).await.expect("opens").into_inner();
+    let plan = loop {
+        match stream.message().await.expect("goes on").expect("does not end").message {
+            Some(Message::Plan(plan)) => break plan,
+            other => assert!(matches!(other, Some(Message::Fork(_))), "{other:?}"),
+        }
+    };
+    let moved = format!("price_list:{}", world.price_list);
+    let price = roundsman_sync::kind::Kind::Price as u32;
+    for bucket in &plan.buckets {
+        let expected =
+            if (&bucket.scope, bucket.kind) == (&moved, price) { BucketAction::Reset } else { BucketAction::Keep };
+        assert_eq!(bucket.action(), expected, "{bucket:?}");
+    }
+    assert!(plan.buckets.iter().any(|bucket| bucket.scope == moved));
     app.finish().await;
 }

@@ -19,6 +19,7 @@ on_both_databases!(
     c01_a_command_under_another_number_is_a_duplicate,
     a_command_id_with_another_body_is_rejected_and_nothing_else,
     a_gap_is_answered_with_the_number_that_is_expected,
+    a_command_under_an_earlier_number_than_it_was_decided_under_gets_a_new_one,
     c27_one_bad_command_does_not_keep_the_others_back,
     whatever_fails_on_the_way_a_repeat_has_one_effect,
     what_the_server_cannot_read_is_kept_in_quarantine,
@@ -131,6 +132,32 @@ async fn a_gap_is_answered_with_the_number_that_is_expected(kind: Kind) {
     assert_eq!((answer.results.len(), answer.expected_seq), (1, 2));
     let old_number = push(&app, &token, vec![command(1)]).await;
     assert_eq!((old_number.results.len(), old_number.expected_seq), (0, 2), "another command under an old number");
+    assert_eq!(visits(&app, &world).await, 1);
+    app.finish().await;
+}
+
+/// Or the device would believe that it is done with a number that a restored server still has, without the command.
+async fn a_command_under_an_earlier_number_than_it_was_decided_under_gets_a_new_one(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let token = app.device_token("anna").await;
+    let (id, visit) = (app.id(), app.id());
+    let other = || captured(&app, app.id(), 1, check_in(app.id(), Uuid::from_u128(404)));
+    let command = |seq| captured(&app, id, seq, check_in(visit, world.anna.outlets[0]));
+    assert_eq!(statuses(&push(&app, &token, vec![other(), command(2)]).await)[1], APPLIED);
+    let earlier = push(&app, &token, vec![command(1)]).await;
+    assert_eq!((earlier.results.len(), earlier.expected_seq), (0, 3));
+    for seq in [3, 3, 2] {
+        let again = push(&app, &token, vec![command(seq)]).await;
+        let outcome = again.results[0].outcome.clone().expect("an outcome");
+        let first = if seq == 2 { outcome.status() } else { outcome.first_status() };
+        assert_eq!((first, again.expected_seq), (Status::Applied, 0), "{outcome:?}");
+    }
+    // The same from another phone of hers: under a number that is used up there it may not be a repeat either.
+    let token = app.device_token("anna").await;
+    push(&app, &token, vec![other()]).await;
+    assert_eq!(push(&app, &token, vec![command(1)]).await.expected_seq, 2);
+    assert_eq!(statuses(&push(&app, &token, vec![command(2)]).await), [(Status::Duplicate, Reason::Unspecified)]);
     assert_eq!(visits(&app, &world).await, 1);
     app.finish().await;
 }
