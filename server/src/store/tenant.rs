@@ -89,7 +89,7 @@ pub async fn known(tx: &mut Tx, tenant: i64, positions: &[Position]) -> Result<H
 /// # Errors
 /// When the database does not answer.
 pub async fn moments(tx: &mut Tx, tenant: i64, versions: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
-    tx.query_as("SELECT version, at_us FROM commit_point WHERE tenant = $1 AND version IN_INTS($2)")
+    tx.query_as("SELECT version, at_us FROM BY_INTS(commit_point.version, $2)")
         .bind(tenant)
         .bind_ints(versions)
         .all()
