@@ -64,6 +64,8 @@ pub struct Core {
     pub contacts: Contacts,
     /// Settings that decisions depend on.
     pub policy: Policy,
+    /// Where a test makes it fail.
+    pub fail: FailPoints,
 }
 
 /// What a server is built from; tests and simulations bring their own.
@@ -91,9 +93,15 @@ impl Core {
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
         let Parts { db, clock, session_clock, random, policy, fail } = parts;
         let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
-        let writer = Writer { db: db.clone(), clock: Arc::clone(&clock), random: Arc::clone(&random), policy, fail };
+        let writer = Writer {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            policy,
+            fail: fail.clone(),
+        };
         let lanes = Lanes::new(Arc::new(writer), shut_out(&auth));
-        Ok(Arc::new(Self { db, clock, random, auth, lanes, contacts: Contacts::default(), policy }))
+        Ok(Arc::new(Self { db, clock, random, auth, lanes, contacts: Contacts::default(), policy, fail }))
     }
 
     /// Finishes what was taken, writes what is only in memory, and closes the database.

@@ -30,6 +30,9 @@ use crate::workspace::{Announcement, Change, Effects, Keys, Revocation, Stop, Wo
 
 /// A batch takes no more commands once it has this many.
 pub const BATCH_COMMANDS: usize = 64;
+/// A batch takes no more commands once their bodies have so many bytes: the records that a command needs grow with its
+/// body, and everybody else waits for them. An ordinary batch is far below it.
+pub const BATCH_BYTES: usize = 256 * 1024;
 /// Waves in which a command asks for its keys.
 const WAVES: usize = 3;
 /// Records that a command may turn out to need beyond what it asked for.
@@ -50,6 +53,18 @@ pub struct Submitted {
     pub business_day: i32,
     /// A serialized `roundsman.trade.v1.Command`.
     pub body: Bytes,
+}
+
+/// How many of these commands, from the first on, are a batch: at least one, if there is one.
+#[must_use]
+pub fn batch_length(commands: &[Submitted]) -> usize {
+    let mut bytes = 0;
+    let fits = |command: &&Submitted| {
+        bytes += command.body.len();
+        bytes <= BATCH_BYTES
+    };
+    let fitting = commands.iter().take(BATCH_COMMANDS).take_while(fits).count();
+    fitting.max(1).min(commands.len())
 }
 
 /// What the device says of itself when it pushes.
@@ -671,4 +686,30 @@ fn unreadable(body: &Bytes) -> Outcome {
 fn count(name: &'static str, outcome: &Outcome) {
     metrics::counter!("roundsman_commands_total", "command" => name, "status" => outcome.status().as_str_name())
         .increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(bytes: &[usize]) -> Vec<Submitted> {
+        let command = |bytes: &usize| Submitted {
+            id: Uuid::nil(),
+            seq: 0,
+            captured_at_us: 0,
+            clock_correction_us: 0,
+            business_day: 0,
+            body: vec![0; *bytes].into(),
+        };
+        bytes.iter().map(command).collect()
+    }
+
+    #[test]
+    fn a_batch_is_bounded_by_commands_and_by_bytes() {
+        assert_eq!(batch_length(&commands(&[])), 0);
+        assert_eq!(batch_length(&commands(&[1; BATCH_COMMANDS + 1])), BATCH_COMMANDS);
+        assert_eq!(batch_length(&commands(&[BATCH_BYTES / 2; 3])), 2);
+        assert_eq!(batch_length(&commands(&[BATCH_BYTES + 1, 1])), 1, "one at least");
+        assert_eq!(batch_length(&commands(&[1, BATCH_BYTES])), 1);
+    }
 }

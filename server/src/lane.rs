@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ages::{Age, Ages};
-use crate::batch::{Answer, BATCH_COMMANDS, Committed, Submission, Submitted, Writer};
+use crate::batch::{Answer, BATCH_BYTES, BATCH_COMMANDS, Committed, Submission, Submitted, Writer};
 use crate::error::StoreError;
 use crate::tail::Tail;
 use uuid::Uuid;
@@ -157,6 +157,11 @@ impl Lanes {
     }
 }
 
+/// Commands, and bytes of their bodies.
+fn size(submission: &Submission) -> (usize, usize) {
+    (submission.commands.len(), submission.commands.iter().map(|command| command.body.len()).sum())
+}
+
 struct Worker {
     tenant: i64,
     writer: Arc<Writer>,
@@ -188,12 +193,15 @@ impl Worker {
 
     /// What waits now, up to a batch's size; of the bulk queue at most one chunk, and after the others.
     fn gather(&mut self, first: Waiting) -> (Vec<Submission>, Vec<Reply>) {
-        let mut commands = first.submission.commands.len();
+        let (mut commands, mut bytes) = size(&first.submission);
         let mut batch = vec![first];
         while commands < BATCH_COMMANDS
+            && bytes < BATCH_BYTES
             && let Ok(next) = self.interactive.try_recv()
         {
-            commands += next.submission.commands.len();
+            let (more_commands, more_bytes) = size(&next.submission);
+            commands += more_commands;
+            bytes += more_bytes;
             batch.push(next);
         }
         if batch.len() > 1 || commands < BATCH_COMMANDS {

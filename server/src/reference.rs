@@ -4,7 +4,7 @@
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, Price, PriceList, Product, Reason,
-    Receivable, RecordToImport, Rep, Route, Stock, Team, Territory, Visit, VisitState, Warehouse,
+    Receivable, RecordToImport, Rep, RepStatus, Route, Stock, Team, Territory, Visit, VisitState, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{self, Assigned, Span};
@@ -356,7 +356,7 @@ pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price, now_us: i64
 }
 
 /// Writes a stock figure: what lies there is told, what is free is computed from what is promised, and published in coarse
-/// steps, or every order would travel to every phone.
+/// steps, or every order would travel to every phone. A figure that was counted before the one that is known says nothing.
 ///
 /// # Errors
 /// See [`Stop`].
@@ -364,15 +364,22 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
     check::range(stock.on_hand_milli, 0..=check::QUANTITY_MILLI, "on_hand_milli")?;
     let (warehouse, _) = workspace.live::<Warehouse>(&stock.warehouse_id)?;
     let (product, _) = workspace.live::<Product>(&stock.product_id)?;
-    if let Some(before) = workspace.find::<Stock>(id)?
-        && (&before.warehouse_id, &before.product_id) != (&stock.warehouse_id, &stock.product_id)
-    {
-        return Err(check::mismatch("product_id").about(id).into());
+    if let Some(before) = workspace.find::<Stock>(id)? {
+        if (&before.warehouse_id, &before.product_id) != (&stock.warehouse_id, &stock.product_id) {
+            return Err(check::mismatch("product_id").about(id).into());
+        }
+        if stock.as_of_us < before.as_of_us {
+            return Ok(());
+        }
     }
     let key = (warehouse, product);
+    let mut stocks: ProductStocks = workspace.internal(&product)?;
+    if let Some(other) = stocks.at(warehouse).filter(|other| *other != id) {
+        // Two figures of the same goods, of which devices would believe either.
+        return Err(check::mismatch("product_id").about(id).fact(Some(other), "stock_id", other).into());
+    }
     let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
     workspace.put_internal(&key, &available)?;
-    let mut stocks: ProductStocks = workspace.internal(&product)?;
     stocks.note(warehouse, id);
     workspace.put_internal(&product, &stocks)?;
     let published = Stock { free_milli: coarse(available.free_milli()), ..stock.clone() };
@@ -428,7 +435,7 @@ pub fn plan_anew(workspace: &mut Workspace, territory: Uuid) -> Result<(), Stop>
 /// the same days, since they could not be told apart when one of them ends, and if the rep would hold too much by it.
 ///
 /// # Errors
-/// See [`Stop`]; `REASON_ASSIGNMENT_OVERLAP`, `REASON_LIMIT_EXCEEDED`.
+/// See [`Stop`]; `REASON_ASSIGNMENT_OVERLAP`, `REASON_LIMIT_EXCEEDED`; `REASON_REP_DISMISSED` when it would go on.
 pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignment, now_us: i64) -> Result<(), Stop> {
     check::day(assignment.from_day, "from_day")?;
     check::optional_day(assignment.to_day, "to_day")?;
@@ -446,6 +453,10 @@ pub fn put_assignment(workspace: &mut Workspace, id: Uuid, assignment: &Assignme
     let longer = !before.as_ref().is_some_and(|before| assignment::covers(before, assignment));
     if longer {
         refuse_overlap(workspace, (rep, id), assignment)?;
+        let goes_on = until_us.is_none_or(|until_us| until_us > now_us);
+        if goes_on && person.status() == RepStatus::Dismissed {
+            return Err(Rejection::new(Reason::RepDismissed).about(rep).into());
+        }
     }
     let assigned = match before {
         Some(before) if (&before.rep_id, &before.territory_id) != (&assignment.rep_id, &assignment.territory_id) => {
@@ -503,6 +514,7 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
     let (customer, _) = workspace.live::<Customer>(&order.customer_id)?;
     let debtor = (customer, order.currency.clone());
     let before = workspace.find::<Order>(id)?;
+    let mut order = order.clone();
     if let Some(before) = &before {
         if !is_final(before) {
             return Err(Rejection::new(Reason::WrongState).about(id).into());
@@ -510,11 +522,13 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
         if (&before.customer_id, &before.currency) != (&order.customer_id, &order.currency) {
             return Err(check::mismatch("customer_id").about(id).into());
         }
+        // What the books contain they go on containing, whatever the other system remembers.
+        order.booked |= before.booked;
     }
     let credit: Credit = workspace.internal(&debtor)?;
-    workspace.put_internal(&debtor, &credit.with_order(id, before.as_ref(), order)?)?;
+    workspace.put_internal(&debtor, &credit.with_order(id, before.as_ref(), &order)?)?;
     let left = before.map(|before| before.outlet_id);
-    put_document(workspace, (id, order), left, (&order.outlet_id, closed_month))
+    put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))
 }
 
 fn is_final(order: &Order) -> bool {
@@ -572,7 +586,8 @@ fn put_document<R: roundsman_sync::kind::Record>(
     network::hang_on_outlet(workspace, outlet, id, month)
 }
 
-/// Writes what a customer owes; the rule of credit knows it from then on.
+/// Writes what a customer owes; the rule of credit knows it from then on. Figures of an earlier moment than those that are
+/// known say nothing.
 ///
 /// # Errors
 /// See [`Stop`].
@@ -586,6 +601,9 @@ pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivab
         && (&before.customer_id, &before.currency) != (&receivable.customer_id, &receivable.currency)
     {
         return Err(check::mismatch("customer_id").about(id).into());
+    }
+    if before.as_ref().is_some_and(|before| receivable.as_of_us < before.as_of_us) {
+        return Ok(());
     }
     let key = (customer, receivable.currency.clone());
     let credit: Credit = workspace.internal(&key)?;

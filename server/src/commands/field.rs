@@ -357,7 +357,6 @@ fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Place
 fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
     let today = place.day(context.now_us);
     let stated = if context.issuer.rep().is_some() { context.business_day } else { today };
-    check::day(stated, "business_day")?;
     let business_day = capture::business_day(stated, place.day(context.captured_at_us));
     let corrected = context.clock_correction_us.saturating_abs() > context.policy.clock_flag_us;
     Ok(Capture {

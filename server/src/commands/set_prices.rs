@@ -2,11 +2,11 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::SetPrices;
+use roundsman_proto::trade::{Reason, SetPrices};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 
-use super::{Context, Decide, Target, applied};
+use super::{Context, Decide, Target, applied, applied_because};
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -46,6 +46,6 @@ impl Decide for SetPrices {
             let price = entry.price.as_ref().ok_or_else(|| check::at("prices", index)(check::missing("price")))?;
             reference::put_price(workspace, id, price, context.now_us)?;
         }
-        Ok(applied())
+        Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }
 }

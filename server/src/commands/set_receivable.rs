@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Order, Payment, Reason, Receivable, SetReceivable};
+use roundsman_proto::trade::{Order, OrderStatus, Payment, Reason, Receivable, SetReceivable};
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
@@ -107,6 +107,9 @@ trait Bookable: Record {
     /// The mark that the debt contains it.
     fn mark(&mut self) -> &mut bool;
 
+    /// Whether the books can have it.
+    fn is_bookable(&self) -> bool;
+
     /// The credit with it as it is `after`, instead of `before`.
     fn credited(credit: Credit, id: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection>;
 }
@@ -120,6 +123,10 @@ impl Bookable for Payment {
 
     fn mark(&mut self) -> &mut bool {
         &mut self.booked
+    }
+
+    fn is_bookable(&self) -> bool {
+        true
     }
 
     fn credited(credit: Credit, _: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection> {
@@ -136,6 +143,15 @@ impl Bookable for Order {
 
     fn mark(&mut self) -> &mut bool {
         &mut self.booked
+    }
+
+    /// Before it is handed to the warehouse its value may still grow, which nobody would hold against the limit.
+    fn is_bookable(&self) -> bool {
+        match self.status() {
+            OrderStatus::Released | OrderStatus::Closed => true,
+            OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => false,
+            OrderStatus::Confirmed | OrderStatus::Cancelled | OrderStatus::Refused => false,
+        }
     }
 
     fn credited(credit: Credit, id: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection> {
@@ -161,6 +177,9 @@ fn booked<R: Bookable + Clone>(workspace: &Workspace, id: &[u8], receivable: &Re
     let (id, before) = workspace.live::<R>(id)?;
     if before.debtor() != (receivable.customer_id.as_slice(), receivable.currency.as_str()) {
         return Err(check::mismatch(R::FIELD).about(id).into());
+    }
+    if !before.is_bookable() {
+        return Err(Rejection::new(Reason::WrongState).field(R::FIELD).about(id).into());
     }
     let mut after = before.clone();
     *after.mark() = true;

@@ -2,11 +2,11 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::SetStock;
+use roundsman_proto::trade::{Reason, SetStock};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 
-use super::{Context, Decide, Target, applied};
+use super::{Context, Decide, Target, applied, applied_because};
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -46,6 +46,6 @@ impl Decide for SetStock {
             let stock = entry.stock.as_ref().ok_or_else(|| check::at("stocks", index)(check::missing("stock")))?;
             reference::put_stock(workspace, id, stock)?;
         }
-        Ok(applied())
+        Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }
 }

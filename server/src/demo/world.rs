@@ -1,6 +1,6 @@
 //! Who and what there is in the demonstration: the generated city, assortment and past under stable ids.
 //!
-//! An id is a UUID of version 5 of the record's key, so that the same seed gives the same records, and importing them
+//! An id is a UUID made of a hash of the record's key, so that the same seed gives the same records, and importing them
 //! twice changes nothing. Pure.
 
 use std::fmt::Display;

@@ -18,7 +18,7 @@ use super::status;
 use crate::app::Core;
 use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
-use crate::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted};
+use crate::batch::{Answer, Sender, Submission, Submitted, batch_length};
 use crate::commands::Issuer;
 use crate::internal::is_server_id;
 use crate::lane::LaneError;
@@ -129,7 +129,7 @@ pub async fn submit(core: &Core, tenant: i64, mut submission: Submission) -> Res
     let mut rest = std::mem::take(&mut submission.commands);
     let mut whole = Answer::default();
     loop {
-        let later = rest.split_off(rest.len().min(BATCH_COMMANDS));
+        let later = rest.split_off(batch_length(&rest));
         let commands = std::mem::replace(&mut rest, later);
         let sent = commands.len();
         let answer = lane.submit(Submission { commands, ..submission.clone() }).await?;

@@ -94,14 +94,28 @@ pub(crate) struct View {
 
 impl View {
     async fn read(tx: &mut Tx, caller: &Caller, kinds: &BTreeSet<i64>) -> Result<Self, StoreError> {
-        let head = tenant::head(tx, caller.tenant)
-            .await?
-            .ok_or_else(|| StoreError::Corrupt(format!("tenant {} has users but no row", caller.tenant)))?;
-        let holding = grants::holding(tx, caller).await?;
+        let (head, holding) = standing(tx, caller).await?;
+        Self::of(tx, caller, kinds, (head, holding)).await
+    }
+
+    async fn of(
+        tx: &mut Tx,
+        caller: &Caller,
+        kinds: &BTreeSet<i64>,
+        (head, holding): (Head, Holding),
+    ) -> Result<Self, StoreError> {
         let mut buckets = bucket::of_scopes(tx, caller.tenant, &holding.texts()).await?;
         buckets.retain(|bucket| kinds.contains(&bucket.kind));
         Ok(Self { head, holding, buckets })
     }
+}
+
+/// Where the tenant is, and what the caller holds.
+async fn standing(tx: &mut Tx, caller: &Caller) -> Result<(Head, Holding), StoreError> {
+    let head = tenant::head(tx, caller.tenant)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt(format!("tenant {} has users but no row", caller.tenant)))?;
+    Ok((head, grants::holding(tx, caller).await?))
 }
 
 impl Pull {
@@ -126,13 +140,31 @@ impl Pull {
     }
 
     /// Plans from the position alone if that says enough, from the inventory otherwise; without one, asks for it and ends.
-    /// What is little is cut in the same transaction, so that a delta, or the news that there is none, costs one; says
-    /// whether that was everything.
+    /// What is little is cut in the same transaction, so that a delta costs one; says whether that was everything. A device
+    /// that is where the tenant is, and goes away again, hears so without a look at its buckets.
     async fn begin(&self, request: &PullRequest) -> Result<Option<(State, bool)>, PullError> {
         let kinds = understood(request);
         let mut tx = self.db.read().await?;
-        let view = View::read(&mut tx, &self.caller, &kinds).await?;
-        let known = Known::read(&mut tx, &self.caller, request, &view.head).await?;
+        let (head, holding) = standing(&mut tx, &self.caller).await?;
+        let known = Known::read(&mut tx, &self.caller, request, &head).await?;
+        let scope_digest = holding.digest(&kinds);
+        if known.is_at(request, head.position) && request.scope_digest == scope_digest {
+            tx.commit().await?;
+            let (position, server_time_us) = (Some(head.position.into()), self.clock.now_us());
+            let (group, durable_version) = (Group::History as u32, head.durable_version);
+            let checkpoint = Checkpoint {
+                position,
+                group,
+                last: true,
+                scope_digest,
+                durable_version,
+                server_time_us,
+                ..Checkpoint::default()
+            };
+            self.send(Message::Checkpoint(checkpoint)).await?;
+            return Ok(None);
+        }
+        let view = View::of(&mut tx, &self.caller, &kinds, (head, holding)).await?;
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();
         let mut first = None;

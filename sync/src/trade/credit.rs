@@ -9,12 +9,13 @@ use super::money;
 use super::order::hold;
 use super::rejection::Rejection;
 
-/// So many held orders are released in the transaction of the command that made room; a job goes on with the rest.
+/// So many held orders are released in the transaction of the command that made room; the next change of the same credit
+/// goes on with the rest.
 pub const RELEASED_AT_ONCE: usize = 100;
 
-/// The internal record `credit{customer, currency}`. All sums in minor units of that currency. It is of one size however
-/// many orders are open: what each of them counts for follows from the order ([`owed`]); only those that wait are listed,
-/// since they are served in turn.
+/// The internal record `credit{customer, currency}`. All sums in minor units of that currency. It does not
+/// grow with the orders that are open: what each of them counts for follows from the order ([`owed`]). Only those that wait
+/// for credit are listed, since they are served in turn.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Credit {
     /// The booked debt, the sum of the customer's receivables; negative: paid in advance.

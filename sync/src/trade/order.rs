@@ -288,7 +288,7 @@ fn unchanged(current: &Order, setting: &Setting<'_>, verdict: Verdict) -> Decisi
     Decision { order: current.clone(), credit: setting.credit.clone(), available: BTreeMap::new(), verdict }
 }
 
-/// An order that waits, once more, by a rule: a payment came, a limit rose, an outlet was unblocked, stock arrived. Holds
+/// An order that waits, once more, by a rule: a payment came, another order was called off, an outlet was unblocked. Holds
 /// whose cause has gone are released.
 ///
 /// # Errors

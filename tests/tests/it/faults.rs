@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roundsman::fail::FailPoints;
+use roundsman::jobs::Jobs;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
 use roundsman_proto::sync::{Command as Captured, Outcome, PushRequest, Status};
 use roundsman_proto::trade::command::Command;
@@ -21,6 +22,7 @@ on_both_databases!(
     what_makes_every_batch_panic_is_kept_alone,
     a_batch_that_can_not_even_be_kept_is_told_as_try_again,
     nobody_waits_for_a_record_that_is_there,
+    jobs_go_on_after_a_panic,
 );
 
 fn check_in(visit: Uuid, outlet: Uuid) -> Command {
@@ -140,5 +142,17 @@ async fn nobody_waits_for_a_record_that_is_there(kind: Kind) {
     };
     let outcomes = push(&app, &token, 4, vec![ordered_in(there), ordered_in(new)]).await.expect("is answered");
     assert_eq!(short(&outcomes), [APPLIED, (Status::Quarantined, Reason::DependsOnQuarantined)]);
+    app.finish().await;
+}
+
+async fn jobs_go_on_after_a_panic(kind: Kind) {
+    let (fail, left) = panics("jobs.begun");
+    let app = TestApp::start_failing(kind, fail).await;
+    let world = World::make(&app).await;
+    let jobs = Jobs::new(Arc::clone(&app.core));
+    left.store(1, Ordering::SeqCst);
+    jobs.round().await;
+    assert_eq!(left.load(Ordering::SeqCst), 0, "it panicked");
+    assert!(jobs.run_due(world.tenant).await.is_ok(), "and does what is due the next time");
     app.finish().await;
 }

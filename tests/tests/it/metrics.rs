@@ -6,6 +6,8 @@ use roundsman::batch::Submission;
 use roundsman::commands::Issuer;
 use roundsman::jobs::Jobs;
 use roundsman::watch;
+use roundsman_proto::trade::SubmitOrder;
+use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_sync::scope::Scope;
 use roundsman_tests::app::{TODAY, TestApp};
@@ -123,7 +125,8 @@ async fn what_piles_up_is_seen(kind: Kind) {
     app.sync(&mut boris).await;
     app.replace_document(damaged, vec![0xff]).await;
     let (_, order) = crate::desk::order(&app, &world, &world.boris, 1, TODAY + 60);
-    app.capture(&mut boris, order);
+    let Command::SubmitOrder(order) = order else { panic!("{order:?} is handed in") };
+    app.capture(&mut boris, Command::SubmitOrder(SubmitOrder { order_day: TODAY + 50, ..order }));
     let pushed = boris.sync(app.now_us()).await.expect("is answered");
     assert_eq!(pushed.outcomes.len(), 1);
     watch::look(&app.core).await.expect("looks");

@@ -23,6 +23,7 @@ on_both_databases!(
     a_position_of_another_history_is_compared_instead_of_believed,
     a_damaged_bucket_is_fetched_again,
     a_bucket_that_moved_since_is_not_kept_for_its_sum,
+    who_has_everything_hears_one_checkpoint,
 );
 
 type Stream = Streaming<PullResponse>;
@@ -194,5 +195,38 @@ async fn a_bucket_that_moved_since_is_not_kept_for_its_sum(kind: Kind) {
         assert_eq!(bucket.action(), expected, "{bucket:?}");
     }
     assert!(plan.buckets.iter().any(|bucket| bucket.scope == moved));
+    app.finish().await;
+}
+
+/// All messages of a pull that does not follow.
+async fn messages(app: &TestApp, device: &mut TestDevice) -> Vec<Message> {
+    let mut stream = device.open(app.now_us(), false, &mut Synced::default()).await.expect("opens");
+    let mut messages = Vec::new();
+    while let Some(response) = stream.message().await.expect("goes on") {
+        messages.extend(response.message.clone());
+        device.take(response, &mut Synced::default()).expect("takes it");
+    }
+    messages
+}
+
+async fn who_has_everything_hears_one_checkpoint(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    let before = anna.replica.position();
+    let [Message::Checkpoint(only)] = &messages(&app, &mut anna).await[..] else { panic!("nothing else comes") };
+    assert!(only.last && only.buckets.is_empty());
+    assert_eq!((only.position.map(Into::into), anna.replica.position()), (before, before));
+    // A price that she holds, then a scope that she gains: both are more than that.
+    app.office(one_price(&world, 0, 1_111)).await;
+    assert_eq!(messages(&app, &mut anna).await.len(), 3, "a plan, a page, a checkpoint");
+    app.office(Command::MoveOutlet(MoveOutlet {
+        outlet_id: bytes(world.boris.outlets[0]),
+        territory_id: bytes(world.anna.territory),
+    }))
+    .await;
+    assert!(messages(&app, &mut anna).await.len() > 1);
+    app.assert_converged(&anna, &world.caller(&world.anna)).await;
     app.finish().await;
 }

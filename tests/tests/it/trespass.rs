@@ -14,7 +14,7 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, AnswerSurvey, ArchiveOutlet, AssignRep, AssignTask, Assignment, BytesChange, CancelOrder, CancelVisit,
-    ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, EditOutlet, FileClaim, HandTerritoryOver,
+    ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, DismissRep, EditOutlet, FileClaim,
     HoldReason, ImportRecords, Int32Change, MoveOutlet, NewOrderLine, Outlet, OutletStatus, PaymentMethod, PlanVisits,
     Price, PriceBreak, PriceList, PriceToSet, Product, Reason, ReclamationCause, RegisterOutlet, ReleaseHold, Route,
     RouteStop, SetPrices, SubmitOrder, Survey, Team, Territory, Visit, VisitState,
@@ -32,7 +32,7 @@ on_both_databases!(
     goods_at_the_price_of_a_coming_day_do_not_leave_before_it,
     the_id_of_a_planned_visit_can_not_be_taken,
     a_rep_has_one_assignment_to_a_territory_on_a_day,
-    an_assignment_ends_although_its_territorys_clock_was_changed,
+    an_import_brings_no_dismissed_rep_back,
     a_device_can_not_take_the_id_that_a_key_gives,
     what_is_not_a_reps_is_as_unknown_as_what_is_not_there,
     what_is_another_teams_is_as_unknown_as_what_is_not_there,
@@ -268,29 +268,18 @@ async fn a_rep_has_one_assignment_to_a_territory_on_a_day(kind: Kind) {
     app.finish().await;
 }
 
-async fn an_assignment_ends_although_its_territorys_clock_was_changed(kind: Kind) {
+async fn an_import_brings_no_dismissed_rep_back(kind: Kind) {
     let app = TestApp::start(kind).await;
     let world = World::make(&app).await;
-    let mut anna = app.device("anna").await;
-    app.sync(&mut anna).await;
-    let territory = Territory {
-        name: "North".to_owned(),
-        team_id: bytes(world.team),
-        time_zone: "Asia/Tokyo".to_owned(),
-        warehouse_id: bytes(world.warehouse),
-    };
-    import(&app, vec![entry(world.anna.territory, Record::Territory(territory))]).await;
-    let hand_over = HandTerritoryOver {
-        assignment_id: bytes(app.id()),
-        territory_id: bytes(world.anna.territory),
-        from_rep_id: bytes(world.anna.rep),
-        to_rep_id: bytes(world.boris.rep),
-        from_day: TODAY,
-    };
-    let outcome = app.office(Command::HandTerritoryOver(hand_over)).await;
+    let dismiss = DismissRep { rep_id: bytes(world.anna.rep), ..DismissRep::default() };
+    let outcome = app.office(Command::DismissRep(dismiss)).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
-    app.sync(&mut anna).await;
-    assert!(app.shown::<Outlet>(&anna, world.anna.outlets[0]).is_none(), "it is Boris's now");
+    let before = app.stored::<Assignment>(world.tenant).await;
+    let for_ever = Assignment { to_day: 0, ..before[&world.anna.assignment].clone() };
+    let records = vec![entry(world.anna.assignment, Record::Assignment(for_ever))];
+    let outcome = app.office(Command::ImportRecords(ImportRecords { records })).await;
+    assert_eq!(rejected(&outcome).0, Reason::RepDismissed);
+    assert_eq!(app.stored::<Assignment>(world.tenant).await, before);
     app.finish().await;
 }
 

@@ -1,4 +1,5 @@
-//! What orders have set aside: it belongs to a warehouse and to an order's lines, whatever happens to outlet and order.
+//! Stock and prices as the office sets them, and what orders have set aside: it belongs to a warehouse and to an order's
+//! lines, whatever happens to outlet and order.
 
 use prost::Message as _;
 use roundsman::internal::Internal as _;
@@ -7,7 +8,8 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    CancelOrder, MoveOutlet, Order, PrepareShipment, ReleaseOrder, ShipShipment, Stock, Territory, Warehouse,
+    CancelOrder, MoveOutlet, Order, PrepareShipment, PriceToSet, Reason, ReleaseOrder, SetPrices, SetStock,
+    ShipShipment, Stock, StockToSet, Territory, Warehouse,
 };
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_tests::app::{TODAY, TestApp};
@@ -20,6 +22,9 @@ use crate::desk::{entry, import, submitted};
 on_both_databases!(
     an_outlet_that_moves_leaves_nothing_set_aside_in_its_old_warehouse,
     a_shipment_from_elsewhere_takes_what_is_set_aside_along,
+    one_stock_record_tells_of_a_product_in_a_warehouse,
+    an_older_count_says_nothing,
+    a_price_that_is_set_again_changes_nothing,
 );
 
 /// Another warehouse, which has the first article, with a territory.
@@ -109,5 +114,50 @@ async fn a_shipment_from_elsewhere_takes_what_is_set_aside_along(kind: Kind) {
     assert_eq!(exact(&app, &world, (elsewhere.warehouse, world.products[0])).await, there);
     let stored = app.stored::<Order>(world.tenant).await[&order].clone();
     assert!(stored.lines.iter().all(|line| line.reserved_milli == 0));
+    app.finish().await;
+}
+
+async fn one_stock_record_tells_of_a_product_in_a_warehouse(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let before = app.stored::<Stock>(world.tenant).await;
+    let twin = StockToSet { stock_id: bytes(app.id()), stock: Some(world.stock(0, 1_000)) };
+    let outcome = app.office(Command::SetStock(SetStock { stocks: vec![twin] })).await;
+    assert_eq!((outcome.status(), outcome.reason()), (Status::Rejected, Reason::Mismatch), "{outcome:?}");
+    let told = outcome.facts.iter().any(|fact| fact.name == "stock_id" && fact.value == world.stocks[0].to_string());
+    assert!(told, "which record it is: {outcome:?}");
+    assert_eq!(app.stored::<Stock>(world.tenant).await, before);
+    app.finish().await;
+}
+
+async fn an_older_count_says_nothing(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let count = async |on_hand_milli, as_of_us| {
+        let stock = Some(Stock { as_of_us, ..world.stock(0, on_hand_milli) });
+        let stocks = vec![StockToSet { stock_id: bytes(world.stocks[0]), stock }];
+        let outcome = app.office(Command::SetStock(SetStock { stocks })).await;
+        (outcome.status(), outcome.reason())
+    };
+    let key = (world.warehouse, world.products[0]);
+    assert_eq!(count(7_000, 20).await, (Status::Applied, Reason::Unspecified));
+    assert_eq!(count(9_000, 10).await, (Status::Applied, Reason::NothingToDo), "counted before");
+    assert_eq!(count(7_000, 20).await, (Status::Applied, Reason::NothingToDo), "the same again");
+    assert_eq!(exact(&app, &world, key).await.on_hand_milli, 7_000);
+    assert_eq!(count(9_000, 30).await, (Status::Applied, Reason::Unspecified));
+    assert_eq!(exact(&app, &world, key).await.on_hand_milli, 9_000);
+    app.finish().await;
+}
+
+async fn a_price_that_is_set_again_changes_nothing(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let set = async |price_minor| {
+        let price = PriceToSet { price_id: bytes(world.prices[0]), price: Some(world.price(0, price_minor)) };
+        let outcome = app.office(Command::SetPrices(SetPrices { prices: vec![price] })).await;
+        (outcome.status(), outcome.reason())
+    };
+    assert_eq!(set(1_234).await, (Status::Applied, Reason::Unspecified));
+    assert_eq!(set(1_234).await, (Status::Applied, Reason::NothingToDo));
     app.finish().await;
 }
