@@ -11,7 +11,7 @@
 //!   named: `FROM BY_UUIDS(bucket_row.record, $2 BY bucket_row_by_record)`. They are deleted by `DELETE FROM BY_UUIDS(…)`,
 //!   which more conditions may follow.
 //! - A statement walks one index in its order, or searches one by its full key, from the first row on. PostgreSQL is told
-//!   so ([`PLANS`]): its statistics are not there before the first ANALYZE, and are old after an import.
+//!   so (`PLANS`): its statistics are not there before the first ANALYZE, and are old after an import.
 //! - Rows are written with [`Tx::write`], any number of tables and rows at a time.
 
 use std::fmt::Write as _;
