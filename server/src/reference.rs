@@ -90,6 +90,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         }
         Record::Order(order) => {
             document_keys(&order.outlet_id, entry.closed_month, keys);
+            keys.record(&order.customer_id);
             if let Some(debtor) = debtor(order) {
                 keys.internal::<Credit>(&debtor);
             }

@@ -5,7 +5,10 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{ImportRecords, NewOrderLine, RecordToImport, SubmitOrder};
+use roundsman_proto::trade::{
+    DeliverShipment, DeliveredLine, ImportRecords, NewOrderLine, Order, PrepareShipment, RecordToImport, ReleaseOrder,
+    ShipShipment, SubmitOrder,
+};
 use roundsman_tests::app::{PASSWORD, TODAY, TestApp, TestDevice};
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, RepWorld, World, bytes};
 use tonic::Request;
@@ -55,6 +58,29 @@ pub(crate) async fn submitted(
     let outcome = app.decide(device, command).await;
     assert!(matches!(outcome.status(), Status::Applied | Status::Held), "{outcome:?}");
     id
+}
+
+/// An order is shipped, and one line of it does not arrive; returns the shipment.
+pub(crate) async fn short_delivery(app: &TestApp, world: &World, order: Uuid) -> Uuid {
+    let line_id = app.stored::<Order>(world.tenant).await[&order].lines[0].line_id.clone();
+    let (order_id, shipment) = (bytes(order), app.id());
+    let shipment_id = bytes(shipment);
+    let warehouse_id = bytes(world.warehouse);
+    let lines = vec![DeliveredLine { line_id, delivered_milli: 0, ..DeliveredLine::default() }];
+    let reclamation_id = bytes(app.id());
+    let commands = [
+        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone() }),
+        Command::PrepareShipment(PrepareShipment { shipment_id: shipment_id.clone(), order_id, warehouse_id }),
+        Command::ShipShipment(ShipShipment { shipment_id: shipment_id.clone(), ..ShipShipment::default() }),
+        Command::DeliverShipment(DeliverShipment { shipment_id, lines, reclamation_id, ..DeliverShipment::default() }),
+    ];
+    app.user("lars", Role::Logistics, None, None).await;
+    let lars = app.token("lars").await;
+    for command in commands {
+        let outcome = app.office_as(&lars, app.id(), command).await.expect("logistics is answered");
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+    shipment
 }
 
 /// A record to import; documents of November 2026.

@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 
 use roundsman::projection;
-use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    AnswerSurvey, ArchiveOutlet, CheckIn, CollectPayment, DeliverShipment, DeliveredLine, Order, OrderLine,
-    OrderStatus, PaymentMethod, PrepareShipment, QuestionType, RecordToImport, ReleaseOrder, Rep, ShipShipment, Survey,
-    SurveyQuestion, SurveyState, Visit, VisitState,
+    AnswerSurvey, ArchiveOutlet, CheckIn, CollectPayment, Order, OrderLine, OrderStatus, PaymentMethod, QuestionType,
+    RecordToImport, Rep, Survey, SurveyQuestion, SurveyState, Visit, VisitState,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, World, bytes, place};
 use uuid::Uuid;
 
-use crate::desk::{entry, import, submitted};
+use crate::desk::{entry, import, short_delivery, submitted};
 
 on_both_databases!(
     whatever_is_imported_the_tables_show_it,
@@ -177,28 +175,6 @@ async fn field_work(app: &TestApp, world: &World, anna: &mut TestDevice, survey:
     let check_in = CheckIn { visit_id: bytes(app.id()), outlet_id, planned_day: 0, point: Some(place()) };
     for command in [Command::CheckIn(check_in), Command::AnswerSurvey(answer), Command::CollectPayment(payment)] {
         let outcome = app.decide(anna, command).await;
-        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
-    }
-}
-
-/// An order is shipped, and one line of it does not arrive.
-async fn short_delivery(app: &TestApp, world: &World, order: Uuid) {
-    let orders: BTreeMap<Uuid, Order> = app.stored(world.tenant).await;
-    let line_id = orders[&order].lines[0].line_id.clone();
-    let (order_id, shipment_id) = (bytes(order), bytes(app.id()));
-    let warehouse_id = bytes(world.warehouse);
-    let lines = vec![DeliveredLine { line_id, delivered_milli: 0, ..DeliveredLine::default() }];
-    let reclamation_id = bytes(app.id());
-    let commands = [
-        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone() }),
-        Command::PrepareShipment(PrepareShipment { shipment_id: shipment_id.clone(), order_id, warehouse_id }),
-        Command::ShipShipment(ShipShipment { shipment_id: shipment_id.clone(), ..ShipShipment::default() }),
-        Command::DeliverShipment(DeliverShipment { shipment_id, lines, reclamation_id, ..DeliverShipment::default() }),
-    ];
-    app.user("lars", Role::Logistics, None, None).await;
-    let lars = app.token("lars").await;
-    for command in commands {
-        let outcome = app.office_as(&lars, app.id(), command).await.expect("logistics is answered");
         assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     }
 }

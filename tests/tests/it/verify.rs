@@ -11,13 +11,12 @@ use roundsman::jobs::Jobs;
 use roundsman::store::record;
 use roundsman::verify::{report, verify};
 use roundsman::workspace::{Change, Stored};
-use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ArchiveOutlet, CheckIn, CollectPayment, DeliverShipment, DeliveredLine, MoveOutlet, Order, OrderStatus,
-    PaymentMethod, PrepareShipment, Reason, ReleaseOrder, Route, RouteStop, ShipShipment, Territory,
+    ArchiveOutlet, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, PaymentMethod, Reason, Route, RouteStop,
+    Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
@@ -30,7 +29,7 @@ use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, World, bytes, place};
 use uuid::Uuid;
 
-use crate::desk::{entry, import, submitted};
+use crate::desk::{entry, import, short_delivery, submitted};
 
 on_both_databases!(
     after_a_busy_day_everything_is_compared_and_nothing_found,
@@ -89,29 +88,6 @@ async fn field_work(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid
         assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     }
     submitted(app, world, (anna, &world.anna), 3, TODAY + 1).await
-}
-
-/// An order is shipped, and one line of it does not arrive.
-async fn short_delivery(app: &TestApp, world: &World, order: Uuid) -> Uuid {
-    let line_id = app.stored::<Order>(world.tenant).await[&order].lines[0].line_id.clone();
-    let (order_id, shipment) = (bytes(order), app.id());
-    let shipment_id = bytes(shipment);
-    let warehouse_id = bytes(world.warehouse);
-    let lines = vec![DeliveredLine { line_id, delivered_milli: 0, ..DeliveredLine::default() }];
-    let reclamation_id = bytes(app.id());
-    let commands = [
-        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone() }),
-        Command::PrepareShipment(PrepareShipment { shipment_id: shipment_id.clone(), order_id, warehouse_id }),
-        Command::ShipShipment(ShipShipment { shipment_id: shipment_id.clone(), ..ShipShipment::default() }),
-        Command::DeliverShipment(DeliverShipment { shipment_id, lines, reclamation_id, ..DeliverShipment::default() }),
-    ];
-    app.user("lars", Role::Logistics, None, None).await;
-    let lars = app.token("lars").await;
-    for command in commands {
-        let outcome = app.office_as(&lars, app.id(), command).await.expect("logistics is answered");
-        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
-    }
-    shipment
 }
 
 impl Day {
