@@ -3,7 +3,9 @@
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{ImportRecords, Order, OrderStatus, Reason, Receivable, ReleaseOrder, SetReceivable};
+use roundsman_proto::trade::{
+    Customer, ImportRecords, Order, OrderStatus, Reason, Receivable, ReleaseOrder, SetReceivable,
+};
 use roundsman_tests::app::{TODAY, TestApp};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, World, bytes};
@@ -15,6 +17,7 @@ on_both_databases!(
     an_order_is_booked_when_the_warehouse_has_it_at_the_earliest,
     what_the_books_contain_an_import_does_not_take_out,
     older_figures_of_an_import_say_nothing,
+    past_orders_of_many_customers_are_taken_at_once,
 );
 
 async fn book(app: &TestApp, world: &World, order: Uuid) -> (Status, Reason) {
@@ -74,5 +77,29 @@ async fn older_figures_of_an_import_say_nothing(kind: Kind) {
     assert_eq!(debt(7_000, 20).await, Reason::Unspecified);
     assert_eq!(debt(9_000, 10).await, Reason::NothingToDo, "of an earlier moment");
     assert_eq!(app.stored::<Receivable>(world.tenant).await[&world.receivables[0]].debt_minor, 7_000);
+    app.finish().await;
+}
+
+/// Many orders of the past in one command, each of a customer of its own, as the ERP brings them.
+async fn past_orders_of_many_customers_are_taken_at_once(kind: Kind) {
+    const ORDERS: usize = 400;
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let customers: Vec<Uuid> = (0..ORDERS).map(|_| app.id()).collect();
+    let customer = |id: &Uuid| entry(*id, Record::Customer(Customer { name: id.to_string(), ..Customer::default() }));
+    import(&app, customers.iter().map(customer).collect()).await;
+    let past = |customer: &Uuid| {
+        let order = Order {
+            outlet_id: bytes(world.anna.outlets[0]),
+            customer_id: bytes(*customer),
+            currency: CURRENCY.to_owned(),
+            status: OrderStatus::Closed.into(),
+            booked: true,
+            ..Order::default()
+        };
+        entry(app.id(), Record::Order(order))
+    };
+    import(&app, customers.iter().map(past).collect()).await;
+    assert_eq!(app.stored::<Order>(world.tenant).await.len(), ORDERS);
     app.finish().await;
 }
