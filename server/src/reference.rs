@@ -587,6 +587,13 @@ fn put_document<R: roundsman_sync::kind::Record>(
     network::hang_on_outlet(workspace, outlet, id, month)
 }
 
+/// Whether figures describe an earlier moment than those that are known; of another debt they describe nothing.
+#[must_use]
+pub fn is_older(receivable: &Receivable, before: &Receivable) -> bool {
+    (&receivable.customer_id, &receivable.currency) == (&before.customer_id, &before.currency)
+        && receivable.as_of_us < before.as_of_us
+}
+
 /// Writes what a customer owes; the rule of credit knows it from then on. Figures of an earlier moment than those that are
 /// known say nothing.
 ///
@@ -603,7 +610,7 @@ pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivab
     {
         return Err(check::mismatch("customer_id").about(id).into());
     }
-    if before.as_ref().is_some_and(|before| receivable.as_of_us < before.as_of_us) {
+    if before.as_ref().is_some_and(|before| is_older(receivable, before)) {
         return Ok(());
     }
     let key = (customer, receivable.currency.clone());
@@ -611,4 +618,18 @@ pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivab
     workspace.put_internal(&key, &credit.with_receivable(before.as_ref(), receivable)?)?;
     let stamps = network::hang_on_customer(workspace, customer, id)?;
     workspace.put(id, receivable, &stamps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_figures_of_the_same_debt_say_nothing() {
+        let at =
+            |as_of_us, currency: &str| Receivable { as_of_us, currency: currency.to_owned(), ..Receivable::default() };
+        assert!(is_older(&at(1, "EUR"), &at(2, "EUR")));
+        assert!(!is_older(&at(2, "EUR"), &at(2, "EUR")));
+        assert!(!is_older(&at(1, "SEK"), &at(2, "EUR")), "that is a mistake to be told");
+    }
 }

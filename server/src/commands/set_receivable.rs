@@ -65,7 +65,7 @@ impl Decide for SetReceivable {
         let customer = check::id(&receivable.customer_id, "customer_id")?;
         check::count(receivable.due_items.len(), check::LINES, "due_items")?;
         let before: Option<Receivable> = workspace.find(id)?;
-        if before.as_ref().is_some_and(|before| is_older(receivable, before)) {
+        if before.as_ref().is_some_and(|before| reference::is_older(receivable, before)) {
             return Ok(applied_because(Reason::NothingToDo));
         }
         let payments = all_booked::<Payment>(workspace, &self.booked_payment_ids, receivable)?;
@@ -88,12 +88,6 @@ impl Decide for SetReceivable {
         ordering::release_held(context, workspace, &debtor)?;
         Ok(applied())
     }
-}
-
-/// Whether figures describe an earlier moment than those that are known; of another debt they describe nothing.
-fn is_older(receivable: &Receivable, before: &Receivable) -> bool {
-    (&receivable.customer_id, &receivable.currency) == (&before.customer_id, &before.currency)
-        && receivable.as_of_us < before.as_of_us
 }
 
 /// What becomes part of a debt.
@@ -201,18 +195,4 @@ fn all_booked<R: Bookable + Clone>(
         }
     }
     Ok(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn older_figures_of_the_same_debt_say_nothing() {
-        let at =
-            |as_of_us, currency: &str| Receivable { as_of_us, currency: currency.to_owned(), ..Receivable::default() };
-        assert!(is_older(&at(1, "EUR"), &at(2, "EUR")));
-        assert!(!is_older(&at(2, "EUR"), &at(2, "EUR")));
-        assert!(!is_older(&at(1, "SEK"), &at(2, "EUR")), "that is a mistake to be told");
-    }
 }
