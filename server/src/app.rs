@@ -36,6 +36,8 @@ use crate::grpc::sync::SyncDoor;
 use crate::jobs::Jobs;
 use crate::lane::{Hear, Lanes};
 use crate::policy::Policy;
+use crate::pull::Digests;
+use crate::recent::Recent;
 use crate::store::account;
 use crate::store::sql::{self, Db};
 use crate::watch;
@@ -60,6 +62,10 @@ pub struct Core {
     pub auth: Arc<Auth>,
     /// The one way to change anything.
     pub lanes: Lanes,
+    /// Records as the last commits left them.
+    pub recent: Arc<Recent>,
+    /// What pulls found that callers hold.
+    pub digests: Arc<Digests>,
     /// What is heard of devices.
     pub contacts: Contacts,
     /// Settings that decisions depend on.
@@ -93,15 +99,18 @@ impl Core {
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
         let Parts { db, clock, session_clock, random, policy, fail } = parts;
         let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
+        let recent = Arc::new(Recent::default());
         let writer = Writer {
             db: db.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             policy,
+            recent: Arc::clone(&recent),
             fail: fail.clone(),
         };
         let lanes = Lanes::new(Arc::new(writer), shut_out(&auth));
-        Ok(Arc::new(Self { db, clock, random, auth, lanes, contacts: Contacts::default(), policy, fail }))
+        let (digests, contacts) = (Arc::default(), Contacts::default());
+        Ok(Arc::new(Self { db, clock, random, auth, lanes, recent, digests, contacts, policy, fail }))
     }
 
     /// Finishes what was taken, writes what is only in memory, and closes the database.

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -22,8 +23,9 @@ use crate::internal::is_of_a_name;
 use crate::policy::Policy;
 use crate::projection;
 use crate::publish::{self, Placed, Publication};
+use crate::recent::{Epoch, Recent};
 use crate::store::command::{self, Decided, Known, Quarantine, Sequence};
-use crate::store::sql::{Db, Tx};
+use crate::store::sql::{Db, Rows, Tx};
 use crate::store::tenant::{self, Head};
 use crate::store::{account, bucket, record, retention};
 use crate::workspace::{Announcement, Change, Effects, Keys, Revocation, Stop, Workspace};
@@ -146,11 +148,13 @@ pub struct Writer {
     /// The database.
     pub db: Db,
     /// The clock.
-    pub clock: std::sync::Arc<Clock>,
+    pub clock: Arc<Clock>,
     /// For nonces.
-    pub random: std::sync::Arc<Random>,
+    pub random: Arc<Random>,
     /// The tenant's settings.
     pub policy: Policy,
+    /// Records as the last batches left them.
+    pub recent: Arc<Recent>,
     /// Where a test makes it fail.
     pub fail: FailPoints,
 }
@@ -183,7 +187,8 @@ impl Writer {
         }
         let announcements = batch.decided.iter().flat_map(|command| command.announcements.clone()).collect();
         let keys = batch.workspace.loaded();
-        let (commit, writes) = batch.publish(&mut tx).await?;
+        let epoch = batch.epoch;
+        let Published { commit, writes, changes } = batch.publish(&mut tx).await?;
         if writes.iter().all(|rows| rows.rows.is_empty()) {
             let statements = tx.statements();
             return Ok(Committed { answers, commit, announcements, statements, keys });
@@ -195,6 +200,7 @@ impl Writer {
         tx.commit().await?;
         self.fail.pass("batch.committed")?;
         if let Some(commit) = &commit {
+            self.recent.follow(tenant, epoch, commit.position, changes);
             for answer in &mut answers {
                 answer.version = commit.position.version;
             }
@@ -207,6 +213,7 @@ struct Batch<'w> {
     writer: &'w Writer,
     tenant: i64,
     head: Head,
+    epoch: Epoch,
     now_us: i64,
     positions: HashSet<Position>,
     known: HashMap<Uuid, Known>,
@@ -248,6 +255,7 @@ impl<'w> Batch<'w> {
         Ok(Self {
             writer,
             tenant,
+            epoch: writer.recent.at(tenant, head.position),
             head,
             now_us: writer.clock.now_us().max(head.at_us + 1),
             positions,
@@ -286,9 +294,27 @@ impl<'w> Batch<'w> {
     }
 
     async fn fetch(&mut self, tx: &mut Tx, ids: &[Uuid]) -> Result<(), StoreError> {
-        let found = record::find(tx, self.tenant, ids).await?;
-        self.workspace.load(ids, found);
+        let recent = &self.writer.recent;
+        let (mut known, mut others) = (Vec::with_capacity(ids.len()), Vec::new());
+        for id in ids {
+            match recent.find(self.epoch, *id) {
+                Some(stored) => known.push((*id, stored)),
+                None => others.push(*id),
+            }
+        }
+        let found = record::find(tx, self.tenant, &others).await?;
+        for (id, stored) in &found {
+            recent.read(self.epoch, *id, stored);
+        }
+        known.extend(found);
+        self.workspace.load(ids, known);
         Ok(())
+    }
+
+    /// What can't be read is read again by the next batch: somebody may repair it.
+    fn forget(&mut self) {
+        self.writer.recent.forget(self.tenant);
+        self.epoch = self.writer.recent.at(self.tenant, self.head.position);
     }
 
     fn context<'c>(&self, submission: &'c Submission, submitted: &Submitted) -> Context<'c>
@@ -532,7 +558,10 @@ impl<'w> Batch<'w> {
                     let missing = keys.missing(&self.workspace);
                     self.fetch(tx, &missing).await?;
                 }
-                Stop::Corrupt(error) => return Ok(Verdict::fault(command, &error)),
+                Stop::Corrupt(error) => {
+                    self.forget();
+                    return Ok(Verdict::fault(command, &error));
+                }
             }
         }
         Ok(Verdict::fault(command, "it needs too many records that it did not ask for"))
@@ -586,7 +615,7 @@ impl<'w> Batch<'w> {
     }
 
     /// Compares old and new placement, and collects everything that is to be written.
-    async fn publish(mut self, tx: &mut Tx) -> Result<(Option<Commit>, Vec<crate::store::sql::Rows>), StoreError> {
+    async fn publish(mut self, tx: &mut Tx) -> Result<Published, StoreError> {
         let mut changes = std::mem::take(&mut self.workspace).finish();
         let moved = self
             .sequences
@@ -599,7 +628,7 @@ impl<'w> Batch<'w> {
             let version = self.head.position.version;
             let mut writes = vec![sequences];
             writes.extend(command::decided_rows(self.tenant, version, self.now_us, &self.decided));
-            return Ok((None, writes));
+            return Ok(Published { commit: None, writes, changes });
         }
         let position = Position { version: self.head.position.version + 1, nonce: self.writer.random.next_u64() };
         for change in &mut changes {
@@ -622,7 +651,8 @@ impl<'w> Batch<'w> {
             .map(|change| change.id)
             .collect();
         let durable_version = self.head.durable_version;
-        Ok((Some(Commit { position, durable_version, publication, internal }), writes))
+        let commit = Some(Commit { position, durable_version, publication, internal });
+        Ok(Published { commit, writes, changes })
     }
 
     async fn place(&self, tx: &mut Tx, changes: &[Change], version: i64) -> Result<Publication, StoreError> {
@@ -632,6 +662,13 @@ impl<'w> Batch<'w> {
         let last_id = if placed.needs_new_bucket(&known) { bucket::last_id(tx, self.tenant).await? } else { 0 };
         Ok(publish::plan(&placed, stored, known, last_id, version))
     }
+}
+
+/// A batch that is decided: what is to be written, and what that changes.
+struct Published {
+    commit: Option<Commit>,
+    writes: Vec<Rows>,
+    changes: Vec<Change>,
 }
 
 struct Verdict {

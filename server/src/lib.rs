@@ -29,6 +29,7 @@ pub mod policy;
 pub mod projection;
 pub mod publish;
 pub mod pull;
+pub mod recent;
 pub mod reference;
 pub mod store;
 pub mod tail;

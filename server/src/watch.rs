@@ -54,6 +54,7 @@ pub fn publish(core: &Core) {
     let (oldest, longest) = core.db.snapshots().oldest_and_longest();
     metrics::gauge!("roundsman_snapshot_oldest_seconds").set(oldest.as_secs_f64());
     metrics::gauge!("roundsman_snapshot_longest_seconds").set(longest.as_secs_f64());
+    metrics::gauge!("roundsman_recent_bytes").set(core.recent.bytes() as f64);
     for (number, (oldest, longest)) in core.lanes.waits() {
         let tenant = number.to_string();
         metrics::gauge!("roundsman_lane_oldest_seconds", "tenant" => tenant.clone()).set(oldest.as_secs_f64());

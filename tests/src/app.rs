@@ -260,6 +260,11 @@ impl TestApp {
         before
     }
 
+    /// The server remembers no record, as after a restart.
+    pub async fn forget_records(&self) {
+        self.core.recent.forget(self.tenant().await);
+    }
+
     async fn head(&self, tenant: i64) -> roundsman::store::tenant::Head {
         let mut tx = self.core.db.read().await.expect("reads");
         roundsman::store::tenant::head(&mut tx, tenant).await.expect("answers").expect("is there")

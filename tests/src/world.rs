@@ -7,8 +7,9 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, GeoPoint, ImportRecords, Outlet, OutletStatus, Packaging, Price, PriceBreak,
-    PriceList, Product, Receivable, RecordToImport, Rep, RepStatus, ShortageRule, Stock, Team, Territory, Warehouse,
+    Agreement, Assignment, CheckIn, Customer, GeoPoint, ImportRecords, Outlet, OutletStatus, Packaging, Price,
+    PriceBreak, PriceList, Product, Receivable, RecordToImport, Rep, RepStatus, ShortageRule, Stock, Team, Territory,
+    Warehouse,
 };
 use uuid::Uuid;
 
@@ -279,6 +280,12 @@ impl World {
 #[must_use]
 pub fn place() -> GeoPoint {
     GeoPoint { latitude_e7: 601_700_000, longitude_e7: 249_400_000, accuracy_m: 10, mocked: false }
+}
+
+/// An unplanned visit begins.
+#[must_use]
+pub fn check_in(visit: Uuid, outlet: Uuid) -> Command {
+    Command::CheckIn(CheckIn { visit_id: bytes(visit), outlet_id: bytes(outlet), planned_day: 0, point: Some(place()) })
 }
 
 fn product(index: usize) -> Product {

@@ -58,6 +58,7 @@ impl SyncService for SyncDoor {
         let pull = Pull {
             db: self.0.db.clone(),
             clock: Arc::clone(&self.0.clock),
+            digests: Arc::clone(&self.0.digests),
             tails: self.0.lanes.of(caller.tenant).follow(),
             caller: (*caller).clone(),
             standing: Arc::new(move || lease.check()),

@@ -6,6 +6,7 @@
 //! buffer, and ends; only then is anything sent. No transaction is open while a network is waited for, and memory is
 //! bounded for each connection. A pull writes nothing.
 
+mod digests;
 mod plan;
 mod spill;
 mod state;
@@ -34,9 +35,10 @@ use crate::error::StoreError;
 use crate::grants::{self, Holding};
 use crate::store::bucket::{self, Bucket};
 use crate::store::sql::{Db, Tx};
-use crate::store::tenant::{self, Head};
+use crate::store::tenant::{self, Glance, Head};
 use crate::tail::Tail;
 
+pub use digests::Digests;
 use plan::{Known, Planned, Planner};
 use spill::Pages;
 use state::{News, State};
@@ -78,6 +80,8 @@ pub struct Pull {
     pub standing: Arc<Standing>,
     /// Where the messages go; when it is full, the pull waits.
     pub out: mpsc::Sender<Result<PullResponse, Status>>,
+    /// What callers' scope digests were.
+    pub digests: Arc<Digests>,
     /// What is committed from before the first read on.
     pub tails: broadcast::Receiver<Arc<Tail>>,
 }
@@ -139,31 +143,53 @@ impl Pull {
         Ok(())
     }
 
+    /// The answer to the most frequent of all calls, by one read: a device asks for everything, once, and is where the tenant
+    /// is, with all that it holds. Its grants were read there when it was brought there.
+    async fn nothing_new(
+        &self,
+        request: &PullRequest,
+        kinds: &BTreeSet<i64>,
+    ) -> Result<Option<Checkpoint>, StoreError> {
+        let all_there = request.lagging.is_empty() && request.staging.is_empty() && !request.has_inventory;
+        if !all_there || request.follow || request.urgency() == Urgency::Today {
+            return Ok(None);
+        }
+        let Some(position) = request.position.map(Position::from) else { return Ok(None) };
+        if self.digests.at(position, &self.caller, kinds) != Some(request.scope_digest) {
+            return Ok(None);
+        }
+        let mut tx = self.db.glance().await?;
+        let glance = tenant::glance(&mut tx, self.caller.tenant, self.caller.device).await?;
+        tx.commit().await?;
+        let Some(Glance { durable_version, last_seq, .. }) = glance.filter(|glance| glance.position == position) else {
+            return Ok(None);
+        };
+        if request.last_outcome_seq > last_seq || request.at_least > position.version {
+            return Ok(None);
+        }
+        Ok(Some(Checkpoint {
+            position: Some(position.into()),
+            group: Group::History as u32,
+            last: true,
+            scope_digest: request.scope_digest,
+            durable_version,
+            server_time_us: self.clock.now_us(),
+            ..Checkpoint::default()
+        }))
+    }
+
     /// Plans from the position alone if that says enough, from the inventory otherwise; without one, asks for it and ends.
-    /// What is little is cut in the same transaction, so that a delta costs one; says whether that was everything. A device
-    /// that is where the tenant is, and goes away again, hears so without a look at its buckets.
+    /// What is little is cut in the same transaction, so that a delta costs one; says whether that was everything.
     async fn begin(&self, request: &PullRequest) -> Result<Option<(State, bool)>, PullError> {
         let kinds = understood(request);
-        let mut tx = self.db.read().await?;
-        let (head, holding) = standing(&mut tx, &self.caller).await?;
-        let known = Known::read(&mut tx, &self.caller, request, &head).await?;
-        let scope_digest = holding.digest(&kinds);
-        if known.is_at(request, head.position) && request.scope_digest == scope_digest {
-            tx.commit().await?;
-            let (position, server_time_us) = (Some(head.position.into()), self.clock.now_us());
-            let (group, durable_version) = (Group::History as u32, head.durable_version);
-            let checkpoint = Checkpoint {
-                position,
-                group,
-                last: true,
-                scope_digest,
-                durable_version,
-                server_time_us,
-                ..Checkpoint::default()
-            };
+        if let Some(checkpoint) = self.nothing_new(request, &kinds).await? {
             self.send(Message::Checkpoint(checkpoint)).await?;
             return Ok(None);
         }
+        let mut tx = self.db.read().await?;
+        let (head, holding) = standing(&mut tx, &self.caller).await?;
+        self.digests.read(head.position, &self.caller, &kinds, holding.digest(&kinds));
+        let known = Known::read(&mut tx, &self.caller, request, &head).await?;
         let view = View::of(&mut tx, &self.caller, &kinds, (head, holding)).await?;
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use roundsman_proto::sync::{BucketAction, BucketPlan, HeldBucket, Plan, PullRequest, StagingCursor, Urgency};
+use roundsman_proto::sync::{BucketAction, BucketPlan, HeldBucket, Plan, PullRequest, StagingCursor};
 use roundsman_sync::page::Cursor;
 use roundsman_sync::scope::Month;
 use roundsman_sync::version::Position;
@@ -52,13 +52,6 @@ impl Known {
             }
         }
         Ok(Self { positions, horizon: head.horizon, fork })
-    }
-
-    /// Whether the device asks for everything, once, and is at this position with all that it holds.
-    pub fn is_at(&self, request: &PullRequest, position: Position) -> bool {
-        let all_there = request.lagging.is_empty() && request.staging.is_empty() && !request.has_inventory;
-        let at = request.position.map(Position::from) == Some(position);
-        at && all_there && self.fork.is_none() && !request.follow && request.urgency() != Urgency::Today
     }
 
     /// Whether a device at this position can be continued: it is of this history, and no tombstone after it is gone.

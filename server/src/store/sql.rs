@@ -22,11 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::{Query as SqlxQuery, QueryAs as SqlxQueryAs};
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Connection as _, Encode, FromRow, Postgres, Sqlite, Type};
 use uuid::Uuid;
@@ -54,6 +55,8 @@ const SQLITE_CHECKPOINT_PAGES: &str = "8192";
 const SQLITE_WAL_BYTES: &str = "67108864";
 /// PostgreSQL connections of a process.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// A connection that has been idle for so long is asked whether it is still there before it is used.
+const POSTGRES_TRUSTED: Duration = Duration::from_secs(5);
 /// SQLite's limit of parameters in a statement.
 const SQLITE_PARAMETERS: usize = 32_766;
 
@@ -108,7 +111,7 @@ pub enum Db {
     },
 }
 
-/// A transaction. Dropped without [`Tx::commit`], it is rolled back.
+/// A transaction, or a [`Db::glance`]. Dropped without [`Tx::commit`], it is rolled back.
 #[derive(Debug)]
 pub struct Tx {
     inner: Inner,
@@ -122,6 +125,24 @@ pub struct Tx {
 enum Inner {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     Postgres(sqlx::Transaction<'static, Postgres>),
+    SqliteGlance(PoolConnection<Sqlite>),
+    PostgresGlance(PoolConnection<Postgres>),
+}
+
+impl Inner {
+    fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(tx) => Connection::Sqlite(tx),
+            Self::Postgres(tx) => Connection::Postgres(tx),
+            Self::SqliteGlance(connection) => Connection::Sqlite(connection),
+            Self::PostgresGlance(connection) => Connection::Postgres(connection),
+        }
+    }
+}
+
+enum Connection<'t> {
+    Sqlite(&'t mut SqliteConnection),
+    Postgres(&'t mut PgConnection),
 }
 
 impl Db {
@@ -153,6 +174,8 @@ impl Db {
             .statement_cache_capacity(512);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            // A file does not go away.
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(
@@ -173,7 +196,11 @@ impl Db {
         let mut wal = options.get_filename().as_os_str().to_owned();
         wal.push("-wal");
         let options = options.pragma("cache_size", SQLITE_READER_CACHE).read_only(true);
-        let readers = SqlitePoolOptions::new().max_connections(SQLITE_READERS).connect_with(options).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await?;
         Ok(Self::Sqlite { writer, readers, wal: wal.into(), snapshots: Arc::default() })
     }
 
@@ -184,7 +211,13 @@ impl Db {
             ("statement_timeout", "60s"),
         ]);
         let options = options.options(PLANS);
-        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            // One that was just in use is still there, and asking it takes as long as what is asked of it.
+            .test_before_acquire(false)
+            .before_acquire(|connection, used| Box::pin(is_there(connection, used)))
+            .connect_with(options)
+            .await?;
         let (commit,): (String,) = sqlx::query_as("SHOW synchronous_commit").fetch_one(&pool).await?;
         if commit == "off" {
             return Err(StoreError::Setting(
@@ -206,6 +239,18 @@ impl Db {
             }
         };
         Ok(Tx { inner, statements: 1, asked: Vec::new(), _snapshot: Some(self.snapshots().start()) })
+    }
+
+    /// For one statement that reads, and needs no view in common with others: it is spared the round trips around it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn glance(&self) -> Result<Tx> {
+        let inner = match self {
+            Self::Sqlite { readers, .. } => Inner::SqliteGlance(readers.acquire().await?),
+            Self::Postgres { pool, .. } => Inner::PostgresGlance(pool.acquire().await?),
+        };
+        Ok(Tx { inner, statements: 0, asked: Vec::new(), _snapshot: None })
     }
 
     /// The reading transactions under way. An old one keeps SQLite's log from being truncated, and PostgreSQL from taking
@@ -310,6 +355,16 @@ impl Db {
     }
 }
 
+async fn is_there(
+    connection: &mut PgConnection,
+    used: PoolConnectionMetadata,
+) -> std::result::Result<bool, sqlx::Error> {
+    if used.idle_for < POSTGRES_TRUSTED {
+        return Ok(true);
+    }
+    connection.ping().await.map(|()| true)
+}
+
 fn parse_version(text: &str) -> (u32, u32, u32) {
     let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
@@ -323,9 +378,9 @@ impl Tx {
         if cfg!(debug_assertions) {
             self.asked.push(sql);
         }
-        match &mut self.inner {
-            Inner::Sqlite(tx) => Query::Sqlite(sqlx::query(AssertSqlSafe(for_sqlite(sql))), tx),
-            Inner::Postgres(tx) => Query::Postgres(sqlx::query(AssertSqlSafe(for_postgres(sql))), tx),
+        match self.inner.connection() {
+            Connection::Sqlite(conn) => Query::Sqlite(sqlx::query(AssertSqlSafe(for_sqlite(sql))), conn),
+            Connection::Postgres(conn) => Query::Postgres(sqlx::query(AssertSqlSafe(for_postgres(sql))), conn),
         }
     }
 
@@ -335,9 +390,9 @@ impl Tx {
         if cfg!(debug_assertions) {
             self.asked.push(sql);
         }
-        match &mut self.inner {
-            Inner::Sqlite(tx) => QueryAs::Sqlite(sqlx::query_as(AssertSqlSafe(for_sqlite(sql))), tx),
-            Inner::Postgres(tx) => QueryAs::Postgres(sqlx::query_as(AssertSqlSafe(for_postgres(sql))), tx),
+        match self.inner.connection() {
+            Connection::Sqlite(conn) => QueryAs::Sqlite(sqlx::query_as(AssertSqlSafe(for_sqlite(sql))), conn),
+            Connection::Postgres(conn) => QueryAs::Postgres(sqlx::query_as(AssertSqlSafe(for_postgres(sql))), conn),
         }
     }
 
@@ -350,17 +405,19 @@ impl Tx {
         if writes.is_empty() {
             return Ok(());
         }
-        match &mut self.inner {
-            Inner::Sqlite(tx) => {
+        self.statements += match self.inner.connection() {
+            Connection::Sqlite(conn) => {
+                let mut statements = 0;
                 for rows in writes {
-                    self.statements += write_sqlite(tx, rows).await?;
+                    statements += write_sqlite(conn, rows).await?;
                 }
+                statements
             }
-            Inner::Postgres(tx) => {
-                self.statements += 1;
-                write_postgres(tx, writes).await?;
+            Connection::Postgres(conn) => {
+                write_postgres(conn, writes).await?;
+                1
             }
-        }
+        };
         Ok(())
     }
 
@@ -381,22 +438,22 @@ impl Tx {
     /// # Errors
     /// When it is not a statement, or the database does not answer.
     pub async fn explain(&mut self, sql: &str) -> Result<Vec<String>> {
-        match &mut self.inner {
-            Inner::Sqlite(tx) => {
+        match self.inner.connection() {
+            Connection::Sqlite(conn) => {
                 let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", for_sqlite(sql)));
-                let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut **tx).await?;
+                let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut *conn).await?;
                 Ok(steps.into_iter().map(|(.., step)| step).collect())
             }
-            Inner::Postgres(tx) => {
+            Connection::Postgres(conn) => {
                 let sql = for_postgres(sql);
                 let prepare = AssertSqlSafe(format!("PREPARE explained AS {sql}"));
-                sqlx::raw_sql(prepare).execute(&mut **tx).await?;
+                sqlx::raw_sql(prepare).execute(&mut *conn).await?;
                 let parameters = (1..).take_while(|number| sql.contains(&format!("${number}")));
                 let nulls: Vec<&str> = parameters.map(|_| "NULL").collect();
                 let explain = format!("EXPLAIN (COSTS OFF) EXECUTE explained({})", nulls.join(","));
                 let explain = AssertSqlSafe(explain.replace("()", ""));
-                let steps: Vec<(String,)> = sqlx::query_as(explain).persistent(false).fetch_all(&mut **tx).await?;
-                sqlx::raw_sql("DEALLOCATE explained").execute(&mut **tx).await?;
+                let steps: Vec<(String,)> = sqlx::query_as(explain).persistent(false).fetch_all(&mut *conn).await?;
+                sqlx::raw_sql("DEALLOCATE explained").execute(&mut *conn).await?;
                 Ok(steps.into_iter().map(|(step,)| step).collect())
             }
         }
@@ -410,6 +467,7 @@ impl Tx {
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await,
             Inner::Postgres(tx) => tx.commit().await,
+            Inner::SqliteGlance(_) | Inner::PostgresGlance(_) => Ok(()),
         }
         .map_err(StoreError::from)
     }
@@ -488,9 +546,9 @@ fn rewrite(sql: &str, token: &str, with: impl Fn(Keyed<'_>) -> String) -> String
 /// A statement in the making.
 pub enum Query<'t> {
     /// On SQLite.
-    Sqlite(SqlxQuery<'static, Sqlite, SqliteArguments>, &'t mut sqlx::SqliteConnection),
+    Sqlite(SqlxQuery<'static, Sqlite, SqliteArguments>, &'t mut SqliteConnection),
     /// On PostgreSQL.
-    Postgres(SqlxQuery<'static, Postgres, PgArguments>, &'t mut sqlx::PgConnection),
+    Postgres(SqlxQuery<'static, Postgres, PgArguments>, &'t mut PgConnection),
 }
 
 impl Query<'_> {
@@ -527,9 +585,9 @@ impl Query<'_> {
 /// A statement with rows in the making.
 pub enum QueryAs<'t, T> {
     /// On SQLite.
-    Sqlite(SqlxQueryAs<'static, Sqlite, T, SqliteArguments>, &'t mut sqlx::SqliteConnection),
+    Sqlite(SqlxQueryAs<'static, Sqlite, T, SqliteArguments>, &'t mut SqliteConnection),
     /// On PostgreSQL.
-    Postgres(SqlxQueryAs<'static, Postgres, T, PgArguments>, &'t mut sqlx::PgConnection),
+    Postgres(SqlxQueryAs<'static, Postgres, T, PgArguments>, &'t mut PgConnection),
 }
 
 impl<T: Row> QueryAs<'_, T> {
@@ -721,7 +779,7 @@ pub struct Rows {
 
 /// One statement for a number of rows out of few, so that the statement cache stays small: the number is rounded up to a
 /// power of two, the rest is NULL and cut off by the LIMIT.
-async fn write_sqlite(conn: &mut sqlx::SqliteConnection, rows: Rows) -> Result<u32> {
+async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Result<u32> {
     let Rows { table, rows } = rows;
     let width = table.columns.len();
     let largest = (SQLITE_PARAMETERS / width).min(1_024);
@@ -763,7 +821,7 @@ fn insert_sqlite(table: &Table, rows: usize) -> String {
 }
 
 /// All tables in one statement with a data-modifying WITH: one round trip, however many tables and rows.
-async fn write_postgres(conn: &mut sqlx::PgConnection, writes: Vec<Rows>) -> Result<()> {
+async fn write_postgres(conn: &mut PgConnection, writes: Vec<Rows>) -> Result<()> {
     let mut sql = String::from("WITH ");
     let mut parameter = 0;
     for (index, Rows { table, .. }) in writes.iter().enumerate() {

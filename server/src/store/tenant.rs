@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use roundsman_sync::version::Position;
+use uuid::Uuid;
 
 use super::sql::{Cell, Column, Rows, Table, Tx};
 use crate::error::StoreError;
@@ -59,6 +60,41 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
         durable_version,
         writer_version,
         quarantined: quarantined != 0,
+    }))
+}
+
+/// What a device that holds everything has to know of its tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// The tenant's last committed batch.
+    pub position: Position,
+    /// Everything up to this version survives the loss of the server; 0: nothing is known to.
+    pub durable_version: i64,
+    /// The number of the device's last decided command.
+    pub last_seq: i64,
+}
+
+/// Where the tenant and a device are now, in one statement; `None`: there is no such tenant.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn glance(tx: &mut Tx, tenant: i64, device: Option<Uuid>) -> Result<Option<Glance>, StoreError> {
+    let row: Option<(i64, Option<i64>, Option<i64>, Option<i64>)> = tx
+        .query_as(
+            "SELECT t.durable_version, c.version, c.nonce, \
+                    (SELECT last_seq FROM device_sequence WHERE tenant = $1 AND device = $2) \
+             FROM tenant t LEFT JOIN commit_point c ON c.tenant = $1 \
+                  AND c.version = (SELECT MAX(version) FROM commit_point WHERE tenant = $1) \
+             WHERE t.id = $1",
+        )
+        .bind(tenant)
+        .bind(device)
+        .optional()
+        .await?;
+    Ok(row.map(|(durable_version, version, nonce, last_seq)| Glance {
+        position: Position { version: version.unwrap_or(0), nonce: nonce.unwrap_or(0).cast_unsigned() },
+        durable_version,
+        last_seq: last_seq.unwrap_or(0),
     }))
 }
 

@@ -13,7 +13,7 @@ use roundsman::contacts::Contacts;
 use roundsman::error::StoreError;
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
-use roundsman::pull::Pull;
+use roundsman::pull::{Digests, Pull};
 use roundsman::store::sql::Db;
 use roundsman::store::{account, bucket, tenant};
 use roundsman::tail::Tail;
@@ -94,6 +94,7 @@ pub struct Server {
     pub log: Vec<Logged>,
     writer: Writer,
     contacts: Contacts,
+    digests: Arc<Digests>,
     tails: broadcast::Sender<Arc<Tail>>,
     fuse: Arc<Fuse>,
     sums: BTreeMap<i64, Sums>,
@@ -121,6 +122,7 @@ impl Server {
             clock: Arc::clone(&clock),
             random: Arc::new(Random::seeded(seed)),
             policy: Policy::default(),
+            recent: Arc::default(),
             fail: FailPoints::new(Arc::new(move |point| armed.decide(point))),
         };
         Ok(Self {
@@ -131,6 +133,7 @@ impl Server {
             log: Vec::new(),
             writer,
             contacts: Contacts::default(),
+            digests: Arc::default(),
             tails: broadcast::channel(TAILS).0,
             fuse,
             sums: BTreeMap::new(),
@@ -157,6 +160,8 @@ impl Server {
     /// Ends and begins again: what it had only in memory is gone.
     pub fn restart(&mut self) {
         self.contacts = Contacts::default();
+        self.writer.recent = Arc::default();
+        self.digests = Arc::default();
         self.tails = broadcast::channel(TAILS).0;
     }
 
@@ -303,6 +308,7 @@ impl Server {
             caller: caller.clone(),
             standing: Arc::new(|| Ok(())),
             out,
+            digests: Arc::clone(&self.digests),
             tails: self.tails.subscribe(),
         };
         Stream::open(pull, self.db.clone(), request).await

@@ -31,7 +31,7 @@ use roundsman_sync::replica::{Event, Want};
 use roundsman_sync::scope::Scope;
 use roundsman_tests::app::{PASSWORD, TENANT, TODAY, TestApp, TestDevice, encoded};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{CURRENCY, RepWorld, World, bytes, place};
+use roundsman_tests::world::{CURRENCY, RepWorld, World, bytes, check_in};
 use uuid::Uuid;
 
 use crate::desk::{by, entry, import, order};
@@ -53,10 +53,6 @@ on_both_databases!(
     a_document_never_grows_larger_than_a_device_takes,
     an_import_may_change_the_customers_of_hundreds_of_outlets,
 );
-
-fn check_in(visit: Uuid, outlet: Uuid) -> Command {
-    Command::CheckIn(CheckIn { visit_id: bytes(visit), outlet_id: bytes(outlet), planned_day: 0, point: Some(place()) })
-}
 
 fn move_outlet(outlet: Uuid, territory: Uuid) -> Command {
     Command::MoveOutlet(MoveOutlet { outlet_id: bytes(outlet), territory_id: bytes(territory) })

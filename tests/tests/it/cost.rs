@@ -77,6 +77,7 @@ async fn a_batch_takes_a_bounded_number_of_round_trips(kind: Kind) {
         clock: Arc::clone(&app.core.clock),
         random: Arc::clone(&app.core.random),
         policy: app.core.policy,
+        recent: Arc::default(),
         fail: FailPoints::default(),
     };
     // The first order makes the buckets of its kinds.

@@ -8,10 +8,10 @@ use roundsman::jobs::Jobs;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
 use roundsman_proto::sync::{Command as Captured, Outcome, PushRequest, Status};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{CheckIn, CheckOut, Reason};
+use roundsman_proto::trade::{CheckOut, Reason};
 use roundsman_tests::app::{TODAY, TestApp, encoded};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{World, bytes, place};
+use roundsman_tests::world::{World, bytes, check_in};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -25,11 +25,8 @@ on_both_databases!(
     jobs_go_on_after_a_panic,
 );
 
-fn check_in(visit: Uuid, outlet: Uuid) -> Command {
-    Command::CheckIn(CheckIn { visit_id: bytes(visit), outlet_id: bytes(outlet), planned_day: 0, point: Some(place()) })
-}
-
-async fn push(
+/// What a device pushes from this number on.
+pub async fn push(
     app: &TestApp,
     token: &str,
     first_seq: i64,
@@ -130,6 +127,7 @@ async fn nobody_waits_for_a_record_that_is_there(kind: Kind) {
     let (outlet, there, new) = (world.anna.outlets[0], app.id(), app.id());
     assert_eq!(short(&push(&app, &token, 1, vec![check_in(there, outlet)]).await.expect("is answered")), [APPLIED]);
     let whole = app.replace_document(outlet, b"\xff\xff".to_vec()).await;
+    app.forget_records().await;
     let both = vec![check_in(there, outlet), check_in(new, outlet)];
     let kept = push(&app, &token, 2, both).await.expect("is answered");
     assert_eq!(short(&kept), [(Status::Quarantined, Reason::Quarantined); 2]);

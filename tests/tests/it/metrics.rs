@@ -124,6 +124,8 @@ async fn what_piles_up_is_seen(kind: Kind) {
     let mut boris = app.device("boris").await;
     app.sync(&mut boris).await;
     app.replace_document(damaged, vec![0xff]).await;
+    assert!(figure(&app, "roundsman_recent_bytes").await > 0.0, "what the orders needed");
+    app.forget_records().await;
     let (_, order) = crate::desk::order(&app, &world, &world.boris, 1, TODAY + 60);
     let Command::SubmitOrder(order) = order else { panic!("{order:?} is handed in") };
     app.capture(&mut boris, Command::SubmitOrder(SubmitOrder { order_day: TODAY + 50, ..order }));

@@ -12,8 +12,10 @@ use roundsman_proto::trade::{
 use roundsman_sync::replica::{Event, Want};
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{World, bytes};
+use roundsman_tests::world::{World, bytes, check_in};
 use tonic::Streaming;
+
+use crate::faults::push;
 
 on_both_databases!(
     a_follower_hears_of_what_it_holds_and_of_nothing_else,
@@ -24,6 +26,7 @@ on_both_databases!(
     a_damaged_bucket_is_fetched_again,
     a_bucket_that_moved_since_is_not_kept_for_its_sum,
     who_has_everything_hears_one_checkpoint,
+    who_has_more_than_everything_hears_of_the_fork,
 );
 
 type Stream = Streaming<PullResponse>;
@@ -161,6 +164,35 @@ async fn a_damaged_bucket_is_fetched_again(kind: Kind) {
     app.shift_checksum(&format!("price_list:{}", world.price_list), -1).await;
     let again = app.sync(&mut anna).await;
     assert!(again.rows >= 10, "the whole bucket came again: {again:?}");
+    app.finish().await;
+}
+
+async fn who_has_more_than_everything_hears_of_the_fork(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let token = app.device_token("anna").await;
+    push(&app, &token, 1, vec![check_in(app.id(), world.anna.outlets[0])]).await.expect("is answered");
+    app.sync(&mut anna).await;
+    let head = app.version(world.tenant).await;
+    let seen = PullRequest { last_outcome_seq: 1, at_least: head, ..anna.replica.request(&Want::default()) };
+    let position = seen.position.expect("a position");
+    let other = Position { nonce: position.nonce ^ 1, ..position };
+    for (request, forks) in [
+        (seen.clone(), false),
+        (PullRequest { last_outcome_seq: 2, ..seen.clone() }, true),
+        (PullRequest { at_least: head + 1, ..seen.clone() }, true),
+        (PullRequest { position: Some(other), ..seen }, true),
+    ] {
+        let request = roundsman::device::authorized(&token, request).expect("a request");
+        let mut stream = SyncServiceClient::new(app.channel.clone()).pull(request).await.expect("opens").into_inner();
+        let first = stream.message().await.expect("goes on").expect("does not end").message;
+        match first {
+            Some(Message::Fork(fork)) => assert!(forks && fork.expected_seq == 2, "{fork:?}"),
+            Some(Message::Checkpoint(_)) => assert!(!forks),
+            other => panic!("{other:?}"),
+        }
+    }
     app.finish().await;
 }
 

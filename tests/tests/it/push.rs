@@ -10,7 +10,7 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{CheckIn, Outlet, Reason, SetPrices, Visit};
 use roundsman_tests::app::{TODAY, TestApp, encoded};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{World, bytes, place};
+use roundsman_tests::world::{World, bytes, check_in};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -25,10 +25,6 @@ on_both_databases!(
     what_the_server_cannot_read_is_kept_in_quarantine,
     a_device_that_is_ahead_of_the_server_is_told_of_the_fork,
 );
-
-fn check_in(visit: Uuid, outlet: Uuid) -> Command {
-    Command::CheckIn(CheckIn { visit_id: bytes(visit), outlet_id: bytes(outlet), planned_day: 0, point: Some(place()) })
-}
 
 fn captured(app: &TestApp, id: Uuid, seq: i64, command: Command) -> Captured {
     Captured {

@@ -522,6 +522,7 @@ async fn alone(app: &TestApp, world: &World, command: Command) -> (Outcome, Comm
         clock: Arc::clone(&app.core.clock),
         random: Arc::clone(&app.core.random),
         policy: app.core.policy,
+        recent: Arc::default(),
         fail: FailPoints::default(),
     };
     let device = app.id();
