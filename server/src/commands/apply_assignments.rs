@@ -9,7 +9,7 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, applied, applied_because, people};
+use super::{Context, Decide, Target, applied, applied_because, field, people};
 use crate::calendar;
 use crate::grants;
 use crate::internal::{Granted, TerritoryCalendar, TerritoryReps};
@@ -42,7 +42,7 @@ impl Decide for ApplyAssignments {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         check::day(self.day, "day")?;
         let (territory, place) = workspace.live::<Territory>(&self.territory_id)?;
-        let zone = people::zone(&place)?;
+        let zone = field::zone(&place)?;
         let mut calendar: TerritoryCalendar = workspace.internal(&territory)?;
         if self.day < calendar.applied_day {
             return Err(Rejection::new(Reason::Backwards).field("day").into());

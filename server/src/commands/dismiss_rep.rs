@@ -10,7 +10,7 @@ use roundsman_proto::trade::{Assignment, DismissRep, Reason, Rep, RepStatus, Ter
 use roundsman_sync::trade::assignment::Assigned;
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, applied, applied_because, people};
+use super::{Context, Decide, Target, applied, applied_because, field, people};
 use crate::internal::{Revoked, TerritoryCalendar};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Revocation, Stop, Workspace};
@@ -69,7 +69,7 @@ impl Decide for DismissRep {
 fn end(workspace: &mut Workspace, (id, assignment): (Uuid, Assignment), now_us: i64) -> Result<(), Stop> {
     let territory = stored_id(&assignment.territory_id)?;
     let place: Option<Territory> = workspace.find(territory)?;
-    let today = calendar::day(people::zone(&place.unwrap_or_default())?, now_us);
+    let today = calendar::day(field::zone(&place.unwrap_or_default())?, now_us);
     if assignment.to_day != 0 && assignment.to_day < today {
         return Ok(());
     }

@@ -111,11 +111,7 @@ pub fn place(workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
     let archived = found.is_none();
     let outlet = match found {
         Some(outlet) => outlet,
-        None => {
-            let territory = last_territory(workspace, outlet_id)?
-                .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} never had a territory")))?;
-            Outlet { territory_id: territory.as_bytes().to_vec(), ..Outlet::default() }
-        }
+        None => Outlet { territory_id: left_in(workspace, outlet_id)?.as_bytes().to_vec(), ..Outlet::default() },
     };
     let territory_id = stored_id(&outlet.territory_id)?;
     let territory: Territory = workspace
@@ -237,12 +233,34 @@ fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
     Err(Stop::Corrupt(format!("the outlet {named} was merged too often")))
 }
 
+/// Where an outlet is, or was when it was archived. Of one that was archived as a duplicate the documents are the
+/// survivor's.
+///
+/// # Errors
+/// See [`place`].
+pub fn territory_of(workspace: &Workspace, outlet: Uuid) -> Result<Uuid, Stop> {
+    let outlet = remaining(workspace, outlet)?;
+    match workspace.find::<Outlet>(outlet)? {
+        Some(found) => stored_id(&found.territory_id),
+        None => left_in(workspace, outlet),
+    }
+}
+
+fn left_in(workspace: &Workspace, outlet: Uuid) -> Result<Uuid, Stop> {
+    let territory = last_territory(workspace, outlet)?;
+    territory.ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet} never had a territory")))
+}
+
 fn last_territory(workspace: &Workspace, outlet: Uuid) -> Result<Option<Uuid>, Stop> {
     let placed: Placed = workspace.internal(&outlet)?;
     Ok(placed.spans.last().and_then(|span| Uuid::from_slice(&span.territory).ok()))
 }
 
-fn zone(territory: &Territory) -> Result<Tz, Stop> {
+/// The time zone of a stored territory.
+///
+/// # Errors
+/// [`Stop::Corrupt`] when it has none: a territory is not taken without.
+pub fn zone(territory: &Territory) -> Result<Tz, Stop> {
     calendar::zone(&territory.time_zone).ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))
 }
 
@@ -312,7 +330,6 @@ pub fn fact(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Resu
         Some(rep) => right(context, workspace, rep, &workspace.internal(&place.named)?)?.for_fact()?,
         None => false,
     };
-    may_supervise(context, &place.territory)?;
     capture(context, place, outside || place.archived)
 }
 
@@ -324,7 +341,7 @@ pub fn may_edit(context: &Context<'_>, workspace: &Workspace, place: &Place) -> 
     if let Some(rep) = context.issuer.rep() {
         right(context, workspace, rep, &workspace.internal(&place.named)?)?.for_edit()?;
     }
-    may_supervise(context, &place.territory)
+    Ok(())
 }
 
 /// Whether a rep may add to a territory.
@@ -336,14 +353,6 @@ pub fn may_enter(context: &Context<'_>, workspace: &Workspace, territory: Uuid) 
         right(context, workspace, rep, &Placed::first(territory))?.for_edit()?;
     }
     Ok(())
-}
-
-/// Whether a supervisor may act in a territory: it has to be the team's. All others are judged by other rules.
-///
-/// # Errors
-/// `REASON_NOT_IN_SCOPE`.
-pub fn may_supervise(context: &Context<'_>, territory: &Territory) -> Result<(), Stop> {
-    if knows_team(context, &territory.team_id) { Ok(()) } else { Err(Rejection::new(Reason::NotInScope).into()) }
 }
 
 fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Placed) -> Result<Right, Stop> {

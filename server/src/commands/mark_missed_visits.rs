@@ -7,7 +7,7 @@ use roundsman_sync::trade::{check, visit};
 use uuid::Uuid;
 
 use super::chunk::Chunk;
-use super::{Context, Decide, Target, people};
+use super::{Context, Decide, Target, field};
 use crate::calendar;
 use crate::internal::{TerritoryCalendar, TerritoryDay};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -42,7 +42,7 @@ impl Decide for MarkMissedVisits {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         check::day(self.day, "day")?;
         let (territory, place) = workspace.live::<Territory>(&self.territory_id)?;
-        let zone = people::zone(&place)?;
+        let zone = field::zone(&place)?;
         if calendar::start_of_day(zone, self.day.saturating_add(1)) > context.now_us {
             return Err(check::out_of_range("day").into());
         }

@@ -16,14 +16,6 @@ use crate::network::{self, stored_id};
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
-/// The time zone of a stored territory.
-///
-/// # Errors
-/// [`Stop::Corrupt`] when it has none: a territory is not taken without.
-pub fn zone(territory: &Territory) -> Result<Tz, Stop> {
-    calendar::zone(&territory.time_zone).ok_or_else(|| Stop::Corrupt("a territory without a zone".to_owned()))
-}
-
 /// The rep that a command names; to a supervisor those of other teams are unknown.
 ///
 /// # Errors
@@ -51,7 +43,7 @@ pub fn begin(
     now_us: i64,
 ) -> Result<(), Stop> {
     reference::put_assignment(workspace, id, assignment, now_us)?;
-    let zone = zone(place)?;
+    let zone = field::zone(place)?;
     give_visits(workspace, (territory, zone), calendar::day(zone, now_us), now_us)?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use roundsman_sync::trade::{check, visit};
 use uuid::Uuid;
 
 use super::chunk::Chunk;
-use super::{Context, Decide, Target, people};
+use super::{Context, Decide, Target, field, people};
 use crate::calendar;
 use crate::internal::{PlannedDay, TerritoryCalendar, TerritoryDay, TerritoryRoutes, insert_id, planned_visit_id};
 use crate::network::{self, stored_id};
@@ -59,7 +59,7 @@ impl Decide for PlanVisits {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         check::day(self.day, "day")?;
         let (territory, place) = workspace.live::<Territory>(&self.territory_id)?;
-        let zone = people::zone(&place)?;
+        let zone = field::zone(&place)?;
         if calendar::start_of_day(zone, self.day.saturating_add(1)) <= context.now_us {
             return Err(check::out_of_range("day").into());
         }

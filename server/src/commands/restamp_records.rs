@@ -6,7 +6,7 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Kind, Outlet, Reason, RestampRecords, Territory, Visit, VisitState};
+use roundsman_proto::trade::{Kind, Reason, RestampRecords, Territory, Visit, VisitState};
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
 use roundsman_sync::trade::placement::Stamps;
@@ -14,18 +14,16 @@ use roundsman_sync::trade::{check, visit};
 use uuid::Uuid;
 
 use super::chunk::Chunk;
-use super::{Context, Decide, Target, applied_because, people};
+use super::{Context, Decide, Target, applied_because, field};
 use crate::calendar;
 use crate::internal::{OutletDocuments, OutletMonths, Restamping, Restampings};
-use crate::network::{self, stored_id};
+use crate::network::{self};
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// A command that changes a record places so many dependents itself.
 pub const AT_ONCE: usize = 500;
 /// This command places so many at a time.
 const RECORDS: usize = 1_000;
-/// So many outlets may have been merged one into the next.
-const MERGES: usize = 64;
 
 impl Decide for RestampRecords {
     fn name(&self) -> &'static str {
@@ -46,7 +44,7 @@ impl Decide for RestampRecords {
         keys.id(outlet);
         keys.internal::<Placed>(&outlet);
         document_keys(workspace, outlet, (&self.after_record_id, RECORDS), keys);
-        keys.id(territory_of(workspace, outlet)?);
+        keys.id(field::territory_of(workspace, outlet)?);
         Ok(())
     }
 
@@ -63,28 +61,11 @@ impl Decide for RestampRecords {
             // Done before, or begun anew because the outlet has moved on.
             return Ok(applied_because(Reason::NothingToDo));
         }
-        let territory = territory_of(workspace, outlet)?;
+        let territory = field::territory_of(workspace, outlet)?;
         let chunk = move_documents(context, workspace, (outlet, territory), (&self.after_record_id, RECORDS))?;
         note(context, workspace, outlet, &chunk)?;
         Ok(chunk.outcome(!chunk.ids.is_empty()))
     }
-}
-
-/// Where an outlet is, or was last. Of one that was archived as a duplicate the documents are the survivor's.
-fn territory_of(workspace: &Workspace, outlet: Uuid) -> Result<Uuid, Stop> {
-    let mut outlet = outlet;
-    for _ in 0..MERGES {
-        match workspace.stored(outlet)?.and_then(|stored| stored.survivor) {
-            Some(survivor) => outlet = survivor,
-            None => break,
-        }
-    }
-    if let Some(outlet) = workspace.find::<Outlet>(outlet)? {
-        return stored_id(&outlet.territory_id);
-    }
-    let placed: Placed = workspace.internal(&outlet)?;
-    let last = placed.spans.last().ok_or_else(|| Stop::Corrupt(format!("{outlet} never was an outlet")))?;
-    stored_id(&last.territory)
 }
 
 /// Asks for what [`move_documents`] and [`note`] need, but for the outlet and its territory. `after` and the number of
@@ -120,7 +101,7 @@ pub fn move_documents(
     part: (&[u8], usize),
 ) -> Result<Chunk, Stop> {
     let place: Option<Territory> = workspace.find(territory)?;
-    let month = calendar::month(people::zone(&place.unwrap_or_default())?, context.now_us);
+    let month = calendar::month(field::zone(&place.unwrap_or_default())?, context.now_us);
     let chunk = documents(workspace, outlet, part)?;
     for id in &chunk.ids {
         let stamps = workspace.stamps(*id)?;
