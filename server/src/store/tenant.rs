@@ -79,7 +79,8 @@ pub struct Glance {
 /// # Errors
 /// When the database does not answer.
 pub async fn glance(tx: &mut Tx, tenant: i64, device: Option<Uuid>) -> Result<Option<Glance>, StoreError> {
-    let row: Option<(i64, Option<i64>, Option<i64>, Option<i64>)> = tx
+    type Row = (i64, Option<i64>, Option<i64>, Option<i64>);
+    let row: Option<Row> = tx
         .query_as(
             "SELECT t.durable_version, c.version, c.nonce, \
                     (SELECT last_seq FROM device_sequence WHERE tenant = $1 AND device = $2) \
