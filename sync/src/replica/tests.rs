@@ -273,6 +273,22 @@ fn what_lags_at_a_fork_is_not_gone_on_from() {
 }
 
 #[test]
+fn what_a_fork_has_not_brought_yet_covers_nothing() {
+    let mut device = synced();
+    hear(&mut device, Message::Fork(Fork { expected_seq: 1 })).expect("is taken");
+    let later = BucketPlan { group: 3, ..named(1, BucketAction::Reset) };
+    let buckets = vec![later, named(2, BucketAction::Append)];
+    hear(&mut device, Message::Plan(Plan { buckets, version: 1, fork: true })).expect("plans");
+    hear(&mut device, Message::Page(page(2, Cursor::default(), &[(1, 4, Some(b"four"))]))).expect("stages");
+    hear(&mut device, checkpoint(1, 1, vec![state(2, &[(4, b"four")])])).expect("applies");
+    assert_eq!(device.position(), Some(at(1)));
+    assert!(!device.covers(1), "the first bucket was at version 2 of another history");
+    device.cut();
+    let lagging = device.request(&Want::default()).lagging;
+    assert_eq!(lagging, [proto::LaggingBucket { bucket_id: 1, position: None }]);
+}
+
+#[test]
 fn after_a_fork_lower_versions_are_news() {
     let mut device = synced();
     let event = hear(&mut device, Message::Fork(Fork { expected_seq: 4 })).expect("is taken");

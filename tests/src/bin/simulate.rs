@@ -61,7 +61,8 @@ fn main() -> ExitCode {
 
 /// Runs the seeds, as many at a time as the machine has processors. After a violation no seed is begun, unless asked for.
 fn run_all(options: &Options) -> Sum {
-    let settings = Settings { steps: options.steps, tell: options.trace.then_some(|line: &str| say(line)) };
+    let tell = options.trace.then_some((|line: &str| say(line)) as fn(&str));
+    let settings = Settings { steps: options.steps, tell, ..Settings::default() };
     let threads = if options.trace { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
     let next = AtomicU64::new(0);
     let sum = Mutex::new(Sum::default());

@@ -225,12 +225,28 @@ impl Device {
     pub fn answered(&mut self, response: PushResponse, now_us: i64) -> Checked<(Vec<(Uuid, Outcome)>, Life)> {
         self.waits_for = None;
         let version = response.version;
+        if response.fork {
+            self.forked();
+        }
         let clock_us = self.clock_us(now_us);
         let (outcomes, life) = survived(self.outbox.receive(response, clock_us))?;
         if life == Life::Runs {
             self.seen_version = self.seen_version.max(version);
         }
         Ok((outcomes.unwrap_or_default(), life))
+    }
+
+    /// The server has lost a part of the history. The device does not know; but where it was it need not come again.
+    pub fn history_lost(&mut self) {
+        self.floor = 0;
+    }
+
+    /// What it was promised belonged to another history.
+    pub fn forked(&mut self) {
+        (self.seen_version, self.floor) = (0, 0);
+        if let Some(flow) = &mut self.flow {
+            flow.at_least = 0;
+        }
     }
 
     /// Begins a pull.
@@ -292,7 +308,12 @@ impl Device {
     fn take(&mut self, event: Event, server: &Server, journal: &mut Journal) -> Checked<Pulled> {
         match event {
             Event::Fork { expected_seq } => {
-                broken(Law::NoFork, format!("{}: a pull tells of one, and expects {expected_seq}", self.name))
+                journal.check(Law::NoFork, server.has_lost(), || {
+                    format!("{}: a pull tells of one, and expects {expected_seq}", self.name)
+                })?;
+                self.forked();
+                let (_, life) = survived(self.outbox.fork(expected_seq))?;
+                Ok(if life == Life::Killed { Pulled::Killed } else { Pulled::On })
             }
             Event::InventoryWanted => {
                 self.hang_up();
@@ -337,7 +358,7 @@ impl Device {
                 At::Nothing | At::Damaged => continue,
             };
             let name = (bucket.scope.to_string(), bucket.kind);
-            let Some(sums) = server.sums(at.version) else {
+            let Some(sums) = server.sums(at) else {
                 return broken(Law::AtomicCut, format!("{}: no batch has made version {}", self.name, at.version));
             };
             let held = (bucket.rows, bucket.checksum.0);

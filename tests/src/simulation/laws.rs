@@ -1,6 +1,6 @@
 //! The laws that need a look into the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -129,6 +129,11 @@ fn same(stored: &command::Known, sent: (Uuid, i64), outcome: &Outcome) -> bool {
     outcome.status() == Status::Duplicate
         && outcome.first_status == stored.outcome.status
         && outcome.reason == stored.outcome.reason
+}
+
+/// The commands that have an outcome on the server.
+pub async fn kept(simulation: &Simulation<'_>) -> Checked<BTreeSet<Uuid>> {
+    Ok(readable(commands(simulation).await)?.into_keys().collect())
 }
 
 /// What is kept of all commands.

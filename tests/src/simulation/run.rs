@@ -36,13 +36,15 @@ const DAY_US: i64 = 86_400_000_000;
 pub struct Settings {
     /// Events before the quiet phase.
     pub steps: u64,
+    /// The server may be restored from a backup.
+    pub restores: bool,
     /// Told of every event.
     pub tell: Option<Tell>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { steps: 400, tell: None }
+        Self { steps: 400, restores: true, tell: None }
     }
 }
 
@@ -67,7 +69,7 @@ pub struct End {
 pub fn run(seed: u64, settings: &Settings) -> End {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut journal = Journal::new(settings.tell);
-    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(simulate(seed, settings.steps, &mut journal))));
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(simulate(seed, settings, &mut journal))));
     let (violation, log) = match ended {
         Ok((Ok(()), log)) => (None, log),
         Ok((Err(violation), log)) => (Some(violation), log),
@@ -77,12 +79,12 @@ pub fn run(seed: u64, settings: &Settings) -> End {
     End { tally: journal.tally, digest, violation, log }
 }
 
-async fn simulate(seed: u64, steps: u64, journal: &mut Journal) -> (Checked<()>, Vec<Logged>) {
-    let mut simulation = match Simulation::begin(seed, journal).await {
+async fn simulate(seed: u64, settings: &Settings, journal: &mut Journal) -> (Checked<()>, Vec<Logged>) {
+    let mut simulation = match Simulation::begin(seed, settings.restores, journal).await {
         Ok(simulation) => simulation,
         Err(violation) => return (Err(violation), Vec::new()),
     };
-    let outcome = simulation.whole(steps).await;
+    let outcome = simulation.whole(settings.steps).await;
     simulation.server.db.close().await;
     (outcome, std::mem::take(&mut simulation.server.log))
 }
@@ -144,10 +146,18 @@ pub struct Simulation<'j> {
     wire: Vec<Letter>,
     replies: Vec<Reply>,
     pushes: u64,
+    restores: bool,
+    backup: Option<Backup>,
+}
+
+/// What was known when the server was backed up.
+struct Backup {
+    told: BTreeMap<(Uuid, Uuid, i64), Outcome>,
+    removed: BTreeSet<Uuid>,
 }
 
 impl<'j> Simulation<'j> {
-    async fn begin(seed: u64, journal: &'j mut Journal) -> Checked<Self> {
+    async fn begin(seed: u64, restores: bool, journal: &'j mut Journal) -> Checked<Self> {
         let dice = Dice::new(seed, 1);
         let server = Server::start(seed).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
         let world = World::draw(&dice, server.tenant, seed);
@@ -173,6 +183,8 @@ impl<'j> Simulation<'j> {
             wire: Vec::new(),
             replies: Vec::new(),
             pushes: 0,
+            restores,
+            backup: None,
         };
         for import in imports {
             let letter = simulation.desk_letter(Role::Office, Command::ImportRecords(import));
@@ -206,14 +218,14 @@ impl<'j> Simulation<'j> {
                 self.desk().await?;
                 Ok(())
             }
-            _ => self.fault(device),
+            _ => self.fault(device).await,
         }
     }
 
     /// Something goes wrong.
-    fn fault(&mut self, device: usize) -> Checked<()> {
+    async fn fault(&mut self, device: usize) -> Checked<()> {
         let name = self.devices[device].name.clone();
-        match self.dice.below(14) {
+        match self.dice.below(15) {
             0..5 => {
                 self.journal.event(|| "the server is about to fail".to_owned());
                 self.server.arm(&self.dice);
@@ -238,6 +250,7 @@ impl<'j> Simulation<'j> {
                 self.devices[device].back_up()
             }
             12 => self.restore(device),
+            13 => self.keep_or_lose_history().await,
             _ => {
                 let off_us = match self.dice.below(4) {
                     0 => 0,
@@ -264,7 +277,7 @@ impl<'j> Simulation<'j> {
     }
 
     fn reinstall(&mut self, device: usize) -> Checked<()> {
-        let lost = waiting(&self.devices[device]);
+        let lost = held(&self.devices[device]);
         let name = self.devices[device].name.clone();
         self.journal.event(|| format!("{name} is installed anew"));
         self.journal.fault("device reinstalled");
@@ -274,22 +287,51 @@ impl<'j> Simulation<'j> {
     }
 
     fn restore(&mut self, device: usize) -> Checked<()> {
-        let before = waiting(&self.devices[device]);
+        let before = held(&self.devices[device]);
         if !self.devices[device].restore()? {
             return Ok(());
         }
         let name = self.devices[device].name.clone();
         self.journal.event(|| format!("{name} goes back to its backup"));
         self.journal.fault("device restored");
-        let kept: BTreeSet<Uuid> = self.devices[device].outbox().pending().map(|(id, _, _)| id).collect();
+        let kept = held(&self.devices[device]);
         self.lose(before.into_iter().filter(|id| !kept.contains(id)).collect());
+        Ok(())
+    }
+
+    /// The server is backed up, or goes back to its last backup.
+    async fn keep_or_lose_history(&mut self) -> Checked<()> {
+        if !self.restores {
+            return Ok(());
+        }
+        let Some(backup) = self.backup.take() else {
+            self.journal.event(|| "the server is backed up".to_owned());
+            self.backup = Some(Backup { told: self.told.clone(), removed: self.removed.clone() });
+            return self.server.back_up();
+        };
+        self.journal.event(|| "the server goes back to its backup".to_owned());
+        self.journal.fault("server restored");
+        for device in &mut self.devices {
+            device.hang_up();
+            device.history_lost();
+        }
+        self.server.restore().await?;
+        (self.told, self.removed) = (backup.told, backup.removed);
+        let stored = laws::kept(self).await?;
+        let held: BTreeSet<Uuid> =
+            self.devices.iter().flat_map(|device| device.outbox().pending()).map(|(id, ..)| id).collect();
+        for (id, captured) in self.captured.iter_mut().filter(|(id, _)| !stored.contains(*id)) {
+            // What a device still has comes again, whatever it was told.
+            captured.lost = !held.contains(id);
+            captured.outcome = None;
+        }
         Ok(())
     }
 
     /// These were captured, and went with their device before anybody answered.
     fn lose(&mut self, commands: BTreeSet<Uuid>) {
         for id in commands {
-            if let Some(captured) = self.captured.get_mut(&id) {
+            if let Some(captured) = self.captured.get_mut(&id).filter(|captured| captured.outcome.is_none()) {
                 captured.lost = true;
             }
         }
@@ -439,7 +481,9 @@ impl<'j> Simulation<'j> {
         for (result, submitted) in answer.results.iter().zip(&submission.commands) {
             self.note(device, result, submitted)?;
         }
-        self.journal.check(Law::NoFork, !answer.fork, || format!("the answer to {:?} tells of one", letter.from))?;
+        let may_fork = self.server.has_lost();
+        self.journal
+            .check(Law::NoFork, may_fork || !answer.fork, || format!("the answer to {:?} tells of one", letter.from))?;
         let response = self.server.response(answer);
         self.journal.digest(&response);
         self.journal.detail(|| {
@@ -635,7 +679,8 @@ impl<'j> Simulation<'j> {
             for result in answer.results.iter().zip(&submissions[0].commands) {
                 self.note(self.devices[device].caller.device.unwrap_or_default(), result.0, result.1)?;
             }
-            self.journal.check(Law::NoFork, !answer.fork, || "a push of the quiet phase".to_owned())?;
+            let may_fork = self.server.has_lost();
+            self.journal.check(Law::NoFork, may_fork || !answer.fork, || "a push of the quiet phase".to_owned())?;
             let response = self.server.response(answer);
             self.journal.digest(&response);
             self.replies = vec![Reply { device, push, response }];
@@ -670,9 +715,9 @@ impl Origin {
     }
 }
 
-/// The commands of a device that wait for an outcome.
-fn waiting(device: &Device) -> BTreeSet<Uuid> {
-    device.outbox().pending().filter(|(_, _, answered)| answered.is_none()).map(|(id, _, _)| id).collect()
+/// The commands that a device has: those that wait, and those that it keeps should the server lose them.
+fn held(device: &Device) -> BTreeSet<Uuid> {
+    device.outbox().pending().map(|(id, _, _)| id).collect()
 }
 
 /// What the user has in mind after a command.

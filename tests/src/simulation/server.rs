@@ -1,6 +1,6 @@
 //! The server, by hand: the lane's batches and the devices' pulls, each run to its end when it is asked for.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
@@ -71,6 +71,15 @@ impl Fuse {
     }
 }
 
+/// The database's file.
+const FILE: &str = "roundsman.db";
+/// Its last backup.
+const BACKUP: &str = "backup.db";
+
+async fn open(folder: &TempDir) -> Result<Db, StoreError> {
+    Db::connect(&format!("sqlite:{}", folder.path().join(FILE).display())).await
+}
+
 /// A submission that the lane ran, and when.
 #[derive(Clone, Debug)]
 pub struct Logged {
@@ -97,8 +106,9 @@ pub struct Server {
     digests: Arc<Digests>,
     tails: broadcast::Sender<Arc<Tail>>,
     fuse: Arc<Fuse>,
-    sums: BTreeMap<i64, Sums>,
-    _folder: TempDir,
+    sums: BTreeMap<(i64, u64), Sums>,
+    restores: u64,
+    folder: TempDir,
 }
 
 impl Server {
@@ -108,7 +118,7 @@ impl Server {
     /// When its database can't be made.
     pub async fn start(seed: u64) -> Result<Self, StoreError> {
         let folder = folder().map_err(|error| StoreError::Setting(error.to_string()))?;
-        let db = Db::connect(&format!("sqlite:{}", folder.path().join("roundsman.db").display())).await?;
+        let db = open(&folder).await?;
         db.migrate().await?;
         let mut tx = db.write().await?;
         let tenant = account::create_tenant(&mut tx, TENANT).await?;
@@ -137,7 +147,8 @@ impl Server {
             tails: broadcast::channel(TAILS).0,
             fuse,
             sums: BTreeMap::new(),
-            _folder: folder,
+            restores: 0,
+            folder,
         })
     }
 
@@ -163,6 +174,49 @@ impl Server {
         self.writer.recent = Arc::default();
         self.digests = Arc::default();
         self.tails = broadcast::channel(TAILS).0;
+    }
+
+    /// Copies the database, as a backup does. Nothing writes meanwhile, so that the file and its log are one state.
+    ///
+    /// # Errors
+    /// When the files can't be copied.
+    pub fn back_up(&self) -> Checked<()> {
+        self.copy(FILE, BACKUP).or_else(|error| broken(Law::NoFault, error.to_string()))
+    }
+
+    /// Ends, and begins again with the last backup: what came after it is lost.
+    ///
+    /// # Errors
+    /// When the files can't be copied, or the database not be opened.
+    pub async fn restore(&mut self) -> Checked<()> {
+        self.db.close().await;
+        self.copy(BACKUP, FILE).or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        self.db = open(&self.folder).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        self.writer.db = self.db.clone();
+        self.restart();
+        self.restores += 1;
+        self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))
+    }
+
+    /// Whether a part of the history was ever lost.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.restores > 0
+    }
+
+    fn copy(&self, from: &str, to: &str) -> std::io::Result<()> {
+        for end in ["", "-wal", "-shm"] {
+            let (from, to) =
+                (self.folder.path().join(from.to_owned() + end), self.folder.path().join(to.to_owned() + end));
+            if to.exists() {
+                std::fs::remove_file(&to)?;
+            }
+            // What readers share of the log is made anew.
+            if from.exists() && end != "-shm" {
+                std::fs::copy(&from, &to)?;
+            }
+        }
+        Ok(())
     }
 
     /// What the devices' door makes of a push.
@@ -280,21 +334,22 @@ impl Server {
         let mut tx = self.db.read().await?;
         if let Some(head) = tenant::head(&mut tx, self.tenant).await? {
             self.position = head.position;
-            if !self.sums.contains_key(&head.position.version) {
+            let position = (head.position.version, head.position.nonce);
+            if let Entry::Vacant(sums) = self.sums.entry(position) {
                 let buckets = bucket::all(&mut tx, self.tenant).await?.into_iter().map(|bucket| {
                     let kind = u32::try_from(bucket.kind).unwrap_or(0);
                     ((bucket.scope, kind), (bucket.rows, bucket.checksum))
                 });
-                self.sums.insert(head.position.version, buckets.collect());
+                sums.insert(buckets.collect());
             }
         }
         tx.commit().await
     }
 
-    /// What the buckets held at a version.
+    /// What the buckets held at a position, also of a history that was lost.
     #[must_use]
-    pub fn sums(&self, version: i64) -> Option<&Sums> {
-        self.sums.get(&version)
+    pub fn sums(&self, position: Position) -> Option<&Sums> {
+        self.sums.get(&(position.version, position.nonce))
     }
 
     /// Begins a device's pull.

@@ -2,7 +2,7 @@
 
 use roundsman_tests::simulation::{Settings, batching, run};
 
-const SHORT: Settings = Settings { steps: 200, tell: None };
+const SHORT: Settings = Settings { steps: 200, restores: true, tell: None };
 
 #[test]
 fn twenty_seeds_keep_every_law() {
