@@ -147,7 +147,10 @@ impl Planner<'_> {
                 continue;
             };
             let at = has.position.or(self.request.position).map(Position::from);
-            match at {
+            // What lags may have documents that were outweighed by newer ones, and those are of the history that is gone:
+            // the device does not trust it any more either.
+            let lags = self.known.fork.is_some() && has.position.is_some();
+            match at.filter(|_| !lags) {
                 Some(at) if self.known.usable(at) => self.go_on(&mut planned, bucket, at, true),
                 // An equal sum alone does not do: a record may have left and come back as it was, while the device has a
                 // newer document of it from another bucket.

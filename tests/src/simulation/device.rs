@@ -238,7 +238,7 @@ impl Device {
 
     /// The server has lost a part of the history. The device does not know; but where it was it need not come again.
     pub fn history_lost(&mut self) {
-        self.floor = 0;
+        (self.floor, self.waits_for) = (0, None);
     }
 
     /// What it was promised belonged to another history.

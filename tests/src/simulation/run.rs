@@ -24,6 +24,8 @@ use super::world::World;
 
 /// Rounds of the quiet phase in which every device must come to rest.
 const QUIET_ROUNDS: usize = 6;
+/// Times that a device may have to push and pull in the quiet phase.
+const QUIET_SYNCS: usize = 2;
 /// Pulls that a device may need to come to its last checkpoint: one, one after the server asked what it holds.
 const QUIET_PULLS: usize = 3;
 /// Messages of a pull of the quiet phase.
@@ -311,6 +313,8 @@ impl<'j> Simulation<'j> {
         };
         self.journal.event(|| "the server goes back to its backup".to_owned());
         self.journal.fault("server restored");
+        // Whatever the old server has answered and nobody has heard yet is gone with its connections.
+        self.replies.clear();
         for device in &mut self.devices {
             device.hang_up();
             device.history_lost();
@@ -646,13 +650,19 @@ impl<'j> Simulation<'j> {
             self.serve(letters).await?;
         }
         self.replies.clear();
-        for device in 0..self.devices.len() {
-            self.drain(device).await?;
+        // A device may learn only by its pull that the server has lost what it had answered, and sends it again.
+        for _ in 0..QUIET_SYNCS {
+            for device in 0..self.devices.len() {
+                self.drain(device).await?;
+            }
+            for device in 0..self.devices.len() {
+                self.catch_up(device).await?;
+            }
+            if self.devices.iter().all(|device| device.outbox().waiting() == 0) {
+                return Ok(());
+            }
         }
-        for device in 0..self.devices.len() {
-            self.catch_up(device).await?;
-        }
-        Ok(())
+        broken(Law::AlwaysFinishes, format!("after {QUIET_SYNCS} times of push and pull somebody still has to push"))
     }
 
     /// Pushes until nothing waits.
