@@ -241,6 +241,9 @@ impl<'w> Batch<'w> {
                 tenant::WRITER_VERSION
             )));
         }
+        if head.writer_version < tenant::WRITER_VERSION {
+            tenant::raise_writer_version(tx, tenant).await?;
+        }
         let ids: Vec<Uuid> = submissions.iter().flat_map(|s| s.commands.iter().map(|c| c.id)).collect();
         let mut devices: Vec<Uuid> = submissions.iter().filter_map(|s| s.sender.map(|sender| sender.device)).collect();
         devices.sort_unstable();

@@ -13,7 +13,8 @@ use roundsman::demo::{self, server::Simulated};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::store::sql::Db;
-use roundsman::{app, cli, telemetry};
+use roundsman::store::tenant;
+use roundsman::{app, cli, projection, telemetry};
 use tokio::net::TcpListener;
 
 /// Roundsman: the backend of mobile sales representatives.
@@ -36,7 +37,11 @@ enum Verb {
     /// Plays one working day against a server of its own, and proves that nothing was lost.
     Demo(demo::Options),
     /// Brings the database's schema up to date, and ends.
-    Migrate,
+    Migrate {
+        /// Also makes the tables for the office anew from the records: after a column came for a field that was there.
+        #[arg(long)]
+        rebuild: bool,
+    },
     #[command(flatten)]
     Other(Box<cli::Verb>),
 }
@@ -62,15 +67,24 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.verb {
             Verb::Serve(simulated) => serve(config, simulated).await,
             Verb::Demo(options) => demo::run(options).await,
-            Verb::Migrate => migrate(&config).await,
+            Verb::Migrate { rebuild } => migrate(&config, rebuild).await,
             Verb::Other(verb) => verb.run(&config).await,
         }
     })
 }
 
-async fn migrate(config: &Config) -> anyhow::Result<()> {
+async fn migrate(config: &Config, rebuild: bool) -> anyhow::Result<()> {
     let db = Db::connect(&config.database).await?;
     db.migrate().await?;
+    if rebuild {
+        let mut tx = db.read().await?;
+        let tenants = tenant::all(&mut tx).await?;
+        tx.commit().await?;
+        for (id, name) in tenants {
+            projection::rebuild(&db, id).await?;
+            tracing::info!(tenant = name, "the tables for the office are made anew");
+        }
+    }
     db.close().await;
     tracing::info!("the schema is up to date");
     Ok(())

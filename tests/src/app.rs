@@ -260,6 +260,19 @@ impl TestApp {
         before
     }
 
+    /// The format of a tenant's data becomes another, as if another server had written it.
+    pub async fn write_as(&self, tenant: i64, version: i64) {
+        let mut tx = self.core.db.write().await.expect("begins");
+        let update = tx.query("UPDATE tenant SET writer_version = $1 WHERE id = $2").bind(version).bind(tenant);
+        assert_eq!(update.execute().await.expect("is written"), 1);
+        tx.commit().await.expect("commits");
+    }
+
+    /// The newest format in which a tenant's data was written.
+    pub async fn writer_version(&self, tenant: i64) -> i64 {
+        self.head(tenant).await.writer_version
+    }
+
     /// The server remembers no record, as after a restart.
     pub async fn forget_records(&self) {
         self.core.recent.forget(self.tenant().await);

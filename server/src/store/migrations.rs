@@ -20,3 +20,18 @@ pub(super) fn all(sqlite: bool) -> Vec<Migration> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_a_migration() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("is there");
+        let mut files: Vec<String> =
+            folder.map(|file| file.expect("is read").file_name().to_string_lossy().into_owned()).collect();
+        files.sort_unstable();
+        let listed: Vec<String> = FILES.iter().map(|(version, name, _)| format!("{version:04}_{name}.sql")).collect();
+        assert_eq!(files, listed);
+    }
+}

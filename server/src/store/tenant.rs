@@ -63,6 +63,19 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
     }))
 }
 
+/// Notes that this program writes the tenant's data from now on, so that older ones don't.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn raise_writer_version(tx: &mut Tx, tenant: i64) -> Result<(), StoreError> {
+    tx.query("UPDATE tenant SET writer_version = $2 WHERE id = $1 AND writer_version < $2")
+        .bind(tenant)
+        .bind(WRITER_VERSION)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 /// What a device that holds everything has to know of its tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Glance {

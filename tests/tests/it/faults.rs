@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roundsman::fail::FailPoints;
 use roundsman::jobs::Jobs;
+use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
 use roundsman_proto::sync::{Command as Captured, Outcome, PushRequest, Status};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{CheckOut, Reason};
+use roundsman_proto::trade::{CheckOut, Reason, Visit};
 use roundsman_tests::app::{TODAY, TestApp, encoded};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{World, bytes, check_in};
@@ -23,6 +24,7 @@ on_both_databases!(
     a_batch_that_can_not_even_be_kept_is_told_as_try_again,
     nobody_waits_for_a_record_that_is_there,
     jobs_go_on_after_a_panic,
+    who_would_drop_what_a_newer_server_wrote_does_not_write,
 );
 
 /// What a device pushes from this number on.
@@ -152,5 +154,21 @@ async fn jobs_go_on_after_a_panic(kind: Kind) {
     jobs.round().await;
     assert_eq!(left.load(Ordering::SeqCst), 0, "it panicked");
     assert!(jobs.run_due(world.tenant).await.is_ok(), "and does what is due the next time");
+    app.finish().await;
+}
+
+async fn who_would_drop_what_a_newer_server_wrote_does_not_write(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let token = app.device_token("anna").await;
+    let (outlet, first, second) = (world.anna.outlets[0], app.id(), app.id());
+    // Data of an older server: from the first batch on it is this one's.
+    app.write_as(world.tenant, WRITER_VERSION - 1).await;
+    assert_eq!(short(&push(&app, &token, 1, vec![check_in(first, outlet)]).await.expect("is answered")), [APPLIED]);
+    assert_eq!(app.writer_version(world.tenant).await, WRITER_VERSION);
+    app.write_as(world.tenant, WRITER_VERSION + 1).await;
+    push(&app, &token, 2, vec![check_in(second, outlet)]).await.expect_err("a newer server has written");
+    let visits = app.stored::<Visit>(world.tenant).await;
+    assert!(visits.contains_key(&first) && !visits.contains_key(&second));
     app.finish().await;
 }
