@@ -38,6 +38,8 @@ pub enum Law {
     NoFault,
     /// Any batch equals the same commands in batches of one.
     Batching,
+    /// Outcomes and records are those of a model that is too simple to be wrong.
+    Oracle,
 }
 
 impl Law {
@@ -59,6 +61,7 @@ impl Law {
             Self::NoFork => "no fork without a loss",
             Self::NoFault => "no fault of the server's",
             Self::Batching => "batching is invisible",
+            Self::Oracle => "as the oracle says",
         }
     }
 }

@@ -7,6 +7,7 @@ use prost::Message as _;
 use roundsman::error::StoreError;
 use roundsman::store::command;
 use roundsman::verify::{self, Content};
+use roundsman::workspace::Stored;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade;
 use roundsman_sync::kind;
@@ -28,11 +29,43 @@ pub async fn converged(simulation: &mut Simulation<'_>, device: usize) -> Checke
     let mut stored = readable(verify::projection(&simulation.server.db, &actor.caller).await)?;
     stored.retain(|(_, kind), records| !records.is_empty() && (actor.kinds.is_empty() || actor.kinds.contains(kind)));
     let held = actor.replica().content().or_else(|error| broken(Law::NoDamage, error.to_string()))?;
+    let mut expected = simulation.server.oracle.projection(&actor.caller)?;
+    expected.retain(|(_, kind), _| actor.kinds.is_empty() || actor.kinds.contains(kind));
     let name = actor.name.clone();
     let version = simulation.server.position.version;
     simulation.journal.check(Law::Convergence, held == stored, || {
         format!("{name} at version {version}: {}", difference(&held, &stored))
+    })?;
+    simulation.journal.check(Law::Oracle, held == expected, || {
+        format!("{name} at version {version}: {}", difference(&held, &expected))
     })
+}
+
+/// The stored records, internal ones too, are the oracle's.
+async fn as_the_oracle_says(simulation: &mut Simulation<'_>) -> Checked<()> {
+    type Row = (Uuid, i64, i64, Vec<u8>, Vec<u8>, Option<i64>, Option<Uuid>);
+    let read = async || -> Result<Vec<Row>, StoreError> {
+        let mut tx = simulation.server.db.read().await?;
+        let rows = tx
+            .query_as(
+                "SELECT id, kind, version, document, stamps, removed_at, survivor FROM record WHERE tenant = $1 ORDER BY id",
+            )
+            .bind(simulation.server.tenant)
+            .all()
+            .await?;
+        tx.commit().await?;
+        Ok(rows)
+    };
+    let rows =
+        readable(read().await)?.into_iter().map(|(id, kind, version, document, stamps, removed_at_us, survivor)| {
+            (id, Stored { kind, version, document: document.into(), stamps: stamps.into(), removed_at_us, survivor })
+        });
+    let stored: BTreeMap<Uuid, Stored> = rows.collect();
+    let expected = simulation.server.oracle.records();
+    let ids: BTreeSet<&Uuid> = stored.keys().chain(expected.keys()).collect();
+    let wrong = ids.into_iter().find(|id| stored.get(*id) != expected.get(*id)).copied();
+    let what = wrong.map(|id| format!("record {id} is {:?}, should be {:?}", stored.get(&id), expected.get(&id)));
+    simulation.journal.check(Law::Oracle, wrong.is_none(), || what.unwrap_or_default())
 }
 
 /// The first difference.
@@ -91,6 +124,7 @@ pub async fn at_the_end(simulation: &mut Simulation<'_>) -> Checked<()> {
         converged(simulation, device).await?;
     }
     look(simulation).await?;
+    as_the_oracle_says(simulation).await?;
     let findings = readable(verify::verify(&simulation.server.db, simulation.server.tenant).await)?;
     simulation.journal.check(Law::StoredPlacement, findings.is_empty(), || findings.join("; "))?;
     let stored = readable(commands(simulation).await)?;

@@ -14,6 +14,7 @@ mod device;
 mod dice;
 mod journal;
 mod laws;
+mod oracle;
 mod pull;
 mod run;
 mod server;

@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::dice::Dice;
 use super::journal::{Checked, Journal, Law, broken};
+use super::oracle::Oracle;
 use super::pull::Stream;
 use crate::app::{START_US, TENANT};
 
@@ -108,6 +109,9 @@ pub struct Server {
     fuse: Arc<Fuse>,
     sums: BTreeMap<(i64, u64), Sums>,
     restores: u64,
+    /// What it should have decided and stored.
+    pub oracle: Oracle,
+    backup: Option<Oracle>,
     folder: TempDir,
 }
 
@@ -148,6 +152,8 @@ impl Server {
             fuse,
             sums: BTreeMap::new(),
             restores: 0,
+            oracle: Oracle::default(),
+            backup: None,
             folder,
         })
     }
@@ -180,7 +186,8 @@ impl Server {
     ///
     /// # Errors
     /// When the files can't be copied.
-    pub fn back_up(&self) -> Checked<()> {
+    pub fn back_up(&mut self) -> Checked<()> {
+        self.backup = Some(self.oracle.clone());
         self.copy(FILE, BACKUP).or_else(|error| broken(Law::NoFault, error.to_string()))
     }
 
@@ -195,6 +202,7 @@ impl Server {
         self.writer.db = self.db.clone();
         self.restart();
         self.restores += 1;
+        self.oracle = self.backup.take().unwrap_or_default();
         self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))
     }
 
@@ -302,6 +310,8 @@ impl Server {
         self.log.extend(batch.iter().map(|submission| Logged { submission: submission.clone(), at_us }));
         let ran = self.writer.run(self.tenant, batch, None).await;
         let blown = self.fuse.blown();
+        // Whoever heard that it failed does not know whether it was committed; the oracle does.
+        let committed = ran.is_ok() || blown == Some("batch.committed");
         let outcome = match ran {
             Ok(committed) => {
                 journal.tally.batches += 1;
@@ -326,6 +336,14 @@ impl Server {
             },
         };
         self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        if committed {
+            let expected = self.oracle.decide(batch, at_us, self.position.version)?;
+            for (answer, expected) in outcome.iter().flatten().zip(&expected) {
+                let as_expected =
+                    answer.results == expected.results && (answer.fork || answer.expected_seq == expected.expected_seq);
+                journal.check(Law::Oracle, as_expected, || format!("answered {answer:?}, should be {expected:?}"))?;
+            }
+        }
         Ok(outcome)
     }
 
