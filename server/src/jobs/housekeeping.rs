@@ -1,10 +1,11 @@
 //! What is deleted, once a day: tombstones and points of the history below the horizon, old commands, ended sessions. In
 //! transactions of a few rows, so that a lane that waits for one hardly notices.
 
+use super::DAY_US;
 use super::due::{Job, Work};
-use super::{DAY_US, JobError};
 use crate::app::Core;
 use crate::error::StoreError;
+use crate::store::sql::Db;
 use crate::store::{account, retention, tenant};
 
 /// Rows that one transaction deletes at most.
@@ -34,22 +35,31 @@ pub async fn horizon(core: &Core, tenant: i64, today: i32) -> Result<Option<Job>
 ///
 /// # Errors
 /// When the database does not answer; what was deleted stays deleted.
-pub async fn keep(core: &Core, tenant: i64, purged_from: i64, now_us: i64) -> Result<i64, JobError> {
-    let mut tx = core.db.read().await?;
+pub async fn keep(db: &Db, tenant: i64, purged_from: i64, now_us: i64) -> Result<i64, StoreError> {
+    let horizon = purge(db, tenant, purged_from).await?;
+    while fills_a_chunk(db, tenant, Rows::Commands(now_us - COMMAND_DAYS * DAY_US)).await? {}
+    let mut tx = db.write().await?;
+    // A day longer than any access token that was issued with them.
+    account::forget_sessions(&mut tx, tenant, now_us - DAY_US).await?;
+    tx.commit().await?;
+    Ok(horizon)
+}
+
+/// Deletes what is below the horizon; see [`keep`].
+///
+/// # Errors
+/// When the database does not answer; what was deleted stays deleted.
+pub async fn purge(db: &Db, tenant: i64, purged_from: i64) -> Result<i64, StoreError> {
+    let mut tx = db.read().await?;
     let horizon = tenant::head(&mut tx, tenant).await?.map_or(0, |head| head.horizon);
     // A restored database may be behind what this process remembers.
     let purged_from = purged_from.min(horizon);
     let buckets = retention::buckets_left_after(&mut tx, tenant, purged_from).await?;
     tx.commit().await?;
     for bucket in buckets {
-        while fills_a_chunk(core, tenant, Rows::Tombstones(bucket, purged_from, horizon)).await? {}
+        while fills_a_chunk(db, tenant, Rows::Tombstones(bucket, purged_from, horizon)).await? {}
     }
-    while fills_a_chunk(core, tenant, Rows::Commits).await? {}
-    while fills_a_chunk(core, tenant, Rows::Commands(now_us - COMMAND_DAYS * DAY_US)).await? {}
-    let mut tx = core.db.write().await?;
-    // A day longer than any access token that was issued with them.
-    account::forget_sessions(&mut tx, tenant, now_us - DAY_US).await?;
-    tx.commit().await?;
+    while fills_a_chunk(db, tenant, Rows::Commits).await? {}
     Ok(horizon)
 }
 
@@ -64,8 +74,8 @@ enum Rows {
 }
 
 /// One small transaction; returns whether it deleted as many rows as it may, so that there may be more.
-async fn fills_a_chunk(core: &Core, tenant: i64, rows: Rows) -> Result<bool, StoreError> {
-    let mut tx = core.db.write_tenant(tenant).await?;
+async fn fills_a_chunk(db: &Db, tenant: i64, rows: Rows) -> Result<bool, StoreError> {
+    let mut tx = db.write_tenant(tenant).await?;
     let deleted = match rows {
         Rows::Tombstones(bucket, after, through) => {
             retention::purge_tombstones(&mut tx, (tenant, bucket), (after, through), ROWS).await?

@@ -9,7 +9,8 @@ use std::thread;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use roundsman_tests::simulation::{End, Law, Settings, Tally, Violation, batching, run};
+use roundsman_tests::database::Kind;
+use roundsman_tests::simulation::{End, Fault, Law, Settings, Tally, Violation, batching, run, shrink};
 
 /// Replays whole days of lost and repeated messages.
 #[derive(Debug, Parser)]
@@ -26,9 +27,15 @@ struct Options {
     /// Print every event.
     #[arg(long)]
     trace: bool,
-    /// Events of a seed before faults stop.
-    #[arg(long, default_value_t = Settings::default().steps)]
-    steps: u64,
+    /// Events of a seed before faults stop [default: 1200 for every second seed, 300 for the others].
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Faults that do not occur.
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<Fault>,
+    /// Run on the PostgreSQL server that scripts/postgres started, where no server is restored from a backup.
+    #[arg(long)]
+    postgres: bool,
     /// Go on after a violation.
     #[arg(long)]
     keep_going: bool,
@@ -46,7 +53,19 @@ struct Sum {
     seeds: u64,
     digest: u64,
     tally: Tally,
-    violations: BTreeMap<u64, Violation>,
+    violations: BTreeMap<u64, (Settings, Violation)>,
+}
+
+impl Options {
+    /// How a seed is run. Long ones meet the horizon, the turn of a month and outlets that were merged; short ones are many.
+    fn settings(&self, seed: u64) -> Settings {
+        Settings {
+            steps: self.steps.unwrap_or(if seed.is_multiple_of(2) { 1_200 } else { 300 }),
+            without: self.without.iter().copied().collect(),
+            database: if self.postgres { Kind::Postgres } else { Kind::Sqlite },
+            tell: self.trace.then_some(|line: &str| say(line)),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -61,8 +80,6 @@ fn main() -> ExitCode {
 
 /// Runs the seeds, as many at a time as the machine has processors. After a violation no seed is begun, unless asked for.
 fn run_all(options: &Options) -> Sum {
-    let tell = options.trace.then_some((|line: &str| say(line)) as fn(&str));
-    let settings = Settings { steps: options.steps, tell, ..Settings::default() };
     let threads = if options.trace { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
     let next = AtomicU64::new(0);
     let sum = Mutex::new(Sum::default());
@@ -79,13 +96,14 @@ fn run_all(options: &Options) -> Sum {
                         break;
                     }
                     let seed = options.first_seed + index;
+                    let settings = options.settings(seed);
                     let end = run_one(seed, &settings, options.batching);
                     let mut sum = sum.lock().expect("nothing panics while it holds the sum");
                     sum.seeds += 1;
                     // In any order of the seeds.
                     sum.digest ^= end.digest.rotate_left(u32::try_from(seed % 64).unwrap_or(0));
                     sum.tally.add(end.tally);
-                    sum.violations.extend(end.violation.map(|violation| (seed, violation)));
+                    sum.violations.extend(end.violation.map(|violation| (seed, (settings, violation))));
                     bar.inc(1);
                 }
             });
@@ -125,10 +143,19 @@ fn report(sum: &Sum, options: &Options) {
     if sum.violations.is_empty() {
         say("0 violations");
     }
-    for (seed, violation) in &sum.violations {
+    for (seed, (settings, violation)) in &sum.violations {
         say(&format!("VIOLATION  {violation}"));
-        say(&format!("seed {seed}; it is replayed by"));
-        let replay = format!("--seed {seed} --steps {} --trace", options.steps);
+        let (least, how) = match violation.law {
+            // It is found by running the history twice more.
+            Law::Batching => (*settings, violation.clone()),
+            _ if options.trace => (*settings, violation.clone()),
+            _ => shrink(*seed, *settings, violation.clone()),
+        };
+        let without: Vec<String> = least.without.faults().map(|fault| fault.to_string()).collect();
+        let without = if without.is_empty() { String::new() } else { format!(" --without {}", without.join(",")) };
+        let postgres = if options.postgres { " --postgres" } else { "" };
+        say(&format!("seed {seed} in {} events: {how}; it is replayed by", least.steps));
+        let replay = format!("--seed {seed} --steps {}{without}{postgres} --trace", least.steps);
         say(&format!("    cargo run --release -p roundsman-tests --bin simulate -- {replay}"));
     }
 }

@@ -23,9 +23,11 @@ use roundsman_proto::trade::{self, NewOrderLine};
 use uuid::Uuid;
 
 use super::dice::Dice;
+use super::faults::Fault;
 use super::journal::{Checked, Journal, Law, broken};
 use super::run::{Settings, run};
 use super::server::{Logged, Server};
+use crate::database;
 
 /// After so many commands the clock jumps to where it was in the simulation; a batch ends there.
 const STRETCH: usize = 24;
@@ -73,7 +75,8 @@ struct Stored {
 /// When the machine has no place for a small database.
 pub fn compare(seed: u64, settings: &Settings) -> Checked<usize> {
     // A history is compared as a whole.
-    let end = run(seed, &Settings { restores: false, ..*settings });
+    let without = settings.without.and(Fault::ServerRestored).and(Fault::DeviceRevoked);
+    let end = run(seed, &Settings { without, ..*settings });
     if let Some(violation) = end.violation {
         return Err(violation);
     }
@@ -191,7 +194,7 @@ fn pause(dice: &Dice) -> Submission {
 }
 
 async fn started(seed: u64) -> Checked<Server> {
-    Server::start(seed).await.or_else(|error| broken(Law::NoFault, error.to_string()))
+    Server::start(seed, database::Kind::Sqlite).await.or_else(|error| broken(Law::NoFault, error.to_string()))
 }
 
 fn set(clock: &Clock, at_us: i64) {
@@ -212,7 +215,7 @@ async fn run_batch(server: &mut Server, batch: &[Submission]) -> Checked<Vec<(Op
 
 async fn end(server: Server, answers: Vec<(Option<Outcome>, i64)>) -> Checked<Way> {
     let stored = stored(&server).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
-    server.db.close().await;
+    server.end().await;
     Ok(Way { answers, stored })
 }
 

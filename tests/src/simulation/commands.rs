@@ -7,16 +7,18 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
-    AdvanceHorizon, AnswerSurvey, ArchiveOutlet, AssignRep, AssignTask, Assignment, BlockOutlet, BytesChange,
-    CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, Contact,
-    ContactEdit, Customer, DeliverShipment, DeliveredLine, EditOutlet, FileClaim, HandTerritoryOver, HoldReason,
-    ImportRecords, Int64Change, Kind, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
-    OrderLineRemoval, OrderStatus, Outlet, PaymentMethod, PlanVisits, PrepareShipment, Price, PriceToSet, Product,
-    Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices,
-    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, Stock, StockToSet,
-    StringChange, SubmitOrder, Survey, SurveyAnswer, Task, UnproductiveReason, Visit, VisitState, contact_edit,
+    AdvanceHorizon, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask, Assignment, BlockOutlet,
+    BytesChange, CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask,
+    Contact, ContactEdit, Customer, DeliverShipment, DeliveredLine, DismissRep, EditOutlet, FileClaim,
+    HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet, NewOrderLine, Order,
+    OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, PaymentMethod, PlanVisits, PrepareShipment,
+    Price, PriceToSet, Product, Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder,
+    Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, Stock,
+    StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, Task, TurnMonth, UnproductiveReason, Visit,
+    VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
+use roundsman_sync::scope::Month;
 use uuid::Uuid;
 
 use super::device::Memory;
@@ -114,7 +116,11 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Logistics, 10, prepare_shipment),
     recipe(Who::Logistics, 8, ship_shipment),
     recipe(Who::Logistics, 8, deliver_shipment),
+    recipe(Who::Office, 1, dismiss_rep),
     recipe(Who::Server, 4, plan_visits),
+    recipe(Who::Server, 3, mark_missed_visits),
+    recipe(Who::Server, 3, apply_assignments),
+    recipe(Who::Server, 2, turn_month),
     recipe(Who::Server, 2, advance_horizon),
 ];
 
@@ -584,6 +590,27 @@ fn deliver_shipment(scene: &Scene<'_>) -> Option<Command> {
 fn plan_visits(scene: &Scene<'_>) -> Option<Command> {
     let (territory_id, day) = (bytes(scene.territory()), scene.today() + 1);
     Some(Command::PlanVisits(PlanVisits { territory_id, day, after_visit_id: Vec::new() }))
+}
+
+fn dismiss_rep(scene: &Scene<'_>) -> Option<Command> {
+    let rep_id = bytes(*scene.dice.pick(&scene.world.reps)?);
+    Some(Command::DismissRep(DismissRep { rep_id, wipe: scene.dice.chance(50) }))
+}
+
+fn mark_missed_visits(scene: &Scene<'_>) -> Option<Command> {
+    let (territory_id, day) = (bytes(scene.territory()), scene.today() - scene.dice.size(1, 3) as i32);
+    Some(Command::MarkMissedVisits(MarkMissedVisits { territory_id, day, after_visit_id: Vec::new() }))
+}
+
+fn apply_assignments(scene: &Scene<'_>) -> Option<Command> {
+    let (territory_id, day) = (bytes(scene.territory()), scene.today());
+    Some(Command::ApplyAssignments(ApplyAssignments { territory_id, day }))
+}
+
+fn turn_month(scene: &Scene<'_>) -> Option<Command> {
+    let month = Month::of_day(scene.today() + 1)?.number();
+    let month = month.div_euclid(12) * 100 + month.rem_euclid(12) + 1;
+    Some(Command::TurnMonth(TurnMonth { territory_id: bytes(scene.territory()), month }))
 }
 
 fn advance_horizon(scene: &Scene<'_>) -> Option<Command> {

@@ -12,13 +12,17 @@ pub mod batching;
 mod commands;
 mod device;
 mod dice;
+mod faults;
 mod journal;
 mod laws;
 mod oracle;
 mod pull;
 mod run;
 mod server;
+mod shrink;
 mod world;
 
+pub use faults::{Fault, Without};
 pub use journal::{Checked, Law, Tally, Tell, Violation};
 pub use run::{End, Settings, run};
+pub use shrink::shrink;

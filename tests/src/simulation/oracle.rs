@@ -15,7 +15,7 @@ use roundsman::commands::{self, Context, Decide};
 use roundsman::internal::{Granted, Internal as _};
 use roundsman::policy::Policy;
 use roundsman::verify::Content;
-use roundsman::workspace::{FIRST_INTERNAL_KIND, Stop, Stored, Workspace};
+use roundsman::workspace::{FIRST_INTERNAL_KIND, Revocation, Stop, Stored, Workspace};
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::{self, Reason};
@@ -44,6 +44,7 @@ pub struct Oracle {
     records: BTreeMap<Uuid, Stored>,
     decided: BTreeMap<Uuid, Decided>,
     last_seqs: BTreeMap<Uuid, i64>,
+    revoked: BTreeSet<Uuid>,
     version: i64,
     at_us: i64,
     horizon: i64,
@@ -145,6 +146,9 @@ impl Oracle {
         if let Err(rejection) = admitted {
             return Ok(commands::rejected(rejection));
         }
+        if submission.sender.is_some_and(|sender| self.revoked.contains(&sender.device)) {
+            return Ok(commands::outcome(Status::Quarantined, Reason::DeviceRevoked));
+        }
         let context = Context {
             issuer: &submission.issuer,
             command: submitted.id,
@@ -165,6 +169,11 @@ impl Oracle {
         };
         let (_, effects) = workspace.keep();
         self.horizon = effects.horizon.unwrap_or(self.horizon);
+        // Nobody in the simulation has an account, so that a rep's devices are not known.
+        self.revoked.extend(effects.revocations.into_iter().filter_map(|revocation| match revocation {
+            Revocation::Device(device) => Some(device),
+            Revocation::Rep(_) => None,
+        }));
         for change in workspace.finish() {
             let old = self.records.insert(change.id, change.after);
             before.entry(change.id).or_insert(old);

@@ -9,18 +9,21 @@ use roundsman::auth::caller::Caller;
 use roundsman::batch::{Answer, Submission, Submitted};
 use roundsman::commands::Issuer;
 use roundsman_proto::auth::Role;
-use roundsman_proto::sync::{CommandResult, Outcome, PushRequest, PushResponse};
+use roundsman_proto::sync::{CommandResult, Outcome, PushRequest, PushResponse, Status};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, Kind};
+use roundsman_proto::trade::{self, Kind, Reason, RevokeDevice};
 use uuid::Uuid;
 
 use super::commands::{Eyes, RECIPES, Scene, Who};
 use super::device::{Device, Life, Memory, Pulled};
 use super::dice::Dice;
+use super::faults::{Fault, Without};
 use super::journal::{Checked, Journal, Law, Tally, Tell, Violation, broken};
 use super::laws;
 use super::server::{Logged, Server};
 use super::world::World;
+use crate::database;
+use crate::world::bytes;
 
 /// Rounds of the quiet phase in which every device must come to rest.
 const QUIET_ROUNDS: usize = 6;
@@ -38,15 +41,17 @@ const DAY_US: i64 = 86_400_000_000;
 pub struct Settings {
     /// Events before the quiet phase.
     pub steps: u64,
-    /// The server may be restored from a backup.
-    pub restores: bool,
+    /// The faults that do not occur.
+    pub without: Without,
+    /// The database under the server. Only a file can be restored from a backup.
+    pub database: database::Kind,
     /// Told of every event.
     pub tell: Option<Tell>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { steps: 400, restores: true, tell: None }
+        Self { steps: 400, without: Without::default(), database: database::Kind::Sqlite, tell: None }
     }
 }
 
@@ -82,13 +87,14 @@ pub fn run(seed: u64, settings: &Settings) -> End {
 }
 
 async fn simulate(seed: u64, settings: &Settings, journal: &mut Journal) -> (Checked<()>, Vec<Logged>) {
-    let mut simulation = match Simulation::begin(seed, settings.restores, journal).await {
+    let mut simulation = match Simulation::begin(seed, settings, journal).await {
         Ok(simulation) => simulation,
         Err(violation) => return (Err(violation), Vec::new()),
     };
     let outcome = simulation.whole(settings.steps).await;
-    simulation.server.db.close().await;
-    (outcome, std::mem::take(&mut simulation.server.log))
+    let log = std::mem::take(&mut simulation.server.log);
+    simulation.server.end().await;
+    (outcome, log)
 }
 
 /// Who has sent something.
@@ -148,7 +154,7 @@ pub struct Simulation<'j> {
     wire: Vec<Letter>,
     replies: Vec<Reply>,
     pushes: u64,
-    restores: bool,
+    without: Without,
     backup: Option<Backup>,
 }
 
@@ -159,9 +165,10 @@ struct Backup {
 }
 
 impl<'j> Simulation<'j> {
-    async fn begin(seed: u64, restores: bool, journal: &'j mut Journal) -> Checked<Self> {
+    async fn begin(seed: u64, settings: &Settings, journal: &'j mut Journal) -> Checked<Self> {
         let dice = Dice::new(seed, 1);
-        let server = Server::start(seed).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        let server =
+            Server::start(seed, settings.database).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
         let world = World::draw(&dice, server.tenant, seed);
         let mut devices = Vec::new();
         for (index, user) in world.users.iter().enumerate() {
@@ -185,7 +192,7 @@ impl<'j> Simulation<'j> {
             wire: Vec::new(),
             replies: Vec::new(),
             pushes: 0,
-            restores,
+            without: settings.without,
             backup: None,
         };
         for import in imports {
@@ -224,56 +231,100 @@ impl<'j> Simulation<'j> {
         }
     }
 
+    /// Whether a fault may occur.
+    fn may(&self, fault: Fault) -> bool {
+        !self.without.contains(fault)
+    }
+
     /// Something goes wrong.
     async fn fault(&mut self, device: usize) -> Checked<()> {
+        let (fault, off_us) = self.draw_fault();
+        if !self.may(fault) {
+            return Ok(());
+        }
         let name = self.devices[device].name.clone();
-        match self.dice.below(15) {
-            0..5 => {
+        match fault {
+            Fault::ServerFails => {
                 self.journal.event(|| "the server is about to fail".to_owned());
                 self.server.arm(&self.dice);
                 Ok(())
             }
-            5..9 => {
+            Fault::DeviceKilled => {
                 self.journal.event(|| format!("{name} is about to be killed"));
                 let fuses = (self.dice.chance(70), self.dice.chance(50));
                 let replica = fuses.0.then(|| 1 + self.dice.below(150));
                 let outbox = fuses.1.then(|| 1 + self.dice.below(10));
                 self.devices[device].restart((replica, outbox))
             }
-            9 => {
+            Fault::ServerRestarts => {
                 self.journal.event(|| "the server restarts".to_owned());
                 self.journal.fault("server restarted");
                 self.server.restart();
                 Ok(())
             }
-            10 => self.reinstall(device),
-            11 => {
+            Fault::Purge => {
+                self.journal.event(|| "the server forgets what is below the horizon".to_owned());
+                self.journal.fault("purged below the horizon");
+                self.server.purge().await
+            }
+            Fault::DeviceReinstalled => self.reinstall(device),
+            Fault::DeviceRestored if self.dice.chance(50) => {
                 self.journal.event(|| format!("{name} is backed up"));
                 self.devices[device].back_up()
             }
-            12 => self.restore(device),
-            13 => self.keep_or_lose_history().await,
-            _ => {
-                let off_us = match self.dice.below(4) {
-                    0 => 0,
-                    1 => self.dice.between(-10, 10) * MINUTE_US,
-                    2 => self.dice.between(-600, 600) * MINUTE_US,
-                    _ => self.dice.between(-40, 40) * DAY_US,
-                };
+            Fault::DeviceRestored => self.restore(device),
+            Fault::ServerRestored => self.keep_or_lose_history().await,
+            Fault::DeviceClock => {
                 self.journal.event(|| format!("the clock of {name} is {off_us} µs ahead"));
                 self.journal.fault("device clock set");
                 self.devices[device].clock_off_us = off_us;
                 Ok(())
             }
+            Fault::DeviceRevoked => {
+                let device_id = self.devices[device].caller.device.map(bytes).unwrap_or_default();
+                self.journal.event(|| format!("{name} is about to be shut out"));
+                self.journal.fault("device revoked");
+                let command = Command::RevokeDevice(RevokeDevice { device_id, wipe: false });
+                let letter = self.desk_letter(Role::Office, command);
+                self.wire.push(letter);
+                Ok(())
+            }
+            // These occur on the way.
+            Fault::Push | Fault::Answer | Fault::PullCut => Ok(()),
         }
+    }
+
+    /// Which fault it is; and how wrong a clock is, in microseconds, if it is that one.
+    fn draw_fault(&self) -> (Fault, i64) {
+        let off_us = match self.dice.below(4) {
+            0 => 0,
+            1 => self.dice.between(-10, 10) * MINUTE_US,
+            2 => self.dice.between(-600, 600) * MINUTE_US,
+            _ => self.dice.between(-40, 40) * DAY_US,
+        };
+        let fault = match self.dice.below(34) {
+            0..10 => Fault::ServerFails,
+            10..18 => Fault::DeviceKilled,
+            18..20 => Fault::ServerRestarts,
+            20..22 => Fault::Purge,
+            22..24 => Fault::DeviceReinstalled,
+            24..28 => Fault::DeviceRestored,
+            28..31 => Fault::ServerRestored,
+            31..33 => Fault::DeviceClock,
+            // One in a few thousand events: whoever is shut out takes no part any more.
+            _ if self.dice.chance(15) => Fault::DeviceRevoked,
+            _ => Fault::ServerFails,
+        };
+        (fault, off_us)
     }
 
     /// Time passes.
     fn pass(&mut self) {
-        let by_us = match self.dice.below(100) {
-            0..80 => self.dice.between(1_000, MINUTE_US),
-            80..98 => self.dice.between(MINUTE_US, 90 * MINUTE_US),
-            _ => self.dice.between(DAY_US / 2, DAY_US),
+        let by_us = match self.dice.below(1_000) {
+            0..800 => self.dice.between(1_000, MINUTE_US),
+            800..980 => self.dice.between(MINUTE_US, 90 * MINUTE_US),
+            980..997 => self.dice.between(DAY_US / 2, DAY_US),
+            _ => self.dice.between(3 * DAY_US, 12 * DAY_US),
         };
         self.server.clock.advance(by_us);
     }
@@ -303,7 +354,7 @@ impl<'j> Simulation<'j> {
 
     /// The server is backed up, or goes back to its last backup.
     async fn keep_or_lose_history(&mut self) -> Checked<()> {
-        if !self.restores {
+        if !self.server.is_a_file() {
             return Ok(());
         }
         let Some(backup) = self.backup.take() else {
@@ -400,9 +451,10 @@ impl<'j> Simulation<'j> {
     /// A device sends what waits.
     fn push(&mut self, device: usize) {
         let now_us = self.server.now_us();
+        let (may_give_up, may_lose) = (self.may(Fault::Answer), self.may(Fault::Push));
         let actor = &mut self.devices[device];
         if actor.waits_for.is_some() {
-            if !self.dice.chance(30) {
+            if !self.dice.chance(30) || !may_give_up {
                 return;
             }
             self.journal.fault("answer given up");
@@ -418,7 +470,7 @@ impl<'j> Simulation<'j> {
             let skip = request.skip;
             format!("{} pushes ({number}) {} commands from {seqs}, {skip:?}", actor.name, request.commands.len())
         });
-        if self.dice.chance(8) {
+        if self.dice.chance(8) && may_lose {
             self.journal.fault("push lost");
             return;
         }
@@ -432,7 +484,7 @@ impl<'j> Simulation<'j> {
         self.dice.shuffle(&mut self.wire);
         let letters = self.wire.split_off(self.wire.len() - count);
         for letter in &letters {
-            if self.dice.chance(12) {
+            if self.dice.chance(12) && self.may(Fault::Push) {
                 self.journal.fault("push repeated");
                 self.wire.push(letter.clone());
             }
@@ -498,7 +550,7 @@ impl<'j> Simulation<'j> {
             )
         });
         if let Origin::Device(device, push) = letter.from {
-            if self.dice.chance(15) {
+            if self.dice.chance(15) && self.may(Fault::Answer) {
                 self.journal.fault("answer lost");
             } else {
                 self.replies.push(Reply { device, push, response });
@@ -516,7 +568,7 @@ impl<'j> Simulation<'j> {
             let (status, reason) = (outcome.status().as_str_name(), outcome.reason().as_str_name());
             format!("        {name} {id} ({}): {status} {reason} {}", submitted.seq, outcome.text)
         });
-        let quarantined = outcome.status() == roundsman_proto::sync::Status::Quarantined;
+        let quarantined = outcome.status() == Status::Quarantined && outcome.reason() != Reason::DeviceRevoked;
         self.journal.check(Law::NoFault, !quarantined, || format!("{name} {id} went to quarantine: {command:?}"))?;
         let first = self.told.range((id, Uuid::nil(), i64::MIN)..=(id, Uuid::max(), i64::MAX)).next().is_none();
         if first {
@@ -563,7 +615,7 @@ impl<'j> Simulation<'j> {
         self.journal.event(|| format!("{} takes up to {messages} messages", actor.name));
         self.take(device, messages).await?;
         let actor = &mut self.devices[device];
-        if actor.pulls() && self.dice.chance(25) {
+        if actor.pulls() && self.dice.chance(25) && !self.without.contains(Fault::PullCut) {
             self.journal.fault("pull cut");
             actor.hang_up();
         }

@@ -12,6 +12,7 @@ use roundsman::commands::Issuer;
 use roundsman::contacts::Contacts;
 use roundsman::error::StoreError;
 use roundsman::fail::FailPoints;
+use roundsman::jobs::housekeeping;
 use roundsman::policy::Policy;
 use roundsman::pull::{Digests, Pull};
 use roundsman::store::sql::Db;
@@ -19,7 +20,6 @@ use roundsman::store::{account, bucket, tenant};
 use roundsman::tail::Tail;
 use roundsman_proto::sync::{PullRequest, PushRequest, PushResponse};
 use roundsman_sync::version::Position;
-use tempfile::TempDir;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ use super::journal::{Checked, Journal, Law, broken};
 use super::oracle::Oracle;
 use super::pull::Stream;
 use crate::app::{START_US, TENANT};
+use crate::database::{self, Database};
 
 /// Commits that a follower may be behind.
 const TAILS: usize = 16;
@@ -72,14 +73,10 @@ impl Fuse {
     }
 }
 
-/// The database's file.
-const FILE: &str = "roundsman.db";
-/// Its last backup.
-const BACKUP: &str = "backup.db";
-
-async fn open(folder: &TempDir) -> Result<Db, StoreError> {
-    Db::connect(&format!("sqlite:{}", folder.path().join(FILE).display())).await
-}
+/// How the URL of a file begins.
+const SQLITE: &str = "sqlite:";
+/// What is added to the file's name for its last backup.
+const BACKUP: &str = ".backup";
 
 /// A submission that the lane ran, and when.
 #[derive(Clone, Debug)]
@@ -112,7 +109,7 @@ pub struct Server {
     /// What it should have decided and stored.
     pub oracle: Oracle,
     backup: Option<Oracle>,
-    folder: TempDir,
+    database: Database,
 }
 
 impl Server {
@@ -120,9 +117,9 @@ impl Server {
     ///
     /// # Errors
     /// When its database can't be made.
-    pub async fn start(seed: u64) -> Result<Self, StoreError> {
-        let folder = folder().map_err(|error| StoreError::Setting(error.to_string()))?;
-        let db = open(&folder).await?;
+    pub async fn start(seed: u64, kind: database::Kind) -> Result<Self, StoreError> {
+        let database = Database::create(kind).await;
+        let db = Db::connect(&database.url).await?;
         db.migrate().await?;
         let mut tx = db.write().await?;
         let tenant = account::create_tenant(&mut tx, TENANT).await?;
@@ -154,7 +151,7 @@ impl Server {
             restores: 0,
             oracle: Oracle::default(),
             backup: None,
-            folder,
+            database,
         })
     }
 
@@ -188,7 +185,7 @@ impl Server {
     /// When the files can't be copied.
     pub fn back_up(&mut self) -> Checked<()> {
         self.backup = Some(self.oracle.clone());
-        self.copy(FILE, BACKUP).or_else(|error| broken(Law::NoFault, error.to_string()))
+        self.copy("", BACKUP).or_else(|error| broken(Law::NoFault, error.to_string()))
     }
 
     /// Ends, and begins again with the last backup: what came after it is lost.
@@ -197,8 +194,8 @@ impl Server {
     /// When the files can't be copied, or the database not be opened.
     pub async fn restore(&mut self) -> Checked<()> {
         self.db.close().await;
-        self.copy(BACKUP, FILE).or_else(|error| broken(Law::NoFault, error.to_string()))?;
-        self.db = open(&self.folder).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        self.copy(BACKUP, "").or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        self.db = Db::connect(&self.database.url).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
         self.writer.db = self.db.clone();
         self.restart();
         self.restores += 1;
@@ -206,25 +203,46 @@ impl Server {
         self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))
     }
 
-    /// Whether a part of the history was ever lost.
+    /// Whether it can be backed up.
     #[must_use]
-    pub fn has_lost(&self) -> bool {
-        self.restores > 0
+    pub fn is_a_file(&self) -> bool {
+        self.database.url.starts_with(SQLITE)
+    }
+
+    /// Deletes what is below the horizon.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn purge(&self) -> Checked<()> {
+        let purged = housekeeping::purge(&self.db, self.tenant, 0).await;
+        purged.map(drop).or_else(|error| broken(Law::NoFault, error.to_string()))
+    }
+
+    /// Ends, and takes its database away.
+    pub async fn end(self) {
+        self.db.close().await;
+        self.database.remove().await;
     }
 
     fn copy(&self, from: &str, to: &str) -> std::io::Result<()> {
-        for end in ["", "-wal", "-shm"] {
-            let (from, to) =
-                (self.folder.path().join(from.to_owned() + end), self.folder.path().join(to.to_owned() + end));
-            if to.exists() {
+        let file = self.database.url.trim_start_matches(SQLITE);
+        for log in ["", "-wal", "-shm"] {
+            let (from, to) = (format!("{file}{from}{log}"), format!("{file}{to}{log}"));
+            if Path::new(&to).exists() {
                 std::fs::remove_file(&to)?;
             }
             // What readers share of the log is made anew.
-            if from.exists() && end != "-shm" {
+            if log != "-shm" && Path::new(&from).exists() {
                 std::fs::copy(&from, &to)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a part of the history was ever lost.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.restores > 0
     }
 
     /// What the devices' door makes of a push.
@@ -406,15 +424,4 @@ fn merge(whole: Option<Answer>, piece: Option<&Answer>) -> Option<Answer> {
     let (mut whole, piece) = (whole?, piece?.clone());
     whole.results.extend(piece.results);
     Some(Answer { results: whole.results, fork: whole.fork || piece.fork, ..piece })
-}
-
-/// In memory where there is such a place: nobody pulls the plug of a simulation.
-fn folder() -> std::io::Result<TempDir> {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir()
-        && let Ok(folder) = TempDir::new_in(memory)
-    {
-        return Ok(folder);
-    }
-    TempDir::new()
 }

@@ -2,30 +2,32 @@
 
 use roundsman_tests::simulation::{Settings, batching, run};
 
-const SHORT: Settings = Settings { steps: 200, restores: true, tell: None };
+fn short() -> Settings {
+    Settings { steps: 200, ..Settings::default() }
+}
 
 #[test]
 fn twenty_seeds_keep_every_law() {
     for seed in 1..=20 {
-        let end = run(seed, &SHORT);
+        let end = run(seed, &short());
         if let Some(violation) = end.violation {
-            panic!("{violation}\nreplay: simulate --seed {seed} --steps {} --trace", SHORT.steps);
+            panic!("{violation}\nreplay: simulate --seed {seed} --steps {} --trace", short().steps);
         }
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_history_to_the_byte() {
-    let [first, second] = [(), ()].map(|()| run(5, &SHORT));
+    let [first, second] = [(), ()].map(|()| run(5, &short()));
     assert_eq!(first.violation, second.violation);
     assert_eq!((first.digest, first.tally), (second.digest, second.tally));
-    assert_ne!(first.digest, run(6, &SHORT).digest, "another seed gives another history");
+    assert_ne!(first.digest, run(6, &short()).digest, "another seed gives another history");
 }
 
 #[test]
 fn batching_is_invisible() {
     for seed in 31..=34 {
-        match batching::compare(seed, &SHORT) {
+        match batching::compare(seed, &short()) {
             Ok(commands) => assert!(commands > 20, "{commands} commands are too few to say anything"),
             Err(violation) => panic!("seed {seed}: {violation}"),
         }
