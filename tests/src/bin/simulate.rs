@@ -10,7 +10,7 @@ use std::thread;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roundsman_tests::database::Kind;
-use roundsman_tests::simulation::{End, Fault, Law, Settings, Tally, Violation, batching, run, shrink};
+use roundsman_tests::simulation::{End, Fault, Law, Settings, Tally, Violation, batching, on_both, run, shrink};
 
 /// Replays whole days of lost and repeated messages.
 #[derive(Debug, Parser)]
@@ -42,6 +42,9 @@ struct Options {
     /// Also run the commands of each seed in batches of one and in batches of random size, and compare.
     #[arg(long)]
     batching: bool,
+    /// Run each seed on both databases, and compare.
+    #[arg(long, conflicts_with = "postgres")]
+    both: bool,
     /// Also print what became of each kind of command.
     #[arg(long)]
     decisions: bool,
@@ -97,7 +100,7 @@ fn run_all(options: &Options) -> Sum {
                     }
                     let seed = options.first_seed + index;
                     let settings = options.settings(seed);
-                    let end = run_one(seed, &settings, options.batching);
+                    let end = run_one(seed, &settings, options);
                     let mut sum = sum.lock().expect("nothing panics while it holds the sum");
                     sum.seeds += 1;
                     // In any order of the seeds.
@@ -114,9 +117,9 @@ fn run_all(options: &Options) -> Sum {
 }
 
 /// One seed, if asked for with the law that needs to run its commands again.
-fn run_one(seed: u64, settings: &Settings, compare: bool) -> End {
-    let mut end = run(seed, settings);
-    if compare && end.violation.is_none() {
+fn run_one(seed: u64, settings: &Settings, options: &Options) -> End {
+    let mut end = if options.both { on_both(seed, settings) } else { run(seed, settings) };
+    if options.batching && end.violation.is_none() {
         *end.tally.laws.entry(Law::Batching).or_default() += 1;
         end.violation = batching::compare(seed, settings).err();
     }
@@ -145,12 +148,10 @@ fn report(sum: &Sum, options: &Options) {
     }
     for (seed, (settings, violation)) in &sum.violations {
         say(&format!("VIOLATION  {violation}"));
-        let (least, how) = match violation.law {
-            // It is found by running the history twice more.
-            Law::Batching => (*settings, violation.clone()),
-            _ if options.trace => (*settings, violation.clone()),
-            _ => shrink(*seed, *settings, violation.clone()),
-        };
+        // These compare whole histories, and a history that is traced was made small before.
+        let whole = options.trace || matches!(violation.law, Law::Batching | Law::Databases);
+        let (least, how) =
+            if whole { (*settings, violation.clone()) } else { shrink(*seed, *settings, violation.clone()) };
         let without: Vec<String> = least.without.faults().map(|fault| fault.to_string()).collect();
         let without = if without.is_empty() { String::new() } else { format!(" --without {}", without.join(",")) };
         let postgres = if options.postgres { " --postgres" } else { "" };

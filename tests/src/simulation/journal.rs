@@ -38,6 +38,8 @@ pub enum Law {
     NoFault,
     /// Any batch equals the same commands in batches of one.
     Batching,
+    /// The same history gives the same answers and the same store on both databases, to the byte.
+    Databases,
     /// Outcomes and records are those of a model that is too simple to be wrong.
     Oracle,
 }
@@ -61,6 +63,7 @@ impl Law {
             Self::NoFork => "no fork without a loss",
             Self::NoFault => "no fault of the server's",
             Self::Batching => "batching is invisible",
+            Self::Databases => "databases agree",
             Self::Oracle => "as the oracle says",
         }
     }

@@ -20,9 +20,10 @@ mod pull;
 mod run;
 mod server;
 mod shrink;
+mod store;
 mod world;
 
 pub use faults::{Fault, Without};
 pub use journal::{Checked, Law, Tally, Tell, Violation};
-pub use run::{End, Settings, run};
+pub use run::{End, Settings, on_both, run};
 pub use shrink::shrink;

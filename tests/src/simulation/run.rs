@@ -21,6 +21,7 @@ use super::faults::{Fault, Without};
 use super::journal::{Checked, Journal, Law, Tally, Tell, Violation, broken};
 use super::laws;
 use super::server::{Logged, Server};
+use super::store;
 use super::world::World;
 use crate::database;
 use crate::world::bytes;
@@ -62,6 +63,8 @@ pub struct End {
     pub tally: Tally,
     /// Of all answers and pulls, in order.
     pub digest: u64,
+    /// Of all that was stored in the end.
+    pub stored: u64,
     /// The first broken law.
     pub violation: Option<Violation>,
     /// All that the lane ran.
@@ -77,16 +80,34 @@ pub fn run(seed: u64, settings: &Settings) -> End {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut journal = Journal::new(settings.tell);
     let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(simulate(seed, settings, &mut journal))));
-    let (violation, log) = match ended {
-        Ok((Ok(()), log)) => (None, log),
-        Ok((Err(violation), log)) => (Some(violation), log),
-        Err(_) => (Some(Violation { law: Law::NoFault, what: "something panicked".to_owned() }), Vec::new()),
-    };
+    let (outcome, log) = ended.unwrap_or_else(|_| (broken(Law::NoFault, "something panicked"), Vec::new()));
     let digest = journal.digested();
-    End { tally: journal.tally, digest, violation, log }
+    let (stored, violation) = match outcome {
+        Ok(stored) => (stored, None),
+        Err(violation) => (0, Some(violation)),
+    };
+    End { tally: journal.tally, digest, stored, violation, log }
 }
 
-async fn simulate(seed: u64, settings: &Settings, journal: &mut Journal) -> (Checked<()>, Vec<Logged>) {
+/// Runs a seed on both databases; what is lost with a backup is left out, since only a file can be restored.
+#[must_use]
+pub fn on_both(seed: u64, settings: &Settings) -> End {
+    let without = settings.without.and(Fault::ServerRestored);
+    let [mut file, server] = [database::Kind::Sqlite, database::Kind::Postgres]
+        .map(|database| run(seed, &Settings { without, database, ..*settings }));
+    *file.tally.laws.entry(Law::Databases).or_default() += 1;
+    file.violation = file.violation.or(server.violation).or_else(|| {
+        let agree = (file.digest, file.stored) == (server.digest, server.stored);
+        let what = format!(
+            "answers {:016x} and {:016x}, stores {:016x} and {:016x}",
+            file.digest, server.digest, file.stored, server.stored
+        );
+        (!agree).then_some(Violation { law: Law::Databases, what })
+    });
+    file
+}
+
+async fn simulate(seed: u64, settings: &Settings, journal: &mut Journal) -> (Checked<u64>, Vec<Logged>) {
     let mut simulation = match Simulation::begin(seed, settings, journal).await {
         Ok(simulation) => simulation,
         Err(violation) => return (Err(violation), Vec::new()),
@@ -202,12 +223,14 @@ impl<'j> Simulation<'j> {
         Ok(simulation)
     }
 
-    async fn whole(&mut self, steps: u64) -> Checked<()> {
+    /// All of it; returns the digest of what is stored in the end.
+    async fn whole(&mut self, steps: u64) -> Checked<u64> {
         for _ in 0..steps {
             self.step().await?;
         }
         self.quiet().await?;
-        laws::at_the_end(self).await
+        laws::at_the_end(self).await?;
+        store::digest(&self.server.db).await.or_else(|error| broken(Law::NoFault, error.to_string()))
     }
 
     /// One event.

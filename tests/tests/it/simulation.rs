@@ -1,6 +1,6 @@
 //! The simulation, in small: `make simulate` runs more seeds, and longer.
 
-use roundsman_tests::simulation::{Settings, batching, run};
+use roundsman_tests::simulation::{Settings, batching, on_both, run};
 
 fn short() -> Settings {
     Settings { steps: 200, ..Settings::default() }
@@ -22,6 +22,15 @@ fn the_same_seed_gives_the_same_history_to_the_byte() {
     assert_eq!(first.violation, second.violation);
     assert_eq!((first.digest, first.tally), (second.digest, second.tally));
     assert_ne!(first.digest, run(6, &short()).digest, "another seed gives another history");
+}
+
+#[test]
+fn the_same_history_gives_the_same_store_on_both_databases() {
+    for seed in 41..=43 {
+        let end = on_both(seed, &short());
+        assert_eq!(end.violation, None, "seed {seed}");
+        assert_ne!(end.stored, 0);
+    }
 }
 
 #[test]
