@@ -111,6 +111,12 @@ impl TestApp {
         self.database.remove().await;
     }
 
+    /// Ends the server in good order, and leaves its address and its database to another one.
+    pub async fn hand_over(mut self) -> (SocketAddr, Database) {
+        self.halt().await;
+        (self.address, self.database)
+    }
+
     /// Ends a server whose database the test has broken.
     pub async fn abandon(mut self) {
         if let (Some(stop), Some(server)) = (self.stop.take(), self.server.take()) {

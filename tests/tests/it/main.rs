@@ -12,6 +12,7 @@ mod faults;
 mod goods;
 mod import;
 mod jobs;
+mod killed;
 mod layering;
 mod logistics;
 mod metrics;
