@@ -459,8 +459,10 @@ fn lagging(bucket: &Bucket) -> Option<proto::LaggingBucket> {
     Some(proto::LaggingBucket { bucket_id: bucket.id, position })
 }
 
+/// What was staged to go on from a position is of no use once the bucket has to come anew.
 fn staging(bucket: &Bucket) -> Option<proto::StagingCursor> {
-    bucket.staging.map(|staging| proto::StagingCursor {
+    let staging = bucket.staging.filter(|staging| staging.replace || bucket.at != At::Damaged)?;
+    Some(proto::StagingCursor {
         bucket_id: staging.bucket_id,
         cursor: Some(staging.cursor.into()),
         oldest_build: Some(staging.oldest.into()),

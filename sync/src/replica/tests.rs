@@ -273,6 +273,27 @@ fn what_lags_at_a_fork_is_not_gone_on_from() {
 }
 
 #[test]
+fn what_was_staged_to_go_on_is_not_offered_for_a_bucket_that_begins_anew() {
+    let mut device = synced();
+    let behind = |action| BucketPlan { group: 3, ..named(1, action) };
+    hear(&mut device, plan(vec![behind(BucketAction::Append), named(2, BucketAction::Append)])).expect("plans");
+    hear(&mut device, checkpoint(4, 1, vec![state(2, &[])])).expect("applies");
+    hear(&mut device, Message::Page(page(1, Cursor::after(2), &[(3, 3, Some(b"three"))]))).expect("stages");
+    device.cut();
+    assert_eq!(device.request(&Want::default()).staging.len(), 1, "it goes on from where the bucket is");
+    hear(&mut device, Message::Fork(Fork { expected_seq: 1 })).expect("is taken");
+    device.cut();
+    let request = device.request(&Want::default());
+    assert_eq!(request.lagging, [proto::LaggingBucket { bucket_id: 1, position: None }]);
+    assert_eq!(request.staging, [], "the bucket begins at its first row");
+    // What was staged of the whole bucket is.
+    hear(&mut device, plan(vec![behind(BucketAction::Reset)])).expect("plans");
+    hear(&mut device, Message::Page(page(1, Cursor::default(), &[(1, 1, Some(b"one"))]))).expect("stages");
+    device.cut();
+    assert!(device.request(&Want::default()).staging[0].reset);
+}
+
+#[test]
 fn what_a_fork_has_not_brought_yet_covers_nothing() {
     let mut device = synced();
     hear(&mut device, Message::Fork(Fork { expected_seq: 1 })).expect("is taken");

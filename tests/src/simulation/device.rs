@@ -4,7 +4,7 @@ use bytes::Bytes;
 use roundsman::auth::caller::Caller;
 use roundsman::store::account;
 use roundsman_proto::sync::pull_response::Message;
-use roundsman_proto::sync::{self as proto, Outcome, PullResponse, PushRequest, PushResponse};
+use roundsman_proto::sync::{self as proto, Outcome, PullRequest, PullResponse, PushRequest, PushResponse};
 use roundsman_proto::trade::Kind;
 use roundsman_sync::outbox::memory::MemoryStorage as OutboxMemory;
 use roundsman_sync::outbox::{Outbox, OutboxError};
@@ -249,8 +249,8 @@ impl Device {
         }
     }
 
-    /// Begins a pull.
-    pub async fn pull(&mut self, server: &Server, follow: bool, today_only: bool) {
+    /// Begins a pull; returns what it asks for.
+    pub async fn pull(&mut self, server: &Server, follow: bool, today_only: bool) -> PullRequest {
         self.hang_up();
         let want = Want {
             kinds: self.kinds.clone(),
@@ -262,8 +262,10 @@ impl Device {
             last_outcome_seq: self.outbox.last_outcome_seq(),
             outbox: Some(self.outbox.summary()),
         };
-        let stream = server.pull(&self.caller, self.replica.request(&want)).await;
+        let request = self.replica.request(&want);
+        let stream = server.pull(&self.caller, request.clone()).await;
         self.flow = Some(Flow { stream, at_least: want.at_least, follow, today_only });
+        request
     }
 
     /// Takes the next message of the pull that is under way.
@@ -393,6 +395,30 @@ impl Eyes for Device {
         let records = self.replica.records(kind).unwrap_or_default();
         records.into_iter().map(|(id, document)| (id, document.version, document.bytes)).collect()
     }
+}
+
+/// Where a device says that it is, in one line.
+pub fn asked(request: &PullRequest) -> String {
+    let at = |position: Option<proto::Position>| {
+        position.map_or_else(|| "nothing".to_owned(), |position| position.version.to_string())
+    };
+    let lagging = request.lagging.iter().map(|bucket| format!("{} at {}", bucket.bucket_id, at(bucket.position)));
+    let staging = request.staging.iter().map(|staged| {
+        let cursor = staged.cursor.clone().unwrap_or_default();
+        format!("{} through {} built {}", staged.bucket_id, cursor.version, at(staged.newest_build))
+    });
+    let inventory = request.inventory.iter().map(|held| {
+        let at = held.position.map_or(String::new(), |position| format!(" at {}", position.version));
+        format!("{} {}/{}{at}", held.bucket_id, held.scope, held.kind)
+    });
+    format!(
+        "at {}, lagging [{}], staged [{}], inventory {} [{}]",
+        at(request.position),
+        lagging.collect::<Vec<_>>().join(", "),
+        staging.collect::<Vec<_>>().join(", "),
+        request.has_inventory,
+        inventory.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// A message in one line.

@@ -15,7 +15,7 @@ use roundsman_proto::trade::{self, Kind, Reason, RevokeDevice};
 use uuid::Uuid;
 
 use super::commands::{Eyes, RECIPES, Scene, Who};
-use super::device::{Device, Life, Memory, Pulled};
+use super::device::{Device, Life, Memory, Pulled, asked};
 use super::dice::Dice;
 use super::faults::{Fault, Without};
 use super::journal::{Checked, Journal, Law, Tally, Tell, Violation, broken};
@@ -632,7 +632,8 @@ impl<'j> Simulation<'j> {
         if !actor.pulls() {
             let (follow, today_only) = (self.dice.chance(25), self.dice.chance(15));
             self.journal.event(|| format!("{} begins a pull, follow {follow}, today {today_only}", actor.name));
-            actor.pull(&self.server, follow, today_only).await;
+            let request = actor.pull(&self.server, follow, today_only).await;
+            self.journal.detail(|| format!("        {} -> {}", actor.name, asked(&request)));
         }
         let messages = if self.dice.chance(60) { PULL_MESSAGES } else { self.dice.size(0, 6) };
         self.journal.event(|| format!("{} takes up to {messages} messages", actor.name));
@@ -778,7 +779,8 @@ impl<'j> Simulation<'j> {
     /// Pulls to the last checkpoint.
     async fn catch_up(&mut self, device: usize) -> Checked<()> {
         for _ in 0..QUIET_PULLS {
-            self.devices[device].pull(&self.server, false, false).await;
+            let request = self.devices[device].pull(&self.server, false, false).await;
+            self.journal.detail(|| format!("        {} -> {}", self.devices[device].name, asked(&request)));
             if self.take(device, PULL_MESSAGES).await? == Pulled::Done {
                 let actor = &self.devices[device];
                 let done = actor.replica().covers(self.server.position.version);
