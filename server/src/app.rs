@@ -10,6 +10,7 @@ use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use roundsman_proto::admin::admin_service_server::AdminServiceServer;
 use roundsman_proto::admin::office_service_server::OfficeServiceServer;
+use roundsman_proto::admin::quarantine_service_server::QuarantineServiceServer;
 use roundsman_proto::auth::auth_service_server::AuthServiceServer;
 use roundsman_proto::logistics::logistics_service_server::LogisticsServiceServer;
 use roundsman_proto::supervision::supervision_service_server::SupervisionServiceServer;
@@ -31,6 +32,7 @@ use crate::grpc::admin::AdminDoor;
 use crate::grpc::auth::AuthDoor;
 use crate::grpc::logistics::LogisticsDoor;
 use crate::grpc::office::OfficeDoor;
+use crate::grpc::quarantine::QuarantineDoor;
 use crate::grpc::supervision::SupervisionDoor;
 use crate::grpc::sync::SyncDoor;
 use crate::jobs::Jobs;
@@ -167,6 +169,9 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
         )
         .add_service(
             AdminServiceServer::new(AdminDoor::new(Arc::clone(&core.auth))).max_decoding_message_size(MESSAGE_BYTES),
+        )
+        .add_service(
+            QuarantineServiceServer::new(QuarantineDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
         )
         .add_service(
             LogisticsServiceServer::new(LogisticsDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),

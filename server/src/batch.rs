@@ -95,6 +95,8 @@ pub struct Submission {
     pub request: String,
     /// When it reached the server, in microseconds since the Unix epoch.
     pub received_at_us: i64,
+    /// Its commands are let out of quarantine, to be decided now.
+    pub released: bool,
     /// In order.
     pub commands: Vec<Submitted>,
 }
@@ -209,6 +211,15 @@ impl Writer {
     }
 }
 
+/// How a command that is let out of quarantine came there.
+#[derive(Clone, Copy, Debug)]
+struct Released {
+    /// The device and the number under which it was sent, if a device sent it.
+    sent: Option<(Uuid, i64)>,
+    /// Because its device is revoked.
+    revoked: bool,
+}
+
 struct Batch<'w> {
     writer: &'w Writer,
     tenant: i64,
@@ -220,6 +231,7 @@ struct Batch<'w> {
     sequences: HashMap<Uuid, Sequence>,
     sequences_before: HashMap<Uuid, Sequence>,
     quarantined: Vec<(Uuid, bool)>,
+    released: HashMap<Uuid, Released>,
     workspace: Workspace,
     decided: Vec<Decided>,
 }
@@ -252,7 +264,8 @@ impl<'w> Batch<'w> {
             submissions.iter().filter_map(|s| s.sender.and_then(|sender| sender.position)).collect();
         positions.retain(|position| *position != head.position);
         let positions = tenant::known(tx, tenant, &positions).await?;
-        let known = command::known(tx, tenant, &ids).await?.into_iter().collect();
+        let mut known: HashMap<Uuid, Known> = command::known(tx, tenant, &ids).await?.into_iter().collect();
+        let released = release(tx, tenant, submissions, &mut known).await?;
         let sequences: HashMap<Uuid, Sequence> = command::sequences(tx, tenant, &devices).await?.into_iter().collect();
         let quarantined = if head.quarantined { command::quarantined_targets(tx, tenant).await? } else { Vec::new() };
         Ok(Self {
@@ -266,6 +279,7 @@ impl<'w> Batch<'w> {
             sequences_before: sequences.clone(),
             sequences,
             quarantined,
+            released,
             workspace: Workspace::default(),
             decided: Vec::new(),
         })
@@ -333,6 +347,7 @@ impl<'w> Batch<'w> {
             business_day: submitted.business_day,
             clock_correction_us: submitted.clock_correction_us,
             policy: &self.writer.policy,
+            device_revoked: self.released.get(&submitted.id).is_some_and(|released| released.revoked),
             version: self.head.position.version,
             horizon: self.head.horizon,
         }
@@ -451,7 +466,7 @@ impl<'w> Batch<'w> {
         let name = command.as_ref().map_or("unknown", |command| commands::of(command).name());
         let outcome = verdict.outcome.clone();
         let body_hash = xxh3_64(&submitted.body);
-        let sent = submission.sender.as_ref().map(|sender| (sender.device, submitted.seq));
+        let sent = self.sent(submission, submitted);
         self.advance(submission, submitted);
         if let Some(entry) = &verdict.quarantine
             && let Some(target) = entry.target
@@ -478,6 +493,14 @@ impl<'w> Batch<'w> {
         });
         count(name, &outcome);
         Ok(outcome)
+    }
+
+    /// The device that sent the command, and the number under which it did.
+    fn sent(&self, submission: &Submission, submitted: &Submitted) -> Option<(Uuid, i64)> {
+        match self.released.get(&submitted.id) {
+            Some(released) => released.sent,
+            None => submission.sender.as_ref().map(|sender| (sender.device, submitted.seq)),
+        }
     }
 
     /// A command in quarantine is to create its record only if that is not there: what refers to one that is need not wait.
@@ -533,7 +556,7 @@ impl<'w> Batch<'w> {
         if let Some(verdict) = self.waits(submission, submitted, command) {
             return Ok(verdict);
         }
-        if submission.sender.is_some()
+        if self.sent(submission, submitted).is_some()
             && let Some(id) = self.taken_by_name(tx, command).await?
         {
             return Ok(Verdict::decided(commands::rejected(Rejection::new(Reason::BadId).about(id))));
@@ -598,7 +621,8 @@ impl<'w> Batch<'w> {
             }
             return Some(verdict);
         }
-        if self.quarantined.is_empty() {
+        // What is let out is not behind those that wait behind it.
+        if self.quarantined.is_empty() || submission.released {
             return None;
         }
         let mut keys = Keys::default();
@@ -700,6 +724,27 @@ impl Verdict {
         let entry = Quarantine { target: None, creates: false, error: error.to_owned() };
         Self { outcome: commands::outcome(Status::Quarantined, Reason::Quarantined), quarantine: Some(entry) }
     }
+}
+
+/// Takes commands out of quarantine: they count as not decided yet. One that is not there keeps its outcome.
+async fn release(
+    tx: &mut Tx,
+    tenant: i64,
+    submissions: &[Submission],
+    known: &mut HashMap<Uuid, Known>,
+) -> Result<HashMap<Uuid, Released>, StoreError> {
+    let commands = submissions.iter().filter(|submission| submission.released).flat_map(|s| &s.commands);
+    let mut released = HashMap::new();
+    for Submitted { id, .. } in commands {
+        if known.get(id).is_some_and(|known| known.outcome.status() == Status::Quarantined)
+            && let Some(Known { sent, outcome, .. }) = known.remove(id)
+        {
+            released.insert(*id, Released { sent, revoked: outcome.reason() == Reason::DeviceRevoked });
+        }
+    }
+    let ids: Vec<Uuid> = released.keys().copied().collect();
+    command::release(tx, tenant, &ids).await?;
+    Ok(released)
 }
 
 /// What is judged before anything is loaded for a command: who issues it, and how much it names.

@@ -224,6 +224,7 @@ impl TestApp {
             sender: None,
             request: "job".to_owned(),
             received_at_us: now_us,
+            released: false,
             commands: vec![submitted],
         };
         let answer = self.core.lanes.of(tenant).submit(submission).await.expect("the lane answers");

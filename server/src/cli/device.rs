@@ -65,7 +65,8 @@ pub async fn list(session: &mut Session) -> anyhow::Result<Vec<Device>> {
 }
 
 /// A moment in UTC; empty: it never came.
-fn moment(at_us: i64) -> String {
+#[must_use]
+pub fn moment(at_us: i64) -> String {
     let moment = DateTime::from_timestamp_micros(at_us).filter(|_| at_us != 0);
     moment.map(|moment| moment.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default()
 }

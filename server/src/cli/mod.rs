@@ -6,6 +6,7 @@ pub mod client;
 pub mod device;
 pub mod import;
 mod print;
+pub mod quarantine;
 pub mod user;
 pub mod verify;
 
@@ -27,6 +28,9 @@ pub enum Verb {
     /// Lists devices.
     #[command(subcommand)]
     Device(device::Verb),
+    /// Shows commands that the server could not decide, and decides or discards them.
+    #[command(subcommand)]
+    Quarantine(quarantine::Verb),
     /// Makes the first administrator of a new server, with the setup code that it printed at its first start.
     Claim(claim::Args),
     /// Computes everything that is derived anew and compares it with what is stored; changes nothing.
@@ -43,6 +47,7 @@ impl Verb {
             Self::Import(args) => import::run(args).await,
             Self::User(verb) => user::run(verb).await,
             Self::Device(verb) => device::run(verb).await,
+            Self::Quarantine(verb) => quarantine::run(verb).await,
             Self::Claim(args) => claim::run(args).await,
             Self::Verify(args) => verify::run(&args, config).await,
         }

@@ -362,7 +362,7 @@ fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Place
 }
 
 /// How the command was captured. The business date counts where a device has captured it, if it is believed; at a desk it
-/// is the territory's day. `device_revoked` is for commands that an administrator lets out of quarantine.
+/// is the territory's day.
 fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
     let today = place.day(context.now_us);
     let stated = if context.issuer.rep().is_some() { context.business_day } else { today };
@@ -374,7 +374,7 @@ fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Re
         business_day,
         today,
         clock_corrected: corrected || business_day != stated,
-        device_revoked: false,
+        device_revoked: context.device_revoked,
         outside_assignment,
         outlet_merged: place.merged(),
     })

@@ -110,6 +110,8 @@ pub struct Context<'a> {
     pub business_day: i32,
     /// How far the device's clock was corrected, in microseconds.
     pub clock_correction_us: i64,
+    /// The device that sent it is shut out, and an administrator lets the command count.
+    pub device_revoked: bool,
     /// The tenant's settings.
     pub policy: &'a Policy,
     /// The last committed version.

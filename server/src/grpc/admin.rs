@@ -140,7 +140,7 @@ fn after_device(fields: &mut Fields, token: &str) -> Option<(i64, Uuid)> {
 }
 
 /// Cuts a page to its size; the token of the next, if there is one.
-fn cut<T>(page: &mut Vec<T>, size: i64, key: impl FnOnce(&T) -> Vec<u8>) -> String {
+pub(super) fn cut<T>(page: &mut Vec<T>, size: i64, key: impl FnOnce(&T) -> Vec<u8>) -> String {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if page.len() <= size {
         return String::new();

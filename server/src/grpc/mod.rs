@@ -7,6 +7,7 @@ mod fields;
 pub mod logistics;
 pub mod office;
 mod paging;
+pub mod quarantine;
 pub mod status;
 pub mod supervision;
 pub mod sync;

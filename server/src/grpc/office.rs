@@ -62,6 +62,7 @@ pub async fn execute(
         sender: None,
         request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
         received_at_us: now_us,
+        released: false,
         commands: vec![Submitted {
             id,
             seq: 0,

@@ -105,6 +105,7 @@ impl SyncService for SyncDoor {
             sender: Some(sender),
             request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
             received_at_us,
+            released: false,
             commands: commands.collect(),
         };
         let core = Arc::clone(&self.0);

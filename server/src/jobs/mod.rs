@@ -230,6 +230,7 @@ fn submission(jobs: &[Job], now_us: i64) -> Submission {
         sender: None,
         request: "by the clock".to_owned(),
         received_at_us: now_us,
+        released: false,
         commands: commands.collect(),
     }
 }

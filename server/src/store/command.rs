@@ -188,6 +188,130 @@ pub async fn quarantined_targets(tx: &mut Tx, tenant: i64) -> Result<Vec<(Uuid, 
     Ok(rows.into_iter().map(|(target, creates)| (target, creates != 0)).collect())
 }
 
+/// A command in quarantine, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Quarantined {
+    /// Its id.
+    pub command: Uuid,
+    /// The record that it is about.
+    pub target: Option<Uuid>,
+    /// The device that sent it.
+    pub device: Option<Uuid>,
+    /// The device's number for it; 0: no device sent it.
+    pub seq: i64,
+    /// Who issued it; nil: the server.
+    pub actor: Uuid,
+    /// When it was captured, corrected, in microseconds since the Unix epoch.
+    pub captured_at: i64,
+    /// Its business date, in days since 1970-01-01.
+    pub business_day: i64,
+    /// When it reached the server, in microseconds since the Unix epoch.
+    pub received_at: i64,
+    /// Its body, as it came.
+    pub body: Vec<u8>,
+    /// What went wrong.
+    pub error: String,
+}
+
+/// A place among the commands in quarantine, in the order of their arrival: when it came, its number, its id.
+pub type Arrival = (i64, i64, Uuid);
+
+impl Quarantined {
+    /// Its place.
+    #[must_use]
+    pub fn arrival(&self) -> Arrival {
+        (self.received_at, self.seq, self.command)
+    }
+}
+
+/// A page of the commands in quarantine, in the order of their arrival.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn quarantined(
+    tx: &mut Tx,
+    tenant: i64,
+    (received_at, seq, command): Arrival,
+    limit: i64,
+) -> Result<Vec<Quarantined>, StoreError> {
+    tx.query_as(
+        "SELECT command, target, device, COALESCE(seq, 0) AS seq, actor, captured_at, business_day, received_at, body, error \
+         FROM quarantine WHERE tenant = $1 AND (received_at > $2 OR (received_at = $2 \
+           AND (COALESCE(seq, 0) > $3 OR (COALESCE(seq, 0) = $3 AND command > $4)))) \
+         ORDER BY received_at, COALESCE(seq, 0), command LIMIT $5",
+    )
+    .bind(tenant)
+    .bind(received_at)
+    .bind(seq)
+    .bind(command)
+    .bind(limit)
+    .all()
+    .await
+}
+
+/// A command in quarantine; `None`: it is not there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_quarantined(tx: &mut Tx, tenant: i64, command: Uuid) -> Result<Option<Quarantined>, StoreError> {
+    tx.query_as(
+        "SELECT command, target, device, COALESCE(seq, 0) AS seq, actor, captured_at, business_day, received_at, body, error \
+         FROM quarantine WHERE tenant = $1 AND command = $2",
+    )
+    .bind(tenant)
+    .bind(command)
+    .optional()
+    .await
+}
+
+/// The first command in quarantine that is about the same record and came before this one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ahead_of(tx: &mut Tx, tenant: i64, entry: &Quarantined) -> Result<Option<Uuid>, StoreError> {
+    let found: Vec<(i64, i64, Uuid)> = tx
+        .query_as("SELECT received_at, COALESCE(seq, 0), command FROM quarantine WHERE tenant = $1 AND target = $2")
+        .bind(tenant)
+        .bind(entry.target)
+        .all()
+        .await?;
+    Ok(found.into_iter().min().filter(|first| *first < entry.arrival()).map(|(.., command)| command))
+}
+
+/// Takes commands out of quarantine, and forgets that they were there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn release(tx: &mut Tx, tenant: i64, commands: &[Uuid]) -> Result<(), StoreError> {
+    if commands.is_empty() {
+        return Ok(());
+    }
+    for statement in ["DELETE FROM BY_UUIDS(command.id, $2)", "DELETE FROM BY_UUIDS(quarantine.command, $2)"] {
+        tx.query(statement).bind(tenant).bind_uuids(commands).execute().await?;
+    }
+    Ok(())
+}
+
+/// Takes a command out of quarantine and gives it another outcome; `false`: it is not there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn discard(tx: &mut Tx, tenant: i64, command: Uuid, outcome: &Outcome) -> Result<bool, StoreError> {
+    let gone = tx
+        .query("DELETE FROM quarantine WHERE tenant = $1 AND command = $2")
+        .bind(tenant)
+        .bind(command)
+        .execute()
+        .await?;
+    tx.query("UPDATE command SET outcome = $3 WHERE tenant = $1 AND id = $2")
+        .bind(tenant)
+        .bind(command)
+        .bind(prost::Message::encode_to_vec(outcome))
+        .execute()
+        .await?;
+    Ok(gone == 1)
+}
+
 /// A command that was decided in this batch, for all that is kept of it.
 #[derive(Clone, Debug)]
 pub struct Decided {

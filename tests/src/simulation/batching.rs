@@ -189,6 +189,7 @@ fn pause(dice: &Dice) -> Submission {
         sender: None,
         request: String::new(),
         received_at_us: 0,
+        released: false,
         commands: vec![command],
     }
 }

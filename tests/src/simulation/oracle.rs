@@ -157,6 +157,7 @@ impl Oracle {
             now_us,
             business_day: submitted.business_day,
             clock_correction_us: submitted.clock_correction_us,
+            device_revoked: false,
             policy: &Policy::default(),
             version: self.version,
             horizon: self.horizon,

@@ -549,6 +549,7 @@ impl<'j> Simulation<'j> {
                 sender: None,
                 request: String::new(),
                 received_at_us: self.server.now_us(),
+                released: false,
                 commands: vec![command.clone()],
             },
         }

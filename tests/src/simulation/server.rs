@@ -272,6 +272,7 @@ impl Server {
             sender: Some(sender),
             request: String::new(),
             received_at_us: now_us,
+            released: false,
             commands: commands.collect(),
         }
     }

@@ -493,6 +493,7 @@ async fn batch(app: &TestApp, world: &World, commands: Vec<Command>) -> Vec<Outc
         sender: None,
         request: "batch".to_owned(),
         received_at_us: now_us,
+        released: false,
         commands: commands.into_iter().map(submitted).collect(),
     };
     let answer = app.core.lanes.of(world.tenant).submit(submission).await.expect("the lane answers");

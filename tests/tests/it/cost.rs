@@ -61,6 +61,7 @@ fn orders(app: &TestApp, world: &World, devices: usize) -> Vec<Submission> {
             sender: Some(sender),
             request: String::new(),
             received_at_us: app.now_us(),
+            released: false,
             commands: vec![submitted],
         }
     };

@@ -20,6 +20,7 @@ mod plans;
 mod projections;
 mod pull;
 mod push;
+mod quarantine;
 mod simulation;
 mod supervision;
 mod sync;

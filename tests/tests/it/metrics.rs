@@ -54,6 +54,7 @@ fn nothing() -> Submission {
         sender: None,
         request: "test".to_owned(),
         received_at_us: 0,
+        released: false,
         commands: Vec::new(),
     }
 }

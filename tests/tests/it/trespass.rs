@@ -531,6 +531,7 @@ async fn alone(app: &TestApp, world: &World, command: Command) -> (Outcome, Comm
         sender: Some(Sender { device, confirmed_seq: 0, last_outcome_seq: 0, skip: None, position: None }),
         request: String::new(),
         received_at_us: app.now_us(),
+        released: false,
         commands: vec![Submitted {
             id: app.id(),
             seq: 1,
