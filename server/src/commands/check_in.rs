@@ -38,13 +38,15 @@ impl Decide for CheckIn {
         let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
         let (id, current) = field::existing::<Visit>(workspace, &self.visit_id)?;
-        // The day of the moment, not the business date: the check-out finds it by the moment that the visit keeps.
+        // The day of the moment, not the business date. The visit keeps it: at the check-out the outlet may be in another
+        // time zone.
         let day = (rep_id, place.day(context.captured_at_us));
         let rep_day: RepDay = workspace.internal(&day)?;
         let expect = Expectations::default();
         let setting = Setting { rep_id, rep_day: &rep_day, capture: &capture, expect: &expect };
         let decision = visit::decide_check_in(current.as_ref(), place.outlet_id, &place.outlet, self, &setting)?;
         let Decision { visit, rep_day, verdict } = decision;
+        let visit = Visit { checked_in_day: day.1, ..visit };
         if current.is_none() {
             field::hang(context, workspace, &place, id)?;
         }

@@ -4,7 +4,6 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{CheckOut, Visit};
 use roundsman_sync::trade::visit::{self, Decision, Expectations, RepDay, Setting};
-use uuid::Uuid;
 
 use super::{Context, Decide, Target, field};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -26,9 +25,8 @@ impl Decide for CheckOut {
         keys.record(&self.visit_id);
         let (_, visit) = workspace.live::<Visit>(&self.visit_id)?;
         field::keys(context, &visit.outlet_id, workspace, keys);
-        let place = field::place(workspace, &visit.outlet_id)?;
         if let Some(rep) = context.issuer.rep() {
-            keys.internal::<RepDay>(&day(rep, &place, &visit));
+            keys.internal::<RepDay>(&(rep, visit.checked_in_day));
         }
         Ok(())
     }
@@ -39,7 +37,7 @@ impl Decide for CheckOut {
         let (id, current, place) =
             field::known_at(context, workspace, &self.visit_id, |visit: &Visit| &visit.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
-        let day = day(rep_id, &place, &current);
+        let day = (rep_id, current.checked_in_day);
         let rep_day: RepDay = workspace.internal(&day)?;
         let expect = Expectations::default();
         let setting = Setting { rep_id, rep_day: &rep_day, capture: &capture, expect: &expect };
@@ -48,9 +46,4 @@ impl Decide for CheckOut {
         workspace.put_internal(&day, &rep_day)?;
         Ok(place.outcome(verdict))
     }
-}
-
-/// The rep's day in which the visit began.
-fn day(rep: Uuid, place: &field::Place, visit: &Visit) -> (Uuid, i32) {
-    (rep, place.day(visit.checked_in_at_us))
 }

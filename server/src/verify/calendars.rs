@@ -86,9 +86,8 @@ fn check_in_progress(facts: &Facts, derived: &Derived, report: &mut Report) {
         let key = rep_of_day(name);
         match (visit, key) {
             (Some(visit), Some((rep, day))) if visit.rep == Some(rep) => {
-                // The outlet may have moved into another time zone since.
-                let began_on = calendar::day(chrono_tz::Tz::UTC, visit.checked_in_at_us);
-                if began_on.abs_diff(day) > 1 {
+                let began_on = visit.checked_in_day;
+                if began_on != day {
                     report.find(format!("{name} names the visit {id}, which began on day {began_on}"));
                 }
                 named.insert(id);

@@ -56,7 +56,7 @@ pub(super) struct VisitFacts {
     /// A route asked for it, and it was not imported.
     pub(super) by_route: bool,
     pub(super) imported: bool,
-    pub(super) checked_in_at_us: i64,
+    pub(super) checked_in_day: i32,
 }
 
 /// Whether a document has to be stamped with a month.
@@ -282,7 +282,7 @@ impl Facts {
             state,
             by_route: visit.planned && !visit.route_id.is_empty() && !closed,
             imported: closed && age == Age::Either,
-            checked_in_at_us: visit.checked_in_at_us,
+            checked_in_day: visit.checked_in_day,
         };
         self.visits.insert(record, facts);
         Ok((visit.outlet_id.clone(), age))

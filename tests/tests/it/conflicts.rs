@@ -9,15 +9,17 @@ use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ApplyAssignments, ArchiveOutlet, BlockOutlet, CancelVisit, ChangeOrder, CheckIn, CheckOut, DeliverShipment,
     DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason, ImportRecords, Int64Change,
-    LineDifference, MarkMissedVisits, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderStatus, Outlet,
-    PlanVisits, PrepareShipment, PriceToSet, Reason, Reclamation, ReclamationCause, RecordToImport, ReleaseOrder,
-    Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason, StockToSet,
-    StringChange, SubmitOrder, Visit, VisitFlag, VisitState, order_line_edit::Edit,
+    LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderStatus,
+    Outlet, PlanVisits, PrepareShipment, PriceToSet, Reason, Reclamation, ReclamationCause, RecordToImport,
+    ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason,
+    StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag, VisitState, order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{CURRENCY, PRICE_MINOR, RepWorld, World, bytes, place};
+use roundsman_tests::world::{CURRENCY, PRICE_MINOR, RepWorld, World, bytes, check_in, place};
 use uuid::Uuid;
+
+use crate::desk::{entry, import};
 
 on_both_databases!(
     an_order_without_conflicts_is_confirmed_at_once,
@@ -32,6 +34,7 @@ on_both_databases!(
     c13_an_order_from_before_a_hand_over_is_taken_within_the_grace,
     c13_a_hand_over_from_today_on_takes_back_nothing_of_this_morning,
     c17_a_visit_that_was_called_off_and_done_all_the_same_counts,
+    a_visit_ends_on_the_day_on_which_it_began_wherever_its_outlet_is_then,
     c18_a_visit_marked_missed_is_reversed_by_the_late_fact,
     c23_what_was_delivered_short_flows_back_and_opens_a_claim,
     c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept,
@@ -378,6 +381,33 @@ async fn c17_a_visit_that_was_called_off_and_done_all_the_same_counts(kind: Kind
     assert_eq!((shown.state(), shown.productive), (VisitState::Completed, true));
     assert!(shown.flags.contains(&VisitFlag::DoneAfterCancel.into()));
     done(app, &world, &mut anna).await;
+}
+
+async fn a_visit_ends_on_the_day_on_which_it_began_wherever_its_outlet_is_then(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let far = app.id();
+    let territory = Territory {
+        name: "Far east".to_owned(),
+        team_id: bytes(world.team),
+        time_zone: "Asia/Tokyo".to_owned(),
+        warehouse_id: bytes(world.warehouse),
+    };
+    import(&app, vec![entry(far, Record::Territory(territory))]).await;
+    let mut anna = app.device("anna").await;
+    // In the evening, when it is tomorrow in the far east.
+    app.pass(12 * 60);
+    let visit = app.id();
+    app.decide(&mut anna, check_in(visit, world.anna.outlets[0])).await;
+    let (outlet_id, territory_id) = (bytes(world.anna.outlets[0]), bytes(far));
+    let moved = app.office(Command::MoveOutlet(MoveOutlet { outlet_id, territory_id })).await;
+    assert_eq!(moved.status(), Status::Applied);
+    let out = CheckOut { visit_id: bytes(visit), productive: true, point: Some(place()), ..CheckOut::default() };
+    assert_eq!(app.decide(&mut anna, Command::CheckOut(out)).await.status(), Status::Applied);
+    let next = app.decide(&mut anna, check_in(app.id(), world.anna.outlets[1])).await;
+    assert_eq!((next.status(), next.reason()), (Status::Applied, Reason::Unspecified), "no other visit is in progress");
+    assert_eq!(roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
+    app.finish().await;
 }
 
 async fn c18_a_visit_marked_missed_is_reversed_by_the_late_fact(kind: Kind) {
