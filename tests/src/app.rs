@@ -111,10 +111,10 @@ impl TestApp {
         self.database.remove().await;
     }
 
-    /// Ends the server in good order, and leaves its address and its database to another one.
-    pub async fn hand_over(mut self) -> (SocketAddr, Database) {
+    /// Ends the server in good order, and leaves its database to another one.
+    pub async fn hand_over(mut self) -> Database {
         self.halt().await;
-        (self.address, self.database)
+        self.database
     }
 
     /// Ends a server whose database the test has broken.

@@ -1,5 +1,6 @@
 //! The real thing, killed: devices on their files push and pull over TCP while the server's process is ended by SIGKILL
-//! again and again, and devices are opened anew in between. In the end everything that was acknowledged is there once.
+//! again and again, and devices are opened anew in between; on PostgreSQL also with two servers, and devices that go to one
+//! and the other. In the end everything that was acknowledged is there once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,6 +32,15 @@ use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 on_both_databases!(what_was_acknowledged_outlives_every_kill);
+
+mod postgres_only {
+    use super::*;
+
+    #[tokio::test]
+    async fn two_servers_on_one_database_are_as_one() {
+        hold(Kind::Postgres, 2).await;
+    }
+}
 
 /// Devices that work at the same time.
 const DEVICES: usize = 16;
@@ -79,6 +89,11 @@ impl Drop for Server {
     }
 }
 
+fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}
+
 /// What all devices share with the test.
 #[derive(Default)]
 struct Shared {
@@ -110,7 +125,8 @@ fn found(outlet: Uuid, territory: Uuid) -> Command {
 /// A device on its file.
 struct Rep {
     file: PathBuf,
-    channel: Channel,
+    /// One for each server.
+    channels: Vec<Channel>,
     tokens: Tokens,
     territory: Uuid,
     random: Random,
@@ -122,7 +138,8 @@ impl Rep {
     fn open(&self) -> Phone {
         let replica = Replica::open(replica::sqlite::SqliteStorage::open(&self.file).expect("opens")).expect("opens");
         let outbox = Outbox::open(outbox::sqlite::SqliteStorage::open(&self.file).expect("opens")).expect("opens");
-        Device::new(self.channel.clone(), self.tokens.clone(), replica, outbox)
+        let channel = self.channels[self.pick(self.channels.len())].clone();
+        Device::new(channel, self.tokens.clone(), replica, outbox)
     }
 
     fn pick(&self, among: usize) -> usize {
@@ -159,13 +176,14 @@ impl Rep {
     }
 }
 
-async fn rep(folder: &Path, number: usize, (login, territory): (&str, Uuid), channel: &Channel) -> Rep {
+async fn rep(folder: &Path, number: usize, (login, territory): (&str, Uuid), channels: &[Channel]) -> Rep {
     let random = Random::seeded(number as u64);
     let installation = random.uuid(START_US);
-    let answer = device::login(channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await.expect("logs in");
+    let answer =
+        device::login(channels[0].clone(), (TENANT, login, PASSWORD), Some(installation)).await.expect("logs in");
     Rep {
         file: folder.join(format!("{number}.db")),
-        channel: channel.clone(),
+        channels: channels.to_vec(),
         tokens: answer.tokens.expect("tokens"),
         territory,
         random,
@@ -174,17 +192,25 @@ async fn rep(folder: &Path, number: usize, (login, territory): (&str, Uuid), cha
 }
 
 async fn what_was_acknowledged_outlives_every_kill(kind: Kind) {
+    hold(kind, 1).await;
+}
+
+async fn hold(kind: Kind, servers: usize) {
     let app = TestApp::start(kind).await;
     let world = World::make(&app).await;
-    let (address, database) = app.hand_over().await;
-    let mut server = Server::start(&database.url, address).await;
+    let database = app.hand_over().await;
+    let mut running = Vec::new();
+    for _ in 0..servers {
+        running.push(Server::start(&database.url, free_address()).await);
+    }
     let folder = TempDir::new().expect("a folder");
-    let channel = Endpoint::try_from(format!("http://{address}")).expect("an address").connect_lazy();
+    let channel = |server: &Server| Endpoint::try_from(format!("http://{}", server.address)).expect("an address");
+    let channels: Vec<Channel> = running.iter().map(|server| channel(server).connect_lazy()).collect();
     let shared = Arc::new(Shared::default());
     let mut working = Vec::new();
     for number in 0..DEVICES {
         let (login, who) = if number % 2 == 0 { ("anna", &world.anna) } else { ("boris", &world.boris) };
-        let rep = rep(folder.path(), number, (login, who.territory), &channel).await;
+        let rep = rep(folder.path(), number, (login, who.territory), &channels).await;
         working.push((world.caller(who), tokio::spawn(rep.work(Arc::clone(&shared)))));
     }
     let random = Random::seeded(1);
@@ -192,7 +218,8 @@ async fn what_was_acknowledged_outlives_every_kill(kind: Kind) {
     for _ in 0..kills() {
         acknowledged = shared.acknowledged.load(Ordering::SeqCst).max(acknowledged) + 1 + random.next_u64() % 40;
         shared.wait_for(acknowledged).await;
-        server = server.kill().await;
+        let killed = running.remove(0);
+        running.push(killed.kill().await);
     }
     shared.wait_for(acknowledged + 50).await;
     shared.evening.store(true, Ordering::SeqCst);
@@ -201,11 +228,11 @@ async fn what_was_acknowledged_outlives_every_kill(kind: Kind) {
         let (phone, told) = working.await.expect("works to the end");
         reps.push((caller, phone, told));
     }
-    // Everybody has handed in; now everybody sees what the others did.
+    // Everybody has handed in, now here and now there; now everybody sees what the others did.
     for (_, phone, _) in &mut reps {
         phone.sync(START_US).await.expect("synchronizes");
     }
-    drop(server);
+    drop(running);
     let db = Db::connect(&database.url).await.expect("connects");
     assert_eq!(verify::verify(&db, world.tenant).await.expect("is verified"), Vec::<String>::new());
     everything_once(&db, world.tenant, &reps, world.anna.outlets.len() + world.boris.outlets.len()).await;
