@@ -20,6 +20,7 @@ run: ## the demo, with the server left running
 # No test pulls the plug of PostgreSQL, so the waits for the disk are saved unless asked for.
 test: export ROUNDSMAN_TEST_PG_FAST ?= 1
 test: ## all tests, on SQLite and on a PostgreSQL of their own (TEST_ARGS='...' goes to the runner)
+	scripts/node test
 	@if command -v cargo-nextest >/dev/null; then \
 		exec scripts/postgres cargo nextest run --workspace $(TEST_ARGS); \
 	else \
@@ -30,6 +31,7 @@ check: ## formatting, lints, documentation, protocol, dependencies
 	scripts/tools
 	cargo fmt --all --check
 	cd proto && buf lint
+	scripts/node check
 	cargo machete
 	cargo deny --workspace check --hide-inclusion-graph bans licenses sources
 	cargo clippy --workspace --all-targets -- -D warnings

@@ -1,0 +1,10 @@
+export * from "./bucket.js";
+export { rowHash } from "./checksum.js";
+export * from "./fault.js";
+export * from "./id.js";
+export { MemoryStorage } from "./memory.js";
+export * from "./outbox.js";
+export { type Row, unpack, type Unpacked } from "./page.js";
+export type { Cursor, Position } from "./position.js";
+export * from "./replica.js";
+export type { Key, Storage, Table, Tables, Transaction } from "./storage.js";
