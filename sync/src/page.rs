@@ -203,9 +203,12 @@ pub fn unpack(page: &proto::Page) -> Result<Vec<Row>, PageError> {
     if size > PAYLOAD_BYTES {
         return Err(PageError::TooLarge(size));
     }
-    let payload = match page.compression() {
-        proto::Compression::Unspecified | proto::Compression::Identity => page.payload.clone(),
-        proto::Compression::Zstd => zstd::bulk::decompress(&page.payload, size).map_err(|_| PageError::Payload)?.into(),
+    let payload = match proto::Compression::try_from(page.compression) {
+        Ok(proto::Compression::Unspecified | proto::Compression::Identity) => page.payload.clone(),
+        Ok(proto::Compression::Zstd) => {
+            zstd::bulk::decompress(&page.payload, size).map_err(|_| PageError::Payload)?.into()
+        }
+        Err(_) => return Err(PageError::Payload),
     };
     if payload.len() != size {
         return Err(PageError::Payload);
@@ -275,6 +278,9 @@ mod tests {
         let mut shifted = page(&[b"a", b"b"]);
         shifted.from = Some(Cursor { version: 1, record: Some(Uuid::from_u128(1)) }.into());
         assert_eq!(unpack(&shifted), Err(PageError::Order));
+        let mut packed_otherwise = page(&[b"a"]);
+        packed_otherwise.compression = 99;
+        assert_eq!(unpack(&packed_otherwise), Err(PageError::Payload), "an unknown compression is not none");
         let mut unbuilt = page(&[b"a"]);
         unbuilt.build = None;
         assert_eq!(unpack(&unbuilt), Err(PageError::Range));
