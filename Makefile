@@ -9,7 +9,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: demo run test check simulate bench data help
+.PHONY: demo run test check simulate bench vectors data help
 
 demo: ## play one day of sales visits against a server of its own, then stop
 	cargo run --release -p roundsman -- demo
@@ -42,6 +42,9 @@ simulate: ## replay whole days of lost and repeated messages (SEEDS=50 FIRST_SEE
 
 bench: ## load test, on SQLite and on a PostgreSQL of its own that keeps what it acknowledges (BENCH_ARGS='--only orders')
 	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- $(BENCH_ARGS)
+
+vectors: ## write the test vectors of the protocol again
+	cargo run -p roundsman-tests --bin vectors
 
 data: ## extract the outlets of the demo again
 	scripts/extract-outlets

@@ -25,4 +25,5 @@ mod simulation;
 mod supervision;
 mod sync;
 mod trespass;
+mod vectors;
 mod verify;
