@@ -1,10 +1,15 @@
 export * from "./bucket.js";
 export { rowHash } from "./checksum.js";
+export * from "./device.js";
 export * from "./fault.js";
 export * from "./id.js";
+export { IndexedDbStorage } from "./indexeddb.js";
 export { MemoryStorage } from "./memory.js";
+export { type Merge, threeWay } from "./merge.js";
+export { lineSum, type Rate, type Sum } from "./money.js";
 export * from "./outbox.js";
 export { type Row, unpack, type Unpacked } from "./page.js";
 export type { Cursor, Position } from "./position.js";
+export { priceAtQuantity, priceInForce, type PriceRecord } from "./price.js";
 export * from "./replica.js";
-export type { Key, Storage, Table, Tables, Transaction } from "./storage.js";
+export type { Key, Prefix, Storage, Table, Tables, Transaction } from "./storage.js";

@@ -1,0 +1,178 @@
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+
+import { AuthService, type LoginResponse, type Tokens } from "./gen/roundsman/auth/v1/auth_service_pb.js";
+import { SyncService } from "./gen/roundsman/sync/v1/sync_service_pb.js";
+import { fromHex, type Id } from "./id.js";
+import type { Decided, Outbox } from "./outbox.js";
+import type { Event, Replica, Want } from "./replica.js";
+
+/** An access token that ends within so many microseconds is renewed first. */
+const RENEW_BEFORE_US = 60_000_000n;
+/** A call that takes longer is given up, in milliseconds, and repeated later. */
+const CALL_MS = 30_000;
+/** So many streams in a row may end with an inventory to be sent or a bucket to be mended. */
+const STREAMS = 4;
+
+/** Who logs in, and on which installation of the app. */
+export interface Credentials {
+  /** The tenant's name. */
+  readonly tenant: string;
+  readonly login: string;
+  readonly password: string;
+  /** A random UUID that the app makes when it is installed. */
+  readonly installation: Id;
+  /** What a person calls the device, such as its model; at most 64 characters. */
+  readonly deviceName: string;
+  readonly appVersion: string;
+}
+
+/**
+ * Logs a device in. The answer has the session's tokens, the user and the rep that the user is.
+ *
+ * @throws ConnectError when the server says no, or can't be reached.
+ */
+export async function login(transport: Transport, who: Credentials): Promise<LoginResponse> {
+  const { tenant, login, password, installation, deviceName: name, appVersion } = who;
+  const device = { installationId: fromHex(installation), name, appVersion };
+  return await createClient(AuthService, transport).login({ tenant, login, password, device }, { timeoutMs: CALL_MS });
+}
+
+/** What a device is made of. */
+export interface Parts {
+  /** gRPC, or gRPC-web in a browser. */
+  readonly transport: Transport;
+  /** The tokens of the login. */
+  readonly tokens: Tokens;
+  readonly replica: Replica;
+  readonly outbox: Outbox;
+  /** The device's clock: microseconds since the Unix epoch. */
+  readonly clock: () => bigint;
+  readonly appVersion: string;
+}
+
+/** What an app may wish of a pull. */
+export type Wish = Pick<Want, "kinds" | "follow" | "atLeast" | "todayOnly">;
+
+/** A pull that did not come to its last checkpoint: the stream was `cut`, or buckets were `unsettled` again and again. */
+export class PullError extends Error {
+  override readonly name = "PullError";
+
+  constructor(readonly reason: "cut" | "unsettled") {
+    super(reason === "cut" ? "the stream ended before its last checkpoint" : "the server and the device don't come to terms");
+  }
+}
+
+/**
+ * A logged-in device: its replica and its outbox with a connection. Its calls are made one after the other; an app pushes
+ * beside a stream that it follows with another device object on the same outbox only if it keeps to that.
+ */
+export class Device {
+  readonly replica: Replica;
+  readonly outbox: Outbox;
+  readonly #clock: () => bigint;
+  readonly #appVersion: string;
+  readonly #auth: Client<typeof AuthService>;
+  readonly #sync: Client<typeof SyncService>;
+  #tokens: Tokens;
+
+  constructor({ transport, tokens, replica, outbox, clock, appVersion }: Parts) {
+    this.replica = replica;
+    this.outbox = outbox;
+    this.#clock = clock;
+    this.#appVersion = appVersion;
+    this.#auth = createClient(AuthService, transport);
+    this.#sync = createClient(SyncService, transport);
+    this.#tokens = tokens;
+  }
+
+  /** The session's tokens as of now; an app keeps them for the next start. */
+  get tokens(): Tokens {
+    return this.#tokens;
+  }
+
+  /**
+   * Pushes everything that waits, then pulls to the last checkpoint.
+   *
+   * @returns the outcomes that are new.
+   * @throws ConnectError, PullError or what the storage throws; what was stored before stays, and the next call goes on.
+   */
+  async sync(): Promise<Decided[]> {
+    const decided = await this.push();
+    await this.pull();
+    return decided;
+  }
+
+  /** Pushes until nothing waits; gives the outcomes that are new. See {@link Device.sync} for errors. */
+  async push(): Promise<Decided[]> {
+    const decided: Decided[] = [];
+    for (;;) {
+      const request = this.outbox.request(this.#clock(), this.replica.position, this.#appVersion);
+      if (request === undefined) {
+        return decided;
+      }
+      const headers = await this.#authorization();
+      const response = await this.#sync.push(request, { headers, timeoutMs: CALL_MS });
+      decided.push(...(await this.outbox.receive(response, this.#clock())));
+    }
+  }
+
+  /** Pulls to the last checkpoint. See {@link Device.sync} for errors. */
+  async pull(wish: Omit<Wish, "follow"> = {}): Promise<void> {
+    for (let stream = 0; stream < STREAMS; stream += 1) {
+      if (await this.#isSettled(wish)) {
+        return;
+      }
+    }
+    throw new PullError("unsettled");
+  }
+
+  /**
+   * One stream: what each message meant, after it was taken. With `follow` it goes on until the caller leaves the loop or
+   * the connection ends. After `inventory_wanted`, and after a checkpoint with damaged buckets, leave it and begin anew.
+   */
+  async *events(wish: Wish = {}): AsyncGenerator<Event, void, void> {
+    const headers = await this.#authorization();
+    const request = this.replica.request({
+      ...wish,
+      deviceClockUs: this.#clock(),
+      appVersion: this.#appVersion,
+      lastOutcomeSeq: this.outbox.lastOutcomeSeq,
+      outbox: this.outbox.summary,
+    });
+    const left = new AbortController();
+    try {
+      for await (const message of this.#sync.pull(request, { headers, signal: left.signal })) {
+        const event = await this.replica.receive(message);
+        if (event.is === "fork") {
+          await this.outbox.fork(event.expectedSeq);
+        }
+        yield event;
+      }
+    } finally {
+      this.replica.cut();
+      left.abort();
+    }
+  }
+
+  /** Takes one stream to its end; whether everything has come and is right. */
+  async #isSettled(wish: Wish): Promise<boolean> {
+    for await (const event of this.events(wish)) {
+      if (event.is === "inventory_wanted" || (event.is === "checkpoint" && event.damaged.length > 0)) {
+        return false;
+      }
+      if (event.is === "checkpoint" && event.last) {
+        return true;
+      }
+    }
+    throw new PullError("cut");
+  }
+
+  /** The metadata that a call needs, with an access token that lasts. */
+  async #authorization(): Promise<Record<string, string>> {
+    if (this.#tokens.accessExpiresAtUs <= this.#clock() + RENEW_BEFORE_US) {
+      const { tokens } = await this.#auth.refresh({ refreshToken: this.#tokens.refreshToken }, { timeoutMs: CALL_MS });
+      this.#tokens = tokens ?? this.#tokens;
+    }
+    return { authorization: `Bearer ${this.#tokens.accessToken}` };
+  }
+}
