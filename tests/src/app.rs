@@ -147,6 +147,12 @@ impl TestApp {
         self.core.clock.now_us()
     }
 
+    /// Where the server listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// A figure as `/metrics` shows it; `None`: it does not.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let mut stream = tokio::net::TcpStream::connect(self.address).await.expect("connects");

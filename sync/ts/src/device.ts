@@ -63,8 +63,8 @@ export class PullError extends Error {
 }
 
 /**
- * A logged-in device: its replica and its outbox with a connection. Its calls are made one after the other; an app pushes
- * beside a stream that it follows with another device object on the same outbox only if it keeps to that.
+ * A logged-in device: its replica and its outbox with a connection. One stream and one push are under way at a time; a push
+ * may go on beside a stream that is followed.
  */
 export class Device {
   readonly replica: Replica;
@@ -154,15 +154,20 @@ export class Device {
     }
   }
 
-  /** Takes one stream to its end; whether everything has come and is right. */
+  /** Takes one stream to its end, which the server makes; whether everything has come and is right. */
   async #isSettled(wish: Wish): Promise<boolean> {
+    let last: Event | undefined;
     for await (const event of this.events(wish)) {
-      if (event.is === "inventory_wanted" || (event.is === "checkpoint" && event.damaged.length > 0)) {
+      if (event.is === "checkpoint" && event.damaged.length > 0) {
         return false;
       }
-      if (event.is === "checkpoint" && event.last) {
-        return true;
-      }
+      last = event;
+    }
+    if (last?.is === "checkpoint" && last.last) {
+      return true;
+    }
+    if (last?.is === "inventory_wanted") {
+      return false;
     }
     throw new PullError("cut");
   }

@@ -80,13 +80,15 @@ const EMPTY: OutboxHead = { nextSeq: 1n, expectedSeq: 1n, lastOutcomeSeq: 0n, to
 /**
  * The commands that a device captured, until nobody can lose them any more: its half of Push, without the network.
  * {@link Outbox.capture} stores a command, {@link Outbox.request} makes the next batch, {@link Outbox.receive} takes the
- * answer. One push is under way at a time, and calls that change the outbox are made one after the other.
+ * answer. One push is under way at a time; commands may be captured beside it.
  */
 export class Outbox {
   readonly #storage: Storage;
   #head: OutboxHead;
   /** In the order of their numbers. */
   #commands: readonly Command[];
+  /** The last change: the next one begins when it has ended. */
+  #change: Promise<unknown> = Promise.resolve();
 
   private constructor(storage: Storage, head: OutboxHead, commands: readonly Command[]) {
     this.#storage = storage;
@@ -107,7 +109,11 @@ export class Outbox {
    *
    * @throws CaptureError when the command cannot be captured.
    */
-  async capture({ id, body, capturedAtUs, businessDay }: Capture): Promise<bigint> {
+  async capture(capture: Capture): Promise<bigint> {
+    return await this.#inTurn(() => this.#capture(capture));
+  }
+
+  async #capture({ id, body, capturedAtUs, businessDay }: Capture): Promise<bigint> {
     if (body.length > COMMAND_BYTES) {
       throw new CaptureError("too_large");
     }
@@ -151,6 +157,10 @@ export class Outbox {
    * @throws ProtocolError when the answer is malformed; nothing of it was taken then.
    */
   async receive(response: PushResponse, nowUs: bigint): Promise<Decided[]> {
+    return await this.#inTurn(() => this.#receive(response, nowUs));
+  }
+
+  async #receive(response: PushResponse, nowUs: bigint): Promise<Decided[]> {
     const { fork, results, version, durableVersion } = response;
     const expectedSeq = sequence(response.expectedSeq);
     const draft = new Draft(this.#head, this.#commands);
@@ -189,9 +199,11 @@ export class Outbox {
    * @throws ProtocolError when it is not a sequence number.
    */
   async fork(expectedSeq: bigint): Promise<void> {
-    const draft = new Draft(this.#head, this.#commands);
-    draft.fork(sequence(expectedSeq));
-    await this.#adopt(draft.head, draft.commands);
+    await this.#inTurn(async () => {
+      const draft = new Draft(this.#head, this.#commands);
+      draft.fork(sequence(expectedSeq));
+      await this.#adopt(draft.head, draft.commands);
+    });
   }
 
   /** What waits, as it is reported at every contact. */
@@ -249,6 +261,13 @@ export class Outbox {
       commands.push(command);
     }
     return commands;
+  }
+
+  /** Changes the outbox when all changes before have ended. */
+  #inTurn<R>(change: () => Promise<R>): Promise<R> {
+    const changed = this.#change.then(change);
+    this.#change = changed.catch(() => undefined);
+    return changed;
   }
 
   /** Writes what differs, and then makes it the outbox's state. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe } from "node:test";
+import { describe, test } from "node:test";
 
 import { fromBinary } from "@bufbuild/protobuf";
 
@@ -36,6 +36,16 @@ for (const [storage, fresh] of STORAGES) {
         const state = { kept: kept(outbox), request: request(outbox) };
         assert.deepEqual({ ...result, ...state }, expected.steps[number], `step ${number}`);
       }
+    });
+
+    test("commands that are captured at the same time get numbers of their own", async () => {
+      const place = fresh();
+      const outbox = await Outbox.open(await place.open());
+      const capture = (id: string) => ({ id: id.repeat(16), body: new Uint8Array(), capturedAtUs: 1n, businessDay: 20_780 });
+      const captured = Promise.all([outbox.capture(capture("01")), outbox.capture(capture("02"))]);
+      assert.deepEqual(await captured, [1n, 2n]);
+      const kept = (await Outbox.open(await place.open())).commands;
+      assert.deepEqual(kept.map((command) => command.seq), [1n, 2n]);
     });
   });
 }

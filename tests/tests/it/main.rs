@@ -25,5 +25,6 @@ mod simulation;
 mod supervision;
 mod sync;
 mod trespass;
+mod typescript;
 mod vectors;
 mod verify;

@@ -128,6 +128,12 @@ fn deltas() -> Vec<Case> {
             .cut()
             .case("a row with a lower version than the one that is held is old news"),
         synced()
+            .hear(plan(12, vec![numbered(7, BucketAction::Append)]))
+            .hear(paged(7, start(), &[(2, 2, Some(b"two")), (11, 4, Some(b"four"))]))
+            .hear(last(12, vec![holds(7, &[(1, b"one"), (2, b"two"), (4, b"four")])]))
+            .cut()
+            .case("a row that is held changes nothing"),
+        synced()
             .hear(plan(12, vec![outlets(7, BucketAction::Reset)]))
             .hear(paged(7, start(), &[(2, 2, Some(b"two")), (9, 5, Some(b"five"))]))
             .hear(last(12, vec![holds(7, &[(2, b"two"), (5, b"five")])]))
@@ -162,6 +168,7 @@ fn overlaps() -> Vec<Case> {
             .hear(checkpoint(12, TODAY, false, vec![holds(9, &[(1, b"uno")])]));
         tape
     };
+    let kept_for_later = BucketPlan { group: HISTORY, ..outlets(7, BucketAction::Keep) };
     vec![
         entered()
             .hear(plan(12, vec![numbered(7, BucketAction::Append)]))
@@ -192,6 +199,13 @@ fn overlaps() -> Vec<Case> {
             .hear(last(20, vec![holds(9, &[])]))
             .cut()
             .case("a document outlives the membership that brought it: the other bucket is damaged"),
+        entered()
+            .cut()
+            .hear(plan(20, vec![kept_for_later, outlets(9, BucketAction::Reset)]))
+            .hear(checkpoint(20, TODAY, false, vec![holds(9, &[])]))
+            .hear(last(20, Vec::new()))
+            .cut()
+            .case("the same, where the other bucket comes to the checkpoint later"),
     ]
 }
 
