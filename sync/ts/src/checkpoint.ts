@@ -193,24 +193,25 @@ function settle(
       ...bucket,
       id: course?.id ?? bucket.id,
       group: course?.group ?? bucket.group,
-      at: isNamed ? { is: "head" } : staysAt(bucket.at, checkpoint, before),
+      at: isNamed || checkpoint.last ? settledAt(bucket.at, isNamed) : leftAt(bucket.at, before, pull),
       staging: isNamed || checkpoint.last ? undefined : bucket.staging,
     });
   }
   return settled;
 }
 
-/** Where a bucket is that no plan of this pull named, or whose group is still to come. */
-function staysAt(at: At, checkpoint: Checkpoint, before: Position | undefined): At {
-  switch (at.is) {
-    case "head":
-      return checkpoint.last || before === undefined ? at : { is: "behind", position: before };
-    case "behind":
-      return checkpoint.last ? { is: "head" } : at;
-    case "nothing":
-    case "damaged":
-      return at;
+/** Where a bucket is that the checkpoint covers, or that was not named until the last one. */
+function settledAt(at: At, isNamed: boolean): At {
+  return isNamed || at.is === "behind" ? { is: "head" } : at;
+}
+
+/** Where a bucket is that a checkpoint which is not the last leaves behind. */
+function leftAt(at: At, before: Position | undefined, pull: Pull): At {
+  if (at.is !== "head" || before === undefined) {
+    return at;
   }
+  // After a fork the position before belongs to the history that is gone.
+  return pull.fork ? { is: "damaged" } : { is: "behind", position: before };
 }
 
 /** The buckets that don't hold what they must. */

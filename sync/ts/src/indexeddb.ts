@@ -31,13 +31,14 @@ export class IndexedDbStorage implements Storage {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction was aborted", "AbortError"));
     });
+    ended.catch(() => undefined); // it is heard of below, but perhaps later than the platform expects
     try {
       const result = await work(new IndexedDbTransaction(transaction));
       await ended;
       return result;
     } catch (error) {
-      await abort(transaction, ended);
-      throw error;
+      abort(transaction);
+      throw transaction.error ?? error;
     }
   }
 
@@ -85,11 +86,10 @@ function answered<V>(request: IDBRequest<V>): Promise<V> {
 }
 
 /** Takes back what a transaction wrote, unless it has ended by itself. */
-async function abort(transaction: IDBTransaction, ended: Promise<void>): Promise<void> {
+function abort(transaction: IDBTransaction): void {
   try {
     transaction.abort();
   } catch {
     // It has ended already.
   }
-  await ended.catch(() => undefined);
 }

@@ -8,15 +8,19 @@ export interface Case<Input, Expected> {
   readonly expected: Expected;
 }
 
+/** The cases of a family. */
+export function readFamily<Input, Expected>(family: string): readonly Case<Input, Expected>[] {
+  // From dist/test of the package.
+  const file = new URL(`../../../../tests/vectors/${family}.json`, import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { cases: readonly Case<Input, Expected>[] }).cases;
+}
+
 /** Tests every case of a family. */
 export function testFamily<Input, Expected>(
   family: string,
   run: (input: Input, expected: Expected) => void | Promise<void>,
 ): void {
-  // From dist/test of the package.
-  const file = new URL(`../../../../tests/vectors/${family}.json`, import.meta.url);
-  const { cases } = JSON.parse(readFileSync(file, "utf8")) as { cases: Case<Input, Expected>[] };
-  for (const { name, input, expected } of cases) {
+  for (const { name, input, expected } of readFamily<Input, Expected>(family)) {
     test(`${family}: ${name}`, () => run(input, expected));
   }
 }

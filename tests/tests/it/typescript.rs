@@ -84,6 +84,14 @@ impl Day {
     }
 }
 
+impl Drop for Day {
+    /// A test that fails leaves no process behind.
+    fn drop(&mut self) {
+        let _ = self.node.kill();
+        let _ = self.node.wait();
+    }
+}
+
 /// What the device holds, as it says; buckets without a record are left out.
 fn held(end: &Value) -> Vec<Value> {
     let buckets = end["buckets"].as_array().expect("buckets").iter();

@@ -315,6 +315,12 @@ fn inventories() -> Vec<Case> {
             .hear(last(6, vec![holds(17, &[(1, b"one"), (2, b"new")]), holds(18, &[])]))
             .cut()
             .case("after a fork lower versions are news"),
+        forked()
+            .hear(fork(5, vec![outlets_as(17, BucketAction::Reset), prices_as(18, BucketAction::Reset)]))
+            .hear(paged(17, start(), &[(5, 4, Some(b"four"))]))
+            .hear(checkpoint(5, TODAY, false, vec![holds(17, &[(4, b"four")])]))
+            .cut()
+            .case("what a fork has not brought yet is not gone on from"),
         synced()
             .hear(plan(12, vec![outlets(9, BucketAction::Append)]))
             .hear(checkpoint(12, TODAY, false, vec![holds(9, &[])]))

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { createRouterTransport } from "@connectrpc/connect";
+
+import { rowHash } from "../src/checksum.js";
+import { Device, PullError } from "../src/device.js";
+import { AuthService, TokensSchema } from "../src/gen/roundsman/auth/v1/auth_service_pb.js";
+import { Status } from "../src/gen/roundsman/sync/v1/command_pb.js";
+import { BucketAction } from "../src/gen/roundsman/sync/v1/plan_pb.js";
+import {
+  type PullRequest,
+  type PullResponseSchema,
+  type PushRequest,
+  type PushResponseSchema,
+  SyncService,
+} from "../src/gen/roundsman/sync/v1/sync_service_pb.js";
+import { MemoryStorage } from "../src/memory.js";
+import { Outbox } from "../src/outbox.js";
+import { Replica } from "../src/replica.js";
+
+const NOW_US = 1_795_406_400_000_000n;
+const MINUTE_US = 60_000_000n;
+const POSITION = { version: 9n, nonce: 1n };
+const RECORD = "01".repeat(16);
+
+type Message = NonNullable<MessageInitShape<typeof PullResponseSchema>["message"]>;
+
+/** What a server was asked, and what it says to the next pulls and pushes. */
+class Server {
+  readonly pulls: PullRequest[] = [];
+  readonly pushes: PushRequest[] = [];
+  readonly refreshed: string[] = [];
+  readonly authorizations: (string | null)[] = [];
+
+  constructor(
+    readonly streams: readonly (readonly Message[])[],
+    readonly answers: readonly MessageInitShape<typeof PushResponseSchema>[] = [],
+  ) {}
+
+  async device(accessExpiresAtUs = NOW_US + 15n * MINUTE_US): Promise<Device> {
+    const transport = createRouterTransport(({ service }) => {
+      service(AuthService, { refresh: ({ refreshToken }) => this.#refresh(refreshToken) });
+      service(SyncService, {
+        pull: (request, { requestHeader }) => this.#pull(request, requestHeader),
+        push: (request) => this.#push(request),
+      });
+    });
+    const storage = new MemoryStorage();
+    const tokens = create(TokensSchema, { accessToken: "first", refreshToken: "r1", accessExpiresAtUs });
+    const [replica, outbox] = [await Replica.open(storage), await Outbox.open(storage)];
+    return new Device({ transport, tokens, replica, outbox, clock: () => NOW_US, appVersion: "1.0" });
+  }
+
+  #refresh(refreshToken: string) {
+    this.refreshed.push(refreshToken);
+    return { tokens: { accessToken: "second", refreshToken: "r2", accessExpiresAtUs: NOW_US + 15n * MINUTE_US } };
+  }
+
+  async *#pull(request: PullRequest, headers: Headers) {
+    this.authorizations.push(headers.get("authorization"));
+    this.pulls.push(request);
+    yield* (this.streams[this.pulls.length - 1] ?? []).map((message) => ({ message }));
+  }
+
+  #push(request: PushRequest) {
+    this.pushes.push(request);
+    return this.answers[this.pushes.length - 1] ?? {};
+  }
+}
+
+const plan: Message = {
+  case: "plan",
+  value: { buckets: [{ bucketId: 7n, scope: "territory:north", kind: 2, action: BucketAction.APPEND, group: 1 }], version: 9n },
+};
+
+function checkpoint(buckets: { bucketId: bigint; rows: bigint; checksum: bigint }[] = []): Message {
+  return { case: "checkpoint", value: { position: POSITION, group: 3, last: true, buckets } };
+}
+
+const inventoryRequest: Message = { case: "inventoryRequest", value: {} };
+/** The bucket holds nothing, and should hold a record. */
+const wrong = checkpoint([{ bucketId: 7n, rows: 1n, checksum: rowHash(RECORD, new Uint8Array()) }]);
+
+test("an access token is renewed before it ends", async () => {
+  const server = new Server([[checkpoint()], [checkpoint()]]);
+  const device = await server.device(NOW_US + MINUTE_US);
+  await device.pull();
+  await device.pull();
+  assert.deepEqual(server.refreshed, ["r1"]);
+  assert.deepEqual(server.authorizations, ["Bearer second", "Bearer second"]);
+  assert.equal(device.tokens.refreshToken, "r2");
+});
+
+test("a pull that ends before its last checkpoint is cut", async () => {
+  const device = await new Server([[plan]]).device();
+  await assert.rejects(device.pull(), (error) => error instanceof PullError && error.reason === "cut");
+  assert.equal(device.replica.position, undefined);
+});
+
+test("a server that asks for the inventory gets it", async () => {
+  const server = new Server([[plan, checkpoint()], [inventoryRequest], [checkpoint()]]);
+  const device = await server.device();
+  await device.pull();
+  await device.pull();
+  assert.deepEqual(server.pulls.map((request) => request.hasInventory), [false, false, true]);
+  assert.deepEqual(server.pulls[2]?.inventory.map((held) => held.scope), ["territory:north"]);
+});
+
+test("a bucket with a wrong sum is fetched anew at once", async () => {
+  const server = new Server([[plan, wrong], [plan, checkpoint([{ bucketId: 7n, rows: 0n, checksum: 0n }])]]);
+  const device = await server.device();
+  await device.pull();
+  assert.deepEqual(server.pulls[1]?.lagging.map((bucket) => [bucket.bucketId, bucket.position]), [[7n, undefined]]);
+  assert.ok(device.replica.covers(9n));
+});
+
+test("a server whose sums stay wrong is given up", async () => {
+  const server = new Server(Array.from({ length: 20 }, () => [plan, wrong]));
+  const device = await server.device();
+  await assert.rejects(device.pull(), (error) => error instanceof PullError && error.reason === "unsettled");
+  assert.ok(server.pulls.length < 10, "soon");
+});
+
+test("a fork in a pull makes the outbox send again what it kept", async () => {
+  const applied = { status: Status.APPLIED };
+  const result = { commandId: new Uint8Array(16).fill(1), seq: 1n, outcome: applied };
+  const fork: Message = { case: "fork", value: { expectedSeq: 1n } };
+  const server = new Server([[checkpoint()], [fork, checkpoint()], [checkpoint()]], [{ results: [result], version: 9n }, {}]);
+  const device = await server.device();
+  await device.outbox.capture({ id: RECORD, body: new Uint8Array(), capturedAtUs: NOW_US, businessDay: 20_780 });
+  const decided = await device.sync();
+  assert.deepEqual(decided.map(({ id, outcome }) => [id, outcome.status]), [[RECORD, Status.APPLIED]]);
+  assert.equal(device.outbox.summary.commands, 0);
+  await device.pull();
+  assert.equal(device.outbox.summary.commands, 1);
+  assert.equal(server.pulls[1]?.lastOutcomeSeq, 1n);
+});
