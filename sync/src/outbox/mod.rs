@@ -154,8 +154,10 @@ impl<S: OutboxStorage> Outbox<S> {
         }
         let new = next.answer(response.results, response.version, now_us)?;
         match expected_seq {
-            // What waits is below: its numbers are taken.
-            Some(seq) if response.fork && seq > next.first_waiting() => next.renumber(seq),
+            // What waits is below: its numbers are taken. So is this one, if it was answered just now.
+            Some(seq) if response.fork && seq > next.first_waiting().max(next.head.last_outcome_seq) => {
+                next.renumber(seq);
+            }
             Some(seq) if !response.fork && seq > next.head.last_outcome_seq => next.renumber(seq),
             Some(_) if !response.fork => next.fork(expected_seq),
             Some(_) | None => {}

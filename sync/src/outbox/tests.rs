@@ -125,6 +125,15 @@ fn what_waits_below_a_forks_number_gets_new_numbers_only_from_a_push() {
 }
 
 #[test]
+fn a_number_that_was_answered_is_given_to_no_other_command() {
+    let mut outbox = outbox(3);
+    hear(&mut outbox, PushResponse { fork: true, expected_seq: 3, ..applied(&[(3, 3)]) });
+    assert_eq!(numbers(&outbox), [1, 2]);
+    hear(&mut outbox, PushResponse { expected_seq: 4, ..PushResponse::default() });
+    assert_eq!(numbers(&outbox), [4, 5]);
+}
+
+#[test]
 fn outcomes_after_a_fork_are_confirmed_again() {
     let mut outbox = outbox(1);
     assert_eq!(hear(&mut outbox, applied(&[(9, 1)])), Vec::<Uuid>::new(), "this is another command");

@@ -147,7 +147,8 @@ pub enum ReplicaError<E: Error + 'static> {
     /// A bucket number that the device doesn't hold and that comes without its scope.
     #[error("bucket {0} is not held, and its scope is not named")]
     Unknown(i64),
-    /// A page for a bucket that no plan of this pull named, or a sum of one that the checkpoint doesn't cover.
+    /// A page for a bucket that no plan of this pull named, or that is to go, or a sum of one that the checkpoint doesn't
+    /// cover.
     #[error("no plan of this pull covers bucket {0}")]
     NotPlanned(i64),
     /// A plan gives one number to two buckets.
@@ -351,7 +352,8 @@ impl<S: Storage> Replica<S> {
 
     fn stage(&mut self, page: &proto::Page) -> Result<Event, ReplicaError<S::Error>> {
         let bucket_id = page.bucket_id;
-        let (slot, course) = self.slot_of(bucket_id).ok_or(ReplicaError::NotPlanned(bucket_id))?;
+        let comes = self.slot_of(bucket_id).filter(|(_, course)| !course.drop);
+        let (slot, course) = comes.ok_or(ReplicaError::NotPlanned(bucket_id))?;
         let malformed = |source| ReplicaError::Page { bucket_id, source };
         let range = Range::of(page).map_err(malformed)?;
         page::unpack(page).map_err(malformed)?;

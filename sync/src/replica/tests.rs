@@ -198,6 +198,14 @@ fn a_record_is_shown_while_some_bucket_holds_it() {
 }
 
 #[test]
+fn a_bucket_that_is_to_go_takes_no_page() {
+    let mut device = synced();
+    hear(&mut device, plan(vec![named(1, BucketAction::Drop)])).expect("plans");
+    let late = hear(&mut device, Message::Page(page(1, Cursor::after(2), &[(3, 3, Some(b"three"))])));
+    assert!(matches!(late, Err(ReplicaError::NotPlanned(1))), "its records would outlive it");
+}
+
+#[test]
 fn only_the_covered_buckets_move() {
     let mut device = synced();
     let later = BucketPlan { group: 3, ..named(2, BucketAction::Append) };

@@ -177,7 +177,7 @@ export class Outbox {
     const news = draft.answer(results, version, nowUs);
     if (expectedSeq !== undefined) {
       if (fork) {
-        if (expectedSeq > draft.firstWaiting) {
+        if (expectedSeq > max(draft.firstWaiting, draft.head.lastOutcomeSeq)) {
           draft.renumber(expectedSeq); // what waits is below: its numbers are taken
         }
       } else if (expectedSeq > draft.head.lastOutcomeSeq) {

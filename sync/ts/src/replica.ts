@@ -227,7 +227,7 @@ export class Replica {
     const name = this.#pull.numbers.get(page.bucketId) ?? "";
     const course = this.#pull.courses.get(name);
     const bucket = this.#state.buckets.get(name);
-    if (course === undefined || bucket === undefined) {
+    if (course === undefined || bucket === undefined || course.drops) {
       throw new ProtocolError("bucket_not_planned", `no plan of this pull covers bucket ${page.bucketId}`);
     }
     const { from, through, build } = unpack(page);
