@@ -12,6 +12,10 @@ import { type Hex, readFamily } from "./vectors.js";
 
 type Step = { readonly receive: Hex } | { readonly cut: object } | { readonly reopen: object };
 
+interface Input {
+  readonly steps: readonly Step[];
+}
+
 /** The process was killed. */
 class Killed extends Error {}
 
@@ -41,7 +45,8 @@ class Fuse implements Storage {
 }
 
 describe("a replica that is killed", () => {
-  for (const { name, input } of readFamily<{ readonly steps: readonly Step[] }, object>("replica")) {
+  const [cases, histories] = [readFamily<Input, object>("replica"), readFamily<Input, object>("replica_histories")];
+  for (const { name, input } of [...cases, ...histories]) {
     for (const moment of ["before", "after"] as const) {
       test(`shows what was committed ${moment} the kill: ${name}`, async () => {
         const whole = await history(input.steps);

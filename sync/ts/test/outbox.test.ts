@@ -25,18 +25,19 @@ type Step =
   | { readonly fork: { readonly expected_seq: Wide } }
   | { readonly reopen: object };
 
+interface Input {
+  readonly steps: readonly Step[];
+}
+
+interface Expected {
+  readonly steps: readonly object[];
+}
+
 for (const [storage, fresh] of STORAGES) {
   describe(`an outbox in ${storage}`, () => {
-    testFamily<{ steps: readonly Step[] }, { steps: readonly object[] }>("outbox", async ({ steps }, expected) => {
-      const place = fresh();
-      let outbox = await Outbox.open(await place.open());
-      for (const [number, step] of steps.entries()) {
-        let result: object;
-        [outbox, result] = await take(outbox, step, place);
-        const state = { kept: kept(outbox), request: request(outbox) };
-        assert.deepEqual({ ...result, ...state }, expected.steps[number], `step ${number}`);
-      }
-    });
+    const run = (input: Input, expected: Expected) => runCase(fresh(), input, expected);
+    testFamily("outbox", run);
+    testFamily("outbox_histories", run);
 
     test("commands that are captured at the same time get numbers of their own", async () => {
       const place = fresh();
@@ -48,6 +49,17 @@ for (const [storage, fresh] of STORAGES) {
       assert.deepEqual(kept.map((command) => command.seq), [1n, 2n]);
     });
   });
+}
+
+async function runCase(place: Place, { steps }: Input, expected: Expected): Promise<void> {
+  let outbox = await Outbox.open(await place.open());
+  for (const [number, step] of steps.entries()) {
+    let result: object;
+    [outbox, result] = await take(outbox, step, place);
+    assert.equal(new Set(outbox.commands.map(({ seq }) => seq)).size, outbox.commands.length, "each has its own number");
+    const state = { kept: kept(outbox), request: request(outbox) };
+    assert.deepEqual({ ...result, ...state }, expected.steps[number], `step ${number}`);
+  }
 }
 
 async function take(outbox: Outbox, step: Step, place: Place): Promise<[Outbox, object]> {

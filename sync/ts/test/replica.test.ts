@@ -44,19 +44,22 @@ interface Expected {
 
 for (const [storage, fresh] of STORAGES) {
   describe(`a replica in ${storage}`, () => {
-    testFamily<Input, Expected>("replica", async ({ steps }, expected) => {
-      const place = fresh();
-      let replica = await Replica.open(await place.open());
-      let held: readonly WrittenBucket[] = [];
-      for (const [number, step] of steps.entries()) {
-        let result: Step;
-        [replica, result] = await take(replica, step, place);
-        held = expected.steps[number]?.buckets ?? held;
-        assert.deepEqual({ ...result, buckets: buckets(replica) }, { ...expected.steps[number], buckets: held }, `step ${number}`);
-      }
-      assert.deepEqual(await records(replica), expected.records);
-    });
+    const run = (input: Input, expected: Expected) => runCase(fresh(), input, expected);
+    testFamily("replica", run);
+    testFamily("replica_histories", run);
   });
+}
+
+async function runCase(place: Place, { steps }: Input, expected: Expected): Promise<void> {
+  let replica = await Replica.open(await place.open());
+  let held: readonly WrittenBucket[] = [];
+  for (const [number, step] of steps.entries()) {
+    let result: Step;
+    [replica, result] = await take(replica, step, place);
+    held = expected.steps[number]?.buckets ?? held;
+    assert.deepEqual({ ...result, buckets: buckets(replica) }, { ...expected.steps[number], buckets: held }, `step ${number}`);
+  }
+  assert.deepEqual(await records(replica), expected.records);
 }
 
 async function take(replica: Replica, step: Input["steps"][number], place: Place): Promise<[Replica, Step]> {

@@ -4,6 +4,7 @@
 //! Bytes are lowercase hex digits, 64-bit numbers decimal strings, so that no reader of JSON rounds them.
 
 mod checksum;
+mod dice;
 mod merge;
 mod money;
 mod outbox;
@@ -70,12 +71,17 @@ pub fn families() -> Vec<Family> {
         checksum::family(),
         page::family(),
         replica::family(),
+        replica::histories(),
         outbox::family(),
+        outbox::histories(),
         merge::family(),
         money::family(),
         price::family(),
     ]
 }
+
+/// So many histories are kept of a replica, and of an outbox.
+const HISTORIES: u64 = 6;
 
 /// The id that the vectors give to a number.
 fn id(number: u128) -> Uuid {

@@ -1,5 +1,7 @@
 //! Pushes, answer by answer.
 
+mod histories;
+
 use bytes::Bytes;
 use prost::Message as _;
 use roundsman_proto::sync::{CommandResult, Outcome, PushRequest, PushResponse, Status};
@@ -8,7 +10,7 @@ use roundsman_sync::outbox::memory::MemoryStorage;
 use roundsman_sync::outbox::{Outbox, OutboxError};
 use serde_json::{Value, json};
 
-use super::{Case, Family, hex, id, id_hex, wide};
+use super::{Case, Family, HISTORIES, hex, id, id_hex, wide};
 
 const ABOUT: &str = "An empty outbox goes through steps: `capture` stores a command (with `body`, or `body_bytes` zeros), `answer` takes a \
      serialized roundsman.sync.v1.PushResponse at the device's clock `now_us`, `fork` is told the number that the server \
@@ -28,6 +30,11 @@ pub(super) fn family() -> Family {
     cases.extend(keeping());
     cases.extend(refusals());
     Family { name: "outbox", about: ABOUT, cases }
+}
+
+/// The same with steps that nobody thought of.
+pub(super) fn histories() -> Family {
+    Family { name: "outbox_histories", about: ABOUT, cases: (1..=HISTORIES).map(histories::history).collect() }
 }
 
 /// An outbox in the hands of a rep and a server, and what they did.

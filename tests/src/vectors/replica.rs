@@ -1,6 +1,7 @@
 //! Pulls, message by message.
 
 mod cases;
+mod histories;
 
 use prost::Message as _;
 use roundsman_proto::sync::pull_response::Message;
@@ -9,7 +10,7 @@ use roundsman_sync::replica::memory::MemoryStorage;
 use roundsman_sync::replica::{At, Event, Replica, ReplicaError, Want};
 use serde_json::{Value, json};
 
-use super::{Case, Family, hex, id_hex, page, position, wide};
+use super::{Case, Family, HISTORIES, hex, id_hex, page, position, wide};
 
 const ABOUT: &str = "A device that holds nothing goes through steps: `receive` takes a serialized \
                      roundsman.sync.v1.PullResponse, `cut` ends the stream, `reopen` ends the process and opens what was \
@@ -20,6 +21,11 @@ const ABOUT: &str = "A device that holds nothing goes through steps: `receive` t
 
 pub(super) fn family() -> Family {
     Family { name: "replica", about: ABOUT, cases: cases::all() }
+}
+
+/// The same with steps that nobody thought of.
+pub(super) fn histories() -> Family {
+    Family { name: "replica_histories", about: ABOUT, cases: (1..=HISTORIES).map(histories::history).collect() }
 }
 
 /// A device in the hands of a server, and what both said.

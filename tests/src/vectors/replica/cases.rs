@@ -388,5 +388,9 @@ fn refusals() -> Vec<Case> {
         let mut tape = synced();
         tape.hear(plan(12, vec![numbered(7, append)])).hear(message).reopen().case(&format!("refused: {name}"))
     };
-    cases.into_iter().map(refused).collect()
+    let late = synced()
+        .hear(plan(12, vec![outlets(7, BucketAction::Drop)]))
+        .hear(paged(7, start(), &[(12, 1, Some(b"uno"))]))
+        .case("refused: a page of a bucket that is to go");
+    cases.into_iter().map(refused).chain([late]).collect()
 }
