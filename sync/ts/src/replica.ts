@@ -378,8 +378,9 @@ function lagging({ id, at }: Bucket): MessageInitShape<typeof LaggingBucketSchem
   }
 }
 
-function staging({ staging }: Bucket): MessageInitShape<typeof StagingCursorSchema>[] {
-  if (staging === undefined) {
+/** What was staged to go on from a position is of no use once the bucket has to come anew. */
+function staging({ staging, at }: Bucket): MessageInitShape<typeof StagingCursorSchema>[] {
+  if (staging === undefined || (at.is === "damaged" && !staging.replaces)) {
     return [];
   }
   const { id, cursor, oldest, newest, replaces } = staging;

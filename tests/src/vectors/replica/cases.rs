@@ -252,6 +252,17 @@ fn cuts() -> Vec<Case> {
             .hear(last(14, vec![holds(7, &[(1, b"eins"), (2, b"two")])]))
             .cut()
             .case("what came behind a checkpoint waits for the next one"),
+        synced()
+            .hear(plan(12, vec![prices(8, BucketAction::Append)]))
+            .hear(checkpoint(12, TODAY, false, Vec::new()))
+            .hear(paged(8, Cursor::after(10), &[(12, 5, Some(b"five"))]))
+            .cut()
+            .hear(Message::Fork(Fork { expected_seq: 1 }))
+            .cut()
+            .hear(plan(3, vec![prices(8, BucketAction::Reset)]))
+            .hear(paged(8, start(), &[(1, 6, Some(b"six"))]))
+            .cut()
+            .case("of a damaged bucket only staged pages that replace are offered"),
     ]
 }
 
