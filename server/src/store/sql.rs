@@ -762,7 +762,7 @@ cell!(Vec<u8>, Bytes);
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The columns that are written.
+    /// The columns that are written; the first one, the tenant or the key, is never NULL.
     pub columns: &'static [(&'static str, Column)],
     /// What happens with a row that is there: an `ON CONFLICT` clause, or nothing, and then it is an error.
     pub conflict: &'static str,
@@ -778,7 +778,8 @@ pub struct Rows {
 }
 
 /// One statement for a number of rows out of few, so that the statement cache stays small: the number is rounded up to a
-/// power of two, the rest is NULL and cut off by the LIMIT.
+/// power of two, and the rest, without a first column, is left out. A LIMIT would do so sooner; but SQLite takes the value of
+/// a LIMIT for a part of the plan, and prepares the statement anew for each.
 async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Result<u32> {
     let Rows { table, rows } = rows;
     let width = table.columns.len();
@@ -788,7 +789,6 @@ async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Result<u32> {
     while rows.peek().is_some() {
         let chunk: Vec<Vec<Cell>> = rows.by_ref().take(largest).collect();
         let padded = chunk.len().next_power_of_two().min(largest);
-        let length = i64::try_from(chunk.len()).expect("a chunk is small");
         let mut query = sqlx::query(AssertSqlSafe(insert_sqlite(table, padded)));
         let padding = (padded - chunk.len()) * width;
         for cell in chunk.into_iter().flatten() {
@@ -802,7 +802,7 @@ async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Result<u32> {
         for _ in 0..padding {
             query = query.bind(None::<i64>);
         }
-        query.bind(length).execute(&mut *conn).await?;
+        query.execute(&mut *conn).await?;
         statements += 1;
     }
     Ok(statements)
@@ -812,7 +812,7 @@ fn insert_sqlite(table: &Table, rows: usize) -> String {
     let row = format!("({})", vec!["?"; table.columns.len()].join(","));
     let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
     format!(
-        "INSERT INTO {} ({}) SELECT * FROM (VALUES {}) WHERE true LIMIT ? {}",
+        "INSERT INTO {} ({}) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL {}",
         table.name,
         names.join(","),
         vec![row.as_str(); rows].join(","),
