@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::facts::Facts;
 use super::internals::{differing_ids, list};
 use super::{Derived, Report};
-use crate::calendar;
 use crate::internal::{Internal as _, TerritoryCalendar, TerritoryRoutes};
 
 /// Compares `routes{}`, and looks through `planned{}`, `calendar{}` and `rep_day{}`.
