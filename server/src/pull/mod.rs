@@ -280,7 +280,10 @@ impl Pull {
         for id in state.behind(group, through.version) {
             while let Some(cursor) = state.cursor(id) {
                 let mut tx = self.db.read().await?;
-                let page = read_page(&mut tx, (self.caller.tenant, id), cursor, through).await?;
+                // Rows that have moved since the plan are missing: a server that is restored to before their move must not
+                // take this page for one of its own.
+                let built = tenant::position(&mut tx, self.caller.tenant).await?;
+                let page = read_page(&mut tx, (self.caller.tenant, id), cursor, (through, built)).await?;
                 tx.commit().await?;
                 let Some((page, read)) = page else { break };
                 state.read(id, read);
@@ -319,7 +322,7 @@ impl Pull {
                 if pages.is_full() {
                     break 'buckets;
                 }
-                match read_page(tx, (self.caller.tenant, bucket.id), cursor, position).await? {
+                match read_page(tx, (self.caller.tenant, bucket.id), cursor, (position, position)).await? {
                     Some((page, read)) => {
                         state.read(bucket.id, read);
                         pages.push(page)?;
@@ -382,12 +385,13 @@ fn understood(request: &PullRequest) -> BTreeSet<i64> {
     named.into_iter().filter(|kind| kind::from_number(*kind).is_some()).collect()
 }
 
-/// The page of a bucket that begins after `cursor`, with rows up to a version; `None`: there are none.
+/// The page of a bucket that begins after `cursor`, with rows up to a version, as they are at another; `None`: there are
+/// none.
 async fn read_page(
     tx: &mut Tx,
     bucket: (i64, i64),
     cursor: Cursor,
-    through: Position,
+    (through, built): (Position, Position),
 ) -> Result<Option<(Page, Cursor)>, StoreError> {
     let mut page = PageBuilder::default();
     let limit = i64::try_from(PAGE_ROWS).expect("a small constant");
@@ -403,5 +407,5 @@ async fn read_page(
         return Ok(None);
     }
     let read = page.through();
-    Ok(Some((page.finish(bucket.1, cursor, through), read)))
+    Ok(Some((page.finish(bucket.1, cursor, built), read)))
 }

@@ -112,6 +112,19 @@ pub async fn glance(tx: &mut Tx, tenant: i64, device: Option<Uuid>) -> Result<Op
     }))
 }
 
+/// The tenant's last committed batch.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn position(tx: &mut Tx, tenant: i64) -> Result<Position, StoreError> {
+    let last: Option<(i64, i64)> = tx
+        .query_as("SELECT version, nonce FROM commit_point WHERE tenant = $1 ORDER BY version DESC LIMIT 1")
+        .bind(tenant)
+        .optional()
+        .await?;
+    Ok(last.map_or(Position::default(), |(version, nonce)| Position { version, nonce: nonce.cast_unsigned() }))
+}
+
 /// Those of these positions that are points of the tenant's history.
 ///
 /// # Errors
