@@ -7,7 +7,6 @@ use roundsman_proto::admin::{
     DiscardQuarantinedCommandRequest, GetQuarantinedCommandRequest, ListQuarantinedCommandsRequest, QuarantinedCommand,
     ReplayQuarantinedCommandRequest,
 };
-use roundsman_proto::sync::Outcome;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -148,12 +147,11 @@ async fn replay(session: &mut Session, commands: Vec<Uuid>) -> anyhow::Result<()
                 QuarantineServiceClient::new(channel).replay_quarantined_command(request).await
             })
             .await?;
-        let Outcome { status, reason, text, .. } = answer.outcome.unwrap_or_default();
-        let outcome = Outcome { status, reason, ..Outcome::default() };
+        let outcome = answer.outcome.unwrap_or_default();
         let status = outcome.status().as_str_name().trim_start_matches("STATUS_").to_lowercase();
         let reason = outcome.reason().as_str_name().trim_start_matches("REASON_").to_lowercase();
         let reason = if reason == "unspecified" { String::new() } else { reason };
-        rows.push(vec![command.to_string(), status, reason, text]);
+        rows.push(vec![command.to_string(), status, reason, outcome.text]);
     }
     print::table(&["COMMAND", "OUTCOME", "REASON", "TEXT"], &rows);
     Ok(())

@@ -17,7 +17,7 @@ use super::chunk::Chunk;
 use super::{Context, Decide, Target, applied_because, field};
 use crate::calendar;
 use crate::internal::{OutletDocuments, OutletMonths, Restamping, Restampings};
-use crate::network::{self};
+use crate::network;
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// A command that changes a record places so many dependents itself.

@@ -1,4 +1,5 @@
-//! Money that a rep took. Cash of a customer of the outlet, present or past, is never refused: what meets no debt is an advance (C22), what is doubtful is flagged.
+//! Money that a rep took. Cash of a customer of the outlet, present or past, is never refused: what meets no debt is an
+//! advance (C22), what is doubtful is flagged.
 
 use roundsman_proto::trade::{CollectPayment, Order, Payment, PaymentMethod, Reason};
 use uuid::Uuid;

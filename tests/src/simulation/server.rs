@@ -105,7 +105,7 @@ pub struct Server {
     tails: broadcast::Sender<Arc<Tail>>,
     fuse: Arc<Fuse>,
     sums: BTreeMap<(i64, u64), Sums>,
-    restores: u64,
+    has_lost: bool,
     /// What it should have decided and stored.
     pub oracle: Oracle,
     backup: Option<Oracle>,
@@ -148,7 +148,7 @@ impl Server {
             tails: broadcast::channel(TAILS).0,
             fuse,
             sums: BTreeMap::new(),
-            restores: 0,
+            has_lost: false,
             oracle: Oracle::default(),
             backup: None,
             database,
@@ -198,7 +198,7 @@ impl Server {
         self.db = Db::connect(&self.database.url).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
         self.writer.db = self.db.clone();
         self.restart();
-        self.restores += 1;
+        self.has_lost = true;
         self.oracle = self.backup.take().unwrap_or_default();
         self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))
     }
@@ -242,7 +242,7 @@ impl Server {
     /// Whether a part of the history was ever lost.
     #[must_use]
     pub fn has_lost(&self) -> bool {
-        self.restores > 0
+        self.has_lost
     }
 
     /// What the devices' door makes of a push.
