@@ -19,6 +19,8 @@ run: ## the demo, with the server left running
 
 # No test pulls the plug of PostgreSQL, so the waits for the disk are saved unless asked for.
 test: export ROUNDSMAN_TEST_PG_FAST ?= 1
+# A change is judged by the same cases each time. Others are looked for with another seed.
+test: export PROPTEST_RNG_SEED ?= 1
 test: ## all tests, on SQLite and on a PostgreSQL of their own (TEST_ARGS='...' goes to the runner)
 	scripts/node test
 	@if command -v cargo-nextest >/dev/null; then \

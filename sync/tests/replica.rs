@@ -281,6 +281,28 @@ fn a_bucket_lagged_at_a_fork() -> Vec<Step> {
     a_bucket_lags().into_iter().chain([Step::Restore { renumber: false }]).collect()
 }
 
+/// The device has a record of a lost history in a scope that it loses, and that the new history gives it in another one. It
+/// is heard again only when the horizon has passed the lost position, so that no server can tell it from an old one.
+fn a_lost_history_grew_old() -> Vec<Step> {
+    let put = |record, scopes, salt| Op::Put { record, scopes, salt };
+    let follow = Script { after: vec![put(4, 0b01000, 0)], ..Script::quiet() };
+    vec![
+        Step::BackUp,
+        Step::Write(Op::Grant { scopes: 0b01000 }),
+        Step::Pull { script: follow, today: false, cut: None, kill: None },
+        Step::Restore { renumber: false },
+        Step::Write(put(4, 0b00001, 1)),
+        Step::Write(put(7, 0b01001, 0)),
+        Step::Write(Op::Grant { scopes: 0b01011 }),
+        Step::Purge { keep: 0 },
+    ]
+}
+
+#[test]
+fn a_device_of_a_lost_history_that_grew_old_shows_the_new_one() {
+    play(&mut Memory, &a_lost_history_grew_old());
+}
+
 #[test]
 fn a_record_that_came_back_as_it_was_has_its_document_again() {
     play(&mut Memory, &a_record_came_back());
@@ -294,7 +316,7 @@ fn what_lagged_at_a_fork_has_its_documents_again() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn so_they_have_in_a_file() {
-    for steps in [a_record_came_back(), a_bucket_lagged_at_a_fork()] {
+    for steps in [a_record_came_back(), a_bucket_lagged_at_a_fork(), a_lost_history_grew_old()] {
         let folder = tempfile::tempdir().expect("a folder");
         play(&mut file::File { folder, kills: 0 }, &steps);
     }

@@ -27,6 +27,9 @@ pub(super) struct Known {
     horizon: i64,
     /// The device has seen a history that this server has not: the sequence number that is expected of it next.
     pub fork: Option<i64>,
+    /// What the device holds may be of such a history: there was a fork, or its position is so old that the points of its
+    /// time are gone.
+    foreign: bool,
 }
 
 impl Known {
@@ -36,10 +39,8 @@ impl Known {
         let mut positions: HashSet<Position> = named.iter().copied().filter(|at| *at == head.position).collect();
         let others: Vec<Position> = named.into_iter().filter(|at| *at != head.position).collect();
         positions.extend(tenant::known(tx, caller.tenant, &others).await?);
-        let unknown = request
-            .position
-            .map(Position::from)
-            .is_some_and(|position| position.version > head.horizon && !positions.contains(&position));
+        let unproven = own.filter(|position| !positions.contains(position));
+        let unknown = unproven.is_some_and(|position| position.version > head.horizon);
         let ahead = request.at_least > head.position.version;
         let mut fork = None;
         if let Some(device) = caller.device
@@ -51,7 +52,7 @@ impl Known {
                 fork = Some(last_seq + 1);
             }
         }
-        Ok(Self { positions, horizon: head.horizon, fork })
+        Ok(Self { positions, horizon: head.horizon, fork, foreign: fork.is_some() || unproven.is_some() })
     }
 
     /// Whether a device at this position can be continued: it is of this history, and no tombstone after it is gone.
@@ -138,7 +139,7 @@ impl Planner<'_> {
     /// The device tells what it has, bucket by bucket.
     fn after_inventory(&self) -> Planned {
         let mut planned = self.empty();
-        planned.plan.fork = self.known.fork.is_some();
+        planned.plan.fork = self.known.foreign;
         let mut inventory: HashMap<(&str, i64), &HeldBucket> =
             self.request.inventory.iter().map(|held| ((held.scope.as_str(), i64::from(held.kind)), held)).collect();
         for bucket in &self.view.buckets {
@@ -149,7 +150,7 @@ impl Planner<'_> {
             let at = has.position.or(self.request.position).map(Position::from);
             // What lags may have documents that were outweighed by newer ones, and those are of the history that is gone:
             // the device does not trust it any more either.
-            let lags = self.known.fork.is_some() && has.position.is_some();
+            let lags = self.known.foreign && has.position.is_some();
             match at.filter(|_| !lags) {
                 Some(at) if self.known.usable(at) => self.go_on(&mut planned, bucket, at, true),
                 // An equal sum alone does not do: a record may have left and come back as it was, while the device has a

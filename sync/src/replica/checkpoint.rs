@@ -177,8 +177,8 @@ impl Flight {
             bucket.at = match bucket.at {
                 _ if named => At::Head,
                 At::Head if checkpoint.last => At::Head,
-                // Where it was belongs to the history that is gone.
-                At::Head if self.fork => At::Damaged,
+                // Where it was belongs to the history that is gone, and so may what outweighed its documents.
+                At::Head | At::Behind(_) if self.fork => At::Damaged,
                 At::Head => before.map_or(At::Head, At::Behind),
                 At::Behind(_) if checkpoint.last => At::Head,
                 at @ (At::Behind(_) | At::Nothing | At::Damaged) => at,

@@ -17,8 +17,8 @@
 //! - What is staged belongs to one beginning (its **base**: the bucket's position, or its first row). A plan that doesn't
 //!   resume it, or that begins elsewhere, discards it.
 //! - A document may outlive the membership that it came with. Then the buckets that hold another one of the record are
-//!   [`At::Damaged`], as soon as they are at the checkpoint; and a bucket that lags at a fork is, since the newer documents of
-//!   others belong to the lost history.
+//!   [`At::Damaged`], as soon as they are at the checkpoint; and a bucket that still lags when the versions held are forgotten
+//!   is, since the newer documents of others may belong to a lost history.
 //! - Rows before the cursor, in a page that begins earlier, change nothing: a page ends at or before the version at which it
 //!   was built, so such a row is one that is held, or news of it is still to come.
 
@@ -255,7 +255,7 @@ impl<S: Storage> Replica<S> {
     /// When it is malformed or the storage failed; it changed nothing then, and the pull is [cut](Self::cut).
     pub fn receive(&mut self, response: PullResponse) -> Result<Event, ReplicaError<S::Error>> {
         let event = match response.message {
-            Some(Message::Fork(fork)) => self.forked(fork.expected_seq),
+            Some(Message::Fork(fork)) => Ok(Event::Fork { expected_seq: fork.expected_seq }),
             Some(Message::InventoryRequest(_)) => {
                 self.inventory = true;
                 Ok(Event::InventoryWanted)
@@ -375,19 +375,6 @@ impl<S: Storage> Replica<S> {
         self.state.buckets.insert(slot, bucket);
         self.flight.fresh.remove(&slot);
         Ok(Event::Staged { rows: page.rows, bytes: page.payload_size as usize })
-    }
-
-    /// What lags can't be gone on from.
-    fn forked(&mut self, expected_seq: i64) -> Result<Event, ReplicaError<S::Error>> {
-        let mut state = self.state.clone();
-        for bucket in state.buckets.values_mut().filter(|bucket| matches!(bucket.at, At::Behind(_))) {
-            bucket.at = At::Damaged;
-        }
-        let fresh = self.flight.fresh.clone();
-        let written = self.save(&state, &fresh);
-        self.settle(written)?;
-        self.state = state;
-        Ok(Event::Fork { expected_seq })
     }
 
     fn keep_alive(&mut self, position: Option<Position>) -> Result<Event, ReplicaError<S::Error>> {

@@ -231,9 +231,11 @@ impl Server {
     }
 
     fn first_plan(&self, request: &PullRequest, fork: bool) -> Option<(Plan, BTreeMap<Name, Held>)> {
-        let mut plan = Plan { version: self.position().version, fork: fork && request.has_inventory, buckets: vec![] };
-        let mut held = BTreeMap::new();
         let position = request.position.map(Position::from);
+        let foreign = fork || position.is_some_and(|position| !self.store.positions.contains(&position));
+        let mut plan =
+            Plan { version: self.position().version, fork: foreign && request.has_inventory, buckets: vec![] };
+        let mut held = BTreeMap::new();
         let sure = position.is_none_or(|position| {
             !fork && self.usable(position) && request.scope_digest == u64::from(self.store.granted) + 1
         });
@@ -242,7 +244,7 @@ impl Server {
         }
         for (name, bucket) in self.store.view() {
             let (entry, cursor) = if request.has_inventory {
-                self.by_inventory(request, name, bucket, fork)
+                self.by_inventory(request, name, bucket, fork, foreign)
             } else {
                 self.by_position(request, name, bucket)
             };
@@ -279,12 +281,20 @@ impl Server {
         }
     }
 
-    fn by_inventory(&self, request: &PullRequest, name: &Name, bucket: &Bucket, fork: bool) -> (BucketPlan, Cursor) {
+    fn by_inventory(
+        &self,
+        request: &PullRequest,
+        name: &Name,
+        bucket: &Bucket,
+        fork: bool,
+        foreign: bool,
+    ) -> (BucketPlan, Cursor) {
         let found = request.inventory.iter().find(|has| (&has.scope, has.kind) == (&name.0, name.1));
         let Some(has) = found else {
             return self.begin(request, name, bucket, BucketAction::Append, fork);
         };
-        match has.position.or(request.position).map(Position::from) {
+        let lags = foreign && has.position.is_some();
+        match has.position.or(request.position).map(Position::from).filter(|_| !lags) {
             Some(at) if self.usable(at) && !fork => self.go_on(request, name, bucket, at, true),
             Some(at) if bucket.head <= at.version && (has.rows, has.checksum) == bucket.sum() => {
                 let entry = entry(name, bucket, BucketAction::Keep, true);

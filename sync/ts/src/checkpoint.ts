@@ -193,25 +193,26 @@ function settle(
       ...bucket,
       id: course?.id ?? bucket.id,
       group: course?.group ?? bucket.group,
-      at: isNamed || checkpoint.last ? settledAt(bucket.at, isNamed) : leftAt(bucket.at, before, pull),
+      at: isNamed ? { is: "head" } : uncoveredAt(bucket.at, checkpoint.last, before, pull.fork),
       staging: isNamed || checkpoint.last ? undefined : bucket.staging,
     });
   }
   return settled;
 }
 
-/** Where a bucket is that the checkpoint covers, or that was not named until the last one. */
-function settledAt(at: At, isNamed: boolean): At {
-  return isNamed || at.is === "behind" ? { is: "head" } : at;
-}
-
-/** Where a bucket is that a checkpoint which is not the last leaves behind. */
-function leftAt(at: At, before: Position | undefined, pull: Pull): At {
-  if (at.is !== "head" || before === undefined) {
+/** Where a bucket is that the checkpoint doesn't cover. */
+function uncoveredAt(at: At, isLast: boolean, before: Position | undefined, fork: boolean): At {
+  if (at.is === "nothing" || at.is === "damaged" || (at.is === "head" && isLast)) {
     return at;
   }
-  // After a fork the position before belongs to the history that is gone.
-  return pull.fork ? { is: "damaged" } : { is: "behind", position: before };
+  if (fork) {
+    // Where it was belongs to the history that is gone, and so may what outweighed its documents.
+    return { is: "damaged" };
+  }
+  if (at.is === "head") {
+    return before === undefined ? at : { is: "behind", position: before };
+  }
+  return isLast ? { is: "head" } : at;
 }
 
 /** The buckets that don't hold what they must. */

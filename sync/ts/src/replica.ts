@@ -139,7 +139,7 @@ export class Replica {
     try {
       switch (message.case) {
         case "fork":
-          return await this.#forked(message.value.expectedSeq);
+          return { is: "fork", expectedSeq: message.value.expectedSeq };
         case "inventoryRequest":
           this.#inventoryWanted = true;
           return { is: "inventory_wanted" };
@@ -277,20 +277,6 @@ export class Replica {
     const damaged = [...applied.state.buckets].filter(([name]) => applied.damaged.has(name));
     const names = damaged.map(([, { scope, kind }]) => ({ scope, kind }));
     return { is: "checkpoint", group, last, position, changed: applied.changed, damaged: names };
-  }
-
-  /** What lags can't be gone on from: newer documents of other buckets belong to the history that is gone. */
-  async #forked(expectedSeq: bigint): Promise<Event> {
-    const buckets = new Map(this.#state.buckets);
-    for (const [name, bucket] of buckets) {
-      if (bucket.at.is === "behind") {
-        buckets.set(name, { ...bucket, at: { is: "damaged" } });
-      }
-    }
-    const state = { ...this.#state, buckets };
-    await this.#storage.transaction(async (tx) => this.#save(tx, state, this.#pull.fresh));
-    this.#state = state;
-    return { is: "fork", expectedSeq };
   }
 
   /** Moves the position, unless something is on its way. */

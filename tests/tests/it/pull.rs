@@ -7,7 +7,7 @@ use roundsman_proto::sync::{BucketAction, InventoryRequest, Position, PullReques
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ImportRecords, MoveOutlet, Outlet, Price, PriceToSet, Product, RecordToImport, SetPrices, Survey,
+    AdvanceHorizon, ImportRecords, MoveOutlet, Outlet, Price, PriceToSet, Product, RecordToImport, SetPrices, Survey,
 };
 use roundsman_sync::replica::{Event, Want};
 use roundsman_tests::app::{TestApp, TestDevice};
@@ -23,6 +23,7 @@ on_both_databases!(
     a_commit_that_changes_one_bucket_and_makes_another_reaches_a_follower_whole,
     a_first_sync_that_is_cut_goes_on_where_it_was,
     a_position_of_another_history_is_compared_instead_of_believed,
+    a_position_behind_the_horizon_may_be_of_another_history,
     a_damaged_bucket_is_fetched_again,
     a_bucket_that_moved_since_is_not_kept_for_its_sum,
     who_has_everything_hears_one_checkpoint,
@@ -149,6 +150,29 @@ async fn a_position_of_another_history_is_compared_instead_of_believed(kind: Kin
         messages.push(message.message.expect("is known"));
     }
     assert!(matches!(messages.as_slice(), [Message::Fork(_), Message::InventoryRequest(_)]), "{messages:?}");
+    app.finish().await;
+}
+
+async fn a_position_behind_the_horizon_may_be_of_another_history(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let old = Position { version: app.version(world.tenant).await, nonce: 7 };
+    for minor in [1_444, 1_445] {
+        app.office(one_price(&world, 0, minor)).await;
+    }
+    let advance = AdvanceHorizon { horizon: old.version + 1 };
+    app.server(world.tenant, Command::AdvanceHorizon(advance)).await;
+    assert_eq!(app.horizon(world.tenant).await, advance.horizon);
+    let token = app.device_token("anna").await;
+    for (position, foreign) in [(Some(old), true), (None, false)] {
+        let request = PullRequest { protocol_version: 1, position, has_inventory: true, ..PullRequest::default() };
+        let request = roundsman::device::authorized(&token, request).expect("a request");
+        let mut stream = SyncServiceClient::new(app.channel.clone()).pull(request).await.expect("opens").into_inner();
+        match stream.message().await.expect("goes on").expect("does not end").message {
+            Some(Message::Plan(plan)) => assert_eq!(plan.fork, foreign),
+            other => panic!("{other:?}"),
+        }
+    }
     app.finish().await;
 }
 
