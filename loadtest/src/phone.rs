@@ -85,7 +85,8 @@ impl Phone {
     /// What it sends to pull.
     #[must_use]
     pub fn request(&self, now_us: i64) -> PullRequest {
-        self.replica.request(&Want { device_clock_us: now_us, ..Want::default() })
+        let Ok(request) = self.replica.request(&Want { device_clock_us: now_us, ..Want::default() });
+        request
     }
 
     /// Opens a pull.

@@ -41,6 +41,9 @@ pub enum DeviceError<R: Error + 'static, O: Error + 'static> {
     Cut,
 }
 
+/// So many rows are looked at after a pull, in buckets that change from pull to pull.
+const SCRUB_ROWS: i64 = 10_000;
+
 /// What a synchronization brought.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Synced {
@@ -56,7 +59,7 @@ pub struct Synced {
     pub bytes_to_today: u64,
     /// Checkpoints applied.
     pub checkpoints: u32,
-    /// Buckets whose sum was wrong.
+    /// Buckets that were found to be wrong; the next pull mends them.
     pub damaged: u32,
 }
 
@@ -141,7 +144,7 @@ where
         Ok(())
     }
 
-    /// Pulls to the last checkpoint.
+    /// Pulls to the last checkpoint, and looks whether what is held is still as it came.
     ///
     /// # Errors
     /// See [`DeviceError`].
@@ -149,10 +152,14 @@ where
         loop {
             let mut stream = self.open(now_us, false, synced).await?;
             match self.drain(&mut stream, synced).await? {
-                Drained::Complete => return Ok(()),
+                Drained::Complete => break,
                 Drained::InventoryWanted => {}
             }
         }
+        let seed = self.replica.position().map_or(0, |position| position.version.unsigned_abs());
+        let damaged = self.replica.scrub(seed, SCRUB_ROWS).map_err(DeviceError::Replica)?;
+        synced.damaged += u32::try_from(damaged.len()).unwrap_or(u32::MAX);
+        Ok(())
     }
 
     /// Opens a stream of changes.
@@ -172,7 +179,8 @@ where
             outbox: Some(self.outbox.summary()),
             ..Want::default()
         };
-        let request = self.replica.request(&want);
+        let request =
+            self.replica.request(&want).map_err(|error| DeviceError::Replica(ReplicaError::Storage(error)))?;
         synced.bytes_up += request.encoded_len() as u64;
         let request = self.authorized(request)?;
         let mut client = SyncServiceClient::new(self.channel.clone()).max_decoding_message_size(4 * 1024 * 1024);

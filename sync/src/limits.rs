@@ -10,6 +10,8 @@ pub const DOCUMENT_BYTES: usize = 256 * 1024;
 pub const FRAME_OVERHEAD_BYTES: usize = 48;
 /// A page's payload is never larger than this before compression: a single frame of the largest document.
 pub const PAYLOAD_BYTES: usize = DOCUMENT_BYTES + FRAME_OVERHEAD_BYTES;
+/// A bucket with fewer rows is sent whole rather than mended by the sums of its partitions.
+pub const REPAIR_ROWS: i64 = 1_000;
 /// A command's body has at most this many bytes.
 pub const COMMAND_BYTES: usize = 256 * 1024;
 /// A push has at most this many commands.

@@ -147,6 +147,11 @@ impl PageBuilder {
         self.through = Cursor { version, record: Some(record) };
     }
 
+    /// Everything up to here was looked at: the page reaches there, also where no frame was pushed.
+    pub fn reach(&mut self, through: Cursor) {
+        self.through = through;
+    }
+
     /// Whether no frame was pushed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

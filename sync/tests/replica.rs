@@ -12,16 +12,30 @@ use roundsman_proto::sync::pull_response::Message;
 use roundsman_sync::checksum::Checksum;
 use roundsman_sync::replica::fault::Faulty;
 use roundsman_sync::replica::memory::MemoryStorage;
-use roundsman_sync::replica::{Content, Event, Replica, Storage, Want};
+use roundsman_sync::replica::{At, Change, Content, Document, Event, Replica, Storage, Want};
+use uuid::Uuid;
 
 /// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {
     Write(Op),
-    Purge { keep: i64 },
+    Purge {
+        keep: i64,
+    },
     BackUp,
-    Restore { renumber: bool },
-    Pull { script: Script, today: bool, cut: Option<usize>, kill: Option<u64> },
+    Restore {
+        renumber: bool,
+    },
+    /// A document changes by itself, and the device looks for such.
+    Rot {
+        record: u8,
+    },
+    Pull {
+        script: Script,
+        today: bool,
+        cut: Option<usize>,
+        kill: Option<u64>,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -46,6 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6_i64).prop_map(|keep| Step::Purge { keep }),
         1 => Just(Step::BackUp),
         1 => any::<bool>().prop_map(|renumber| Step::Restore { renumber }),
+        1 => (0..RECORDS).prop_map(|record| Step::Rot { record }),
         6 => (script(), prop::bool::weighted(0.2), cut, kill)
             .prop_map(|(script, today, cut, kill)| Step::Pull { script, today, cut, kill }),
     ]
@@ -110,6 +125,13 @@ mod file {
     }
 }
 
+/// Buckets are small here: the sums of partitions are sent of every second size.
+const REPAIR_ROWS: i64 = 2;
+
+fn opened<S: Storage>(storage: S) -> Replica<S> {
+    Replica::open(storage).expect("opens").with_repair_rows(REPAIR_ROWS)
+}
+
 struct Device<'d, D: Disk> {
     disk: &'d mut D,
     replica: Option<Replica<Faulty<D::Storage>>>,
@@ -130,14 +152,14 @@ impl<D: Disk> Device<'_, D> {
 
     fn set_fuse(&mut self, kill: Option<u64>) {
         let storage = self.replica.take().expect("is open").into_storage().into_inner();
-        self.replica = Some(Replica::open(Faulty::new(storage, kill)).expect("opens"));
+        self.replica = Some(opened(Faulty::new(storage, kill)));
     }
 
     /// The process died: what is on the disk is as before the message, or as after it.
     fn restart(&mut self, before: &Content, after: Option<(Content, bool)>) {
         let killed = self.replica.take().expect("is open").into_storage().into_inner();
         let storage = self.disk.after_kill(killed);
-        self.replica = Some(Replica::open(Faulty::new(storage, None)).expect("opens"));
+        self.replica = Some(opened(Faulty::new(storage, None)));
         if &self.replica().content().expect("reads") != before {
             let (after, last) = after.expect("only a checkpoint changes what is shown");
             self.compare(&after, last);
@@ -169,12 +191,12 @@ impl<D: Disk> Device<'_, D> {
             assert_eq!(holders, shown.get(&record).copied());
             assert_eq!(held.document(record).expect("reads").is_some(), holders.is_some());
         }
-        self.replica = Some(Replica::open(held).expect("opens"));
+        self.replica = Some(opened(held));
     }
 
     fn pull(&mut self, server: &mut Server, script: &Script, today: bool, cut: Option<usize>) -> End {
         let want = Want { follow: !script.after.is_empty(), today_only: today, ..Want::default() };
-        let request = self.replica().request(&want);
+        let request = self.replica().request(&want).expect("reads");
         let said = server.pull(&request, script);
         let length = cut.unwrap_or(said.len()).min(said.len());
         let (mut end, mut fork) = (End::Partial, false);
@@ -209,6 +231,34 @@ impl<D: Disk> Device<'_, D> {
         end
     }
 
+    /// A record's document changes on the disk, and the device finds it.
+    fn rot(&mut self, record: Uuid) {
+        let mut storage = self.replica.take().expect("is open").into_storage();
+        let held = storage.document(record).expect("reads");
+        let state = storage.load().expect("reads");
+        let mut holders = 0;
+        let mut own = false;
+        for (slot, bucket) in &state.buckets {
+            let (member, _) = storage.look(*slot, record).expect("reads");
+            holders += u32::from(member.is_some());
+            let newest = held.as_ref().map(|document| document.version);
+            own |= match bucket.at {
+                At::Head => member.is_some(),
+                At::Behind(_) => member.is_some_and(|member| Some(member.version) == newest),
+                At::Nothing | At::Damaged => false,
+            };
+        }
+        if let Some(document) = held {
+            let bytes = document.bytes.iter().map(|byte| byte ^ 0x10).collect();
+            storage.write(Change::Document(record, &Document { bytes, ..document }, holders)).expect("writes");
+            storage.commit().expect("commits");
+        }
+        let mut replica = opened(storage);
+        let found = replica.scrub(u64::from(record.as_bytes()[0]), i64::MAX).expect("reads");
+        assert_eq!(!found.is_empty(), own, "what has changed is found, and nothing else");
+        self.replica = Some(replica);
+    }
+
     fn compare(&mut self, expected: &Content, last: bool) {
         let content = self.replica().content().expect("reads");
         if last {
@@ -225,13 +275,14 @@ fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
     let mut server = Server::default();
     server.apply(&Op::Grant { scopes: 0b00111 });
     let storage = disk.first();
-    let mut device = Device { disk, replica: Some(Replica::open(Faulty::new(storage, None)).expect("opens")) };
+    let mut device = Device { disk, replica: Some(opened(Faulty::new(storage, None))) };
     for step in steps {
         match step {
             Step::Write(op) => server.apply(op),
             Step::Purge { keep } => server.purge(*keep),
             Step::BackUp => server.back_up(),
             Step::Restore { renumber } => server.restore(*renumber),
+            Step::Rot { record: number } => device.rot(record(*number)),
             Step::Pull { script, today, cut, kill } => {
                 if kill.is_some() {
                     device.set_fuse(*kill);

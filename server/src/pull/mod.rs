@@ -8,6 +8,7 @@
 
 mod digests;
 mod plan;
+mod repair;
 mod spill;
 mod state;
 
@@ -40,6 +41,7 @@ use crate::tail::Tail;
 
 pub use digests::Digests;
 use plan::{Known, Planned, Planner};
+use repair::Repair;
 use spill::Pages;
 use state::{News, State};
 
@@ -194,7 +196,9 @@ impl Pull {
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();
         let mut first = None;
-        if let Some(Planned { plan, held, oldest }) = planned {
+        if let Some(mut planned) = planned {
+            repair::mend(&mut tx, &self.caller, request, &view, &mut planned).await?;
+            let Planned { plan, held, oldest } = planned;
             let holding = view.holding.clone();
             let mut state = State::new(kinds, self.month(), holding, view.head.position, (held, oldest));
             let little = state.fresh_bytes() <= CUT_BYTES as i64 && request.urgency() != Urgency::Today;
@@ -283,7 +287,11 @@ impl Pull {
                 // Rows that have moved since the plan are missing: a server that is restored to before their move must not
                 // take this page for one of its own.
                 let built = tenant::position(&mut tx, self.caller.tenant).await?;
-                let page = read_page(&mut tx, (self.caller.tenant, id), cursor, (through, built)).await?;
+                let bucket = (self.caller.tenant, id);
+                let page = match state.repair(id) {
+                    Some(repair) => Some(read_repair(&mut tx, bucket, cursor, &repair, built).await?),
+                    None => read_page(&mut tx, bucket, cursor, (through, built)).await?,
+                };
                 tx.commit().await?;
                 let Some((page, read)) = page else { break };
                 state.read(id, read);
@@ -322,7 +330,12 @@ impl Pull {
                 if pages.is_full() {
                     break 'buckets;
                 }
-                match read_page(tx, (self.caller.tenant, bucket.id), cursor, (position, position)).await? {
+                let number = (self.caller.tenant, bucket.id);
+                let page = match state.repair(bucket.id) {
+                    Some(repair) => Some(read_repair(tx, number, cursor, &repair, position).await?),
+                    None => read_page(tx, number, cursor, (position, position)).await?,
+                };
+                match page {
                     Some((page, read)) => {
                         state.read(bucket.id, read);
                         pages.push(page)?;
@@ -408,4 +421,31 @@ async fn read_page(
     }
     let read = page.through();
     Ok(Some((page.finish(bucket.1, cursor, built), read)))
+}
+
+/// The page of a bucket that is mended: the rows of the partitions that differ. It reaches to where the two were compared, so
+/// that there is always one.
+async fn read_repair(
+    tx: &mut Tx,
+    bucket: (i64, i64),
+    cursor: Cursor,
+    repair: &Repair,
+    built: Position,
+) -> Result<(Page, Cursor), StoreError> {
+    let mut page = PageBuilder::default();
+    let mut end = Cursor::after(repair.through);
+    bucket::rows(tx, bucket, cursor, repair.through, i64::MAX, |row| {
+        if !repair.partitions.contain(row.record) {
+            return ControlFlow::Continue(());
+        }
+        if !page.fits(row.frame.len()) {
+            end = page.through();
+            return ControlFlow::Break(());
+        }
+        page.push(row.version, row.record, &row.frame);
+        ControlFlow::Continue(())
+    })
+    .await?;
+    page.reach(end);
+    Ok((page.finish(bucket.1, cursor, built), end))
 }

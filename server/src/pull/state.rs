@@ -10,6 +10,7 @@ use roundsman_sync::scope::Month;
 use roundsman_sync::version::Position;
 
 use super::View;
+use super::repair::Repair;
 use crate::grants::Holding;
 use crate::store::bucket::Bucket;
 use crate::tail::Tail;
@@ -25,13 +26,15 @@ pub(super) struct Held {
     pub planned: bool,
     /// The bytes that are expected, for a bucket that begins from nothing.
     pub fresh_bytes: i64,
+    /// It is mended.
+    pub repair: Option<Repair>,
 }
 
 impl Held {
     /// A bucket of which the device has everything up to `cursor`; `None`: not one that this program can hand out.
     pub fn new(bucket: &Bucket, month: Month, cursor: Cursor) -> Option<Self> {
         let group = kind::group(bucket.scope.parse().ok()?, kind::from_number(bucket.kind)?, month);
-        Some(Self { group, cursor, planned: false, fresh_bytes: 0 })
+        Some(Self { group, cursor, planned: false, fresh_bytes: 0, repair: None })
     }
 }
 
@@ -102,6 +105,12 @@ impl State {
     pub fn unread(&self, bucket: &Bucket, group: Group) -> Option<Cursor> {
         let held = self.held.get(&bucket.id)?;
         (held.group <= group && bucket.head >= held.cursor.version).then_some(held.cursor)
+    }
+
+    /// How a bucket is mended, as long as what was compared is not read to its end.
+    pub fn repair(&self, id: i64) -> Option<Repair> {
+        let held = self.held.get(&id)?;
+        held.repair.filter(|repair| held.cursor.version <= repair.through)
     }
 
     /// A bucket was read up to here.

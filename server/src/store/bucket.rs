@@ -203,6 +203,28 @@ pub async fn rows(
     .await
 }
 
+/// Reads all live rows of a bucket, in no particular order: record, hash, and the bytes of the frame.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn live_rows(
+    tx: &mut Tx,
+    (tenant, bucket): (i64, i64),
+    mut visit: impl FnMut(Uuid, u64, i64),
+) -> Result<(), StoreError> {
+    tx.query_as::<(Uuid, i64, i64)>(
+        "SELECT record, hash, CAST(LENGTH(frame) AS BIGINT) FROM bucket_row \
+         WHERE tenant = $1 AND bucket = $2 AND live <> 0",
+    )
+    .bind(tenant)
+    .bind(bucket)
+    .each(|(record, hash, bytes)| {
+        visit(record, hash.cast_unsigned(), bytes);
+        ControlFlow::Continue(())
+    })
+    .await
+}
+
 /// A row as it is stored, tombstones too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRow {

@@ -6,8 +6,8 @@ use roundsman_proto::sync as proto;
 use uuid::Uuid;
 
 use super::storage::{At, Bucket, Change, Document, Member, Slot, State, Storage};
-use super::{Course, Event, Flight, Replica, ReplicaError};
-use crate::checksum::{Checksum, row_hash};
+use super::{Course, Event, Flight, Replica, ReplicaError, shown_hash};
+use crate::checksum::{Checksum, Partitions, row_hash};
 use crate::page::{self, Cursor, Row};
 use crate::version::Position;
 
@@ -60,11 +60,16 @@ impl<S: Storage> Replica<S> {
         let mut changed = 0;
         let mut target = Target { storage: &mut self.storage, released: self.flight.released.clone() };
         // First everything that goes, so that an old document does not outweigh the one that replaces it.
-        for (slot, _) in covered.iter().filter(|(_, course)| course.replace) {
+        for (slot, course) in &covered {
             let Some(bucket) = state.buckets.get_mut(slot) else {
                 continue;
             };
-            changed += target.clear(*slot, bucket).map_err(ReplicaError::Storage)?;
+            let cleared = match &course.repair {
+                Some(partitions) => target.clear_partitions(*slot, bucket, partitions),
+                None if course.replace => target.clear(*slot, bucket),
+                None => continue,
+            };
+            changed += cleared.map_err(ReplicaError::Storage)?;
         }
         for (slot, _) in &covered {
             let Some(bucket) = state.buckets.get_mut(slot) else {
@@ -195,7 +200,7 @@ impl Flight {
     fn land(&mut self, checkpoint: &proto::Checkpoint, position: Position, damaged: &BTreeSet<Slot>) {
         self.courses.retain(|slot, course| !course.drop && !damaged.contains(slot));
         for course in self.courses.values_mut().filter(|course| course.covered_by(checkpoint)) {
-            (course.base, course.replace) = (Cursor::after(position.version), false);
+            (course.base, course.replace, course.repair) = (Cursor::after(position.version), false, None);
         }
         self.fresh.clear();
         self.fork = false;
@@ -206,16 +211,46 @@ impl Flight {
 impl<S: Storage> Target<'_, S> {
     /// Takes all memberships of a bucket away.
     fn clear(&mut self, slot: Slot, bucket: &mut Bucket) -> Result<usize, S::Error> {
-        if bucket.rows == 0 {
+        if bucket.at == At::Nothing {
             return Ok(0);
         }
         let members = self.storage.members(slot)?;
         for (record, _) in &members {
-            let (_, holding) = self.storage.look(slot, *record)?;
-            self.release(slot, *record, holding.map_or(0, |holding| holding.holders.saturating_sub(1)))?;
+            self.expel(slot, *record)?;
         }
         (bucket.rows, bucket.checksum) = (0, Checksum::default());
         Ok(members.len())
+    }
+
+    /// Takes a bucket's memberships of these partitions away. What it says of the rest is made anew from the documents, as
+    /// the sums were by which the partitions were found.
+    fn clear_partitions(
+        &mut self,
+        slot: Slot,
+        bucket: &mut Bucket,
+        partitions: &Partitions,
+    ) -> Result<usize, S::Error> {
+        let mut cleared = 0;
+        (bucket.rows, bucket.checksum) = (0, Checksum::default());
+        for (record, member) in self.storage.members(slot)? {
+            let shown = shown_hash(&*self.storage, record)?;
+            let Some(hash) = shown.filter(|_| !partitions.contain(record)) else {
+                self.expel(slot, record)?;
+                cleared += 1;
+                continue;
+            };
+            bucket.rows += 1;
+            bucket.checksum.add(hash);
+            if hash != member.hash {
+                self.storage.write(Change::Member(slot, record, Some(Member { hash, ..member })))?;
+            }
+        }
+        Ok(cleared)
+    }
+
+    fn expel(&mut self, slot: Slot, record: Uuid) -> Result<(), S::Error> {
+        let (_, holding) = self.storage.look(slot, record)?;
+        self.release(slot, record, holding.map_or(0, |holding| holding.holders.saturating_sub(1)))
     }
 
     /// Takes a membership away of a record that so many others hold.
@@ -262,7 +297,8 @@ impl<S: Storage> Target<'_, S> {
         bucket.rows += 1;
         self.storage.write(Change::Member(slot, row.record, Some(Member { version: row.version, hash })))?;
         match holding {
-            Some(holding) if holding.version >= row.version => {
+            // At the same version the two are the same, unless the one that is held was damaged.
+            Some(holding) if holding.version > row.version => {
                 if member.is_none() {
                     self.storage.write(Change::Holders(row.record, others + 1))?;
                 }

@@ -40,6 +40,8 @@ use roundsman_proto::sync::{OutboxSummary, PullRequest, PullResponse};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::checksum::{Checksum, PartialSums, Partitions, row_hash};
+use crate::limits::REPAIR_ROWS;
 use crate::page::{self, Cursor, PageError};
 use crate::version::Position;
 
@@ -157,6 +159,9 @@ pub enum ReplicaError<E: Error + 'static> {
     /// A plan's entry has a scope without a kind.
     #[error("the plan names bucket {0} without a kind")]
     Kind(i64),
+    /// A plan's entry repairs partitions that it doesn't name.
+    #[error("the plan repairs bucket {0} and does not say where")]
+    Partitions(i64),
     /// A plan's entry has an action that this program doesn't know.
     #[error("the plan has an unknown action, {0}")]
     Action(i32),
@@ -186,6 +191,8 @@ struct Course {
     base: Cursor,
     /// What comes replaces what is held.
     replace: bool,
+    /// What comes replaces what is held in these partitions.
+    repair: Option<Partitions>,
     /// It goes at the next checkpoint.
     drop: bool,
 }
@@ -213,6 +220,7 @@ pub struct Replica<S: Storage> {
     state: State,
     flight: Flight,
     inventory: bool,
+    repair_rows: i64,
 }
 
 impl<S: Storage> Replica<S> {
@@ -223,30 +231,108 @@ impl<S: Storage> Replica<S> {
     pub fn open(mut storage: S) -> Result<Self, S::Error> {
         storage.rollback()?;
         let state = storage.load()?;
-        Ok(Self { storage, state, flight: Flight::default(), inventory: false })
+        Ok(Self { storage, state, flight: Flight::default(), inventory: false, repair_rows: REPAIR_ROWS })
     }
 
-    /// What to send to begin a pull. The inventory goes along if the server asked for it.
+    /// Mends damaged buckets from so many rows on by the sums of their partitions, instead of from
+    /// [`REPAIR_ROWS`](crate::limits::REPAIR_ROWS) on.
     #[must_use]
-    pub fn request(&self, want: &Want) -> PullRequest {
+    pub fn with_repair_rows(self, repair_rows: i64) -> Self {
+        Self { repair_rows, ..self }
+    }
+
+    /// What to send to begin a pull. The inventory goes along if the server asked for it. What is damaged, or may have to
+    /// come anew, and is large goes with the sums of its partitions, for which all of it is read.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn request(&self, want: &Want) -> Result<PullRequest, S::Error> {
+        let mut lagging: Vec<proto::LaggingBucket> = Vec::new();
+        let mut inventory: Vec<proto::HeldBucket> = Vec::new();
+        for (slot, bucket) in &self.state.buckets {
+            if let Some(lags) = self::lagging(bucket) {
+                let partial_sums = self.partial_sums(*slot, bucket, bucket.at == At::Damaged && !self.inventory)?;
+                lagging.push(proto::LaggingBucket { partial_sums, ..lags });
+            }
+            if let Some(held) = held(bucket).filter(|_| self.inventory) {
+                let partial_sums = self.partial_sums(*slot, bucket, true)?;
+                inventory.push(proto::HeldBucket { partial_sums, ..held });
+            }
+        }
         let urgency = if want.today_only { proto::Urgency::Today } else { proto::Urgency::All };
-        PullRequest {
+        Ok(PullRequest {
             protocol_version: PROTOCOL_VERSION,
             app_version: want.app_version.clone(),
             device_clock_us: want.device_clock_us,
             kinds: want.kinds.clone(),
             position: self.position().map(Into::into),
             scope_digest: self.state.head.scope_digest,
-            lagging: self.buckets().filter_map(lagging).collect(),
+            lagging,
             staging: self.buckets().filter_map(staging).collect(),
             last_outcome_seq: want.last_outcome_seq,
             outbox: want.outbox,
             follow: want.follow,
             at_least: want.at_least,
             urgency: urgency.into(),
-            inventory: if self.inventory { self.buckets().filter_map(held).collect() } else { Vec::new() },
+            inventory,
             has_inventory: self.inventory,
+        })
+    }
+
+    /// The sums of a large bucket's partitions, from the documents that are there.
+    fn partial_sums(&self, slot: Slot, bucket: &Bucket, wanted: bool) -> Result<Vec<u64>, S::Error> {
+        if !wanted || bucket.rows < self.repair_rows {
+            return Ok(Vec::new());
         }
+        let mut sums = PartialSums::default();
+        for (record, _) in self.storage.members(slot)? {
+            if let Some(hash) = shown_hash(&self.storage, record)? {
+                sums.add(record, hash);
+            }
+        }
+        Ok(sums.to_wire())
+    }
+
+    /// Looks for what has changed by itself, in whole buckets, from one that `seed` chooses on, until so many rows are
+    /// checked; marks what is wrong as damaged, so that the next pull mends it. Says which buckets those are.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn scrub(&mut self, seed: u64, rows: i64) -> Result<Vec<(String, u32)>, ReplicaError<S::Error>> {
+        let slots: Vec<Slot> = self.state.buckets.keys().copied().collect();
+        let start = usize::try_from(seed % slots.len().max(1) as u64).unwrap_or(0);
+        let mut state = self.state.clone();
+        let (mut left, mut damaged) = (rows, Vec::new());
+        for slot in slots[start..].iter().chain(&slots[..start]) {
+            let Some(bucket) = state.buckets.get_mut(slot).filter(|_| left > 0) else { continue };
+            left -= bucket.rows;
+            let trusted = matches!(bucket.at, At::Head | At::Behind(_));
+            if trusted && !self.is_sound(*slot, bucket).map_err(ReplicaError::Storage)? {
+                bucket.at = At::Damaged;
+                damaged.push((bucket.scope.to_string(), bucket.kind));
+            }
+        }
+        let fresh = self.flight.fresh.clone();
+        let written = self.save(&state, &fresh);
+        self.settle(written)?;
+        self.state = state;
+        Ok(damaged)
+    }
+
+    /// Whether a bucket's documents are those of its memberships, and these add up to what it says.
+    fn is_sound(&self, slot: Slot, bucket: &Bucket) -> Result<bool, S::Error> {
+        let (mut count, mut sum) = (0, Checksum::default());
+        for (record, member) in self.storage.members(slot)? {
+            let Some(document) = self.storage.document(record)? else { return Ok(false) };
+            // Only what lags may be shown as another bucket has it.
+            let own = bucket.at == At::Head || document.version == member.version;
+            if own && row_hash(record, &document.bytes) != member.hash {
+                return Ok(false);
+            }
+            count += 1;
+            sum.add(member.hash);
+        }
+        Ok((count, sum) == (bucket.rows, bucket.checksum))
     }
 
     /// Takes one message of the stream.
@@ -409,6 +495,11 @@ impl<S: Storage> Replica<S> {
     }
 }
 
+/// The hash of a row as it is shown, taken anew from its document, whatever the membership says; `None`: there is none.
+fn shown_hash<S: Storage>(storage: &S, record: Uuid) -> Result<Option<u64>, S::Error> {
+    Ok(storage.document(record)?.map(|document| row_hash(record, &document.bytes)))
+}
+
 /// A page's range and build, decoded.
 struct Range {
     from: Cursor,
@@ -445,7 +536,7 @@ fn lagging(bucket: &Bucket) -> Option<proto::LaggingBucket> {
         At::Behind(position) => Some(position.into()),
         At::Nothing | At::Damaged => None,
     };
-    Some(proto::LaggingBucket { bucket_id: bucket.id, position })
+    Some(proto::LaggingBucket { bucket_id: bucket.id, position, partial_sums: Vec::new() })
 }
 
 /// What was staged to go on from a position is of no use once the bucket has to come anew.
@@ -475,6 +566,7 @@ fn held(bucket: &Bucket) -> Option<proto::HeldBucket> {
         rows: bucket.rows,
         checksum: bucket.checksum.0,
         position: position.map(Into::into),
+        partial_sums: Vec::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use roundsman_proto::sync::BucketAction;
 
 use super::storage::{At, Bucket, Slot, State, Storage};
 use super::{Course, Event, Flight, Replica, ReplicaError, START};
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Partitions};
 use crate::page::Cursor;
 
 impl<S: Storage> Replica<S> {
@@ -94,19 +94,24 @@ fn follow<E: std::error::Error>(
         return Err(ReplicaError::Unknown(entry.bucket_id));
     };
     let before = flight.courses.get(&slot);
-    let (id, group, drop) = (entry.bucket_id, entry.group, false);
+    let (id, group) = (entry.bucket_id, entry.group);
+    let anew = Course { id, group, base: START, replace: true, repair: None, drop: false };
     let course = match entry.action() {
         BucketAction::Unspecified => return Err(ReplicaError::Action(entry.action)),
-        BucketAction::Keep => Course { id, group, base: Cursor::after(version), replace: false, drop },
+        BucketAction::Keep => Course { base: Cursor::after(version), replace: false, ..anew },
         BucketAction::Append => match (before, bucket.position(head)) {
             // More of what this pull has already announced: an earlier RESET or KEEP stands, and what was to go is
             // replaced.
-            (Some(before), _) => Course { id, group, drop, ..*before },
-            (None, Some(position)) => Course { id, group, base: Cursor::after(position.version), replace: false, drop },
-            (None, None) => Course { id, group, base: START, replace: true, drop },
+            (Some(before), _) => Course { id, group, drop: false, ..*before },
+            (None, Some(position)) => Course { base: Cursor::after(position.version), replace: false, ..anew },
+            (None, None) => anew,
         },
-        BucketAction::Reset => Course { id, group, base: START, replace: true, drop },
-        BucketAction::Drop => Course { id, group, base: START, replace: true, drop: true },
+        BucketAction::Reset => anew,
+        BucketAction::Drop => Course { drop: true, ..anew },
+        BucketAction::Repair => {
+            let repair = Partitions::from_wire(&entry.partitions).ok_or(ReplicaError::Partitions(id))?;
+            Course { replace: false, repair: Some(repair), ..anew }
+        }
     };
     let goes_on = entry.action() == BucketAction::Append && before.is_some();
     let kept = goes_on || (entry.resumed && entry.action() != BucketAction::Keep && !course.drop);

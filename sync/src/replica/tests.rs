@@ -31,6 +31,14 @@ fn hear(device: &mut Device, message: Message) -> Result<Event, Refusal> {
     device.receive(PullResponse { message: Some(message) })
 }
 
+fn asks(device: &Device) -> PullRequest {
+    device.request(&Want::default()).expect("reads")
+}
+
+fn lags(bucket_id: i64) -> proto::LaggingBucket {
+    proto::LaggingBucket { bucket_id, ..proto::LaggingBucket::default() }
+}
+
 fn named(bucket_id: i64, action: BucketAction) -> BucketPlan {
     let scope = format!("territory:{bucket_id}");
     BucketPlan { bucket_id, scope, kind: OUTLET, action: action.into(), group: 1, ..BucketPlan::default() }
@@ -85,7 +93,7 @@ fn bytes(device: &Device, record: u128) -> Option<Bytes> {
 #[test]
 fn a_page_shows_nothing_before_its_checkpoint() {
     let mut device = device();
-    assert_eq!(device.request(&Want::default()).position, None);
+    assert_eq!(asks(&device).position, None);
     let announced = BucketPlan { rows: 1, bytes: 50, ..named(1, BucketAction::Append) };
     let planned = hear(&mut device, plan(vec![announced])).expect("plans");
     assert_eq!(planned, Event::Planned { rows: 1, bytes: 50 });
@@ -97,7 +105,7 @@ fn a_page_shows_nothing_before_its_checkpoint() {
     assert_eq!(applied, Event::Checkpoint { group: 3, last: true, position, changed: 1, damaged: Vec::new() });
     assert_eq!(bytes(&device, 1).as_deref(), Some(&b"x"[..]));
     assert!(device.covers(4) && !device.covers(5));
-    let request = device.request(&Want { today_only: true, at_least: 4, ..Want::default() });
+    let request = device.request(&Want { today_only: true, at_least: 4, ..Want::default() }).expect("reads");
     assert_eq!((request.position, request.scope_digest, request.at_least), (Some(position.into()), 5, 4));
     assert_eq!((request.urgency(), request.has_inventory), (proto::Urgency::Today, false));
     assert!(request.lagging.is_empty() && request.staging.is_empty());
@@ -110,11 +118,11 @@ fn what_was_staged_before_a_cut_is_offered_and_used() {
     let first = page(1, Cursor::default(), &[(1, 1, Some(b"one"))]);
     hear(&mut device, Message::Page(first.clone())).expect("stages");
     device.cut();
-    let before = device.request(&Want::default());
+    let before = asks(&device);
     let mut device = Replica::open(device.into_storage()).expect("opens again");
-    let request = device.request(&Want::default());
+    let request = asks(&device);
     assert_eq!(request, before);
-    assert_eq!(request.lagging, [proto::LaggingBucket { bucket_id: 1, position: None }], "the other is forgotten");
+    assert_eq!(request.lagging, [lags(1)], "the other is forgotten");
     let offered = &request.staging[0];
     assert_eq!((request.staging.len(), offered.bucket_id, &offered.cursor), (1, 1, &first.through));
     assert_eq!((offered.oldest_build, offered.newest_build), (Some(at(1).into()), Some(at(1).into())));
@@ -122,7 +130,7 @@ fn what_was_staged_before_a_cut_is_offered_and_used() {
     hear(&mut device, plan(vec![resumed])).expect("plans");
     let from = Cursor { version: 1, record: Some(id(1)) };
     hear(&mut device, Message::Page(page(1, from, &[(2, 2, Some(b"two"))]))).expect("stages");
-    let offered = &device.request(&Want::default()).staging[0];
+    let offered = &asks(&device).staging[0];
     assert_eq!((offered.oldest_build, offered.newest_build), (Some(at(1).into()), Some(at(2).into())));
     let again = hear(&mut device, Message::Page(first)).expect("is accepted");
     assert_eq!(again, Event::Staged { rows: 0, bytes: 0 }, "it brings nothing new");
@@ -136,15 +144,15 @@ fn staging_that_is_not_resumed_is_discarded() {
     hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
     hear(&mut device, Message::Page(page(1, Cursor::after(2), &[(3, 3, Some(b"gone"))]))).expect("stages");
     device.cut();
-    assert_eq!(device.request(&Want::default()).staging.len(), 1);
+    assert_eq!(asks(&device).staging.len(), 1);
     hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
-    assert!(device.request(&Want::default()).staging.is_empty());
+    assert!(asks(&device).staging.is_empty());
     hear(&mut device, Message::Page(page(1, Cursor::after(2), &[(4, 4, Some(b"four"))]))).expect("stages");
     device.cut();
     hear(&mut device, checkpoint(5, 3, Vec::new())).expect("applies");
     assert_eq!((bytes(&device, 3), bytes(&device, 4)), (None, None), "nor is what this pull did not name applied");
     assert_eq!(device.position(), Some(at(5)));
-    assert!(device.request(&Want::default()).staging.is_empty());
+    assert!(asks(&device).staging.is_empty());
 }
 
 #[test]
@@ -153,13 +161,13 @@ fn staging_of_another_beginning_is_discarded() {
     hear(&mut device, plan(vec![named(1, BucketAction::Reset)])).expect("plans");
     hear(&mut device, Message::Page(page(1, Cursor::default(), &[(3, 3, Some(b"three"))]))).expect("stages");
     device.cut();
-    assert!(device.request(&Want::default()).staging[0].reset);
+    assert!(asks(&device).staging[0].reset);
     let resumed = |action| plan(vec![BucketPlan { resumed: true, ..named(1, action) }]);
     hear(&mut device, resumed(BucketAction::Reset)).expect("plans");
-    assert_eq!(device.request(&Want::default()).staging.len(), 1);
+    assert_eq!(asks(&device).staging.len(), 1);
     device.cut();
     hear(&mut device, resumed(BucketAction::Append)).expect("plans");
-    assert!(device.request(&Want::default()).staging.is_empty(), "it replaces, and must not be added");
+    assert!(asks(&device).staging.is_empty(), "it replaces, and must not be added");
 }
 
 #[test]
@@ -216,7 +224,7 @@ fn only_the_covered_buckets_move() {
     assert_eq!((bytes(&device, 5), bytes(&device, 6).is_some()), (None, true));
     assert!(!device.covers(2), "a planned bucket lags");
     device.cut();
-    let lagging = device.request(&Want::default()).lagging;
+    let lagging = asks(&device).lagging;
     let expected = [(1, Some(at(2).into())), (2, None)];
     assert_eq!(lagging.into_iter().map(|lag| (lag.bucket_id, lag.position)).collect::<Vec<_>>(), expected);
 }
@@ -234,8 +242,8 @@ fn a_wrong_sum_marks_the_bucket_and_whatever_comes_next_replaces_it() {
     assert!(matches!(hear(&mut device, tail), Err(ReplicaError::Gap { .. })), "it can't be added to");
     hear(&mut device, Message::InventoryRequest(InventoryRequest {})).expect("is taken");
     device.cut();
-    let request = device.request(&Want::default());
-    assert_eq!(request.lagging, [proto::LaggingBucket { bucket_id: 1, position: None }]);
+    let request = asks(&device);
+    assert_eq!(request.lagging, [lags(1)]);
     assert_eq!(request.inventory[0].position, Some(proto::Position::default()));
     hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
     hear(&mut device, Message::Page(page(1, Cursor::default(), &[(1, 1, Some(b"other"))]))).expect("stages");
@@ -262,9 +270,17 @@ fn a_document_that_outlived_its_membership_is_noticed() {
             damaged.extend(found);
         }
         assert_eq!(damaged, [("territory:1".to_owned(), OUTLET)], "its own document is not there any more");
-        let lagging = device.request(&Want::default()).lagging;
-        assert_eq!(lagging, [proto::LaggingBucket { bucket_id: 1, position: None }], "so it comes anew");
+        let lagging = asks(&device).lagging;
+        assert_eq!(lagging, [lags(1)], "so it comes anew");
     }
+}
+
+/// A first checkpoint of another history, which covers the second bucket only.
+fn another_history(device: &mut Device) {
+    let buckets = vec![named(2, BucketAction::Reset)];
+    hear(device, Message::Plan(Plan { buckets, version: 1, fork: true })).expect("plans");
+    hear(device, checkpoint(1, 1, vec![state(2, &[])])).expect("applies");
+    device.cut();
 }
 
 #[test]
@@ -274,10 +290,10 @@ fn what_lags_at_a_fork_is_not_gone_on_from() {
     hear(&mut device, Message::Page(page(2, Cursor::default(), &[(4, 1, Some(b"newer"))]))).expect("stages");
     hear(&mut device, checkpoint(4, 1, vec![state(2, &[(1, b"newer")])])).expect("applies");
     device.cut();
-    hear(&mut device, Message::Fork(Fork { expected_seq: 1 })).expect("is taken");
+    another_history(&mut device);
     let device = Replica::open(device.into_storage()).expect("opens");
-    let lagging = device.request(&Want::default()).lagging;
-    assert_eq!(lagging, [proto::LaggingBucket { bucket_id: 1, position: None }]);
+    let lagging = asks(&device).lagging;
+    assert_eq!(lagging, [lags(1)]);
 }
 
 #[test]
@@ -288,17 +304,16 @@ fn what_was_staged_to_go_on_is_not_offered_for_a_bucket_that_begins_anew() {
     hear(&mut device, checkpoint(4, 1, vec![state(2, &[])])).expect("applies");
     hear(&mut device, Message::Page(page(1, Cursor::after(2), &[(3, 3, Some(b"three"))]))).expect("stages");
     device.cut();
-    assert_eq!(device.request(&Want::default()).staging.len(), 1, "it goes on from where the bucket is");
-    hear(&mut device, Message::Fork(Fork { expected_seq: 1 })).expect("is taken");
-    device.cut();
-    let request = device.request(&Want::default());
-    assert_eq!(request.lagging, [proto::LaggingBucket { bucket_id: 1, position: None }]);
+    assert_eq!(asks(&device).staging.len(), 1, "it goes on from where the bucket is");
+    another_history(&mut device);
+    let request = asks(&device);
+    assert_eq!(request.lagging, [lags(1)]);
     assert_eq!(request.staging, [], "the bucket begins at its first row");
     // What was staged of the whole bucket is.
     hear(&mut device, plan(vec![behind(BucketAction::Reset)])).expect("plans");
     hear(&mut device, Message::Page(page(1, Cursor::default(), &[(1, 1, Some(b"one"))]))).expect("stages");
     device.cut();
-    assert!(device.request(&Want::default()).staging[0].reset);
+    assert!(asks(&device).staging[0].reset);
 }
 
 #[test]
@@ -313,8 +328,8 @@ fn what_a_fork_has_not_brought_yet_covers_nothing() {
     assert_eq!(device.position(), Some(at(1)));
     assert!(!device.covers(1), "the first bucket was at version 2 of another history");
     device.cut();
-    let lagging = device.request(&Want::default()).lagging;
-    assert_eq!(lagging, [proto::LaggingBucket { bucket_id: 1, position: None }]);
+    let lagging = asks(&device).lagging;
+    assert_eq!(lagging, [lags(1)]);
 }
 
 #[test]
@@ -327,7 +342,7 @@ fn after_a_fork_lower_versions_are_news() {
         Event::InventoryWanted
     );
     device.cut();
-    let request = device.request(&Want::default());
+    let request = asks(&device);
     assert_eq!((request.has_inventory, request.inventory.len(), request.inventory[0].rows), (true, 1, 2));
     let renumbered = BucketPlan { bucket_id: 9, scope: "territory:1".to_owned(), ..named(1, BucketAction::Keep) };
     hear(&mut device, Message::Plan(Plan { buckets: vec![renumbered], version: 0, fork: true })).expect("plans");
@@ -336,7 +351,7 @@ fn after_a_fork_lower_versions_are_news() {
     hear(&mut device, Message::Page(page(9, Cursor::after(0), &[(1, 2, Some(b"new"))]))).expect("stages");
     hear(&mut device, checkpoint(1, 3, vec![state(9, &[(1, b"one"), (2, b"new")])])).expect("may go back");
     assert_eq!(bytes(&device, 2).as_deref(), Some(&b"new"[..]));
-    assert_eq!((device.position(), device.request(&Want::default()).has_inventory), (Some(at(1)), false));
+    assert_eq!((device.position(), asks(&device).has_inventory), (Some(at(1)), false));
 }
 
 #[test]
@@ -380,12 +395,12 @@ fn what_is_malformed_changes_nothing() {
     for (message, is_expected) in cases {
         let mut device = synced();
         hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
-        let before = (device.request(&Want::default()), device.content().expect("reads"));
+        let before = (asks(&device), device.content().expect("reads"));
         let error = hear(&mut device, message.clone()).expect_err("is refused");
         assert!(is_expected(&error), "{message:?}: {error}");
-        assert!(device.request(&Want::default()) == before.0, "the pull is cut");
+        assert!(asks(&device) == before.0, "the pull is cut");
         let mut device = Replica::open(device.into_storage()).expect("opens");
-        assert_eq!((device.request(&Want::default()), device.content().expect("reads")), before);
+        assert_eq!((asks(&device), device.content().expect("reads")), before);
         hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("another pull goes on");
     }
 }

@@ -9,7 +9,7 @@ use roundsman_proto::sync::{
     BucketAction, BucketPlan, BucketState, Checkpoint, Fork, HeldBucket, InventoryRequest, KeepAlive, Page, Plan,
     PullRequest, StagingCursor, Urgency,
 };
-use roundsman_sync::checksum::{Checksum, row_hash};
+use roundsman_sync::checksum::{Checksum, PARTITIONS, PartialSums, Partitions, row_hash};
 use roundsman_sync::page::{Cursor, PageBuilder, encode_frame};
 use roundsman_sync::replica::Content;
 use roundsman_sync::version::Position;
@@ -96,6 +96,23 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// Where a bucket that would come whole differs from the device's, if the device sent its sums.
+    fn repair(&self, request: &PullRequest, entry: &BucketPlan) -> Option<Partitions> {
+        let lags = request.lagging.iter().filter(|_| !request.has_inventory);
+        let lags = lags.map(|lags| (lags.bucket_id == entry.bucket_id, &lags.partial_sums));
+        let held = request.inventory.iter();
+        let held = held.map(|held| ((&held.scope, held.kind) == (&entry.scope, entry.kind), &held.partial_sums));
+        let theirs = lags.chain(held).find(|(same, _)| *same)?.1;
+        let mut sums = PartialSums::default();
+        for (record, document) in self.live() {
+            sums.add(record, row_hash(record, &document));
+        }
+        let whole = entry.action() == BucketAction::Reset && !entry.resumed && theirs.len() == PARTITIONS;
+        sums.differing(theirs).filter(|_| whole)
+    }
+}
+
 type Name = (String, u32);
 
 #[derive(Clone, Debug, Default)]
@@ -115,6 +132,8 @@ struct Held {
     group: u32,
     cursor: Cursor,
     planned: bool,
+    /// Up to a version only rows of these partitions come.
+    repair: Option<(Partitions, i64)>,
 }
 
 /// The server.
@@ -249,10 +268,17 @@ impl Server {
                 self.by_position(request, name, bucket)
             };
             let planned = entry.action() != BucketAction::Unspecified && entry.action() != BucketAction::Keep;
+            let repair = bucket.repair(request, &entry).map(|partitions| (partitions, self.position().version));
+            let entry = match &repair {
+                Some((partitions, _)) => {
+                    BucketPlan { action: BucketAction::Repair.into(), partitions: partitions.to_wire(), ..entry }
+                }
+                None => entry,
+            };
             if entry.action() != BucketAction::Unspecified {
                 plan.buckets.push(entry);
             }
-            held.insert(name.clone(), Held { group: group(name), cursor, planned });
+            held.insert(name.clone(), Held { group: group(name), cursor, planned, repair });
         }
         let seen: BTreeSet<&Name> = self.store.view().map(|(name, _)| name).collect();
         let gone = |has: &&HeldBucket| !seen.contains(&(has.scope.clone(), has.kind));
@@ -345,11 +371,30 @@ impl Server {
 
     fn scan(&mut self, held: &mut BTreeMap<Name, Held>, group: u32, script: &Script, said: &mut Vec<Said>) {
         for (name, held) in held.iter_mut().filter(|(_, held)| held.group <= group && held.planned) {
+            if let Some((partitions, through)) = held.repair.take() {
+                let page = self.repair_page(name, held.cursor, &partitions, through);
+                held.cursor = Cursor::after(through);
+                said.push((Message::Page(page), None));
+            }
             while let Some((page, through)) = self.page(name, held.cursor, script) {
                 held.cursor = through;
                 said.push((Message::Page(page), None));
             }
         }
+    }
+
+    /// All rows of some partitions up to a version.
+    fn repair_page(&self, name: &Name, from: Cursor, partitions: &Partitions, through: i64) -> Page {
+        let bucket = &self.store.buckets[name];
+        let chosen = bucket.rows.iter().filter(|(record, row)| partitions.contain(**record) && row.0 <= through);
+        let mut rows: Vec<_> = chosen.map(|(record, (version, document))| (*version, *record, document)).collect();
+        rows.sort_by_key(|(version, record, _)| (*version, *record));
+        let mut builder = PageBuilder::default();
+        for (version, record, document) in rows {
+            builder.push(version, record, &encode_frame(record, version, document.as_deref()));
+        }
+        builder.reach(Cursor::after(through));
+        builder.finish(bucket.id, from, self.position())
     }
 
     /// The next page after a cursor: a cached one that contains it, or one that is built now.
@@ -437,7 +482,8 @@ impl Server {
                 }
                 None => {
                     plan.buckets.push(entry(name, bucket, BucketAction::Append, true));
-                    let held_now = Held { group: self::group(name), cursor: Cursor::default(), planned: true };
+                    let held_now =
+                        Held { group: self::group(name), cursor: Cursor::default(), planned: true, repair: None };
                     held.insert(name.clone(), held_now);
                 }
             }

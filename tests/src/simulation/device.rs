@@ -24,6 +24,8 @@ type OutboxStorage = Faulty<OutboxMemory>;
 
 /// The app's version that a device reports.
 const APP_VERSION: &str = "simulation";
+/// Buckets are small here.
+const REPAIR_ROWS: i64 = 4;
 
 /// Whether a device still runs after something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +264,7 @@ impl Device {
             last_outcome_seq: self.outbox.last_outcome_seq(),
             outbox: Some(self.outbox.summary()),
         };
-        let request = self.replica.request(&want);
+        let request = self.replica.request(&want).expect("reads");
         let stream = server.pull(&self.caller, request.clone()).await;
         self.flow = Some(Flow { stream, at_least: want.at_least, follow, today_only });
         request
@@ -464,7 +466,9 @@ fn survived<T, E: std::error::Error>(result: Result<T, OutboxError<FaultError<E>
 }
 
 fn open_replica(storage: ReplicaMemory, fuse: Option<u64>) -> Checked<Replica<ReplicaStorage>> {
-    Replica::open(Faulty::new(storage, fuse)).or_else(|error| broken(Law::NoDamage, error.to_string()))
+    let replica =
+        Replica::open(Faulty::new(storage, fuse)).or_else(|error| broken(Law::NoDamage, error.to_string()))?;
+    Ok(replica.with_repair_rows(REPAIR_ROWS))
 }
 
 fn open_outbox(storage: OutboxMemory, fuse: Option<u64>) -> Checked<Outbox<OutboxStorage>> {

@@ -6,6 +6,7 @@ mod histories;
 use prost::Message as _;
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::{PullRequest, PullResponse};
+use roundsman_sync::limits::REPAIR_ROWS;
 use roundsman_sync::replica::memory::MemoryStorage;
 use roundsman_sync::replica::{At, Event, Replica, ReplicaError, Want};
 use serde_json::{Value, json};
@@ -17,7 +18,9 @@ const ABOUT: &str = "A device that holds nothing goes through steps: `receive` t
                      stored. Expected of each step: the event that it was, or why the message must be refused, which ends \
                      the stream; the buckets that were applied at least once, with rows and checksum, where these have \
                      changed; and where the stream has ended, what the next PullRequest says. At the end: the records that are shown. Lists are in the \
-                     order of bucket number, scope and kind, or of record id; a device need not send them so.";
+                     order of bucket number, scope and kind, or of record id; a device need not send them so. Damaged \
+                     buckets are mended by the sums of their partitions from `repair_rows` rows on; of these sums those that \
+                     are not 0 are shown, by partition.";
 
 pub(super) fn family() -> Family {
     Family { name: "replica", about: ABOUT, cases: cases::all() }
@@ -31,6 +34,7 @@ pub(super) fn histories() -> Family {
 /// A device in the hands of a server, and what both said.
 struct Tape {
     device: Replica<MemoryStorage>,
+    repair_rows: i64,
     steps: Vec<Value>,
     expected: Vec<Value>,
     buckets: Value,
@@ -38,8 +42,12 @@ struct Tape {
 
 impl Tape {
     fn new() -> Self {
-        let device = Replica::open(MemoryStorage::default()).expect("memory opens");
-        Self { device, steps: Vec::new(), expected: Vec::new(), buckets: json!([]) }
+        Self::mending_from(REPAIR_ROWS)
+    }
+
+    fn mending_from(repair_rows: i64) -> Self {
+        let device = opened(MemoryStorage::default(), repair_rows);
+        Self { device, repair_rows, steps: Vec::new(), expected: Vec::new(), buckets: json!([]) }
     }
 
     fn receive(&mut self, message: Option<Message>) -> &mut Self {
@@ -63,7 +71,7 @@ impl Tape {
 
     fn reopen(&mut self) -> &mut Self {
         let before = std::mem::replace(&mut self.device, Self::new().device);
-        self.device = Replica::open(before.into_storage()).expect("memory opens");
+        self.device = opened(before.into_storage(), self.repair_rows);
         self.stopped("reopen")
     }
 
@@ -85,7 +93,8 @@ impl Tape {
 
     fn case(&mut self, name: &str) -> Case {
         let expected = json!({ "steps": self.expected, "records": self.records() });
-        Case::new(name, json!({ "steps": self.steps }), expected)
+        let input = json!({ "repair_rows": wide(self.repair_rows), "steps": self.steps });
+        Case::new(name, input, expected)
     }
 
     fn buckets(&self) -> Value {
@@ -119,7 +128,7 @@ impl Tape {
     }
 
     fn request(&self) -> Value {
-        let mut request = self.device.request(&Want::default());
+        let mut request = self.device.request(&Want::default()).expect("reads");
         request.lagging.sort_by_key(|lagging| lagging.bucket_id);
         request.staging.sort_by_key(|staging| staging.bucket_id);
         request.inventory.sort_by_key(|held| (held.bucket_id, held.scope.clone(), held.kind));
@@ -127,9 +136,23 @@ impl Tape {
     }
 }
 
+fn opened(storage: MemoryStorage, repair_rows: i64) -> Replica<MemoryStorage> {
+    Replica::open(storage).expect("memory opens").with_repair_rows(repair_rows)
+}
+
+/// The sums that are not 0, by partition.
+fn partial_sums(sums: &[u64]) -> Value {
+    let sums = sums.iter().enumerate().filter(|(_, sum)| **sum != 0);
+    Value::Object(sums.map(|(partition, sum)| (partition.to_string(), wide(*sum))).collect())
+}
+
 fn requested(request: &PullRequest) -> Value {
     let lagging = request.lagging.iter().map(|lagging| {
-        json!({ "bucket_id": wide(lagging.bucket_id), "position": position(lagging.position.map(Into::into)) })
+        json!({
+            "bucket_id": wide(lagging.bucket_id),
+            "position": position(lagging.position.map(Into::into)),
+            "partial_sums": partial_sums(&lagging.partial_sums),
+        })
     });
     let staging = request.staging.iter().map(|staging| {
         let cursor = staging.cursor.as_ref().expect("a cursor");
@@ -149,6 +172,7 @@ fn requested(request: &PullRequest) -> Value {
             "rows": wide(held.rows),
             "checksum": wide(held.checksum),
             "position": position(held.position.map(Into::into)),
+            "partial_sums": partial_sums(&held.partial_sums),
         })
     });
     json!({
@@ -194,6 +218,7 @@ fn reason(error: &ReplicaError<std::convert::Infallible>) -> &'static str {
         ReplicaError::Number(_) => "bucket_number",
         ReplicaError::Kind(_) => "bucket_kind",
         ReplicaError::Action(_) => "bucket_action",
+        ReplicaError::Partitions(_) => "bucket_partitions",
         ReplicaError::NoPosition => "checkpoint_position",
         ReplicaError::WentBack { .. } => "checkpoint_back",
     }

@@ -208,7 +208,7 @@ async fn two_tenants_with_the_same_ids_have_nothing_to_do_with_each_other(kind: 
             has_inventory: true,
             inventory: vec![HeldBucket { bucket_id: 1, scope, kind: 2, ..HeldBucket::default() }],
             staging: (1..60).map(|bucket_id| StagingCursor { bucket_id, ..StagingCursor::default() }).collect(),
-            lagging: (1..60).map(|bucket_id| LaggingBucket { bucket_id, position: None }).collect(),
+            lagging: (1..60).map(|bucket_id| LaggingBucket { bucket_id, ..LaggingBucket::default() }).collect(),
             ..PullRequest::default()
         };
         let device = token("Twin", login, Some(app.id())).await;
@@ -702,7 +702,7 @@ async fn some_pull(app: &TestApp, (device, token): (&mut TestDevice, &str), die:
     let want = Want { kinds, today_only: die.roll(2) == 0, ..Want::default() };
     let mut left = if die.roll(3) == 0 { die.roll(6) } else { u64::MAX };
     for _ in 0..2 {
-        let request = by(token, device.replica.request(&want));
+        let request = by(token, device.replica.request(&want).expect("reads"));
         let answer = SyncServiceClient::new(app.channel.clone()).pull(request).await;
         let mut stream = answer.expect("opens").into_inner();
         let mut again = false;

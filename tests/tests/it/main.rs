@@ -21,6 +21,7 @@ mod projections;
 mod pull;
 mod push;
 mod quarantine;
+mod repair;
 mod simulation;
 mod supervision;
 mod sync;

@@ -199,7 +199,8 @@ async fn who_has_more_than_everything_hears_of_the_fork(kind: Kind) {
     push(&app, &token, 1, vec![check_in(app.id(), world.anna.outlets[0])]).await.expect("is answered");
     app.sync(&mut anna).await;
     let head = app.version(world.tenant).await;
-    let seen = PullRequest { last_outcome_seq: 1, at_least: head, ..anna.replica.request(&Want::default()) };
+    let seen =
+        PullRequest { last_outcome_seq: 1, at_least: head, ..anna.replica.request(&Want::default()).expect("reads") };
     let position = seen.position.expect("a position");
     let other = Position { nonce: position.nonce ^ 1, ..position };
     for (request, forks) in [
@@ -233,7 +234,7 @@ async fn a_bucket_that_moved_since_is_not_kept_for_its_sum(kind: Kind) {
     anna.replica.receive(wanted).expect("is taken");
     // A position that can't be gone on from.
     let position = Some(Position { version: now.version, nonce: 7 });
-    let request = PullRequest { position, ..anna.replica.request(&Want::default()) };
+    let request = PullRequest { position, ..anna.replica.request(&Want::default()).expect("reads") };
     let token = app.device_token("anna").await;
     let request = roundsman::device::authorized(&token, request).expect("a request");
     let mut stream = SyncServiceClient::new(app.channel.clone()).pull(request).await.expect("opens").into_inner();

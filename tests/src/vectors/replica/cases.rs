@@ -4,7 +4,7 @@ use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::{
     BucketAction, BucketPlan, BucketState, Checkpoint, Fork, InventoryRequest, KeepAlive, Page, Plan,
 };
-use roundsman_sync::checksum::{Checksum, row_hash};
+use roundsman_sync::checksum::{Checksum, PARTITIONS, PartialSums, row_hash};
 use roundsman_sync::page::Cursor;
 use roundsman_sync::version::Position;
 
@@ -39,6 +39,7 @@ fn outlets(bucket_id: i64, action: BucketAction) -> BucketPlan {
         rows: 2,
         bytes: 60,
         resumed: false,
+        partitions: Vec::new(),
     }
 }
 
@@ -89,7 +90,10 @@ fn last(version: i64, buckets: Vec<BucketState>) -> Message {
 
 /// A device at version 10 with outlets 1 and 2 in bucket 7 and price 3 in bucket 8.
 fn synced() -> Tape {
-    let mut tape = Tape::new();
+    synced_into(Tape::new())
+}
+
+fn synced_into(mut tape: Tape) -> Tape {
     tape.hear(plan(10, vec![outlets(7, BucketAction::Append), prices(8, BucketAction::Append)]))
         .hear(paged(7, start(), &[(1, 1, Some(b"one")), (2, 2, Some(b"two"))]))
         .hear(checkpoint(10, TODAY, false, vec![holds(7, &[(1, b"one"), (2, b"two")])]))
@@ -104,6 +108,7 @@ pub(super) fn all() -> Vec<Case> {
     cases.extend(overlaps());
     cases.extend(cuts());
     cases.extend(damages());
+    cases.extend(repairs());
     cases.extend(inventories());
     cases.extend(followers());
     cases.extend(refusals());
@@ -294,6 +299,63 @@ fn damages() -> Vec<Case> {
             .hear(checkpoint(12, TODAY, false, vec![holds(7, &[(9, b"nine")])]))
             .hear(paged(7, Cursor::after(12), &[(13, 1, Some(b"uno"))]))
             .case("nothing more of a bucket with a wrong sum is taken in the same pull"),
+    ]
+}
+
+/// A large bucket is mended where it differs: here two outlets are many.
+fn repairs() -> Vec<Case> {
+    let damaged = || {
+        let mut tape = synced_into(Tape::mending_from(2));
+        tape.hear(plan(12, vec![numbered(7, BucketAction::Append)]))
+            .hear(last(12, vec![holds(7, &[(1, b"one"), (2, b"deux")])]))
+            .cut();
+        tape
+    };
+    let mended = |bucket_id, records: &[u128]| {
+        let (mut own, none) = (PartialSums::default(), [0; PARTITIONS]);
+        records.iter().for_each(|record| own.add(id(*record), 1));
+        let partitions = own.differing(&none).expect("256 sums").to_wire();
+        BucketPlan { partitions, ..outlets(bucket_id, BucketAction::Repair) }
+    };
+    let reaching = |page: Page| Page { through: Some(Cursor::after(13).into()), ..page };
+    vec![
+        damaged()
+            .hear(plan(13, vec![mended(7, &[2])]))
+            .hear(Message::Page(reaching(page(7, start(), &[(11, 2, Some(b"deux"))]))))
+            .hear(last(13, vec![holds(7, &[(1, b"one"), (2, b"deux")])]))
+            .cut()
+            .case("a large damaged bucket goes with the sums of its partitions, and is mended where it differs"),
+        damaged()
+            .hear(plan(13, vec![mended(7, &[2, 4])]))
+            .hear(Message::Page(reaching(page(7, start(), &[(12, 4, Some(b"vier"))]))))
+            .hear(last(13, vec![holds(7, &[(1, b"one"), (4, b"vier")])]))
+            .cut()
+            .case("what is mended loses what does not come again"),
+        damaged()
+            .hear(plan(13, vec![mended(7, &[2])]))
+            .hear(Message::Page(reaching(page(7, start(), &[]))))
+            .hear(plan(14, vec![numbered(7, BucketAction::Append)]))
+            .hear(paged(7, Cursor::after(13), &[(14, 1, Some(b"uno"))]))
+            .hear(last(14, vec![holds(7, &[(1, b"uno")])]))
+            .hear(plan(15, vec![numbered(7, BucketAction::Append)]))
+            .hear(paged(7, Cursor::after(14), &[(15, 2, Some(b"due"))]))
+            .hear(last(15, vec![holds(7, &[(1, b"uno"), (2, b"due")])]))
+            .case("a page without rows reaches as far as it says, and the pull goes on from there"),
+        damaged()
+            .hear(plan(13, vec![mended(7, &[2])]))
+            .hear(Message::Page(page(7, start(), &[(11, 2, Some(b"deux"))])))
+            .cut()
+            .hear(plan(13, vec![mended(7, &[2])]))
+            .hear(Message::Page(reaching(page(7, start(), &[(11, 2, Some(b"deux"))]))))
+            .hear(last(13, vec![holds(7, &[(1, b"one"), (2, b"deux")])]))
+            .case("what was staged to mend is not offered, and comes again"),
+        damaged()
+            .hear(Message::InventoryRequest(InventoryRequest {}))
+            .cut()
+            .case("an inventory has the sums of every large bucket"),
+        damaged()
+            .hear(plan(13, vec![BucketPlan { partitions: vec![1; 31], ..mended(7, &[]) }]))
+            .case("refused: partitions that are not 256"),
     ]
 }
 
