@@ -37,6 +37,7 @@ use crate::grpc::supervision::SupervisionDoor;
 use crate::grpc::sync::SyncDoor;
 use crate::jobs::Jobs;
 use crate::lane::{Hear, Lanes};
+use crate::neighbours;
 use crate::policy::Policy;
 use crate::pull::Digests;
 use crate::recent::Recent;
@@ -233,11 +234,12 @@ pub async fn serve(
     let (auth, listening) = (Arc::clone(&core.auth), stopping.clone());
     let others = tokio::spawn(async move { hear_others(&auth, listening).await });
     let watch = tokio::spawn(watch::run(Arc::clone(&core), stopping.clone()));
+    let neighbours = tokio::spawn(neighbours::run(Arc::clone(&core), stopping.clone()));
     stop.await;
     tracing::info!("stopping");
     stopping.cancel();
     // They end at the next moment at which they wait.
-    let _ = tokio::join!(jobs, others, watch);
+    let _ = tokio::join!(jobs, others, watch, neighbours);
     // Followers end when the lanes do.
     let ended = core.stop().await;
     if tokio::time::timeout(DRAIN, serving).await.is_err() {

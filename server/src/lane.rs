@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use roundsman_proto::sync::CommandResult;
+use roundsman_sync::version::Position;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,6 +58,7 @@ pub struct Lane {
     interactive: mpsc::Sender<Waiting>,
     bulk: mpsc::Sender<Waiting>,
     tails: broadcast::Sender<Arc<Tail>>,
+    told: Arc<Mutex<Option<Position>>>,
     waits: Arc<Ages>,
 }
 
@@ -81,6 +83,18 @@ impl Lane {
     #[must_use]
     pub fn follow(&self) -> broadcast::Receiver<Arc<Tail>> {
         self.tails.subscribe()
+    }
+
+    /// The last commit that this lane has told its followers.
+    #[must_use]
+    pub fn told(&self) -> Option<Position> {
+        *self.told.lock().expect("nothing panics while it holds the position")
+    }
+
+    /// Tells the followers what another process has committed.
+    pub fn tell(&self, tail: Arc<Tail>) {
+        // Nobody listening any more is no error.
+        let _ = self.tails.send(tail);
     }
 
     async fn hand_in(&self, queue: &mpsc::Sender<Waiting>, submission: Submission) -> Result<Answer, LaneError> {
@@ -125,6 +139,14 @@ impl Lanes {
         lanes.entry(tenant).or_insert_with(|| self.start(tenant)).clone()
     }
 
+    /// The lanes that somebody follows, by tenant.
+    #[must_use]
+    pub fn followed(&self) -> Vec<(i64, Lane)> {
+        let lanes = self.lanes.lock().expect("nothing panics while it holds the lanes");
+        let followed = lanes.iter().filter(|(_, lane)| lane.tails.receiver_count() > 0);
+        followed.map(|(tenant, lane)| (*tenant, lane.clone())).collect()
+    }
+
     /// By tenant, how long the oldest submission in the queue waits, and how long one has waited at most.
     #[must_use]
     pub fn waits(&self) -> Vec<(i64, (Duration, Duration))> {
@@ -136,6 +158,7 @@ impl Lanes {
         let (interactive, waiting) = mpsc::channel(QUEUE);
         let (bulk, waiting_bulk) = mpsc::channel(QUEUE);
         let (tails, _) = broadcast::channel(TAILS);
+        let told = Arc::default();
         let worker = Worker {
             tenant,
             writer: Arc::clone(&self.writer),
@@ -143,9 +166,10 @@ impl Lanes {
             interactive: waiting,
             bulk: waiting_bulk,
             tails: tails.clone(),
+            told: Arc::clone(&told),
         };
         self.tasks.spawn(worker.run(self.stop.clone()));
-        Lane { interactive, bulk, tails, waits: Arc::default() }
+        Lane { interactive, bulk, tails, told, waits: Arc::default() }
     }
 
     /// Takes nothing new, finishes what waits, and returns when all lanes have ended.
@@ -169,6 +193,7 @@ struct Worker {
     interactive: mpsc::Receiver<Waiting>,
     bulk: mpsc::Receiver<Waiting>,
     tails: broadcast::Sender<Arc<Tail>>,
+    told: Arc<Mutex<Option<Position>>>,
 }
 
 impl Worker {
@@ -291,8 +316,10 @@ impl Worker {
             if let Some(commit) = commit
                 && self.tails.receiver_count() > 0
             {
+                let position = commit.position;
                 // Nobody listening any more is no error.
                 let _ = self.tails.send(Arc::new(Tail::of(commit)));
+                *self.told.lock().expect("nothing panics while it holds the position") = Some(position);
             }
         }));
         // It is committed, and so it is answered. Followers notice a gap at the next tail, and pull.

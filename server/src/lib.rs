@@ -24,6 +24,7 @@ pub mod grpc;
 pub mod internal;
 pub mod jobs;
 pub mod lane;
+pub mod neighbours;
 pub mod network;
 pub mod policy;
 pub mod projection;

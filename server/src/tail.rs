@@ -1,4 +1,5 @@
-//! A tail: what one commit changed, ready to be sent. It is made once and shared by all who follow.
+//! A tail: what one commit changed, or several of another process, ready to be sent. It is made once and shared by all who
+//! follow.
 
 use roundsman_proto::sync as proto;
 use roundsman_sync::page::{Cursor, PageBuilder};
@@ -9,18 +10,20 @@ use crate::batch::Commit;
 use crate::store::bucket::{Bucket, NewRow};
 
 /// A tail with more bytes of rows than this carries none; followers pull in the ordinary way.
-const TAIL_BYTES: usize = 1024 * 1024;
+pub const TAIL_BYTES: usize = 1024 * 1024;
 
-/// What a commit changed.
+/// What was changed after one version and up to another.
 #[derive(Debug)]
 pub struct Tail {
-    /// The commit.
+    /// The version before.
+    pub after: i64,
+    /// The last commit.
     pub position: Position,
     /// Everything up to this version survives the loss of the server, as far as was known; 0: nothing.
     pub durable_version: i64,
     /// The touched buckets, by number; `None`: too much to carry.
     pub buckets: Option<Vec<TailBucket>>,
-    /// The internal records that changed, in ascending order: who holds one of them as a grant looks again.
+    /// Internal records that changed, all grants among them: who holds one of these looks again.
     pub internal: Vec<Uuid>,
 }
 
@@ -40,11 +43,11 @@ impl Tail {
     /// Packs what was published.
     #[must_use]
     pub fn of(commit: Commit) -> Self {
-        let Commit { position, durable_version, publication, mut internal } = commit;
-        internal.sort_unstable();
+        let Commit { position, durable_version, publication, internal } = commit;
+        let after = position.version - 1;
         let bytes: usize = publication.rows.iter().map(|row| row.frame.len()).sum();
         if bytes > TAIL_BYTES {
-            return Self { position, durable_version, buckets: None, internal };
+            return Self { after, position, durable_version, buckets: None, internal };
         }
         let mut rows = publication.rows.as_slice();
         let buckets = publication
@@ -61,7 +64,7 @@ impl Tail {
                 TailBucket { bucket, pages, size }
             })
             .collect();
-        Self { position, durable_version, buckets: Some(buckets), internal }
+        Self { after, position, durable_version, buckets: Some(buckets), internal }
     }
 }
 

@@ -47,6 +47,22 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// A device with its storages in memory.
 pub type TestDevice = Device<MemoryStorage, roundsman_sync::outbox::memory::MemoryStorage>;
 
+/// Another server on an app's database.
+pub struct Neighbour {
+    /// A connection to it.
+    pub channel: Channel,
+    stop: oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Neighbour {
+    /// Ends it in good order.
+    pub async fn finish(self) {
+        let _ = self.stop.send(());
+        self.server.await.expect("the server ends").expect("in good order");
+    }
+}
+
 /// The whole app.
 pub struct TestApp {
     /// The parts behind the doors, for a look at what is stored.
@@ -103,6 +119,17 @@ impl TestApp {
         let admin = tokio::sync::Mutex::new((login(&channel, "admin").await, START_US));
         let server = Some(server);
         Self { core, channel, admin, database, address, stop: Some(stop), server, next_id: AtomicI64::new(1) }
+    }
+
+    /// Another server on the same database, as far as it knows in another process.
+    pub async fn neighbour(&self) -> Neighbour {
+        let db = Db::connect(&self.database.url).await.expect("connects");
+        let (clock, random) = (Arc::clone(&self.core.clock), Arc::new(Random::seeded(2)));
+        let (session_clock, fail) = (Arc::clone(&clock), FailPoints::default());
+        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail };
+        let core = Core::start(parts).await.expect("starts");
+        let (_, channel, stop, server) = serve(&core, None).await;
+        Neighbour { channel, stop, server }
     }
 
     /// Ends the server in good order, and takes its database away.
@@ -330,12 +357,17 @@ impl TestApp {
 
     /// A fresh installation of the app, logged in.
     pub async fn device(&self, login: &str) -> TestDevice {
+        self.device_at(&self.channel, login).await
+    }
+
+    /// The same, that speaks to another server.
+    pub async fn device_at(&self, channel: &Channel, login: &str) -> TestDevice {
         let installation = self.id();
         let answer =
-            device::login(self.channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await.expect("logs in");
+            device::login(channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await.expect("logs in");
         let replica = Replica::open(MemoryStorage::default()).expect("opens");
         let outbox = Outbox::open(Default::default()).expect("opens");
-        Device::new(self.channel.clone(), answer.tokens.expect("tokens"), replica, outbox)
+        Device::new(channel.clone(), answer.tokens.expect("tokens"), replica, outbox)
     }
 
     /// Captures a command on a device, now and today.

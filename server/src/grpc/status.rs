@@ -103,6 +103,14 @@ pub fn unavailable(text: &'static str) -> Status {
     Status::with_error_details(Code::Unavailable, text, details)
 }
 
+/// The server goes away; come back after this long, here or elsewhere: UNAVAILABLE.
+#[must_use]
+pub fn stopping(retry_after: Duration) -> Status {
+    let mut details = info("STOPPING");
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::Unavailable, "the server is stopping", details)
+}
+
 /// Not let in, or not let do this: UNAUTHENTICATED or PERMISSION_DENIED.
 #[must_use]
 pub fn refused(refusal: Refusal) -> Status {

@@ -1,14 +1,16 @@
 //! The devices' door: decode, check, call; nothing else.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt as _, stream};
 use roundsman_proto::sync::sync_service_server::SyncService;
 use roundsman_proto::sync::{OutboxSummary, PullRequest, PullResponse, PushRequest, PushResponse};
 use roundsman_proto::trade::Reason;
 use roundsman_sync::limits::{COMMAND_BYTES, DEVICE_BUCKETS, PUSH_BYTES, PUSH_COMMANDS};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::version::Position;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -22,7 +24,7 @@ use crate::batch::{Answer, Sender, Submission, Submitted, batch_length};
 use crate::commands::Issuer;
 use crate::internal::is_server_id;
 use crate::lane::LaneError;
-use crate::pull::{Pull, PullError};
+use crate::pull::{PATIENCE, Pull, PullError};
 
 /// The version of the protocol that this server speaks.
 const PROTOCOL_VERSION: u32 = 1;
@@ -43,7 +45,7 @@ pub struct SyncDoor(pub Arc<Core>);
 
 #[tonic::async_trait]
 impl SyncService for SyncDoor {
-    type PullStream = ReceiverStream<Result<PullResponse, Status>>;
+    type PullStream = Pin<Box<dyn Stream<Item = Result<PullResponse, Status>> + Send>>;
 
     async fn pull(&self, request: Request<PullRequest>) -> Result<Response<Self::PullStream>, Status> {
         let (caller, lease) = (caller(&request)?, lease(&request)?);
@@ -62,18 +64,28 @@ impl SyncService for SyncDoor {
             tails: self.0.lanes.of(caller.tenant).follow(),
             caller: (*caller).clone(),
             standing: Arc::new(move || lease.check()),
-            out: out.clone(),
+            out,
+            patience: self.0.clock.machine_time(PATIENCE),
         };
+        let (ends, end) = oneshot::channel();
         tokio::spawn(async move {
-            let end = match pull.serve(&request).await {
+            let status = match pull.serve(&request).await {
                 Ok(()) | Err(PullError::Gone) => return,
                 Err(PullError::Store(error)) => status::of_store(&error),
+                Err(PullError::Slow(retry_after)) => status::exhausted(
+                    "SLOW_DEVICE",
+                    "the device takes nothing of what it is sent; pull again",
+                    retry_after,
+                ),
+                Err(PullError::Stopping(retry_after)) => status::stopping(retry_after),
                 Err(PullError::Ended(status)) => status,
             };
             // Whoever went away needs no reason.
-            let _ = out.send(Err(end)).await;
+            let _ = ends.send(status);
         });
-        Ok(Response::new(ReceiverStream::new(messages)))
+        // The reason has a way of its own: a device that takes nothing has no room for it among the messages.
+        let end = stream::once(end).filter_map(async |end| end.ok().map(Err));
+        Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(Ok).chain(end))))
     }
 
     async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushResponse>, Status> {

@@ -29,6 +29,7 @@ use roundsman_sync::version::Position;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 use tonic::Status;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
@@ -53,6 +54,11 @@ const PARTIAL_CUTS: u32 = 2;
 /// A follower hears at least this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// Devices that are sent away together come back within this.
+const RETRY_SPREAD: Duration = Duration::from_secs(30);
+/// A device that takes nothing for so long is sent away: what waits for it is memory that others need.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Why a pull ends before its time.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
@@ -62,7 +68,13 @@ pub enum PullError {
     /// The device went away.
     #[error("the device went away")]
     Gone,
-    /// The caller may no longer pull, or the server stops.
+    /// The device takes nothing of what it is sent; it may come back after this long.
+    #[error("the device takes nothing of what it is sent")]
+    Slow(Duration),
+    /// The server stops; the device may come back after this long.
+    #[error("the server is stopping")]
+    Stopping(Duration),
+    /// The caller may no longer pull.
     #[error("{0}")]
     Ended(Status),
 }
@@ -81,7 +93,9 @@ pub struct Pull {
     /// Whether the caller still may.
     pub standing: Arc<Standing>,
     /// Where the messages go; when it is full, the pull waits.
-    pub out: mpsc::Sender<Result<PullResponse, Status>>,
+    pub out: mpsc::Sender<PullResponse>,
+    /// How long it waits for a device that takes nothing.
+    pub patience: Duration,
     /// What callers' scope digests were.
     pub digests: Arc<Digests>,
     /// What is committed from before the first read on.
@@ -237,7 +251,15 @@ impl Pull {
             metrics::counter!("roundsman_pages_sent_total").increment(1);
             metrics::counter!("roundsman_page_bytes_sent_total").increment(page.payload.len() as u64);
         }
-        self.out.send(Ok(PullResponse { message: Some(message) })).await.map_err(|_| PullError::Gone)
+        let sent = self.out.send(PullResponse { message: Some(message) });
+        match tokio::time::timeout(self.patience, sent).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_closed)) => Err(PullError::Gone),
+            Err(_elapsed) => {
+                metrics::counter!("roundsman_slow_devices_total").increment(1);
+                Err(PullError::Slow(retry_after(&self.caller)))
+            }
+        }
     }
 
     /// Brings everything: in one cut if it is little, else group by group, so that work can begin before the history came.
@@ -359,7 +381,7 @@ impl Pull {
                 Ok(Ok(tail)) => state.hear(&tail, self.clock.now_us()),
                 Ok(Err(RecvError::Lagged(_))) => News::Unclear,
                 Ok(Err(RecvError::Closed)) => {
-                    return Err(PullError::Ended(Status::unavailable("the server is stopping")));
+                    return Err(PullError::Stopping(retry_after(&self.caller)));
                 }
                 Err(_elapsed) => {
                     let position = Some(state.served().into());
@@ -381,6 +403,13 @@ impl Pull {
     }
 }
 
+/// When a device that is sent away may come back: each at another moment, so that all of them don't come at once.
+fn retry_after(caller: &Caller) -> Duration {
+    let spread_ms = RETRY_SPREAD.as_millis() as u64;
+    let device = caller.device.unwrap_or_default();
+    Duration::from_secs(1) + Duration::from_millis(xxh3_64(device.as_bytes()) % spread_ms)
+}
+
 struct Cut {
     plan: Plan,
     pages: Pages,
@@ -400,7 +429,7 @@ fn understood(request: &PullRequest) -> BTreeSet<i64> {
 
 /// The page of a bucket that begins after `cursor`, with rows up to a version, as they are at another; `None`: there are
 /// none.
-async fn read_page(
+pub(crate) async fn read_page(
     tx: &mut Tx,
     bucket: (i64, i64),
     cursor: Cursor,

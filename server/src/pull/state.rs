@@ -196,7 +196,7 @@ impl State {
         if tail.position.version <= self.served.version {
             return News::Nothing;
         }
-        let contiguous = tail.position.version == self.served.version + 1;
+        let contiguous = tail.after <= self.served.version;
         let regranted = tail.internal.iter().any(|id| self.holding.grants.binary_search(id).is_ok());
         let Some(buckets) = tail.buckets.as_ref().filter(|_| contiguous && !regranted) else {
             return News::Unclear;

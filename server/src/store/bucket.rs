@@ -90,6 +90,23 @@ pub async fn of_scopes(tx: &mut Tx, tenant: i64, scopes: &[String]) -> Result<Ve
     Ok(rows.into_iter().map(bucket).collect())
 }
 
+/// The buckets that were touched after a version.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn touched(tx: &mut Tx, tenant: i64, after: i64) -> Result<Vec<Bucket>, StoreError> {
+    let rows: Vec<BucketTuple> = tx
+        .query_as(
+            "SELECT id, scope, kind, head, last_removal, created, live_rows, live_bytes, checksum FROM bucket \
+             WHERE tenant = $1 AND head > $2 ORDER BY id",
+        )
+        .bind(tenant)
+        .bind(after)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(bucket).collect())
+}
+
 /// All buckets of the tenant.
 ///
 /// # Errors

@@ -42,6 +42,21 @@ pub async fn find(tx: &mut Tx, tenant: i64, ids: &[Uuid]) -> Result<Vec<(Uuid, S
     Ok(rows.into_iter().map(stored).collect())
 }
 
+/// The records of one kind that changed after a version, removed ones too.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn changed(tx: &mut Tx, tenant: i64, kind: i64, after: i64) -> Result<Vec<Uuid>, StoreError> {
+    let rows: Vec<(Uuid,)> = tx
+        .query_as("SELECT id FROM record WHERE tenant = $1 AND kind = $2 AND version > $3")
+        .bind(tenant)
+        .bind(kind)
+        .bind(after)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
 /// A page of all records of one kind, by id.
 ///
 /// # Errors

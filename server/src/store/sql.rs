@@ -253,6 +253,12 @@ impl Db {
         Ok(Tx { inner, statements: 0, asked: Vec::new(), _snapshot: None })
     }
 
+    /// Whether other processes may write to it, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres { .. })
+    }
+
     /// The reading transactions under way. An old one keeps SQLite's log from being truncated, and PostgreSQL from taking
     /// away what is outdated.
     #[must_use]

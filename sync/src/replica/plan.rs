@@ -114,7 +114,8 @@ fn follow<E: std::error::Error>(
         }
     };
     let goes_on = entry.action() == BucketAction::Append && before.is_some();
-    let kept = goes_on || (entry.resumed && entry.action() != BucketAction::Keep && !course.drop);
+    let resumes = entry.resumed && matches!(entry.action(), BucketAction::Append | BucketAction::Reset);
+    let kept = goes_on || resumes;
     bucket.staging = bucket.staging.filter(|staging| kept && staging.replace == course.replace);
     flight.courses.insert(slot, course);
     Ok(())

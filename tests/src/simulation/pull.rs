@@ -13,9 +13,7 @@ use roundsman::store::sql::Db;
 use roundsman_proto::sync::{PullRequest, PullResponse};
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::task::yield_now;
-use tonic::Status;
 
-type Message = Result<PullResponse, Status>;
 type Serving = Pin<Box<dyn Future<Output = Result<(), PullError>>>>;
 
 /// What a device hears next.
@@ -34,14 +32,14 @@ pub struct Stream {
     db: Db,
     serving: Option<Serving>,
     end: Option<Result<(), PullError>>,
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<PullResponse>,
     // While it is held, the server waits before its first message.
-    held: Option<OwnedPermit<Message>>,
+    held: Option<OwnedPermit<PullResponse>>,
 }
 
 impl Stream {
     /// Begins a pull: the server has read where the device is, and waits before its first message.
-    pub async fn open(pull: impl FnOnce(mpsc::Sender<Message>) -> Pull, db: Db, request: PullRequest) -> Self {
+    pub async fn open(pull: impl FnOnce(mpsc::Sender<PullResponse>) -> Pull, db: Db, request: PullRequest) -> Self {
         let (out, messages) = mpsc::channel(1);
         let held = out.clone().try_reserve_owned().ok();
         let pull = pull(out);
@@ -56,11 +54,10 @@ impl Stream {
         self.held = None;
         self.settle().await;
         match self.messages.try_recv() {
-            Ok(Ok(message)) => {
+            Ok(message) => {
                 self.settle().await;
                 Heard::Message(Box::new(message))
             }
-            Ok(Err(status)) => Heard::End(Err(PullError::Ended(status))),
             Err(_) => match self.end.take() {
                 Some(end) => Heard::End(end),
                 None => Heard::Nothing,

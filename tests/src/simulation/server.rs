@@ -4,6 +4,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use roundsman::auth::caller::Caller;
 use roundsman::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted, Writer};
@@ -400,6 +401,7 @@ impl Server {
             caller: caller.clone(),
             standing: Arc::new(|| Ok(())),
             out,
+            patience: Duration::MAX,
             digests: Arc::clone(&self.digests),
             tails: self.tails.subscribe(),
         };

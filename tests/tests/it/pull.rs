@@ -1,6 +1,11 @@
 //! What a device may rely on when it pulls, message by message.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
 use roundsman::device::Synced;
+use roundsman::pull::{Pull, PullError};
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
 use roundsman_proto::sync::{BucketAction, InventoryRequest, Position, PullRequest, PullResponse};
@@ -13,7 +18,9 @@ use roundsman_sync::replica::{Event, Want};
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{World, bytes, check_in};
-use tonic::Streaming;
+use tokio::sync::mpsc;
+use tonic::{Code, Streaming};
+use tonic_types::StatusExt as _;
 
 use crate::faults::push;
 
@@ -28,6 +35,9 @@ on_both_databases!(
     a_bucket_that_moved_since_is_not_kept_for_its_sum,
     who_has_everything_hears_one_checkpoint,
     who_has_more_than_everything_hears_of_the_fork,
+    a_plan_announces_what_comes,
+    who_takes_nothing_is_sent_away,
+    who_follows_a_server_that_stops_is_told_when_to_come_back,
 );
 
 type Stream = Streaming<PullResponse>;
@@ -78,6 +88,32 @@ async fn a_follower_hears_of_what_it_holds_and_of_nothing_else(kind: Kind) {
     drop(stream);
     anna.replica.cut();
     assert_eq!(app.sync(&mut anna).await.rows, 0, "a later pull goes on from there");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_follower_hears_of_what_another_process_commits() {
+    let app = TestApp::start(Kind::Postgres).await;
+    let world = World::make(&app).await;
+    let neighbour = app.neighbour().await;
+    let mut anna = app.device_at(&neighbour.channel, "anna").await;
+    let mut stream = follow(&app, &mut anna).await;
+    // What was before she began is read by then.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    app.office(one_price(&world, 0, 1_111)).await;
+    let plan = stream.message().await.expect("goes on").expect("does not end");
+    let Some(Message::Plan(planned)) = &plan.message else { panic!("{plan:?}") };
+    assert_eq!(planned.buckets.iter().map(|bucket| bucket.rows).collect::<Vec<_>>(), [1], "a tail, not a pull");
+    anna.take(plan, &mut Synced::default()).expect("takes it");
+    assert_eq!(to_checkpoint(&mut anna, &mut stream).await, 1);
+    let outlet = world.anna.outlets[0];
+    let move_outlet = MoveOutlet { outlet_id: bytes(outlet), territory_id: bytes(world.boris.territory) };
+    app.office(Command::MoveOutlet(move_outlet)).await;
+    to_checkpoint(&mut anna, &mut stream).await;
+    assert!(app.shown::<Outlet>(&anna, outlet).is_none());
+    app.assert_converged(&anna, &world.caller(&world.anna)).await;
+    drop(stream);
+    neighbour.finish().await;
     app.finish().await;
 }
 
@@ -286,4 +322,88 @@ async fn who_has_everything_hears_one_checkpoint(kind: Kind) {
     assert!(messages(&app, &mut anna).await.len() > 1);
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     app.finish().await;
+}
+
+/// What the plans of one pull announced, and what came: rows and bytes, by whether the buckets came whole.
+async fn announced_and_brought(app: &TestApp, device: &mut TestDevice) -> BTreeMap<bool, [(i64, i64); 2]> {
+    let mut sums: BTreeMap<bool, [(i64, i64); 2]> = BTreeMap::new();
+    let mut whole = BTreeMap::new();
+    let mut stream = device.open(app.now_us(), false, &mut Synced::default()).await.expect("opens");
+    while let Some(message) = stream.message().await.expect("goes on").and_then(|response| response.message) {
+        match &message {
+            Message::Plan(plan) => {
+                for bucket in &plan.buckets {
+                    let begins = !device.replica.buckets().any(|held| held.id == bucket.bucket_id && held.rows > 0);
+                    whole.insert(bucket.bucket_id, begins);
+                    let announced = &mut sums.entry(begins).or_default()[0];
+                    *announced = (announced.0 + bucket.rows, announced.1 + bucket.bytes);
+                }
+            }
+            Message::Page(page) => {
+                let brought = &mut sums.entry(whole[&page.bucket_id]).or_default()[1];
+                *brought = (brought.0 + i64::from(page.rows), brought.1 + i64::from(page.payload_size));
+            }
+            Message::Fork(_) | Message::InventoryRequest(_) | Message::Checkpoint(_) | Message::KeepAlive(_) => {}
+        }
+        device.take(PullResponse { message: Some(message) }, &mut Synced::default()).expect("takes it");
+    }
+    device.replica.cut();
+    sums
+}
+
+async fn a_plan_announces_what_comes(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let first = announced_and_brought(&app, &mut anna).await;
+    let [announced, brought] = first[&true];
+    assert!(announced.0 > 30 && announced.1 > 1_000, "{first:?}");
+    assert_eq!(announced, brought, "while nobody writes, what begins comes as it was announced");
+    app.office(one_price(&world, 0, 1_444)).await;
+    let second = announced_and_brought(&app, &mut anna).await;
+    let [announced, brought] = second[&false];
+    assert!(brought.0 == 1 && brought.0 <= announced.0 && brought.1 <= announced.1, "never more: {second:?}");
+    app.finish().await;
+}
+
+async fn who_takes_nothing_is_sent_away(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let (out, mut waiting) = mpsc::channel(1);
+    let pull = Pull {
+        db: app.core.db.clone(),
+        clock: Arc::clone(&app.core.clock),
+        caller: world.caller(&world.anna),
+        standing: Arc::new(|| Ok(())),
+        out,
+        patience: Duration::from_millis(50),
+        digests: Arc::clone(&app.core.digests),
+        tails: app.core.lanes.of(world.tenant).follow(),
+    };
+    let end = pull.serve(&PullRequest { protocol_version: 1, follow: true, ..PullRequest::default() }).await;
+    assert!(matches!(end, Err(PullError::Slow(_))), "{end:?}");
+    assert!(waiting.recv().await.is_some(), "one message waits");
+    assert!(waiting.recv().await.is_none(), "and nothing else is kept for it");
+    app.finish().await;
+}
+
+async fn who_follows_a_server_that_stops_is_told_when_to_come_back(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    World::make(&app).await;
+    let mut waits = BTreeSet::new();
+    let mut streams = Vec::new();
+    for login in ["anna", "boris"] {
+        let mut device = app.device(login).await;
+        streams.push(follow(&app, &mut device).await);
+    }
+    let database = app.hand_over().await;
+    for mut stream in streams {
+        let status = stream.message().await.expect_err("the server stops");
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        assert_eq!(status.get_details_error_info().expect("a reason").reason, "STOPPING");
+        waits.insert(status.get_details_retry_info().and_then(|info| info.retry_delay).expect("a moment"));
+    }
+    assert_eq!(waits.len(), 2, "not all at once: {waits:?}");
+    assert!(waits.iter().all(|wait| (1..=31).contains(&wait.as_secs())), "{waits:?}");
+    database.remove().await;
 }
