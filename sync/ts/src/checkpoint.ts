@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 
 import type { At, Bucket, BucketName, Document, Member, State } from "./bucket.js";
-import { rowHash, withoutRow, withRow } from "./checksum.js";
+import { type Partitions, rowHash, withoutRow, withRow } from "./checksum.js";
 import { ProtocolError } from "./fault.js";
 import { PageSchema } from "./gen/roundsman/sync/v1/page_pb.js";
 import type { Checkpoint } from "./gen/roundsman/sync/v1/plan_pb.js";
@@ -9,6 +9,7 @@ import type { Id } from "./id.js";
 import { type Row, unpack } from "./page.js";
 import type { Position } from "./position.js";
 import { isCovered, type Pull } from "./pull.js";
+import { rowsOf } from "./repair.js";
 import type { Key, Row as TableRow, Transaction } from "./storage.js";
 
 /** What a checkpoint did. */
@@ -42,9 +43,11 @@ export async function apply(
   const writer = new Writer(tx, pull.released);
   const covered = [...pull.courses].filter(([, course]) => isCovered(course, checkpoint));
   // First everything that goes, so that an old document does not outweigh the one that replaces it.
-  for (const [name, { replaces }] of covered) {
+  for (const [name, { replaces, repairs }] of covered) {
     const bucket = buckets.get(name);
-    if (replaces && bucket !== undefined) {
+    if (bucket !== undefined && repairs !== undefined) {
+      buckets.set(name, await writer.clearPartitions(name, bucket, repairs));
+    } else if (bucket !== undefined && replaces) {
       buckets.set(name, await writer.clear(name, bucket));
     }
   }
@@ -96,11 +99,36 @@ class Writer {
     this.released = new Set(released);
   }
 
-  /** Takes all memberships of a bucket away, as if a newer frame had said of each record that it left. */
+  /** Takes all memberships of a bucket away. */
   async clear(name: BucketName, bucket: Bucket): Promise<Bucket> {
     const members = await this.#tx.list("member", name);
-    const rows = members.map(([[, record], { version }]): Row => ({ record, version: version + 1n, document: undefined }));
-    return await this.#applyRows(name, bucket, rows);
+    await this.#applyRows(name, bucket, members.map(([[, record], member]) => leaving(record, member)));
+    // If it was damaged, it need not have stated the sums of these memberships.
+    return { ...bucket, rows: 0n, checksum: 0n };
+  }
+
+  /**
+   * Takes a bucket's memberships of these partitions away. What it says of the rest is made anew from the documents, as the
+   * sums were by which the partitions were found.
+   */
+  async clearPartitions(name: BucketName, bucket: Bucket, partitions: Partitions): Promise<Bucket> {
+    const gone: Row[] = [];
+    let rows = 0n;
+    let checksum = 0n;
+    for await (const { record, member, document } of rowsOf(this.#tx, name)) {
+      if (document === undefined || partitions.contain(record)) {
+        gone.push(leaving(record, member));
+        continue;
+      }
+      const hash = rowHash(record, document.bytes);
+      rows += 1n;
+      checksum = withRow(checksum, hash);
+      if (hash !== member.hash) {
+        this.#tx.put("member", [name, record], { ...member, hash });
+      }
+    }
+    await this.#applyRows(name, bucket, gone);
+    return { ...bucket, rows, checksum };
   }
 
   /** Applies the staged pages of a bucket. */
@@ -163,13 +191,20 @@ class Writer {
   }
 }
 
+/** As if a newer frame had said of a record that it left. */
+function leaving(record: Id, { version }: Member): Row {
+  return { record, version: version + 1n, document: undefined };
+}
+
 /** What is held of a record after a row that is news. */
 function taken({ record, version, document: bytes }: Row, { member, document }: Held, kind: number): Held {
-  const others = (document?.holders ?? 0) - (member === undefined ? 0 : 1);
+  // A document that is missing has no holders, though the membership is there.
+  const others = Math.max((document?.holders ?? 0) - (member === undefined ? 0 : 1), 0);
   if (bytes === undefined) {
     return { member: undefined, document: document === undefined || others === 0 ? undefined : { ...document, holders: others } };
   }
-  const newest = document !== undefined && document.version >= version ? document : { kind, version, bytes };
+  // At the same version the two are the same, unless the one that is held was damaged.
+  const newest = document !== undefined && document.version > version ? document : { kind, version, bytes };
   return { member: { version, hash: rowHash(record, bytes) }, document: { ...newest, holders: others + 1 } };
 }
 

@@ -12,6 +12,8 @@ const RENEW_BEFORE_US = 60_000_000n;
 const CALL_MS = 30_000;
 /** So many streams in a row may end with an inventory to be sent or a bucket to be mended. */
 const STREAMS = 4;
+/** After a pull so many rows are looked at, whether they are still as they came. */
+const SCRUB_ROWS = 10_000n;
 
 /** Who logs in, and on which installation of the app. */
 export interface Credentials {
@@ -116,10 +118,15 @@ export class Device {
     }
   }
 
-  /** Pulls to the last checkpoint. See {@link Device.sync} for errors. */
+  /**
+   * Pulls to the last checkpoint, and looks whether what is held is still as it came: what isn't is mended by the next pull.
+   * See {@link Device.sync} for errors.
+   */
   async pull(wish: Omit<Wish, "follow"> = {}): Promise<void> {
     for (let stream = 0; stream < STREAMS; stream += 1) {
       if (await this.#isSettled(wish)) {
+        // By chance, so that over time every bucket is looked at.
+        await this.replica.scrub(BigInt(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)), SCRUB_ROWS);
         return;
       }
     }
@@ -132,7 +139,7 @@ export class Device {
    */
   async *events(wish: Wish = {}): AsyncGenerator<Event, void, void> {
     const headers = await this.#authorization();
-    const request = this.replica.request({
+    const request = await this.replica.request({
       ...wish,
       deviceClockUs: this.#clock(),
       appVersion: this.#appVersion,

@@ -6,7 +6,8 @@
  *   `page_range` (no range or no build), `page_order` (frames out of order, or outside of the range), `page_gap` (it begins
  *   after the device's cursor);
  * - a plan: `bucket_unknown` (a number that the device doesn't hold, without its scope), `bucket_number` (one number for two
- *   buckets), `bucket_kind` (a scope without a kind), `bucket_action` (an unknown action);
+ *   buckets), `bucket_kind` (a scope without a kind), `bucket_action` (an unknown action), `bucket_partitions` (it repairs
+ *   partitions that it doesn't name in 32 bytes);
  * - a page or a checkpoint: `bucket_not_planned` (no plan of this pull covers the bucket);
  * - a checkpoint: `checkpoint_position` (it has none), `checkpoint_back` (it is before the device's position, without a
  *   fork);
@@ -24,6 +25,7 @@ export type Fault =
   | "bucket_number"
   | "bucket_kind"
   | "bucket_action"
+  | "bucket_partitions"
   | "bucket_not_planned"
   | "checkpoint_position"
   | "checkpoint_back"

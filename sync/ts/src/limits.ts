@@ -2,6 +2,8 @@ const KIB = 1024;
 
 /** A page has at most this many bytes before compression: a frame of the largest document, with its id and version. */
 export const PAYLOAD_BYTES = 256 * KIB + 48;
+/** A bucket with fewer rows is sent whole rather than mended by the sums of its partitions. */
+export const REPAIR_ROWS = 1_000n;
 /** A command's body has at most this many bytes. */
 export const COMMAND_BYTES = 256 * KIB;
 /** A push has at most this many commands. */

@@ -1,4 +1,5 @@
 import { type Bucket, type BucketName, bucketName, type Head, positionOf, type State } from "./bucket.js";
+import { Partitions } from "./checksum.js";
 import { ProtocolError } from "./fault.js";
 import { BucketAction, type BucketPlan, type Plan } from "./gen/roundsman/sync/v1/plan_pb.js";
 import { after, START } from "./position.js";
@@ -51,10 +52,10 @@ function emptyBucket({ bucketId, scope, kind, group }: BucketPlan): Bucket {
 
 function courseOf(entry: BucketPlan, version: bigint, before: Course | undefined, bucket: Bucket, head: Head): Course {
   const { bucketId: id, group } = entry;
-  const fromStart = { id, group, base: START, replaces: true, drops: false };
+  const fromStart = { id, group, base: START, replaces: true, repairs: undefined, drops: false };
   switch (entry.action) {
     case BucketAction.KEEP:
-      return { id, group, base: after(version), replaces: false, drops: false };
+      return { ...fromStart, base: after(version), replaces: false };
     case BucketAction.APPEND: {
       if (before !== undefined) {
         // More of what this pull has announced: an earlier RESET or KEEP stands, and what was to go is replaced.
@@ -67,6 +68,13 @@ function courseOf(entry: BucketPlan, version: bigint, before: Course | undefined
       return fromStart;
     case BucketAction.DROP:
       return { ...fromStart, drops: true };
+    case BucketAction.REPAIR: {
+      const repairs = Partitions.fromWire(entry.partitions);
+      if (repairs === undefined) {
+        throw new ProtocolError("bucket_partitions", `the plan repairs bucket ${id} and does not say where`);
+      }
+      return { ...fromStart, replaces: false, repairs };
+    }
     default:
       throw new ProtocolError("bucket_action", `the plan has an unknown action, ${entry.action}`);
   }
@@ -75,7 +83,7 @@ function courseOf(entry: BucketPlan, version: bigint, before: Course | undefined
 /** Whether what is staged belongs to what will come. */
 function keepsStaging(entry: BucketPlan, before: Course | undefined, course: Course, bucket: Bucket): boolean {
   const goesOn = entry.action === BucketAction.APPEND && before !== undefined;
-  const resumes = entry.resumed && entry.action !== BucketAction.KEEP && !course.drops;
+  const resumes = entry.resumed && (entry.action === BucketAction.APPEND || entry.action === BucketAction.RESET);
   return (goesOn || resumes) && bucket.staging?.replaces === course.replaces;
 }
 

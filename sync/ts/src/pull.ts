@@ -1,4 +1,5 @@
 import type { BucketName } from "./bucket.js";
+import type { Partitions } from "./checksum.js";
 import type { Checkpoint } from "./gen/roundsman/sync/v1/plan_pb.js";
 import type { Id } from "./id.js";
 import type { Cursor } from "./position.js";
@@ -13,6 +14,8 @@ export interface Course {
   readonly base: Cursor;
   /** What comes replaces what is held. */
   readonly replaces: boolean;
+  /** What comes replaces what is held in these partitions. */
+  readonly repairs: Partitions | undefined;
   /** It goes at the next checkpoint. */
   readonly drops: boolean;
 }

@@ -19,10 +19,12 @@ import {
   Urgency,
 } from "./gen/roundsman/sync/v1/sync_service_pb.js";
 import { fromHex, type Id } from "./id.js";
+import { REPAIR_ROWS } from "./limits.js";
 import { unpack } from "./page.js";
 import { planned } from "./plan.js";
 import { after, isBefore, isEarlier, type Position } from "./position.js";
 import { type Course, isCovered, NO_PULL, type Pull } from "./pull.js";
+import { isSound, partialSums } from "./repair.js";
 import type { Storage, Transaction } from "./storage.js";
 
 /** The version of the protocol that this package speaks. */
@@ -46,6 +48,12 @@ export interface Want {
   readonly lastOutcomeSeq?: bigint;
   /** What waits in the outbox. */
   readonly outbox?: OutboxSummary;
+}
+
+/** What may be set of a replica. */
+export interface ReplicaOptions {
+  /** A damaged bucket is mended by the sums of its partitions from so many rows on; missing: 1,000. */
+  readonly repairRows?: bigint;
 }
 
 /** A bucket, named for people. */
@@ -85,32 +93,42 @@ export type Event =
  * where the device is, {@link Replica.receive} takes one message of the stream, {@link Replica.cut} notes that the stream
  * ended. What is shown changes only at a checkpoint, in one transaction of the storage.
  *
- * Its calls are made one after the other: nobody calls a method while `receive` is under way.
+ * Its calls are made one after the other: nobody calls a method while `request`, `receive` or `scrub` is under way.
  */
 export class Replica {
   readonly #storage: Storage;
+  readonly #repairRows: bigint;
   #state: State;
   #pull: Pull = NO_PULL;
   #inventoryWanted = false;
 
-  private constructor(storage: Storage, state: State) {
+  private constructor(storage: Storage, state: State, { repairRows = REPAIR_ROWS }: ReplicaOptions) {
     this.#storage = storage;
     this.#state = state;
+    this.#repairRows = repairRows;
   }
 
   /** Opens what the storage holds. */
-  static async open(storage: Storage): Promise<Replica> {
+  static async open(storage: Storage, options: ReplicaOptions = {}): Promise<Replica> {
     const state = await storage.transaction(async (tx): Promise<State> => {
       const head = (await tx.get("replica", [])) ?? { position: undefined, scopeDigest: 0n };
       const buckets = await tx.list("bucket");
       return { head, buckets: new Map(buckets.map(([[name], bucket]) => [name, bucket])) };
     });
-    return new Replica(storage, state);
+    return new Replica(storage, state, options);
   }
 
-  /** What to send to begin a pull. The inventory goes along if the server asked for it. */
-  request(want: Want): PullRequest {
-    const buckets = [...this.#state.buckets.values()];
+  /**
+   * What to send to begin a pull. The inventory goes along if the server asked for it. What is damaged, or may have to come
+   * anew, and is large goes with the sums of its partitions, for which all of it is read.
+   */
+  async request(want: Want): Promise<PullRequest> {
+    const hasInventory = this.#inventoryWanted;
+    const buckets: { bucket: Bucket; sums: bigint[] }[] = [];
+    for (const [name, bucket] of this.#state.buckets) {
+      const isWanted = hasInventory || bucket.at.is === "damaged";
+      buckets.push({ bucket, sums: isWanted ? await this.#partialSums(name, bucket) : [] });
+    }
     return create(PullRequestSchema, {
       protocolVersion: PROTOCOL_VERSION,
       appVersion: want.appVersion ?? "",
@@ -118,16 +136,47 @@ export class Replica {
       kinds: [...(want.kinds ?? [])],
       ...(this.position && { position: this.position }),
       scopeDigest: this.#state.head.scopeDigest,
-      lagging: buckets.flatMap(lagging),
-      staging: buckets.flatMap(staging),
+      lagging: buckets.flatMap(({ bucket, sums }) => lagging(bucket, hasInventory ? [] : sums)),
+      staging: buckets.flatMap(({ bucket }) => staging(bucket)),
       lastOutcomeSeq: want.lastOutcomeSeq ?? 0n,
       ...(want.outbox && { outbox: want.outbox }),
       follow: want.follow ?? false,
       atLeast: want.atLeast ?? 0n,
       urgency: want.todayOnly === true ? Urgency.TODAY : Urgency.ALL,
-      inventory: this.#inventoryWanted ? buckets.flatMap(held) : [],
-      hasInventory: this.#inventoryWanted,
+      inventory: hasInventory ? buckets.flatMap(({ bucket, sums }) => held(bucket, sums)) : [],
+      hasInventory,
     });
+  }
+
+  /**
+   * Looks for what has changed by itself, in whole buckets, from one that `seed` chooses on, until so many rows are checked;
+   * marks what is wrong as damaged, so that the next pull mends it. The seed is 0 or more.
+   *
+   * @returns the buckets that are wrong.
+   */
+  async scrub(seed: bigint, rows: bigint): Promise<Damaged[]> {
+    const held = [...this.#state.buckets];
+    const start = Number(seed % BigInt(Math.max(held.length, 1)));
+    const buckets = new Map(held);
+    const state = { ...this.#state, buckets };
+    const damaged: Damaged[] = [];
+    await this.#storage.transaction(async (tx) => {
+      let left = rows;
+      for (const [name, bucket] of [...held.slice(start), ...held.slice(0, start)]) {
+        if (left <= 0n) {
+          break;
+        }
+        left -= bucket.rows;
+        const isTrusted = bucket.at.is === "head" || bucket.at.is === "behind";
+        if (isTrusted && !(await isSound(tx, name, bucket))) {
+          buckets.set(name, { ...bucket, at: { is: "damaged" } });
+          damaged.push({ scope: bucket.scope, kind: bucket.kind });
+        }
+      }
+      await this.#save(tx, state, this.#pull.fresh);
+    });
+    this.#state = state;
+    return damaged;
   }
 
   /**
@@ -207,6 +256,14 @@ export class Replica {
       const members = await tx.list("member", bucket);
       return await documents(tx, new Set(members.map(([[, record]]) => record)));
     });
+  }
+
+  /** The sums of a large bucket's partitions; of a small one none. */
+  async #partialSums(name: BucketName, bucket: Bucket): Promise<bigint[]> {
+    if (bucket.rows < this.#repairRows) {
+      return [];
+    }
+    return (await this.#storage.transaction((tx) => partialSums(tx, name))).toWire();
   }
 
   async #plan(plan: Plan): Promise<Event> {
@@ -320,7 +377,7 @@ function landed(pull: Pull, checkpoint: Checkpoint, position: Position, applied:
   for (const [name, course] of pull.courses) {
     if (!course.drops && !applied.damaged.has(name)) {
       const isDone = isCovered(course, checkpoint);
-      courses.set(name, isDone ? { ...course, base: after(position.version), replaces: false } : course);
+      courses.set(name, isDone ? { ...course, base: after(position.version), replaces: false, repairs: undefined } : course);
     }
   }
   return {
@@ -352,15 +409,16 @@ function positionFrom({ version, nonce }: WirePosition): Position {
   return { version, nonce };
 }
 
-function lagging({ id, at }: Bucket): MessageInitShape<typeof LaggingBucketSchema>[] {
+function lagging({ id, at }: Bucket, partialSums: bigint[]): MessageInitShape<typeof LaggingBucketSchema>[] {
   switch (at.is) {
     case "head":
       return [];
     case "behind":
       return [{ bucketId: id, position: at.position }];
     case "nothing":
-    case "damaged":
       return [{ bucketId: id }];
+    case "damaged":
+      return [{ bucketId: id, partialSums }];
   }
 }
 
@@ -375,8 +433,11 @@ function staging({ staging, at }: Bucket): MessageInitShape<typeof StagingCursor
 }
 
 /** A damaged bucket is listed at version 0: its position would make the server add to what is wrong. */
-function held({ id, scope, kind, rows, checksum, at }: Bucket): MessageInitShape<typeof HeldBucketSchema>[] {
-  const bucket = { bucketId: id, scope, kind, rows, checksum };
+function held(
+  { id, scope, kind, rows, checksum, at }: Bucket,
+  partialSums: bigint[],
+): MessageInitShape<typeof HeldBucketSchema>[] {
+  const bucket = { bucketId: id, scope, kind, rows, checksum, partialSums };
   switch (at.is) {
     case "nothing":
       return [];

@@ -27,12 +27,13 @@ const RECORD = "01".repeat(16);
 
 type Message = NonNullable<MessageInitShape<typeof PullResponseSchema>["message"]>;
 
-/** What a server was asked, and what it says to the next pulls and pushes. */
+/** What a server was asked, what it says to the next pulls and pushes, and where its device stores. */
 class Server {
   readonly pulls: PullRequest[] = [];
   readonly pushes: PushRequest[] = [];
   readonly refreshed: string[] = [];
   readonly authorizations: (string | null)[] = [];
+  readonly storage = new MemoryStorage();
 
   constructor(
     readonly streams: readonly (readonly Message[])[],
@@ -47,7 +48,7 @@ class Server {
         push: (request) => this.#push(request),
       });
     });
-    const storage = new MemoryStorage();
+    const { storage } = this;
     const tokens = create(TokensSchema, { accessToken: "first", refreshToken: "r1", accessExpiresAtUs });
     const [replica, outbox] = [await Replica.open(storage), await Outbox.open(storage)];
     return new Device({ transport, tokens, replica, outbox, clock: () => NOW_US, appVersion: "1.0" });
@@ -113,6 +114,18 @@ test("a bucket with a wrong sum is fetched anew at once", async () => {
   const device = await server.device();
   await device.pull();
   assert.deepEqual(server.pulls[1]?.lagging.map((bucket) => [bucket.bucketId, bucket.position]), [[7n, undefined]]);
+  assert.ok(device.replica.covers(9n));
+});
+
+test("what has changed by itself is found after a pull, and fetched anew by the next", async () => {
+  const server = new Server([[plan, checkpoint()], [checkpoint()], [plan, checkpoint()]]);
+  const device = await server.device();
+  await device.pull();
+  await server.storage.transaction(async (tx) => tx.put("member", ["2@territory:north", RECORD], { version: 1n, hash: 1n }));
+  await device.pull();
+  assert.ok(!device.replica.covers(9n), "its document is missing");
+  await device.pull();
+  assert.deepEqual(server.pulls.map(({ lagging }) => lagging.map((bucket) => bucket.bucketId)), [[], [], [7n]]);
   assert.ok(device.replica.covers(9n));
 });
 

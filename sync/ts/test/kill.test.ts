@@ -108,7 +108,7 @@ async function take(replica: Replica, step: Step, storage: Storage): Promise<Rep
 
 async function seen(storage: Storage): Promise<string> {
   const replica = await Replica.open(storage);
-  const request = toHex(toBinary(PullRequestSchema, replica.request({ deviceClockUs: 0n })));
+  const request = toHex(toBinary(PullRequestSchema, await replica.request({ deviceClockUs: 0n })));
   const kinds = new Set([...replica.buckets].map((bucket) => bucket.kind));
   const records = await Promise.all([...kinds].sort().map((kind) => replica.records(kind)));
   const shown = records.flatMap((records) => [...records].map(([record, { version, bytes }]) => [record, `${version}`, toHex(bytes)]));

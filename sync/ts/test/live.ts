@@ -92,7 +92,7 @@ async function killedInTheMiddleOfAPull(): Promise<void> {
       break;
     }
   }
-  const { staging, position } = (await reopened()).replica.request({ deviceClockUs: nowUs });
+  const { staging, position } = await (await reopened()).replica.request({ deviceClockUs: nowUs });
   assert.equal(staging.length, 1, "a staged page has survived");
   assert.equal(position, undefined, "nothing is shown");
 }

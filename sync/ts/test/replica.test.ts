@@ -11,6 +11,7 @@ import { type Place, STORAGES } from "./storages.js";
 import { type Hex, testFamily, type Wide, written, type WrittenPosition } from "./vectors.js";
 
 interface Input {
+  readonly repair_rows: Wide;
   readonly steps: readonly ({ readonly receive: Hex } | { readonly cut: object } | { readonly reopen: object })[];
 }
 
@@ -50,33 +51,34 @@ for (const [storage, fresh] of STORAGES) {
   });
 }
 
-async function runCase(place: Place, { steps }: Input, expected: Expected): Promise<void> {
-  let replica = await Replica.open(await place.open());
+async function runCase(place: Place, { repair_rows, steps }: Input, expected: Expected): Promise<void> {
+  const opened = async () => await Replica.open(await place.open(), { repairRows: BigInt(repair_rows) });
+  let replica = await opened();
   let held: readonly WrittenBucket[] = [];
   for (const [number, step] of steps.entries()) {
     let result: Step;
-    [replica, result] = await take(replica, step, place);
+    [replica, result] = await take(replica, step, opened);
     held = expected.steps[number]?.buckets ?? held;
     assert.deepEqual({ ...result, buckets: buckets(replica) }, { ...expected.steps[number], buckets: held }, `step ${number}`);
   }
   assert.deepEqual(await records(replica), expected.records);
 }
 
-async function take(replica: Replica, step: Input["steps"][number], place: Place): Promise<[Replica, Step]> {
+async function take(replica: Replica, step: Input["steps"][number], opened: () => Promise<Replica>): Promise<[Replica, Step]> {
   if ("receive" in step) {
     try {
       const event = await replica.receive(fromBinary(PullResponseSchema, fromHex(step.receive)));
       return [replica, { event: writtenEvent(event) }];
     } catch (error) {
       assert.ok(error instanceof ProtocolError, `${error}`);
-      return [replica, { refused: error.fault, request: request(replica) }];
+      return [replica, { refused: error.fault, request: await request(replica) }];
     }
   }
   if ("cut" in step) {
     replica.cut();
   }
-  const after = "cut" in step ? replica : await Replica.open(await place.open());
-  return [after, { request: request(after) }];
+  const after = "cut" in step ? replica : await opened();
+  return [after, { request: await request(after) }];
 }
 
 function writtenEvent(event: Event): object {
@@ -102,11 +104,17 @@ function buckets(replica: Replica): WrittenBucket[] {
     .sort((one, other) => (one.scope === other.scope ? one.kind - other.kind : one.scope < other.scope ? -1 : 1));
 }
 
-function request(replica: Replica): WrittenRequest {
-  const wire = replica.request({ deviceClockUs: 0n });
+/** The sums that are not 0, by partition. */
+function partialSums(sums: readonly bigint[]): object {
+  const written = sums.map((sum, partition): [number, Wide] => [partition, `${sum}`]);
+  return Object.fromEntries(written.filter(([, sum]) => sum !== "0"));
+}
+
+async function request(replica: Replica): Promise<WrittenRequest> {
+  const wire = await replica.request({ deviceClockUs: 0n });
   const byNumber = (one: { bucketId: bigint }, other: { bucketId: bigint }) => Number(one.bucketId - other.bucketId);
-  const lagging = wire.lagging.sort(byNumber).map(({ bucketId, position }) => {
-    return { bucket_id: `${bucketId}`, position: written(position) };
+  const lagging = wire.lagging.sort(byNumber).map(({ bucketId, position, partialSums: sums }) => {
+    return { bucket_id: `${bucketId}`, position: written(position), partial_sums: partialSums(sums) };
   });
   const staging = wire.staging.sort(byNumber).map(({ bucketId, cursor, oldestBuild, newestBuild, reset }) => {
     assert.ok(cursor, "a cursor");
@@ -118,8 +126,9 @@ function request(replica: Replica): WrittenRequest {
       reset,
     };
   });
-  const inventory = wire.inventory.sort(byNumber).map(({ bucketId, scope, kind, rows, checksum, position }) => {
-    return { bucket_id: `${bucketId}`, scope, kind, rows: `${rows}`, checksum: `${checksum}`, position: written(position) };
+  const inventory = wire.inventory.sort(byNumber).map(({ bucketId, scope, kind, rows, checksum, position, partialSums: sums }) => {
+    const held = { bucket_id: `${bucketId}`, scope, kind, rows: `${rows}`, checksum: `${checksum}` };
+    return { ...held, position: written(position), partial_sums: partialSums(sums) };
   });
   return {
     position: written(wire.position),
