@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { test } from "node:test";
 
-import { rowHash, withoutRow, withRow } from "../src/checksum.js";
+import { PartialSums, rowHash, withoutRow, withRow } from "../src/checksum.js";
 import { fromHex } from "../src/id.js";
 import { type Hex, testFamily, type Wide } from "./vectors.js";
 
@@ -30,4 +31,13 @@ testFamily<Input, Expected>("checksum", ({ steps }, expected) => {
     return `${hash}`;
   });
   assert.deepEqual({ row_hashes: hashes, rows: `${rows}`, checksum: `${checksum}` }, expected);
+});
+
+test("every record counts in one of 256 sums", () => {
+  const sums = new PartialSums();
+  for (let record = 0; record < 1_000; record += 1) {
+    sums.add(record.toString(16).padStart(32, "0"), 1n);
+  }
+  const wire = sums.toWire();
+  assert.deepEqual([wire.length, wire.reduce(withRow, 0n)], [256, 1_000n]);
 });

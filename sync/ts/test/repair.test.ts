@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 
 import { bucketName, type Document } from "../src/bucket.js";
-import { rowHash, withRow } from "../src/checksum.js";
+import { PartialSums, rowHash, withRow } from "../src/checksum.js";
 import { FramesSchema } from "../src/gen/roundsman/sync/v1/page_pb.js";
 import { BucketAction, type BucketPlanSchema, type BucketStateSchema } from "../src/gen/roundsman/sync/v1/plan_pb.js";
 import { PullResponseSchema } from "../src/gen/roundsman/sync/v1/sync_service_pb.js";
@@ -31,6 +31,18 @@ function state(bucketId: bigint, rows: Rows): MessageInitShape<typeof BucketStat
 
 function plan(...buckets: MessageInitShape<typeof BucketPlanSchema>[]): Message {
   return { case: "plan", value: { buckets: buckets.map((entry) => ({ group: 1, ...entry })) } };
+}
+
+/** Repairs the north's partition of a record, or none; that it be resumed means nothing. */
+function repair(record?: Id): Message {
+  const partitions = new Uint8Array(32);
+  if (record !== undefined) {
+    const sums = new PartialSums();
+    sums.add(record, 1n);
+    const partition = sums.toWire().indexOf(1n);
+    partitions[Math.floor(partition / 8)] = 1 << (partition % 8);
+  }
+  return plan({ bucketId: 7n, action: BucketAction.REPAIR, partitions, resumed: true });
 }
 
 function page(bucketId: bigint, rows: Rows): Message {
@@ -95,7 +107,7 @@ async function shown(replica: Replica, record: Id): Promise<string> {
 }
 
 for (const [name, fresh] of STORAGES) {
-  describe(`a replica in ${name} that looks at what it holds`, () => {
+  describe(`a replica in ${name} that looks at what it holds and is mended`, () => {
     test("finds nothing in what is as it came", async () => {
       const replica = await opened(await synced(fresh()));
       assert.deepEqual(await replica.scrub(0n, ENOUGH), []);
@@ -113,11 +125,7 @@ for (const [name, fresh] of STORAGES) {
       const sums = lagging?.partialSums ?? [];
       const [one, two] = [rowHash(ONE, text("one")), rowHash(TWO, text("dwo"))];
       assert.deepEqual([sums.length, sums.filter((sum) => sum !== 0n).sort()], [256, [one, two].sort()]);
-      const partitions = new Uint8Array(32);
-      const differs = sums.indexOf(two);
-      partitions[Math.floor(differs / 8)] = 1 << (differs % 8);
-      const repair = plan({ bucketId: 7n, action: BucketAction.REPAIR, partitions });
-      await hear(replica, repair, page(7n, OWN.slice(1)), checkpoint(9n, 3, state(7n, OWN)));
+      await hear(replica, repair(TWO), page(7n, OWN.slice(1)), checkpoint(9n, 3, state(7n, OWN)));
       assert.equal(await shown(replica, TWO), "two");
       assert.deepEqual(await replica.scrub(0n, ENOUGH), []);
     });
@@ -133,12 +141,42 @@ for (const [name, fresh] of STORAGES) {
       assert.deepEqual(await replica.scrub(0n, ENOUGH), []);
     });
 
+    test("lets go of a record without a document, and believes the documents of what stays", async () => {
+      const storage = await synced(fresh());
+      await storage.transaction(async (tx) => {
+        tx.remove("document", [TWO]);
+        tx.put("member", [bucketName(NORTH.kind, NORTH.scope), ONE], { version: 1n, hash: 1n });
+      });
+      const replica = await opened(storage);
+      assert.deepEqual(await replica.scrub(0n, ENOUGH), [NORTH]);
+      await hear(replica, repair(), checkpoint(9n, 3, state(7n, OWN.slice(0, 1))));
+      assert.deepEqual(await replica.scrub(0n, ENOUGH), []);
+    });
+
+    test("is mended once, though the pull goes on", async () => {
+      const storage = await synced(fresh());
+      await changeDocument(storage, TWO, flipped);
+      const replica = await opened(storage);
+      assert.deepEqual(await replica.scrub(0n, ENOUGH), [NORTH]);
+      const mended = [repair(TWO), page(7n, OWN.slice(1)), checkpoint(9n, 3, state(7n, OWN))];
+      const more = [plan({ bucketId: 7n, action: BucketAction.APPEND }), checkpoint(10n, 3, state(7n, OWN))];
+      await hear(replica, ...mended, ...more);
+      assert.equal(await shown(replica, TWO), "two");
+    });
+
+    test("has the sums of every large bucket in an inventory, also of one that is right", async () => {
+      const replica = await opened(await synced(fresh()));
+      await hear(replica, { case: "inventoryRequest", value: {} });
+      const { inventory } = await replica.request({ deviceClockUs: 0n });
+      assert.deepEqual(inventory.map(({ bucketId, partialSums }) => [bucketId, partialSums.length]), [[7n, 256], [8n, 0]]);
+    });
+
     test("throws away what was staged for what it repairs, though it be resumed", async () => {
       const replica = await opened(await synced(fresh()));
       await hear(replica, plan({ bucketId: 7n, action: BucketAction.APPEND }), page(7n, [[TWO, 12n, "zwei"]]));
       const staged = () => [...replica.buckets].filter(({ staging }) => staging !== undefined).length;
       assert.equal(staged(), 1);
-      await hear(replica, plan({ bucketId: 7n, action: BucketAction.REPAIR, partitions: new Uint8Array(32), resumed: true }));
+      await hear(replica, repair());
       assert.equal(staged(), 0);
     });
 
