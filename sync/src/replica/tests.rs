@@ -319,12 +319,11 @@ fn what_was_staged_to_go_on_is_not_offered_for_a_bucket_that_begins_anew() {
 #[test]
 fn what_was_staged_is_not_what_mends() {
     let mut device = synced();
-    hear(&mut device, plan(vec![named(1, BucketAction::Reset)])).expect("plans");
+    let repair = |resumed| BucketPlan { partitions: vec![0xff; 32], resumed, ..named(1, BucketAction::Repair) };
+    hear(&mut device, plan(vec![repair(false)])).expect("plans");
     hear(&mut device, Message::Page(page(1, Cursor::default(), &[(9, 1, Some(b"one"))]))).expect("stages");
     device.cut();
-    let partitions = Partitions::from_wire(&[0xff; 32]).expect("32 bytes").to_wire();
-    let repair = BucketPlan { partitions, resumed: true, ..named(1, BucketAction::Repair) };
-    hear(&mut device, plan(vec![repair])).expect("plans");
+    hear(&mut device, plan(vec![repair(true)])).expect("plans");
     let event = hear(&mut device, Message::Page(page(1, Cursor::default(), &[(3, 1, Some(b"one"))]))).expect("stages");
     assert!(matches!(event, Event::Staged { rows: 1, .. }), "it begins at the first row: {event:?}");
 }
