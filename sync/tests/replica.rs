@@ -352,6 +352,28 @@ fn a_lost_history_grew_old() -> Vec<Step> {
     ]
 }
 
+/// A bucket is about to be mended when the app dies, and is gone on from after all, since the server is restored to before
+/// the horizon moved.
+fn a_mended_bucket_goes_on() -> Vec<Step> {
+    let put = |record, scopes| Step::Write(Op::Put { record, scopes, salt: 0 });
+    let pull = |kill| Step::Pull { script: Script::quiet(), today: false, cut: None, kill };
+    vec![
+        put(0, 0b00001),
+        put(3, 0b00001),
+        pull(None),
+        put(3, 0b01010),
+        Step::BackUp,
+        Step::Purge { keep: 0 },
+        pull(Some(6)),
+        Step::Restore { renumber: false },
+    ]
+}
+
+#[test]
+fn what_was_staged_to_mend_is_not_gone_on_from() {
+    play(&mut Memory, &a_mended_bucket_goes_on());
+}
+
 #[test]
 fn a_device_of_a_lost_history_that_grew_old_shows_the_new_one() {
     play(&mut Memory, &a_lost_history_grew_old());
@@ -370,7 +392,9 @@ fn what_lagged_at_a_fork_has_its_documents_again() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn so_they_have_in_a_file() {
-    for steps in [a_record_came_back(), a_bucket_lagged_at_a_fork(), a_lost_history_grew_old()] {
+    for steps in
+        [a_record_came_back(), a_bucket_lagged_at_a_fork(), a_lost_history_grew_old(), a_mended_bucket_goes_on()]
+    {
         let folder = tempfile::tempdir().expect("a folder");
         play(&mut file::File { folder, kills: 0 }, &steps);
     }

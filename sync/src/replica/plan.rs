@@ -110,6 +110,10 @@ fn follow<E: std::error::Error>(
         BucketAction::Drop => Course { drop: true, ..anew },
         BucketAction::Repair => {
             let repair = Partitions::from_wire(&entry.partitions).ok_or(ReplicaError::Partitions(id))?;
+            // Else what is staged to mend it could later be taken for what goes on from where it is.
+            if bucket.at != At::Nothing {
+                bucket.at = At::Damaged;
+            }
             Course { replace: false, repair: Some(repair), ..anew }
         }
     };

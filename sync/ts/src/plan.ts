@@ -1,4 +1,4 @@
-import { type Bucket, type BucketName, bucketName, type Head, positionOf, type State } from "./bucket.js";
+import { type At, type Bucket, type BucketName, bucketName, type Head, positionOf, type State } from "./bucket.js";
 import { Partitions } from "./checksum.js";
 import { ProtocolError } from "./fault.js";
 import { BucketAction, type BucketPlan, type Plan } from "./gen/roundsman/sync/v1/plan_pb.js";
@@ -33,7 +33,8 @@ export function planned(plan: Plan, state: State, pull: Pull): [State, Pull] {
     const before = courses.get(name);
     const course = courseOf(entry, plan.version, before, bucket, state.head);
     courses.set(name, course);
-    buckets.set(name, keepsStaging(entry, before, course, bucket) ? bucket : { ...bucket, staging: undefined });
+    const staging = keepsStaging(entry, before, course, bucket) ? bucket.staging : undefined;
+    buckets.set(name, { ...bucket, at: plannedAt(entry, bucket.at), staging });
   }
   const fork = pull.fork || plan.fork;
   return [{ ...state, buckets }, { ...pull, courses, fresh, numbers: numbered(buckets, courses), fork, open: true }];
@@ -78,6 +79,11 @@ function courseOf(entry: BucketPlan, version: bigint, before: Course | undefined
     default:
       throw new ProtocolError("bucket_action", `the plan has an unknown action, ${entry.action}`);
   }
+}
+
+/** Else what is staged to mend a bucket could later be taken for what goes on from where it is. */
+function plannedAt({ action }: BucketPlan, at: At): At {
+  return action === BucketAction.REPAIR && at.is !== "nothing" ? { is: "damaged" } : at;
 }
 
 /** Whether what is staged belongs to what will come. */

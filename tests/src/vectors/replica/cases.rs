@@ -349,10 +349,13 @@ fn repairs() -> Vec<Case> {
             .hear(Message::Page(reaching(page(7, start(), &[(11, 2, Some(b"deux"))]))))
             .hear(last(13, vec![holds(7, &[(1, b"one"), (2, b"deux")])]))
             .case("what was staged to mend is not offered, and comes again"),
-        damaged()
+        synced_into(Tape::mending_from(2))
             .hear(Message::InventoryRequest(InventoryRequest {}))
             .cut()
-            .case("an inventory has the sums of every large bucket"),
+            .hear(plan(13, vec![mended(7, &[2]), prices(8, BucketAction::Keep)]))
+            .hear(Message::Page(page(7, start(), &[(11, 2, Some(b"deux"))])))
+            .cut()
+            .case("an inventory has the sums of every large bucket, and one that is to be mended is damaged"),
         damaged()
             .hear(plan(13, vec![BucketPlan { partitions: vec![1; 31], ..mended(7, &[]) }]))
             .case("refused: partitions that are not 256"),
