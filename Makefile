@@ -9,7 +9,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: demo run test check simulate bench vectors data help
+.PHONY: demo run test check simulate bench vectors baseline data help
 
 demo: ## play one day of sales visits against a server of its own, then stop
 	cargo run --release -p roundsman -- demo
@@ -32,7 +32,7 @@ test: ## all tests, on SQLite and on a PostgreSQL of their own (TEST_ARGS='...' 
 check: ## formatting, lints, documentation, protocol, dependencies
 	scripts/tools
 	cargo fmt --all --check
-	cd proto && buf lint
+	cd proto && buf lint && buf breaking --against baseline.txtpb
 	scripts/node check
 	cargo machete
 	cargo deny --workspace check --hide-inclusion-graph bans licenses sources
@@ -47,6 +47,10 @@ bench: ## load test, on SQLite and on a PostgreSQL of its own that keeps what it
 
 vectors: ## write the test vectors of the protocol again
 	cargo run -p roundsman-tests --bin vectors
+
+baseline: ## at a release: from now on `make check` holds the protocol to what it is at this moment
+	scripts/tools
+	cd proto && buf build --exclude-source-info -o baseline.txtpb
 
 data: ## extract the outlets of the demo again
 	scripts/extract-outlets

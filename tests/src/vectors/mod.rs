@@ -11,11 +11,12 @@ mod outbox;
 mod page;
 mod price;
 mod replica;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 
 use roundsman_sync::version::Position;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -32,7 +33,7 @@ pub struct Family {
 }
 
 /// One case.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Case {
     /// What it shows.
     pub name: String,
@@ -77,6 +78,7 @@ pub fn families() -> Vec<Family> {
         merge::family(),
         money::family(),
         price::family(),
+        wire::family(),
     ]
 }
 
