@@ -21,6 +21,7 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use uuid::Uuid;
 
+use crate::app_version::AppVersion;
 use crate::auth::Auth;
 use crate::auth::authenticate::AuthLayer;
 use crate::batch::Writer;
@@ -73,6 +74,8 @@ pub struct Core {
     pub contacts: Contacts,
     /// Settings that decisions depend on.
     pub policy: Policy,
+    /// The oldest version of the app that may pull; `None`: all may.
+    pub min_app_version: Option<AppVersion>,
     /// Where a test makes it fail.
     pub fail: FailPoints,
 }
@@ -90,6 +93,8 @@ pub struct Parts {
     pub random: Arc<Random>,
     /// Settings that decisions depend on.
     pub policy: Policy,
+    /// The oldest version of the app that may pull; `None`: all may.
+    pub min_app_version: Option<AppVersion>,
     /// Where it is to fail.
     pub fail: FailPoints,
 }
@@ -100,7 +105,7 @@ impl Core {
     /// # Errors
     /// When the database does not answer.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts { db, clock, session_clock, random, policy, fail } = parts;
+        let Parts { db, clock, session_clock, random, policy, min_app_version, fail } = parts;
         let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
         let recent = Arc::new(Recent::default());
         let writer = Writer {
@@ -113,7 +118,7 @@ impl Core {
         };
         let lanes = Lanes::new(Arc::new(writer), shut_out(&auth));
         let (digests, contacts) = (Arc::default(), Contacts::default());
-        Ok(Arc::new(Self { db, clock, random, auth, lanes, recent, digests, contacts, policy, fail }))
+        Ok(Arc::new(Self { db, clock, random, auth, lanes, recent, digests, contacts, policy, min_app_version, fail }))
     }
 
     /// Finishes what was taken, writes what is only in memory, and closes the database.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
+use crate::app_version::AppVersion;
+
 /// What `serve` can be told. Every setting may stand in the file under its flag's name, with `_` for `-`.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,6 +25,10 @@ pub struct Settings {
     /// What is logged, such as `info` or `roundsman=debug,warn` [default: info].
     #[arg(long, global = true, env = "ROUNDSMAN_LOG")]
     pub log: Option<String>,
+    /// The oldest version of the app that is served, such as `2.4`. An older one, and one that does not say its version in
+    /// this form, still hands in what it has captured, and gets nothing [default: all are served].
+    #[arg(long, global = true, env = "ROUNDSMAN_MIN_APP_VERSION", value_name = "VERSION")]
+    pub min_app_version: Option<String>,
 }
 
 /// The settings that hold, complete.
@@ -36,6 +42,8 @@ pub struct Config {
     pub log_json: bool,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
+    /// The oldest version of the app that may pull; `None`: all may.
+    pub min_app_version: Option<AppVersion>,
 }
 
 impl Config {
@@ -54,7 +62,12 @@ impl Config {
             "json" => true,
             other => anyhow::bail!("log-format is `{other}`; it must be `text` or `json`"),
         };
+        let min_app_version = given.min_app_version.or(base.min_app_version).filter(|version| !version.is_empty());
+        let min_app_version = min_app_version
+            .map(|version| version.parse().map_err(|error| anyhow::anyhow!("min-app-version is `{version}`; {error}")))
+            .transpose()?;
         Ok(Self {
+            min_app_version,
             database: given.database.or(base.database).unwrap_or_else(|| "sqlite:roundsman.db".to_owned()),
             listen: given.listen.or(base.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7700))),
             log_json,
@@ -96,5 +109,8 @@ mod tests {
         let given = Settings { log_format: Some("xml".to_owned()), ..Settings::default() };
         let error = Config::resolve(given, None).expect_err("is wrong").to_string();
         assert!(error.contains("`text` or `json`"), "{error}");
+        let given = Settings { min_app_version: Some("newest".to_owned()), ..Settings::default() };
+        let error = Config::resolve(given, None).expect_err("is wrong").to_string();
+        assert!(error.contains("`newest`") && error.contains("2.4.1"), "{error}");
     }
 }

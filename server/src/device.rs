@@ -16,11 +16,15 @@ use roundsman_sync::replica::{Event, Replica, ReplicaError, Storage, Want};
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A call that takes longer is given up and repeated later.
 const CALL: Duration = Duration::from_secs(30);
+
+/// What it says of itself.
+const APP_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// An access token that ends within so many microseconds is renewed first.
 const RENEW_BEFORE_US: i64 = 60_000_000;
@@ -31,6 +35,12 @@ pub enum DeviceError<R: Error + 'static, O: Error + 'static> {
     /// The server said no, or the connection failed.
     #[error(transparent)]
     Call(#[from] Box<Status>),
+    /// The app is older than the oldest version that is served. What it captures is still taken by a push.
+    #[error("the app is too old: the oldest version that is served is {min_app_version}")]
+    AppTooOld {
+        /// That version; empty: the server did not say.
+        min_app_version: String,
+    },
     /// The replica's storage failed, or what came could not be taken.
     #[error(transparent)]
     Replica(ReplicaError<R>),
@@ -62,6 +72,8 @@ pub struct Synced {
     pub checkpoints: u32,
     /// Buckets that were found to be wrong; the next pull mends them.
     pub damaged: u32,
+    /// The oldest version of the app that is served, if this one is older: its user is to be asked for an update.
+    pub min_app_version: Option<String>,
 }
 
 /// A logged-in device.
@@ -132,13 +144,13 @@ where
     /// # Errors
     /// See [`DeviceError`].
     pub async fn push(&mut self, now_us: i64, synced: &mut Synced) -> Result<(), Failure<R, O>> {
-        let app_version = env!("CARGO_PKG_VERSION");
-        while let Some(request) = self.outbox.request(app_version, now_us, self.replica.position()) {
+        while let Some(request) = self.outbox.request(APP_VERSION, now_us, self.replica.position()) {
             synced.bytes_up += request.encoded_len() as u64;
             let request = self.authorized(request)?;
             let mut client = SyncServiceClient::new(self.channel.clone());
             let response = client.push(request).await.map_err(Box::new)?.into_inner();
             synced.bytes_down += response.encoded_len() as u64;
+            synced.min_app_version = Some(response.min_app_version.clone()).filter(|version| !version.is_empty());
             let news = self.outbox.receive(response, now_us).map_err(DeviceError::Outbox)?;
             synced.outcomes.extend(news);
         }
@@ -175,6 +187,7 @@ where
         synced: &mut Synced,
     ) -> Result<Streaming<PullResponse>, Failure<R, O>> {
         let want = Want {
+            app_version: APP_VERSION.to_owned(),
             follow,
             device_clock_us: now_us,
             last_outcome_seq: self.outbox.last_outcome_seq(),
@@ -186,7 +199,10 @@ where
         synced.bytes_up += request.encoded_len() as u64;
         let request = self.authorized(request)?;
         let mut client = SyncServiceClient::new(self.channel.clone()).max_decoding_message_size(4 * 1024 * 1024);
-        Ok(client.pull(request).await.map_err(Box::new)?.into_inner())
+        match client.pull(request).await {
+            Ok(stream) => Ok(stream.into_inner()),
+            Err(status) => Err(too_old(&status).unwrap_or_else(|| Box::new(status).into())),
+        }
     }
 
     async fn drain(
@@ -253,6 +269,12 @@ where
     }
 }
 
+/// What a refusal says, if it is one because of the app's version.
+fn too_old<R: Error + 'static, O: Error + 'static>(status: &Status) -> Option<DeviceError<R, O>> {
+    let mut info = status.get_details_error_info().filter(|info| info.reason == "APP_TOO_OLD")?;
+    Some(DeviceError::AppTooOld { min_app_version: info.metadata.remove("min_app_version").unwrap_or_default() })
+}
+
 enum Drained {
     Complete,
     InventoryWanted,
@@ -283,7 +305,7 @@ pub async fn login(
     let device = installation.map(|installation| auth::Device {
         installation_id: installation.as_bytes().to_vec(),
         name: "device".to_owned(),
-        app_version: env!("CARGO_PKG_VERSION").to_owned(),
+        app_version: APP_VERSION.to_owned(),
     });
     let request =
         LoginRequest { tenant: tenant.to_owned(), login: login.to_owned(), password: password.to_owned(), device };

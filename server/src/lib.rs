@@ -6,6 +6,7 @@
 
 pub mod ages;
 pub mod app;
+pub mod app_version;
 pub mod auth;
 pub mod batch;
 pub mod calendar;

@@ -109,7 +109,8 @@ async fn serve(config: Config, simulated: Simulated) -> anyhow::Result<()> {
         }
     }
     let session_clock = Arc::new(Clock::Machine);
-    let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail: FailPoints::default() };
+    let (policy, fail, min_app_version) = (Policy::default(), FailPoints::default(), config.min_app_version);
+    let parts = Parts { db, clock, session_clock, random, policy, min_app_version, fail };
     let core = Core::start(parts).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("can't listen on {} ({error}); choose another with --listen", config.listen)

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost::Message as _;
 use roundsman::app::{self, Core, Parts};
+use roundsman::app_version::AppVersion;
 use roundsman::auth::users;
 use roundsman::batch::{Submission, Submitted};
 use roundsman::clock::{Clock, Random};
@@ -86,17 +87,28 @@ impl TestApp {
 
     /// The same, failing where the test says.
     pub async fn start_failing(kind: Kind, fail: FailPoints) -> Self {
-        Self::start_with(kind, fail, None).await
+        Self::start_with(kind, fail, None, None).await
+    }
+
+    /// The same, serving only apps of this version and newer ones.
+    pub async fn start_requiring(kind: Kind, version: &str) -> Self {
+        let version = version.parse().expect("a version");
+        Self::start_with(kind, FailPoints::default(), None, Some(version)).await
     }
 
     /// The same, with `/metrics`. All measured servers of a process count together.
     pub async fn start_measured(kind: Kind) -> Self {
         static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
         let metrics = METRICS.get_or_init(|| telemetry::metrics().expect("nobody else counts")).clone();
-        Self::start_with(kind, FailPoints::default(), Some(metrics)).await
+        Self::start_with(kind, FailPoints::default(), Some(metrics), None).await
     }
 
-    async fn start_with(kind: Kind, fail: FailPoints, metrics: Option<PrometheusHandle>) -> Self {
+    async fn start_with(
+        kind: Kind,
+        fail: FailPoints,
+        metrics: Option<PrometheusHandle>,
+        min_app_version: Option<AppVersion>,
+    ) -> Self {
         let database = Database::create(kind).await;
         let db = Db::connect(&database.url).await.expect("connects");
         db.migrate().await.expect("migrates");
@@ -104,7 +116,7 @@ impl TestApp {
         let random = Arc::new(Random::seeded(1));
         let code = users::setup_code(&db, &random).await.expect("answers").expect("a new server has a code");
         let session_clock = Arc::clone(&clock);
-        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail };
+        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), min_app_version, fail };
         let core = Core::start(parts).await.expect("starts");
         let (address, channel, stop, server) = serve(&core, metrics).await;
         AuthServiceClient::new(channel.clone())

@@ -257,7 +257,9 @@ impl<S: Storages> App<S> {
             Ok(()) => return Ok(true),
             Err(DeviceError::Cut) => {}
             Err(DeviceError::Call(status)) => self.excuse(&status)?,
-            Err(error @ (DeviceError::Replica(_) | DeviceError::Outbox(_))) => return Err(anyhow::anyhow!(error)),
+            Err(error @ (DeviceError::AppTooOld { .. } | DeviceError::Replica(_) | DeviceError::Outbox(_))) => {
+                return Err(anyhow::anyhow!(error));
+            }
         }
         self.interrupted().await;
         Ok(false)

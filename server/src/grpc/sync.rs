@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::detached::detached;
 use super::status;
 use crate::app::Core;
+use crate::app_version::AppVersion;
 use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
 use crate::batch::{Answer, Sender, Submission, Submitted, batch_length};
@@ -56,6 +57,10 @@ impl SyncService for SyncDoor {
             return Err(status::rejected(&Rejection::new(Reason::LimitExceeded).field("inventory")));
         }
         hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
+        if let Some(minimum) = wanted_instead_of(&self.0, &request.app_version) {
+            let rejection = Rejection::new(Reason::AppTooOld).field("app_version");
+            return Err(status::rejected(&rejection.fact(None, "min_app_version", minimum)));
+        }
         let (out, messages) = mpsc::channel(PULL_MESSAGES);
         let pull = Pull {
             db: self.0.db.clone(),
@@ -92,6 +97,7 @@ impl SyncService for SyncDoor {
         let caller = caller(&request)?;
         let request = request.into_inner();
         check_app(request.protocol_version, &request.app_version)?;
+        let min_app_version = wanted_instead_of(&self.0, &request.app_version).map(AppVersion::to_string);
         let ids = check_commands(&request)?;
         let offset_us = hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
         let device = caller.device.ok_or_else(|| status::internal("the gate lets no push in without a device"))?;
@@ -130,6 +136,7 @@ impl SyncService for SyncDoor {
             expected_seq: answer.expected_seq,
             fork: answer.fork,
             server_time_us: self.0.clock.now_us(),
+            min_app_version: min_app_version.unwrap_or_default(),
         }))
     }
 }
@@ -171,6 +178,11 @@ fn check_app(protocol: u32, app_version: &str) -> Result<(), Status> {
     }
     roundsman_sync::trade::check::text(app_version, APP_VERSION_CHARS, "app_version")
         .map_err(|rejection| status::rejected(&rejection))
+}
+
+/// The oldest version that may pull, when this one is older.
+fn wanted_instead_of<'a>(core: &'a Core, app_version: &str) -> Option<&'a AppVersion> {
+    core.min_app_version.as_ref().filter(|minimum| !minimum.is_met_by(app_version))
 }
 
 /// The ids of the commands, when all of them may be handed in. A command that is too large or has no id can't be stored,

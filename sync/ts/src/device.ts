@@ -1,8 +1,9 @@
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 
 import { AuthService, type LoginResponse, type Tokens } from "./gen/roundsman/auth/v1/auth_service_pb.js";
 import { SyncService } from "./gen/roundsman/sync/v1/sync_service_pb.js";
 import { fromHex, type Id } from "./id.js";
+import { errorInfo } from "./error-info.js";
 import type { Decided, Outbox } from "./outbox.js";
 import type { Event, Replica, Want } from "./replica.js";
 
@@ -64,6 +65,18 @@ export class PullError extends Error {
   }
 }
 
+/** The app is older than the oldest version that is served: its user is to be asked for an update. It may push still. */
+export class AppTooOldError extends Error {
+  override readonly name = "AppTooOldError";
+
+  constructor(
+    /** The oldest version that is served. */
+    readonly minAppVersion: string,
+  ) {
+    super(`the app is too old: the oldest version that is served is ${minAppVersion}`);
+  }
+}
+
 /**
  * A logged-in device: its replica and its outbox with a connection. One stream and one push are under way at a time; a push
  * may go on beside a stream that is followed.
@@ -76,6 +89,7 @@ export class Device {
   readonly #auth: Client<typeof AuthService>;
   readonly #sync: Client<typeof SyncService>;
   #tokens: Tokens;
+  #minAppVersion = "";
 
   constructor({ transport, tokens, replica, outbox, clock, appVersion }: Parts) {
     this.replica = replica;
@@ -92,11 +106,16 @@ export class Device {
     return this.#tokens;
   }
 
+  /** The oldest version of the app that is served, as the last push has heard; empty: this one is new enough. */
+  get minAppVersion(): string {
+    return this.#minAppVersion;
+  }
+
   /**
    * Pushes everything that waits, then pulls to the last checkpoint.
    *
    * @returns the outcomes that are new.
-   * @throws ConnectError, PullError or what the storage throws; what was stored before stays, and the next call goes on.
+   * @throws AppTooOldError, ConnectError, PullError or what the storage throws; what was stored before stays, and the next call goes on.
    */
   async sync(): Promise<Decided[]> {
     const decided = await this.push();
@@ -114,6 +133,7 @@ export class Device {
       }
       const headers = await this.#authorization();
       const response = await this.#sync.push(request, { headers, timeoutMs: CALL_MS });
+      this.#minAppVersion = response.minAppVersion;
       decided.push(...(await this.outbox.receive(response, this.#clock())));
     }
   }
@@ -155,6 +175,8 @@ export class Device {
         }
         yield event;
       }
+    } catch (error) {
+      throw tooOld(error) ?? error;
     } finally {
       this.replica.cut();
       left.abort();
@@ -187,4 +209,13 @@ export class Device {
     }
     return { authorization: `Bearer ${this.#tokens.accessToken}` };
   }
+}
+
+/** What a refusal says, if it is one because of the app's version. */
+function tooOld(error: unknown): AppTooOldError | undefined {
+  if (!(error instanceof ConnectError) || error.code !== Code.FailedPrecondition) {
+    return undefined;
+  }
+  const info = errorInfo(error);
+  return info?.reason === "APP_TOO_OLD" ? new AppTooOldError(info.metadata.get("min_app_version") ?? "") : undefined;
 }

@@ -1,6 +1,7 @@
 export * from "./bucket.js";
 export { rowHash } from "./checksum.js";
 export * from "./device.js";
+export { type ErrorInfo, errorInfo } from "./error-info.js";
 export * from "./fault.js";
 export * from "./id.js";
 export { IndexedDbStorage } from "./indexeddb.js";

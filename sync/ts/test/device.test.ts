@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { createRouterTransport } from "@connectrpc/connect";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 
 import { rowHash } from "../src/checksum.js";
-import { Device, PullError } from "../src/device.js";
+import { AppTooOldError, Device, PullError } from "../src/device.js";
 import { AuthService, TokensSchema } from "../src/gen/roundsman/auth/v1/auth_service_pb.js";
 import { Status } from "../src/gen/roundsman/sync/v1/command_pb.js";
 import { BucketAction } from "../src/gen/roundsman/sync/v1/plan_pb.js";
@@ -38,6 +39,7 @@ class Server {
   constructor(
     readonly streams: readonly (readonly Message[])[],
     readonly answers: readonly MessageInitShape<typeof PushResponseSchema>[] = [],
+    readonly refusal?: ConnectError,
   ) {}
 
   async device(accessExpiresAtUs = NOW_US + 15n * MINUTE_US): Promise<Device> {
@@ -62,6 +64,9 @@ class Server {
   async *#pull(request: PullRequest, headers: Headers) {
     this.authorizations.push(headers.get("authorization"));
     this.pulls.push(request);
+    if (this.refusal !== undefined) {
+      throw this.refusal;
+    }
     yield* (this.streams[this.pulls.length - 1] ?? []).map((message) => ({ message }));
   }
 
@@ -149,4 +154,32 @@ test("a fork in a pull makes the outbox send again what it kept", async () => {
   await device.pull();
   assert.equal(device.outbox.summary.commands, 1);
   assert.equal(server.pulls[1]?.lastOutcomeSeq, 1n);
+});
+
+/** A refusal as the server makes it. */
+function refusal(reason: string): ConnectError {
+  const entry = new BinaryWriter().tag(1, WireType.LengthDelimited).string("min_app_version");
+  entry.tag(2, WireType.LengthDelimited).string("2.10");
+  const info = new BinaryWriter().tag(1, WireType.LengthDelimited).string(reason);
+  info.tag(2, WireType.LengthDelimited).string("roundsman");
+  info.tag(3, WireType.LengthDelimited).bytes(entry.finish());
+  const error = new ConnectError("rejected", Code.FailedPrecondition);
+  error.details = [{ type: "google.rpc.ErrorInfo", value: info.finish() }];
+  return error;
+}
+
+test("an app that is too old pushes, and hears which version is wanted", async () => {
+  const result = { commandId: new Uint8Array(16).fill(1), seq: 1n, outcome: { status: Status.APPLIED } };
+  const answer = { results: [result], version: 9n, minAppVersion: "2.10" };
+  const server = new Server([], [answer, { minAppVersion: "2.10" }], refusal("APP_TOO_OLD"));
+  const device = await server.device();
+  await device.outbox.capture({ id: RECORD, body: new Uint8Array(), capturedAtUs: NOW_US, businessDay: 20_780 });
+  await assert.rejects(device.sync(), (error) => error instanceof AppTooOldError && error.minAppVersion === "2.10");
+  assert.equal(device.minAppVersion, "2.10");
+  assert.equal(device.outbox.summary.commands, 0);
+});
+
+test("another refusal is passed on as it is", async () => {
+  const device = await new Server([], [], refusal("WRONG_STATE")).device();
+  await assert.rejects(device.pull(), (error) => error instanceof ConnectError && error.code === Code.FailedPrecondition);
 });

@@ -32,7 +32,8 @@ async fn main() -> anyhow::Result<()> {
     let clock = Arc::new(Clock::Scaled { start_us: START_US, origin_us: machine.now_us(), speed: 1 });
     let random = Arc::new(Random::from_machine()?);
     let (policy, fail) = (Policy::default(), FailPoints::default());
-    let core = Core::start(Parts { db, clock, session_clock: machine, random, policy, fail }).await?;
+    let core =
+        Core::start(Parts { db, clock, session_clock: machine, random, policy, min_app_version: None, fail }).await?;
     let listener = TcpListener::bind(options.listen).await?;
     // It does not outlive the test that started it.
     let (ended, end) = oneshot::channel::<()>();

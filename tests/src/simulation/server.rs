@@ -418,6 +418,7 @@ impl Server {
             expected_seq: answer.expected_seq,
             fork: answer.fork,
             server_time_us: self.now_us(),
+            min_app_version: String::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use prost::{DecodeError, Message};
 use prost_reflect::{
@@ -98,8 +99,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 fn descriptor(name: &str) -> Option<MessageDescriptor> {
-    let pool = DescriptorPool::decode(roundsman_proto::FILE_DESCRIPTOR_SET).expect("the build made it");
-    pool.get_message_by_name(name)
+    static POOL: LazyLock<DescriptorPool> =
+        LazyLock::new(|| DescriptorPool::decode(roundsman_proto::FILE_DESCRIPTOR_SET).expect("the build made it"));
+    POOL.get_message_by_name(name)
 }
 
 fn bytes(case: &Case) -> Result<Vec<u8>, String> {

@@ -8,6 +8,7 @@ mod conflicts;
 mod cost;
 mod debts;
 mod desk;
+mod devices;
 mod faults;
 mod goods;
 mod import;
