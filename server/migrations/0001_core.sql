@@ -88,16 +88,29 @@ CREATE TABLE device_sequence (
     PRIMARY KEY (tenant, device)
 );
 
--- What was last heard of a device; kept in memory, written now and then.
+-- What was last heard of a device; kept in memory, written now and then. What it never said is NULL.
 CREATE TABLE device_contact (
     tenant            BIGINT NOT NULL,
     device            UUID   NOT NULL,
     seen_at           BIGINT NOT NULL,
-    outbox_commands   BIGINT NOT NULL,
-    outbox_oldest_at  BIGINT NOT NULL,
     clock_offset_us   BIGINT NOT NULL,
+    app_version       TEXT   NOT NULL,
+    protocol_version  BIGINT NOT NULL,
+    -- What waits in its outbox, when it said so, and since when something does.
+    outbox_commands   BIGINT,
+    outbox_oldest_at  BIGINT,
+    outbox_kinds      BYTEA,
+    outbox_at         BIGINT,
+    outbox_since      BIGINT,
+    -- Its last checkpoint, and what its last pull said of what it holds.
+    position_version  BIGINT,
+    position_nonce    BIGINT,
+    pull              BYTEA,
+    refused_at        BIGINT,
+    refused_reason    TEXT,
     PRIMARY KEY (tenant, device)
 );
+CREATE INDEX device_contact_waiting ON device_contact (tenant, outbox_oldest_at, device) WHERE outbox_commands > 0;
 
 -- Every command that was decided, with its outcome, for 60 days. The body stays where nothing came of it.
 CREATE TABLE command (
@@ -113,6 +126,8 @@ CREATE TABLE command (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX command_by_age ON command (tenant, decided_at);
+-- Few have a body here: this index is written only for those of which nothing came.
+CREATE INDEX command_failed ON command (tenant, device, seq) WHERE body IS NOT NULL;
 
 CREATE TABLE quarantine (
     tenant      BIGINT NOT NULL,

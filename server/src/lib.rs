@@ -16,6 +16,7 @@ pub mod commands;
 pub mod config;
 pub mod contacts;
 pub mod demo;
+pub mod describe;
 pub mod device;
 pub mod error;
 pub mod exchange;

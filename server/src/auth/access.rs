@@ -54,6 +54,7 @@ const RULES: &[Rule] = &[
     rule("/roundsman.logistics.v1.LogisticsService/DeliverShipment", LOGISTICS),
     rule("/roundsman.supervision.v1.SupervisionService/WatchCoverage", SUPERVISION),
     rule("/roundsman.supervision.v1.SupervisionService/ListVisits", SUPERVISION),
+    rule("/roundsman.supervision.v1.SupervisionService/ListOutboxes", SUPERVISION),
     // Load balancers ask without a token; the protocol is published anyway.
     rule("/grpc.health.v1.Health/Check", Who::Anybody),
     rule("/grpc.health.v1.Health/Watch", Who::Anybody),

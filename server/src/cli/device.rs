@@ -4,6 +4,8 @@ use chrono::{DateTime, SecondsFormat};
 use clap::Subcommand;
 use roundsman_proto::admin::admin_service_client::AdminServiceClient;
 use roundsman_proto::admin::{Device, ListDevicesRequest};
+use roundsman_proto::supervision::supervision_service_client::SupervisionServiceClient;
+use roundsman_proto::supervision::{ListOutboxesRequest, ListedOutbox, WaitingKind};
 use serde_json::json;
 
 use super::client::{Login, Session};
@@ -13,11 +15,13 @@ use super::user::id;
 /// Devices in one page.
 const PAGE: i32 = 1_000;
 
-/// What can be done with devices; each needs an administrator's login.
+/// What can be done with devices; each but `outboxes` needs an administrator's login.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Lists all devices, the one last seen first.
     List(List),
+    /// Lists what was captured and is only on phones yet, the oldest first: of all, or, for a supervisor, of the own team.
+    Outboxes(List),
 }
 
 /// How devices are listed.
@@ -36,12 +40,80 @@ pub struct List {
 /// # Errors
 /// When the server can't be reached, or says no.
 pub async fn run(verb: Verb) -> anyhow::Result<()> {
-    let Verb::List(args) = verb;
-    let mut session = args.login.open().await?;
-    let devices = list(&mut session).await;
-    session.close().await;
-    show(&devices?, args.json);
+    match verb {
+        Verb::List(args) => {
+            let mut session = args.login.open().await?;
+            let devices = list(&mut session).await;
+            session.close().await;
+            show(&devices?, args.json);
+        }
+        Verb::Outboxes(args) => {
+            let mut session = args.login.open().await?;
+            let outboxes = outboxes(&mut session).await;
+            session.close().await;
+            show_outboxes(&outboxes?, args.json);
+        }
+    }
     Ok(())
+}
+
+async fn outboxes(session: &mut Session) -> anyhow::Result<Vec<ListedOutbox>> {
+    let mut outboxes = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListOutboxesRequest { page_size: PAGE, page_token, ..ListOutboxesRequest::default() };
+        let page = session
+            .call(request, async |channel, request| SupervisionServiceClient::new(channel).list_outboxes(request).await)
+            .await?;
+        outboxes.extend(page.outboxes);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(outboxes);
+        }
+    }
+}
+
+fn show_outboxes(outboxes: &[ListedOutbox], as_json: bool) {
+    if as_json {
+        let outbox = |outbox: &ListedOutbox| {
+            json!({
+                "device_id": id(&outbox.device_id),
+                "device_name": outbox.device_name,
+                "user_id": id(&outbox.user_id),
+                "rep_id": id(&outbox.rep_id),
+                "name": outbox.name,
+                "team_id": id(&outbox.team_id),
+                "commands": outbox.commands,
+                "kinds": outbox.kinds.iter().map(|kind| json!({ "name": kind.name, "count": kind.count })).collect::<Vec<_>>(),
+                "oldest_captured_at_us": outbox.oldest_captured_at_us,
+                "since_at_us": outbox.since_at_us,
+                "reported_at_us": outbox.reported_at_us,
+                "revoked": outbox.revoked,
+            })
+        };
+        return print::json(&outboxes.iter().map(outbox).collect());
+    }
+    let row = |outbox: &ListedOutbox| {
+        vec![
+            outbox.name.clone(),
+            outbox.device_name.clone(),
+            id(&outbox.device_id),
+            outbox.commands.to_string(),
+            kinds(&outbox.kinds),
+            moment(outbox.oldest_captured_at_us),
+            moment(outbox.since_at_us),
+            moment(outbox.reported_at_us),
+            if outbox.revoked { "revoked" } else { "" }.to_owned(),
+        ]
+    };
+    let heading = ["REP", "NAME", "DEVICE", "WAITING", "KINDS", "OLDEST", "SINCE", "REPORTED", ""];
+    print::table(&heading, &outboxes.iter().map(row).collect::<Vec<_>>());
+}
+
+/// Kinds of commands with how many there are of each.
+fn kinds(kinds: &[WaitingKind]) -> String {
+    let kinds: Vec<String> = kinds.iter().map(|kind| format!("{} {}", kind.count, kind.name)).collect();
+    kinds.join(", ")
 }
 
 /// All devices, the one last seen first.

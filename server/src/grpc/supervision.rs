@@ -1,4 +1,4 @@
-//! The door of supervisors: the day's coverage as it changes, and lists of visits.
+//! The door of supervisors: the day's coverage as it changes, lists of visits, and what waits on phones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use roundsman_proto::auth::Role;
 use roundsman_proto::supervision as proto;
 use roundsman_proto::supervision::supervision_service_server::SupervisionService;
+use roundsman_proto::sync::WaitingCommands;
 use roundsman_proto::trade::{Reason, Visit};
 use roundsman_sync::kind::Kind;
 use roundsman_sync::trade::rejection::Rejection;
@@ -25,8 +26,10 @@ use crate::auth::Refusal;
 use crate::auth::authenticate::{Lease, caller, lease};
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
+use crate::describe;
 use crate::error::StoreError;
 use crate::projection::{self, CoveredRep, VisitFilter, Whose};
+use crate::store::contact::{self, Waiting};
 use crate::store::sql::Db;
 use crate::store::tenant;
 use crate::tail::Tail;
@@ -54,12 +57,7 @@ impl SupervisionService for SupervisionDoor {
         let day = day(&mut fields, request.day);
         let asked = fields.optional_id("team_id", &request.team_id);
         fields.check()?;
-        let team = team_of(&caller)?;
-        if let (Some(team), Some(asked)) = (team, asked)
-            && team != asked
-        {
-            return Err(not_in_scope("team_id"));
-        }
+        let team = team_within(team_of(&caller)?, asked)?;
         // One answer that waits is enough: a slow watcher gets fewer, and each is up to date.
         let (out, answers) = mpsc::channel(1);
         let watch = Watch {
@@ -68,7 +66,7 @@ impl SupervisionService for SupervisionDoor {
             lease,
             tenant: caller.tenant,
             day,
-            team: team.or(asked),
+            team,
             tails: self.0.lanes.of(caller.tenant).follow(),
             out,
         };
@@ -86,6 +84,88 @@ impl SupervisionService for SupervisionDoor {
         let answer = detached(async move { page.read(&db, caller.tenant).await }).await?;
         Ok(Response::new(answer))
     }
+
+    async fn list_outboxes(
+        &self,
+        request: Request<proto::ListOutboxesRequest>,
+    ) -> Result<Response<proto::ListOutboxesResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = OutboxPage::of(&request.into_inner(), &caller)?;
+        let db = self.0.db.clone();
+        let answer = detached(async move { page.read(&db, caller.tenant).await }).await?;
+        Ok(Response::new(answer))
+    }
+}
+
+/// A page of outboxes, checked.
+#[derive(Debug)]
+struct OutboxPage {
+    token: Filter,
+    team: Option<Uuid>,
+    after: (i64, Uuid),
+    size: i64,
+}
+
+impl OutboxPage {
+    fn of(request: &proto::ListOutboxesRequest, caller: &Caller) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let asked = fields.optional_id("team_id", &request.team_id);
+        let team = team_of(caller)?;
+        let token = Filter::of("outboxes", &[team.or(asked).unwrap_or_default().as_bytes()]);
+        let after = token.after::<24>(&mut fields, &request.page_token).map(|key| {
+            let (oldest_at_us, device) = key.split_at(size_of::<i64>());
+            let oldest_at_us = oldest_at_us.try_into().map_or(i64::MIN, i64::from_be_bytes);
+            (oldest_at_us, Uuid::from_slice(device).unwrap_or_default())
+        });
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        let team = team_within(team, asked)?;
+        Ok(Self { token, team, after: after.unwrap_or((i64::MIN, Uuid::nil())), size })
+    }
+
+    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListOutboxesResponse, Status> {
+        let mut tx = db.read().await?;
+        let mut page = contact::waiting(&mut tx, tenant, self.team, self.after, self.size + 1).await?;
+        tx.commit().await?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let is_last = page.len() <= size;
+        page.truncate(size);
+        let last = page.last().filter(|_| !is_last).map(|last| {
+            let mut key = [0; 24];
+            key[..8].copy_from_slice(&last.oldest_at.to_be_bytes());
+            key[8..].copy_from_slice(last.device.as_bytes());
+            self.token.token(key)
+        });
+        let outboxes = page.into_iter().map(listed_outbox).collect();
+        Ok(proto::ListOutboxesResponse { outboxes, next_page_token: last.unwrap_or_default() })
+    }
+}
+
+fn listed_outbox(waiting: Waiting) -> proto::ListedOutbox {
+    let id = |id: Option<Uuid>| id.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    proto::ListedOutbox {
+        device_id: id(Some(waiting.device)),
+        device_name: waiting.device_name.unwrap_or_default(),
+        user_id: id(waiting.user_id),
+        rep_id: id(waiting.rep),
+        name: waiting.name.unwrap_or_default(),
+        team_id: id(waiting.team),
+        commands: u32::try_from(waiting.commands).unwrap_or(u32::MAX),
+        kinds: waiting_kinds(waiting.kinds.as_deref()),
+        oldest_captured_at_us: waiting.oldest_at,
+        since_at_us: waiting.since_at,
+        reported_at_us: waiting.reported_at,
+        revoked: waiting.revoked_at.is_some(),
+    }
+}
+
+/// The kinds of what waits on a device, with their names.
+pub(super) fn waiting_kinds(stored: Option<&[u8]>) -> Vec<proto::WaitingKind> {
+    let kind = |waiting: WaitingCommands| proto::WaitingKind {
+        name: describe::command_name(waiting.command),
+        count: waiting.count,
+    };
+    contact::waiting_kinds(stored).into_iter().map(kind).collect()
 }
 
 /// The only team that the caller may look at; `None`: all.
@@ -96,6 +176,14 @@ fn team_of(caller: &Caller) -> Result<Option<Uuid>, Status> {
         Role::Unspecified | Role::Rep | Role::Logistics | Role::Integration => {
             Err(status::refused(Refusal::RoleNotAllowed))
         }
+    }
+}
+
+/// The team that was asked for, if the caller may look at it; without a wish the only one, or all.
+fn team_within(only: Option<Uuid>, asked: Option<Uuid>) -> Result<Option<Uuid>, Status> {
+    match (only, asked) {
+        (Some(only), Some(asked)) if only != asked => Err(not_in_scope("team_id")),
+        (only, asked) => Ok(only.or(asked)),
     }
 }
 

@@ -1,18 +1,20 @@
 //! The devices' door: decode, check, call; nothing else.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
 use roundsman_proto::sync::sync_service_server::SyncService;
-use roundsman_proto::sync::{OutboxSummary, PullRequest, PullResponse, PushRequest, PushResponse};
+use roundsman_proto::sync::{PullRequest, PullResponse, PushRequest, PushResponse};
 use roundsman_proto::trade::Reason;
 use roundsman_sync::limits::{COMMAND_BYTES, DEVICE_BUCKETS, PUSH_BYTES, PUSH_COMMANDS};
+use roundsman_sync::outbox::command_number;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::version::Position;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use super::detached::detached;
@@ -23,6 +25,7 @@ use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
 use crate::batch::{Answer, Sender, Submission, Submitted, batch_length};
 use crate::commands::Issuer;
+use crate::contacts;
 use crate::internal::is_server_id;
 use crate::lane::LaneError;
 use crate::pull::{PATIENCE, Pull, PullError};
@@ -51,15 +54,17 @@ impl SyncService for SyncDoor {
     async fn pull(&self, request: Request<PullRequest>) -> Result<Response<Self::PullStream>, Status> {
         let (caller, lease) = (caller(&request)?, lease(&request)?);
         let request = request.into_inner();
-        check_app(request.protocol_version, &request.app_version)?;
+        let device = device(&caller)?;
+        hear(&self.0, device, &contacts::Request::Pull(&request), &request.app_version)?;
+        let refuse = |status: Status| refused(&self.0, device, status);
+        check_protocol(request.protocol_version).map_err(refuse)?;
         let named = request.lagging.len() + request.staging.len() + request.inventory.len();
         if named > 3 * NAMED_BUCKETS || request.kinds.len() > NAMED_KINDS {
-            return Err(status::rejected(&Rejection::new(Reason::LimitExceeded).field("inventory")));
+            return Err(refuse(status::rejected(&Rejection::new(Reason::LimitExceeded).field("inventory"))));
         }
-        hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
         if let Some(minimum) = wanted_instead_of(&self.0, &request.app_version) {
             let rejection = Rejection::new(Reason::AppTooOld).field("app_version");
-            return Err(status::rejected(&rejection.fact(None, "min_app_version", minimum)));
+            return Err(refuse(status::rejected(&rejection.fact(None, "min_app_version", minimum))));
         }
         let (out, messages) = mpsc::channel(PULL_MESSAGES);
         let pull = Pull {
@@ -73,6 +78,7 @@ impl SyncService for SyncDoor {
             patience: self.0.clock.machine_time(PATIENCE),
         };
         let (ends, end) = oneshot::channel();
+        let core = Arc::clone(&self.0);
         tokio::spawn(async move {
             let status = match pull.serve(&request).await {
                 Ok(()) | Err(PullError::Gone) => return,
@@ -86,7 +92,7 @@ impl SyncService for SyncDoor {
                 Err(PullError::Ended(status)) => status,
             };
             // Whoever went away needs no reason.
-            let _ = ends.send(status);
+            let _ = ends.send(refused(&core, device, status));
         });
         // The reason has a way of its own: a device that takes nothing has no room for it among the messages.
         let end = stream::once(end).filter_map(async |end| end.ok().map(Err));
@@ -96,18 +102,23 @@ impl SyncService for SyncDoor {
     async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushResponse>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        check_app(request.protocol_version, &request.app_version)?;
+        let device = device(&caller)?;
+        let offset_us = hear(&self.0, device, &contacts::Request::Push(&request), &request.app_version)?;
+        check_protocol(request.protocol_version)?;
         let min_app_version = wanted_instead_of(&self.0, &request.app_version).map(AppVersion::to_string);
         let ids = check_commands(&request)?;
-        let offset_us = hear(&self.0, &caller, request.device_clock_us, request.outbox)?;
-        let device = caller.device.ok_or_else(|| status::internal("the gate lets no push in without a device"))?;
         let sender = Sender {
-            device,
+            device: device.1,
             confirmed_seq: request.confirmed_seq,
             last_outcome_seq: request.last_outcome_seq,
             skip: request.skip.map(|skip| (skip.from_seq, skip.to_seq)),
             position: request.position.map(Position::from),
         };
+        let sent: HashMap<Uuid, (u32, i64)> = ids
+            .iter()
+            .zip(&request.commands)
+            .map(|(id, command)| (*id, (command_number(&command.body), command.captured_at_us)))
+            .collect();
         let received_at_us = self.0.clock.now_us();
         let commands = request.commands.into_iter().zip(ids).map(|(command, id)| Submitted {
             id,
@@ -129,6 +140,8 @@ impl SyncService for SyncDoor {
         let core = Arc::clone(&self.0);
         let tenant = caller.tenant;
         let answer = detached(async move { submit(&core, tenant, submission).await.map_err(Status::from) }).await?;
+        let decided = answer.results.iter().filter_map(|result| Uuid::from_slice(&result.command_id).ok());
+        self.0.contacts.hand_in(device, decided.filter_map(|id| sent.get(&id).copied()));
         Ok(Response::new(PushResponse {
             results: answer.results,
             version: answer.version,
@@ -163,12 +176,29 @@ pub async fn submit(core: &Core, tenant: i64, mut submission: Submission) -> Res
     }
 }
 
-fn hear(core: &Core, caller: &Caller, clock_us: i64, outbox: Option<OutboxSummary>) -> Result<i64, Status> {
+/// Whose call it is: the tenant and the device.
+fn device(caller: &Caller) -> Result<(i64, Uuid), Status> {
     let device = caller.device.ok_or_else(|| status::internal("the gate let a device's call in without a device"))?;
-    Ok(core.contacts.hear((caller.tenant, device), clock_us, core.clock.now_us(), outbox))
+    Ok((caller.tenant, device))
 }
 
-fn check_app(protocol: u32, app_version: &str) -> Result<(), Status> {
+/// Notes what a request tells of its device, once its app's version may be stored.
+fn hear(core: &Core, device: (i64, Uuid), request: &contacts::Request<'_>, app_version: &str) -> Result<i64, Status> {
+    roundsman_sync::trade::check::text(app_version, APP_VERSION_CHARS, "app_version")
+        .map_err(|rejection| status::rejected(&rejection))?;
+    Ok(core.contacts.hear(device, request, core.clock.now_us()))
+}
+
+/// Notes that a pull was refused, unless the device is only to come again.
+fn refused(core: &Core, device: (i64, Uuid), end: Status) -> Status {
+    if !matches!(end.code(), Code::Unavailable | Code::Aborted) {
+        let reason = status::reason(&end).unwrap_or_else(|| format!("{:?}", end.code()));
+        core.contacts.refuse(device, reason, core.clock.now_us());
+    }
+    end
+}
+
+fn check_protocol(protocol: u32) -> Result<(), Status> {
     if protocol != PROTOCOL_VERSION {
         return Err(status::rejected(&Rejection::new(Reason::UnknownValue).field("protocol_version").fact(
             None,
@@ -176,8 +206,7 @@ fn check_app(protocol: u32, app_version: &str) -> Result<(), Status> {
             PROTOCOL_VERSION,
         )));
     }
-    roundsman_sync::trade::check::text(app_version, APP_VERSION_CHARS, "app_version")
-        .map_err(|rejection| status::rejected(&rejection))
+    Ok(())
 }
 
 /// The oldest version that may pull, when this one is older.

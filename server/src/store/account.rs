@@ -267,6 +267,23 @@ pub struct Device {
     pub clock_offset_us: Option<i64>,
 }
 
+macro_rules! devices_sql {
+    ($where:literal) => {
+        concat!(
+            "SELECT d.id AS id, d.user_id AS user_id, d.name AS name, ",
+            "COALESCE(NULLIF(c.app_version, ''), d.app_version) AS app_version, ",
+            "COALESCE(c.seen_at, d.registered_at) AS seen_at, s.last_seq AS last_seq, ",
+            "s.revoked_at AS revoked_at, c.outbox_commands AS outbox_commands, ",
+            "c.outbox_oldest_at AS outbox_oldest_at, c.clock_offset_us AS clock_offset_us ",
+            "FROM device d ",
+            "LEFT JOIN device_contact c ON c.tenant = d.tenant AND c.device = d.id ",
+            "LEFT JOIN device_sequence s ON s.tenant = d.tenant AND s.device = d.id ",
+            "WHERE d.tenant = $1",
+            $where
+        )
+    };
+}
+
 /// A page of devices, the one last seen first, beginning after this moment and id. One that calls while somebody turns
 /// the pages moves to the front, and is then on no later page.
 ///
@@ -274,24 +291,34 @@ pub struct Device {
 /// When the database does not answer.
 pub async fn devices(tx: &mut Tx, tenant: i64, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<Device>> {
     let (seen_at, id) = after.unwrap_or((i64::MAX, Uuid::max()));
-    tx.query_as(
-        "SELECT * FROM (\
-           SELECT d.id AS id, d.user_id AS user_id, d.name AS name, d.app_version AS app_version, \
-                  COALESCE(c.seen_at, d.registered_at) AS seen_at, s.last_seq AS last_seq, \
-                  s.revoked_at AS revoked_at, c.outbox_commands AS outbox_commands, \
-                  c.outbox_oldest_at AS outbox_oldest_at, c.clock_offset_us AS clock_offset_us \
-           FROM device d \
-           LEFT JOIN device_contact c ON c.tenant = d.tenant AND c.device = d.id \
-           LEFT JOIN device_sequence s ON s.tenant = d.tenant AND s.device = d.id \
-           WHERE d.tenant = $1) AS known \
-         WHERE seen_at < $2 OR (seen_at = $2 AND id < $3) ORDER BY seen_at DESC, id DESC LIMIT $4",
-    )
+    tx.query_as(concat!(
+        "SELECT * FROM (",
+        devices_sql!(""),
+        ") AS known WHERE seen_at < $2 OR (seen_at = $2 AND id < $3) ORDER BY seen_at DESC, id DESC LIMIT $4",
+    ))
     .bind(tenant)
     .bind(seen_at)
     .bind(id)
     .bind(limit)
     .all()
     .await
+}
+
+/// A page of devices by id, beginning after this one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn devices_by_id(tx: &mut Tx, tenant: i64, after: Uuid, limit: i64) -> Result<Vec<Device>> {
+    let query = tx.query_as(devices_sql!(" AND d.id > $2 ORDER BY d.id LIMIT $3"));
+    query.bind(tenant).bind(after).bind(limit).all().await
+}
+
+/// A device by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_device(tx: &mut Tx, tenant: i64, id: Uuid) -> Result<Option<Device>> {
+    tx.query_as(devices_sql!(" AND d.id = $2")).bind(tenant).bind(id).optional().await
 }
 
 /// A login that is kept alive by refresh tokens, one after the other.

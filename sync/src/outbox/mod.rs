@@ -19,6 +19,7 @@ pub mod memory;
 pub mod sqlite;
 mod storage;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,6 +54,13 @@ pub enum OutboxError<E: std::error::Error + 'static> {
     /// Sequence numbers begin with 1.
     #[error("{0} is not a sequence number")]
     Sequence(i64),
+}
+
+/// The kind of a command by its body: the number of its field in `roundsman.trade.v1.Command`, whether this program knows it
+/// or not. 0: the body has no field.
+#[must_use]
+pub fn command_number(body: &[u8]) -> u32 {
+    prost::encoding::decode_key(&mut &*body).map_or(0, |(number, _)| number)
 }
 
 /// A device's outbox.
@@ -183,9 +191,14 @@ impl<S: OutboxStorage> Outbox<S> {
     #[must_use]
     pub fn summary(&self) -> OutboxSummary {
         let oldest = self.waiting_entries().map(|entry| entry.captured_at_us).min();
+        let mut kinds = BTreeMap::<u32, u32>::new();
+        for entry in self.waiting_entries() {
+            *kinds.entry(command_number(&entry.body)).or_default() += 1;
+        }
         OutboxSummary {
             commands: u32::try_from(self.waiting()).unwrap_or(u32::MAX),
             oldest_captured_at_us: oldest.unwrap_or(0),
+            kinds: kinds.into_iter().map(|(command, count)| proto::WaitingCommands { command, count }).collect(),
         }
     }
 

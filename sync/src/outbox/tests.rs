@@ -52,7 +52,9 @@ fn commands_are_sent_in_order_and_their_outcomes_kept_and_confirmed() {
     assert!(matches!(outbox.capture(id(1), Bytes::from("2"), 9, 9), Err(OutboxError::Known(_))));
     let sent = request(&outbox).expect("something waits");
     assert_eq!((sent.commands.len(), sent.confirmed_seq, sent.last_outcome_seq), (2, 0, 0));
-    assert_eq!(sent.outbox, Some(OutboxSummary { commands: 2, oldest_captured_at_us: 1 }));
+    // As keys of a message "1" and "2" are those of a field with the number 6.
+    let kinds = vec![proto::WaitingCommands { command: 6, count: 2 }];
+    assert_eq!(sent.outbox, Some(OutboxSummary { commands: 2, oldest_captured_at_us: 1, kinds }));
     assert_eq!(hear(&mut outbox, applied(&[(1, 1)])), [id(1)]);
     assert_eq!(numbers(&outbox), [2]);
     let mut odd = applied(&[(1, 1), (2, 2)]);
@@ -219,4 +221,16 @@ fn a_file_is_opened_again_also_beside_the_replica() {
     let second = open();
     assert_eq!(first.request("", 0, None), second.request("", 0, None));
     assert!(first.pending().eq(second.pending()) && first.outcomes().eq(second.outcomes()));
+}
+
+#[test]
+fn what_waits_is_counted_by_kind() {
+    let mut outbox = outbox(0);
+    // The last is of a kind that this program does not know, and one says nothing at all.
+    let bodies: [&'static [u8]; 4] = [&[0x1a, 0], &[0x0a, 0], &[0x1a, 2, 0x0a, 0], &[0x8a, 0x7d, 0]];
+    for (number, body) in bodies.into_iter().chain([&[][..]]).enumerate() {
+        outbox.capture(id(number as u128 + 1), Bytes::from_static(body), 9, 9).expect("is captured");
+    }
+    let kinds = outbox.summary().kinds.into_iter().map(|kind| (kind.command, kind.count));
+    assert_eq!(kinds.collect::<Vec<_>>(), [(0, 1), (1, 1), (3, 2), (2_001, 1)]);
 }

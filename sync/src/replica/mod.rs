@@ -270,7 +270,7 @@ impl<S: Storage> Replica<S> {
             lagging,
             staging: self.buckets().filter_map(staging).collect(),
             last_outcome_seq: want.last_outcome_seq,
-            outbox: want.outbox,
+            outbox: want.outbox.clone(),
             follow: want.follow,
             at_least: want.at_least,
             urgency: urgency.into(),

@@ -1,4 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 
 import { ProtocolError } from "./fault.js";
 import { CommandSchema, type Outcome, OutcomeSchema } from "./gen/roundsman/sync/v1/command_pb.js";
@@ -210,7 +211,13 @@ export class Outbox {
   get summary(): OutboxSummary {
     const captured = this.#waiting.map((command) => command.capturedAtUs);
     const oldestCapturedAtUs = captured.reduce((oldest, at) => (at < oldest ? at : oldest), captured[0] ?? 0n);
-    return create(OutboxSummarySchema, { commands: captured.length, oldestCapturedAtUs });
+    const counts = new Map<number, number>();
+    for (const { body } of this.#waiting) {
+      const command = commandNumber(body);
+      counts.set(command, (counts.get(command) ?? 0) + 1);
+    }
+    const kinds = [...counts].sort(([a], [b]) => a - b).map(([command, count]) => ({ command, count }));
+    return create(OutboxSummarySchema, { commands: captured.length, oldestCapturedAtUs, kinds });
   }
 
   /** The highest sequence number for which there is an outcome; 0: none. */
@@ -365,6 +372,15 @@ class Draft {
       const isOld = answer !== undefined && nowUs - answer.answeredAtUs >= KEEP_ANSWERED_US;
       return !isOld || (durableVersion !== undefined && answer.version > durableVersion);
     });
+  }
+}
+
+/** The kind of a command by its body: the number of its field in `roundsman.trade.v1.Command`. 0: the body has no field. */
+function commandNumber(body: Uint8Array): number {
+  try {
+    return new BinaryReader(body).tag()[0];
+  } catch {
+    return 0;
   }
 }
 

@@ -112,6 +112,10 @@ function request(outbox: Outbox): object | null {
     confirmed_seq: `${confirmedSeq}`,
     last_outcome_seq: `${lastOutcomeSeq}`,
     skip: skip === undefined ? null : { from_seq: `${skip.fromSeq}`, to_seq: `${skip.toSeq}` },
-    outbox: { commands: wire.outbox.commands, oldest_captured_at_us: `${wire.outbox.oldestCapturedAtUs}` },
+    outbox: {
+      commands: wire.outbox.commands,
+      oldest_captured_at_us: `${wire.outbox.oldestCapturedAtUs}`,
+      kinds: wire.outbox.kinds.map(({ command, count }) => [command, count]),
+    },
   };
 }

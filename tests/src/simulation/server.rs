@@ -10,7 +10,7 @@ use roundsman::auth::caller::Caller;
 use roundsman::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted, Writer};
 use roundsman::clock::{Clock, Random};
 use roundsman::commands::Issuer;
-use roundsman::contacts::Contacts;
+use roundsman::contacts::{self, Contacts};
 use roundsman::error::StoreError;
 use roundsman::fail::FailPoints;
 use roundsman::jobs::housekeeping;
@@ -252,7 +252,7 @@ impl Server {
         let device = caller.device.unwrap_or_default();
         let now_us = self.now_us();
         let contact = (caller.tenant, device);
-        let offset_us = self.contacts.hear(contact, request.device_clock_us, now_us, request.outbox);
+        let offset_us = self.contacts.hear(contact, &contacts::Request::Push(request), now_us);
         let sender = Sender {
             device,
             confirmed_seq: request.confirmed_seq,
@@ -393,7 +393,7 @@ impl Server {
     /// Begins a device's pull.
     pub async fn pull(&self, caller: &Caller, request: PullRequest) -> Stream {
         if let Some(device) = caller.device {
-            self.contacts.hear((caller.tenant, device), request.device_clock_us, self.now_us(), request.outbox);
+            self.contacts.hear((caller.tenant, device), &contacts::Request::Pull(&request), self.now_us());
         }
         let pull = |out| Pull {
             db: self.db.clone(),

@@ -124,7 +124,7 @@ impl Tape {
 
 fn requested(request: &PushRequest) -> Value {
     let command = |command: &roundsman_proto::sync::Command| json!({ "command_id": hex(&command.command_id), "seq": wide(command.seq) });
-    let outbox = request.outbox.expect("a summary");
+    let outbox = request.outbox.clone().expect("a summary");
     json!({
         "count": request.commands.len(),
         "first": request.commands.first().map_or(Value::Null, command),
@@ -137,6 +137,7 @@ fn requested(request: &PushRequest) -> Value {
         "outbox": {
             "commands": outbox.commands,
             "oldest_captured_at_us": wide(outbox.oldest_captured_at_us),
+            "kinds": outbox.kinds.iter().map(|kind| json!([kind.command, kind.count])).collect::<Vec<_>>(),
         },
     })
 }
