@@ -461,7 +461,14 @@ impl<'w> Batch<'w> {
         if let Some(entry) = &mut verdict.quarantine {
             self.look_for_target(tx, entry).await?;
         }
-        let (changed, effects) = self.workspace.keep();
+        let (mut changed, effects) = self.workspace.keep();
+        // What lost against another change is in its record's history, even if nothing of the command is left.
+        let lost = verdict.outcome.overrides.iter().filter_map(|met| Uuid::from_slice(&met.record_id).ok());
+        for record in lost {
+            if !changed.contains(&record) {
+                changed.push(record);
+            }
+        }
         let announcements = self.take_effect(tx, effects).await?;
         let name = command.as_ref().map_or("unknown", |command| commands::of(command).name());
         let outcome = verdict.outcome.clone();

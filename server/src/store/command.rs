@@ -337,7 +337,7 @@ pub struct Decided {
     pub body_hash: u64,
     /// What was decided.
     pub outcome: Outcome,
-    /// The records that it changed.
+    /// The records that it changed, or would have changed if others had not done so before.
     pub changed: Vec<Uuid>,
     /// What others must hear of.
     pub announcements: Vec<(&'static str, Uuid)>,
