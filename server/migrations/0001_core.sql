@@ -147,7 +147,8 @@ CREATE TABLE quarantine (
 );
 CREATE INDEX quarantine_by_target ON quarantine (tenant, target);
 
--- Who changed what. One row for each record that a command changed; one for a whole chunk of a bulk job.
+-- Who changed what. One row for each record that a command changed, or in which it lost against another change; one for a
+-- whole chunk of a bulk job.
 CREATE TABLE history (
     tenant      BIGINT NOT NULL,
     version     BIGINT NOT NULL,

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use roundsman_proto::admin::admin_service_server::AdminServiceServer;
+use roundsman_proto::admin::inspect_service_server::InspectServiceServer;
 use roundsman_proto::admin::office_service_server::OfficeServiceServer;
 use roundsman_proto::admin::quarantine_service_server::QuarantineServiceServer;
 use roundsman_proto::auth::auth_service_server::AuthServiceServer;
@@ -31,6 +32,7 @@ use crate::error::StoreError;
 use crate::fail::FailPoints;
 use crate::grpc::admin::AdminDoor;
 use crate::grpc::auth::AuthDoor;
+use crate::grpc::inspect::InspectDoor;
 use crate::grpc::logistics::LogisticsDoor;
 use crate::grpc::office::OfficeDoor;
 use crate::grpc::quarantine::QuarantineDoor;
@@ -179,6 +181,7 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
         .add_service(
             QuarantineServiceServer::new(QuarantineDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
         )
+        .add_service(InspectServiceServer::new(InspectDoor(core.db.clone())).max_decoding_message_size(MESSAGE_BYTES))
         .add_service(
             LogisticsServiceServer::new(LogisticsDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
         )

@@ -23,6 +23,7 @@ pub mod exchange;
 pub mod fail;
 pub mod grants;
 pub mod grpc;
+pub mod held;
 pub mod internal;
 pub mod jobs;
 pub mod lane;

@@ -9,6 +9,7 @@ use roundsman_proto::supervision::{ListOutboxesRequest, ListedOutbox, WaitingKin
 use serde_json::json;
 
 use super::client::{Login, Session};
+use super::inspect::{self, ShowDevice};
 use super::print;
 use super::user::id;
 
@@ -20,6 +21,8 @@ const PAGE: i32 = 1_000;
 pub enum Verb {
     /// Lists all devices, the one last seen first.
     List(List),
+    /// Shows a device: what it has and what it lacks, what waits on it, and what went wrong.
+    Show(ShowDevice),
     /// Lists what was captured and is only on phones yet, the oldest first: of all, or, for a supervisor, of the own team.
     Outboxes(List),
 }
@@ -47,6 +50,7 @@ pub async fn run(verb: Verb) -> anyhow::Result<()> {
             session.close().await;
             show(&devices?, args.json);
         }
+        Verb::Show(args) => inspect::device(args).await?,
         Verb::Outboxes(args) => {
             let mut session = args.login.open().await?;
             let outboxes = outboxes(&mut session).await;
@@ -111,7 +115,7 @@ fn show_outboxes(outboxes: &[ListedOutbox], as_json: bool) {
 }
 
 /// Kinds of commands with how many there are of each.
-fn kinds(kinds: &[WaitingKind]) -> String {
+pub(super) fn kinds(kinds: &[WaitingKind]) -> String {
     let kinds: Vec<String> = kinds.iter().map(|kind| format!("{} {}", kind.count, kind.name)).collect();
     kinds.join(", ")
 }

@@ -5,6 +5,7 @@ pub mod claim;
 pub mod client;
 pub mod device;
 pub mod import;
+pub mod inspect;
 mod print;
 pub mod quarantine;
 pub mod user;
@@ -25,9 +26,15 @@ pub enum Verb {
     /// Makes and lists users.
     #[command(subcommand)]
     User(user::Verb),
-    /// Lists devices.
+    /// Lists and shows devices, and what waits on them.
     #[command(subcommand)]
     Device(device::Verb),
+    /// Shows a record with its history, and which devices have it.
+    #[command(subcommand)]
+    Record(inspect::RecordVerb),
+    /// Shows a bucket, and which devices have it.
+    #[command(subcommand)]
+    Bucket(inspect::BucketVerb),
     /// Shows commands that the server could not decide, and decides or discards them.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
@@ -47,6 +54,8 @@ impl Verb {
             Self::Import(args) => import::run(args).await,
             Self::User(verb) => user::run(verb).await,
             Self::Device(verb) => device::run(verb).await,
+            Self::Record(verb) => inspect::record(verb).await,
+            Self::Bucket(verb) => inspect::bucket(verb).await,
             Self::Quarantine(verb) => quarantine::run(verb).await,
             Self::Claim(args) => claim::run(args).await,
             Self::Verify(args) => verify::run(&args, config).await,

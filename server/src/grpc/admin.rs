@@ -160,7 +160,7 @@ fn user(user: User) -> proto::User {
     }
 }
 
-fn device(device: Device) -> proto::Device {
+pub(super) fn device(device: Device) -> proto::Device {
     proto::Device {
         device_id: bytes(device.id),
         user_id: bytes(device.user_id),
@@ -322,8 +322,8 @@ mod tests {
     async fn hear_and_revoke(fixture: &Fixture, tenant: i64, device: Uuid) {
         let mut tx = fixture.auth.db.write().await.expect("begins");
         let contact = "INSERT INTO device_contact \
-                       (tenant, device, seen_at, outbox_commands, outbox_oldest_at, clock_offset_us) \
-                       VALUES ($1, $2, $3, 7, 8, -9)";
+                       (tenant, device, seen_at, outbox_commands, outbox_oldest_at, clock_offset_us, \
+                        app_version, protocol_version) VALUES ($1, $2, $3, 7, 8, -9, '2', 1)";
         let contact = tx.query(contact).bind(tenant).bind(device).bind(START_US + 1_000_000);
         contact.execute().await.expect("writes");
         let sequence = "INSERT INTO device_sequence (tenant, device, last_seq, confirmed_seq, revoked_at) \
@@ -364,7 +364,7 @@ mod tests {
             device_id: bytes(id(1)),
             user_id: bytes(admin.user),
             name: "Phone 1".to_owned(),
-            app_version: "1".to_owned(),
+            app_version: "2".to_owned(),
             seen_at_us: START_US + 1_000_000,
             last_seq: 42,
             outbox_commands: 7,

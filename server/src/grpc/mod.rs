@@ -4,6 +4,7 @@ pub mod admin;
 pub mod auth;
 pub mod detached;
 mod fields;
+pub mod inspect;
 pub mod logistics;
 pub mod office;
 mod paging;

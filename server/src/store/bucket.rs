@@ -136,6 +136,63 @@ pub async fn last_id(tx: &mut Tx, tenant: i64) -> Result<i64, StoreError> {
     Ok(last)
 }
 
+/// The bucket of a scope and a kind, if there is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(tx: &mut Tx, tenant: i64, scope: &str, kind: i64) -> Result<Option<Bucket>, StoreError> {
+    let row: Option<BucketTuple> = tx
+        .query_as(
+            "SELECT id, scope, kind, head, last_removal, created, live_rows, live_bytes, checksum FROM bucket \
+             WHERE tenant = $1 AND scope = $2 AND kind = $3",
+        )
+        .bind(tenant)
+        .bind(scope.to_owned())
+        .bind(kind)
+        .optional()
+        .await?;
+    Ok(row.map(bucket))
+}
+
+/// A record's row in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The version of the row.
+    pub version: i64,
+    /// Whether the record is there; otherwise this is the news that it left.
+    pub live: bool,
+}
+
+/// The buckets in which a record is, or was, by number, at most `limit` of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_record(tx: &mut Tx, tenant: i64, record: Uuid, limit: i64) -> Result<Vec<Placed>, StoreError> {
+    type Row = (i64, i64, i64, String, i64, i64, i64, i64, i64, i64, i64);
+    let rows: Vec<Row> = tx
+        .query_as(
+            "SELECT bucket_row.version, bucket_row.live, \
+                    b.id, b.scope, b.kind, b.head, b.last_removal, b.created, b.live_rows, b.live_bytes, b.checksum \
+             FROM BY_UUIDS(bucket_row.record, $2 BY bucket_row_by_record) \
+             LEFT JOIN bucket b ON b.tenant = bucket_row.tenant AND b.id = bucket_row.bucket \
+             ORDER BY bucket_row.bucket LIMIT $3",
+        )
+        .bind(tenant)
+        .bind_uuids(&[record])
+        .bind(limit)
+        .all()
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(version, live, id, scope, kind, head, last_removal, created, rows, live_bytes, checksum)| {
+            let bucket = bucket((id, scope, kind, head, last_removal, created, rows, live_bytes, checksum));
+            Placed { bucket, version, live: live != 0 }
+        })
+        .collect())
+}
+
 /// Where a record is, or was, handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {

@@ -2,7 +2,7 @@
 //! what others must hear of.
 
 use bytes::Bytes;
-use roundsman_proto::sync::Outcome;
+use roundsman_proto::sync::{Outcome, Status};
 use uuid::Uuid;
 
 use super::sql::{Cell, Column, Rows, Table, Tx};
@@ -276,6 +276,100 @@ pub async fn ahead_of(tx: &mut Tx, tenant: i64, entry: &Quarantined) -> Result<O
         .all()
         .await?;
     Ok(found.into_iter().min().filter(|first| *first < entry.arrival()).map(|(.., command)| command))
+}
+
+/// A command of which nothing came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    /// Its id.
+    pub command: Uuid,
+    /// The device's number for it.
+    pub seq: i64,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// What was decided: Rejected or Quarantined.
+    pub outcome: Outcome,
+    /// When, in microseconds since the Unix epoch.
+    pub decided_at_us: i64,
+}
+
+/// A device's last commands that were rejected or are in quarantine, the last first. Looked at are as many of those that
+/// changed nothing as ten times the limit.
+///
+/// # Errors
+/// When the database does not answer, or an outcome can't be read.
+pub async fn failed(tx: &mut Tx, tenant: i64, device: Uuid, limit: i64) -> Result<Vec<Failed>, StoreError> {
+    type Row = (Uuid, i64, Vec<u8>, Vec<u8>, i64);
+    let rows: Vec<Row> = tx
+        .query_as(
+            "SELECT id, seq, body, outcome, decided_at FROM command \
+             WHERE tenant = $1 AND device = $2 AND body IS NOT NULL ORDER BY seq DESC LIMIT $3",
+        )
+        .bind(tenant)
+        .bind(device)
+        .bind(limit.saturating_mul(10))
+        .all()
+        .await?;
+    let mut failed = Vec::new();
+    for (command, seq, body, outcome, decided_at_us) in rows {
+        let outcome: Outcome = prost::Message::decode(outcome.as_slice())
+            .map_err(|error| StoreError::Corrupt(format!("outcome of command {command}: {error}")))?;
+        if matches!(outcome.status(), Status::Rejected | Status::Quarantined) {
+            failed.push(Failed { command, seq, body, outcome, decided_at_us });
+        }
+    }
+    failed.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(failed)
+}
+
+/// A change of a record.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Changed {
+    /// The version that carries it.
+    pub version: i64,
+    /// Its place within the version.
+    pub ordinal: i64,
+    /// The command.
+    pub command: Uuid,
+    /// The command's name.
+    pub command_name: String,
+    /// Who issued it; nil: the server.
+    pub actor: Uuid,
+    /// The device that sent it.
+    pub device: Option<Uuid>,
+    /// When it was captured, corrected, in microseconds since the Unix epoch.
+    pub captured_at: i64,
+    /// When it was decided, in microseconds since the Unix epoch.
+    pub decided_at: i64,
+    /// The request that brought it.
+    pub request: String,
+    /// What was decided: a `roundsman.sync.v1.Outcome`.
+    pub outcome: Vec<u8>,
+}
+
+/// A page of a record's changes, the last first, before this version and ordinal.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn history(
+    tx: &mut Tx,
+    tenant: i64,
+    record: Uuid,
+    before: (i64, i64),
+    limit: i64,
+) -> Result<Vec<Changed>, StoreError> {
+    tx.query_as(
+        "SELECT version, ordinal, command, command_name, actor, device, captured_at, decided_at, request, outcome \
+         FROM BY_UUIDS(history.record, $2 BY history_by_record) WHERE (version, ordinal) < ($3, $4) \
+         ORDER BY version DESC, ordinal DESC LIMIT $5",
+    )
+    .bind(tenant)
+    .bind_uuids(&[record])
+    .bind(before.0)
+    .bind(before.1)
+    .bind(limit)
+    .all()
+    .await
 }
 
 /// Takes commands out of quarantine, and forgets that they were there.

@@ -12,6 +12,7 @@ mod devices;
 mod faults;
 mod goods;
 mod import;
+mod inspect;
 mod jobs;
 mod killed;
 mod layering;
