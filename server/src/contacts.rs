@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
-use roundsman_proto::sync::{OutboxSummary, PullRequest};
+use roundsman_proto::sync::{LaggingBucket, OutboxSummary, PullRequest};
 use roundsman_sync::limits::DEVICE_BUCKETS;
 use roundsman_sync::version::Position;
 use uuid::Uuid;
@@ -172,11 +172,16 @@ impl Contacts {
 
 /// What a pull says of what the device holds.
 fn held(pull: &PullRequest) -> PullRequest {
+    let lagging = pull.lagging.iter().take(DEVICE_BUCKETS).map(|lags| LaggingBucket {
+        bucket_id: lags.bucket_id,
+        position: lags.position,
+        partial_sums: Vec::new(),
+    });
     PullRequest {
         kinds: pull.kinds.clone(),
         position: pull.position,
         scope_digest: pull.scope_digest,
-        lagging: pull.lagging.iter().take(DEVICE_BUCKETS).copied().collect(),
+        lagging: lagging.collect(),
         ..PullRequest::default()
     }
 }

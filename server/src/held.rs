@@ -78,6 +78,7 @@ mod tests {
         let lag = |bucket_id, version| proto::LaggingBucket {
             bucket_id,
             position: Some(proto::Position { version, nonce: 1 }).filter(|at| at.version > 0),
+            partial_sums: Vec::new(),
         };
         let pull = PullRequest {
             kinds: vec![Kind::Product as u32, 999],

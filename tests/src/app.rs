@@ -138,7 +138,7 @@ impl TestApp {
         let db = Db::connect(&self.database.url).await.expect("connects");
         let (clock, random) = (Arc::clone(&self.core.clock), Arc::new(Random::seeded(2)));
         let (session_clock, fail) = (Arc::clone(&clock), FailPoints::default());
-        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail };
+        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail, min_app_version: None };
         let core = Core::start(parts).await.expect("starts");
         let (_, channel, stop, server) = serve(&core, None).await;
         Neighbour { channel, stop, server }
