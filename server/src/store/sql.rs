@@ -39,6 +39,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 /// How long a statement may wait for a lock, by default.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A writer that is silent for so long in its transaction loses it, and the lock with it: it hangs, or its machine
+/// is gone. A batch is silent for as long as it computes, which is milliseconds.
+const HUNG_WRITER: &str = "5s";
 /// SQLite readers beside the one writer.
 const SQLITE_READERS: u32 = 4;
 /// A page holds several orders with their lines; in SQLite's own 4 KiB each of them would need a page of its own beside.
@@ -209,6 +212,8 @@ impl Db {
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "60s"),
+            // Whoever does not even read what it asked for is gone as well.
+            ("tcp_user_timeout", "10s"),
         ]);
         let options = options.options(PLANS);
         let pool = PgPoolOptions::new()
@@ -304,8 +309,11 @@ impl Db {
         self.begin(None).await
     }
 
-    /// A tenant's write transaction: on PostgreSQL it holds the tenant's lock from its first statement, on SQLite the
+    /// A tenant's write transaction: on PostgreSQL it holds the tenant's lock before anything is read, on SQLite the
     /// file's only writer. It must be READ COMMITTED: under REPEATABLE READ the snapshot would be older than the lock.
+    ///
+    /// The lock lives and dies with the transaction, so nobody has to be fenced: a process that wakes up after it has lost
+    /// the lock has lost its transaction too, and can't write.
     ///
     /// # Errors
     /// When the database does not answer, or the lock is not to be had in time.
@@ -314,16 +322,25 @@ impl Db {
     }
 
     async fn begin(&self, tenant: Option<i64>) -> Result<Tx> {
+        let mut statements = 1;
         let inner = match self {
             // A deferred transaction that upgrades to writing fails at once if anybody wrote meanwhile.
             Self::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres { pool, .. } => {
-                let lock = tenant.map(|id| format!("; SELECT pg_advisory_xact_lock({id})")).unwrap_or_default();
-                let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED{lock}");
-                Inner::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
+                let begin = format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '{HUNG_WRITER}'"
+                );
+                let mut tx = pool.begin_with(AssertSqlSafe(begin)).await?;
+                // Not beside BEGIN: if it fails there, sqlx takes the transaction for one that has not begun, and puts the
+                // connection back into the pool with it. Whoever gets that one can do nothing.
+                if let Some(tenant) = tenant {
+                    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(tenant).execute(&mut *tx).await?;
+                    statements += 1;
+                }
+                Inner::Postgres(tx)
             }
         };
-        Ok(Tx { inner, statements: 1, asked: Vec::new(), _snapshot: None })
+        Ok(Tx { inner, statements, asked: Vec::new(), _snapshot: None })
     }
 
     /// Which database it is, for logs and metrics.
