@@ -97,6 +97,9 @@ pub struct Parts {
     pub policy: Policy,
     /// The oldest version of the app that may pull; `None`: all may.
     pub min_app_version: Option<AppVersion>,
+    /// The newest format that it writes: [`WRITER_VERSION`](crate::store::tenant::WRITER_VERSION), unless a test plays
+    /// another server.
+    pub format: i64,
     /// Where it is to fail.
     pub fail: FailPoints,
 }
@@ -107,7 +110,7 @@ impl Core {
     /// # Errors
     /// When the database does not answer.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts { db, clock, session_clock, random, policy, min_app_version, fail } = parts;
+        let Parts { db, clock, session_clock, random, policy, min_app_version, format, fail } = parts;
         let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
         let recent = Arc::new(Recent::default());
         let writer = Writer {
@@ -116,6 +119,7 @@ impl Core {
             random: Arc::clone(&random),
             policy,
             recent: Arc::clone(&recent),
+            format,
             fail: fail.clone(),
         };
         let lanes = Lanes::new(Arc::new(writer), shut_out(&auth));
@@ -239,31 +243,19 @@ pub async fn serve(
     let serving = tokio::spawn(server);
     let (jobs, clockwork) = (Jobs::new(Arc::clone(&core)), stopping.clone());
     let jobs = tokio::spawn(async move { jobs.run(clockwork).await });
-    let (auth, listening) = (Arc::clone(&core.auth), stopping.clone());
-    let others = tokio::spawn(async move { hear_others(&auth, listening).await });
     let watch = tokio::spawn(watch::run(Arc::clone(&core), stopping.clone()));
     let neighbours = tokio::spawn(neighbours::run(Arc::clone(&core), stopping.clone()));
     stop.await;
     tracing::info!("stopping");
     stopping.cancel();
     // They end at the next moment at which they wait.
-    let _ = tokio::join!(jobs, others, watch, neighbours);
+    let _ = tokio::join!(jobs, watch, neighbours);
     // Followers end when the lanes do.
     let ended = core.stop().await;
     if tokio::time::timeout(DRAIN, serving).await.is_err() {
         tracing::warn!("some calls did not end in time");
     }
     Ok(ended?)
-}
-
-/// Reads, now and then, what other processes have changed: keys, and who is shut out.
-async fn hear_others(auth: &Auth, stop: CancellationToken) {
-    const EVERY: Duration = Duration::from_secs(5);
-    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        if let Err(error) = auth.reload().await {
-            tracing::warn!(%error, "what other processes have changed is not known yet");
-        }
-    }
 }
 
 async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {

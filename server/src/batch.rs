@@ -157,6 +157,8 @@ pub struct Writer {
     pub policy: Policy,
     /// Records as the last batches left them.
     pub recent: Arc<Recent>,
+    /// The newest format that it writes: [`tenant::WRITER_VERSION`], unless a test plays another server.
+    pub format: i64,
     /// Where a test makes it fail.
     pub fail: FailPoints,
 }
@@ -246,15 +248,12 @@ impl<'w> Batch<'w> {
         let head = tenant::head(tx, tenant)
             .await?
             .ok_or_else(|| StoreError::Corrupt(format!("tenant {tenant} has a lane but no row")))?;
-        if head.writer_version > tenant::WRITER_VERSION {
-            return Err(StoreError::Setting(format!(
-                "the data was written by a newer server (format {}, this one writes {}); update this one",
-                head.writer_version,
-                tenant::WRITER_VERSION
-            )));
+        let (stored, written) = (head.writer_version, writer.format);
+        if stored > written {
+            return Err(StoreError::Outdated { stored, written });
         }
-        if head.writer_version < tenant::WRITER_VERSION {
-            tenant::raise_writer_version(tx, tenant).await?;
+        if stored < written {
+            tenant::raise_writer_version(tx, tenant, written).await?;
         }
         let ids: Vec<Uuid> = submissions.iter().flat_map(|s| s.commands.iter().map(|c| c.id)).collect();
         let mut devices: Vec<Uuid> = submissions.iter().filter_map(|s| s.sender.map(|sender| sender.device)).collect();

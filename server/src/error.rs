@@ -20,6 +20,14 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("migration failed: {0}")]
     Migration(String),
+    /// A newer server has written the tenant's data; this one would drop what it does not know, and writes nothing.
+    #[error("the data was written by a newer server (format {stored}, this one writes {written}); update this one")]
+    Outdated {
+        /// The newest format that anybody wrote.
+        stored: i64,
+        /// The format that this server writes.
+        written: i64,
+    },
     /// A setting that the server refuses to run with.
     #[error("{0}")]
     Setting(String),

@@ -335,7 +335,10 @@ impl Worker {
 fn is_of_its_content(error: &StoreError) -> bool {
     match error {
         StoreError::Data(_) | StoreError::Corrupt(_) | StoreError::Panicked(_) => true,
-        StoreError::Unavailable(_) | StoreError::Migration(_) | StoreError::Setting(_) => false,
+        StoreError::Unavailable(_)
+        | StoreError::Outdated { .. }
+        | StoreError::Migration(_)
+        | StoreError::Setting(_) => false,
     }
 }
 

@@ -14,7 +14,7 @@ use roundsman::demo::{self, server::Simulated};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::store::sql::Db;
-use roundsman::store::tenant;
+use roundsman::store::tenant::{self, WRITER_VERSION};
 use roundsman::{app, cli, projection, telemetry};
 use tokio::net::TcpListener;
 
@@ -110,7 +110,7 @@ async fn serve(config: Config, simulated: Simulated) -> anyhow::Result<()> {
     }
     let session_clock = Arc::new(Clock::Machine);
     let (policy, fail, min_app_version) = (Policy::default(), FailPoints::default(), config.min_app_version);
-    let parts = Parts { db, clock, session_clock, random, policy, min_app_version, fail };
+    let parts = Parts { db, clock, session_clock, random, policy, min_app_version, format: WRITER_VERSION, fail };
     let core = Core::start(parts).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("can't listen on {} ({error}); choose another with --listen", config.listen)

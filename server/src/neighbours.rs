@@ -1,5 +1,5 @@
-//! What other processes commit on the same database, for those who follow in this one. Each tenant's news is read once, made
-//! into a tail like those of its own lane, and handed to all its followers.
+//! What other processes change in the same database: keys, who is shut out, and what this process's followers are to hear of.
+//! Each tenant's news is read once, made into a tail like those of its own lane, and handed to all its followers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,44 +17,44 @@ use crate::store::sql::{Db, Tx};
 use crate::store::{bucket, record, tenant};
 use crate::tail::{TAIL_BYTES, Tail, TailBucket};
 
-/// A commit of another process reaches a follower after this long at most.
-const EVERY: Duration = Duration::from_millis(500);
+/// Where other processes write, a commit reaches a follower, and a revocation its device, after this long at most.
+const SHARED: Duration = Duration::from_millis(250);
+/// A file has one process, which knows all but a new key.
+const ALONE: Duration = Duration::from_secs(5);
 
-/// Looks until `stop`. A database that is this process's own has no neighbours.
+/// Listens until `stop`.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
-    if !core.db.is_shared() {
-        return;
-    }
+    let pause = if core.db.is_shared() { SHARED } else { ALONE };
     let mut heard = HashMap::new();
-    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        let followed = core.lanes.followed();
-        // Who begins to follow later reads for itself what was before.
-        heard.retain(|tenant, _| followed.iter().any(|(other, _)| tenant == other));
-        for (tenant, lane) in followed {
-            let known = heard.get(&tenant).copied().max(lane.told());
-            match news(&core.db, tenant, known).await {
-                Ok((position, tail)) => {
-                    heard.insert(tenant, position);
-                    if let Some(tail) = tail {
-                        lane.tell(Arc::new(tail));
-                    }
-                }
-                Err(error) => tracing::warn!(tenant, %error, "what other processes have committed is not known yet"),
-            }
+    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        if let Err(error) = hear(&core, &mut heard).await {
+            tracing::warn!(%error, "what other processes have changed is not known yet");
         }
     }
 }
 
-/// Where the tenant is, and what has changed since `known`.
-async fn news(db: &Db, tenant: i64, known: Option<Position>) -> Result<(Position, Option<Tail>), StoreError> {
-    let mut tx = db.glance().await?;
-    let position = tenant::position(&mut tx, tenant).await?;
+/// In this order: a follower that is told of a commit is shut out already, if the commit did that.
+async fn hear(core: &Core, heard: &mut HashMap<i64, Position>) -> Result<(), StoreError> {
+    let mut tx = core.db.glance().await?;
+    let positions: HashMap<i64, Position> = tenant::positions(&mut tx).await?.into_iter().collect();
     tx.commit().await?;
-    if known.is_some_and(|known| known.version >= position.version) {
-        return Ok((position, None));
+    core.auth.reload().await?;
+    for (tenant, lane) in core.lanes.followed().into_iter().filter(|_| core.db.is_shared()) {
+        let known = heard.get(&tenant).copied().max(lane.told());
+        if positions.get(&tenant).copied() > known
+            && let Some(tail) = news(&core.db, tenant, known).await?
+        {
+            lane.tell(Arc::new(tail));
+        }
     }
+    *heard = positions;
+    Ok(())
+}
+
+/// What has changed since `known`; `None`: there is no such tenant any more.
+async fn news(db: &Db, tenant: i64, known: Option<Position>) -> Result<Option<Tail>, StoreError> {
     let mut tx = db.read().await?;
-    let Some(head) = tenant::head(&mut tx, tenant).await? else { return Ok((position, None)) };
+    let Some(head) = tenant::head(&mut tx, tenant).await? else { return Ok(None) };
     let (after, buckets) = match known {
         Some(known) => (known.version, changed(&mut tx, tenant, (known.version, head.position)).await?),
         // Followers may have begun at any version before.
@@ -62,8 +62,7 @@ async fn news(db: &Db, tenant: i64, known: Option<Position>) -> Result<(Position
     };
     let internal = record::changed(&mut tx, tenant, Granted::KIND, after).await?;
     tx.commit().await?;
-    let tail = Tail { after, position: head.position, durable_version: head.durable_version, buckets, internal };
-    Ok((head.position, Some(tail)))
+    Ok(Some(Tail { after, position: head.position, durable_version: head.durable_version, buckets, internal }))
 }
 
 /// The rows that changed after a version; `None`: more than a tail carries.

@@ -21,7 +21,7 @@ pub struct Tail {
     pub position: Position,
     /// Everything up to this version survives the loss of the server, as far as was known; 0: nothing.
     pub durable_version: i64,
-    /// The touched buckets, by number; `None`: too much to carry.
+    /// The touched buckets, by number; `None`: too much to carry, or another process's commit.
     pub buckets: Option<Vec<TailBucket>>,
     /// Internal records that changed, all grants among them: who holds one of these looks again.
     pub internal: Vec<Uuid>,

@@ -17,6 +17,7 @@ use roundsman::device::{self, Device, Synced};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::store::sql::Db;
+use roundsman::store::tenant::WRITER_VERSION;
 use roundsman::telemetry;
 use roundsman_proto::admin::admin_service_client::AdminServiceClient;
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
@@ -87,36 +88,41 @@ impl TestApp {
 
     /// The same, failing where the test says.
     pub async fn start_failing(kind: Kind, fail: FailPoints) -> Self {
-        Self::start_with(kind, fail, None, None).await
+        Self::start_with(Database::create(kind).await, fail, None, None).await
     }
 
     /// The same, serving only apps of this version and newer ones.
     pub async fn start_requiring(kind: Kind, version: &str) -> Self {
         let version = version.parse().expect("a version");
-        Self::start_with(kind, FailPoints::default(), None, Some(version)).await
+        Self::start_with(Database::create(kind).await, FailPoints::default(), None, Some(version)).await
     }
 
     /// The same, with `/metrics`. All measured servers of a process count together.
     pub async fn start_measured(kind: Kind) -> Self {
         static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
         let metrics = METRICS.get_or_init(|| telemetry::metrics().expect("nobody else counts")).clone();
-        Self::start_with(kind, FailPoints::default(), Some(metrics), None).await
+        Self::start_with(Database::create(kind).await, FailPoints::default(), Some(metrics), None).await
+    }
+
+    /// The same as the first, on an empty database that is there.
+    pub async fn start_on(database: Database) -> Self {
+        Self::start_with(database, FailPoints::default(), None, None).await
     }
 
     async fn start_with(
-        kind: Kind,
+        database: Database,
         fail: FailPoints,
         metrics: Option<PrometheusHandle>,
         min_app_version: Option<AppVersion>,
     ) -> Self {
-        let database = Database::create(kind).await;
         let db = Db::connect(&database.url).await.expect("connects");
         db.migrate().await.expect("migrates");
         let clock = Arc::new(Clock::Manual(AtomicI64::new(START_US)));
         let random = Arc::new(Random::seeded(1));
         let code = users::setup_code(&db, &random).await.expect("answers").expect("a new server has a code");
         let session_clock = Arc::clone(&clock);
-        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), min_app_version, fail };
+        let (policy, format) = (Policy::default(), WRITER_VERSION);
+        let parts = Parts { db, clock, session_clock, random, policy, min_app_version, format, fail };
         let core = Core::start(parts).await.expect("starts");
         let (address, channel, stop, server) = serve(&core, metrics).await;
         AuthServiceClient::new(channel.clone())
@@ -138,7 +144,8 @@ impl TestApp {
         let db = Db::connect(&self.database.url).await.expect("connects");
         let (clock, random) = (Arc::clone(&self.core.clock), Arc::new(Random::seeded(2)));
         let (session_clock, fail) = (Arc::clone(&clock), FailPoints::default());
-        let parts = Parts { db, clock, session_clock, random, policy: Policy::default(), fail, min_app_version: None };
+        let (policy, format, min_app_version) = (Policy::default(), WRITER_VERSION, None);
+        let parts = Parts { db, clock, session_clock, random, policy, min_app_version, format, fail };
         let core = Core::start(parts).await.expect("starts");
         let (_, channel, stop, server) = serve(&core, None).await;
         Neighbour { channel, stop, server }

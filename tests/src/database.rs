@@ -1,8 +1,9 @@
 //! A fresh database for each test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -56,28 +57,85 @@ impl Database {
         #[expect(clippy::disallowed_methods, reason = "the one place that learns where the tests' PostgreSQL is")]
         let url = std::env::var("ROUNDSMAN_TEST_POSTGRES_URL")
             .expect("ROUNDSMAN_TEST_POSTGRES_URL is not set: run the tests with `make test`, which brings PostgreSQL");
-        let server: PgConnectOptions = url.parse().expect("ROUNDSMAN_TEST_POSTGRES_URL is a URL");
+        Self::create_on(&url).await
+    }
+
+    /// An empty one on this PostgreSQL server; the URL is a superuser's.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn create_on(url: &str) -> Self {
+        let server: PgConnectOptions = url.parse().expect("the server's URL");
         #[expect(clippy::disallowed_methods, reason = "only a name that no other test has")]
         let name = format!("test_{}", Uuid::now_v7().simple());
-        let mut connection: PgConnection = server.connect().await.expect("PostgreSQL answers");
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .execute(&mut connection)
-            .await
-            .expect("a database of its own");
-        connection.close().await.expect("closes");
+        execute(&server, &[&format!("CREATE DATABASE {name}")]).await;
         let url = server.clone().database(&name).to_url_lossy().to_string();
         Self { url, folder: None, server: Some((server, name)) }
+    }
+
+    /// What is committed now, kept for [`Database::restore`]. On PostgreSQL nobody may be connected.
+    pub async fn back_up(&self) {
+        match &self.server {
+            None => {
+                let options: SqliteConnectOptions = self.url.parse().expect("a URL");
+                let mut connection = options.connect().await.expect("opens");
+                let copy = self.backup();
+                // The one before.
+                let _ = std::fs::remove_file(&copy);
+                let copy = copy.display().to_string();
+                sqlx::query("VACUUM INTO $1").bind(copy).execute(&mut connection).await.expect("is copied");
+                connection.close().await.expect("closes");
+            }
+            Some((server, name)) => {
+                let everybody =
+                    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+                let copy = format!("CREATE DATABASE {name}_backup TEMPLATE {name}");
+                execute(server, &[&everybody, &copy]).await;
+            }
+        }
+    }
+
+    /// The database is what it was when it was backed up. Nobody may be connected.
+    pub async fn restore(&self) {
+        match &self.server {
+            None => {
+                let file = self.file();
+                for beside in ["-wal", "-shm"] {
+                    // After a good end there is none.
+                    let _ = std::fs::remove_file(format!("{}{beside}", file.display()));
+                }
+                std::fs::copy(self.backup(), file).expect("is copied");
+            }
+            Some((server, name)) => {
+                let gone = format!("DROP DATABASE {name} WITH (FORCE)");
+                let back = format!("ALTER DATABASE {name}_backup RENAME TO {name}");
+                execute(server, &[&gone, &back]).await;
+            }
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.as_ref().expect("SQLite has a folder").path().join("roundsman.db")
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.file().with_extension("backup")
     }
 
     /// Removes what the test has made. A database that a failed test leaves goes with the server.
     pub async fn remove(self) {
         drop(self.folder);
         if let Some((server, name)) = self.server {
-            let mut connection: PgConnection = server.connect().await.expect("PostgreSQL answers");
-            sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
-                .execute(&mut connection)
-                .await
-                .expect("the database goes");
+            execute(&server, &[&format!("DROP DATABASE {name} WITH (FORCE)")]).await;
         }
     }
+}
+
+async fn execute(server: &PgConnectOptions, statements: &[&str]) {
+    let mut connection: PgConnection = server.connect().await.expect("PostgreSQL answers");
+    for statement in statements {
+        let done = sqlx::query(AssertSqlSafe((*statement).to_owned())).execute(&mut connection).await;
+        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    connection.close().await.expect("closes");
 }

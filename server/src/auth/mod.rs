@@ -153,7 +153,7 @@ impl Auth {
     }
 
     /// Reads what other processes have changed: keys, and whose access has ended. With several processes this is called
-    /// every few seconds; one alone needs it only to see a new key.
+    /// several times a second; one alone needs it only to see a new key.
     ///
     /// # Errors
     /// When the database does not answer, or a key in it is damaged.

@@ -98,7 +98,11 @@ pub fn exhausted(reason: &'static str, text: &'static str, retry_after: Duration
 /// Come back later, here or elsewhere: UNAVAILABLE.
 #[must_use]
 pub fn unavailable(text: &'static str) -> Status {
-    let mut details = info("UNAVAILABLE");
+    elsewhere("UNAVAILABLE", text)
+}
+
+fn elsewhere(reason: &'static str, text: &'static str) -> Status {
+    let mut details = info(reason);
     details.set_retry_info(Some(RETRY_AFTER));
     Status::with_error_details(Code::Unavailable, text, details)
 }
@@ -142,8 +146,8 @@ pub fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().filter(|info| info.domain == DOMAIN).map(|info| info.reason)
 }
 
-/// The database: UNAVAILABLE if it does not answer, or nothing is known of what was asked of it; INTERNAL if it holds or
-/// refuses what it should not.
+/// The database: UNAVAILABLE if it does not answer, nothing is known of what was asked of it, or only a newer server may
+/// write; INTERNAL if it holds or refuses what it should not.
 #[must_use]
 pub fn of_store(error: &StoreError) -> Status {
     match error {
@@ -154,6 +158,10 @@ pub fn of_store(error: &StoreError) -> Status {
         StoreError::Panicked(_) => {
             tracing::error!(%error, "commands are neither decided nor kept");
             unavailable("the server has failed; try again")
+        }
+        StoreError::Outdated { .. } => {
+            tracing::error!(%error, "this server writes no more");
+            elsewhere("SERVER_OUTDATED", "this server is older than the data; another one writes")
         }
         StoreError::Data(_) | StoreError::Corrupt(_) | StoreError::Migration(_) | StoreError::Setting(_) => {
             internal(error)

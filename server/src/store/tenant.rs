@@ -63,14 +63,14 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
     }))
 }
 
-/// Notes that this program writes the tenant's data from now on, so that older ones don't.
+/// Notes that the tenant's data is written in this format from now on, so that older programs don't write it.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn raise_writer_version(tx: &mut Tx, tenant: i64) -> Result<(), StoreError> {
+pub async fn raise_writer_version(tx: &mut Tx, tenant: i64, format: i64) -> Result<(), StoreError> {
     tx.query("UPDATE tenant SET writer_version = $2 WHERE id = $1 AND writer_version < $2")
         .bind(tenant)
-        .bind(WRITER_VERSION)
+        .bind(format)
         .execute()
         .await?;
     Ok(())
@@ -123,6 +123,23 @@ pub async fn position(tx: &mut Tx, tenant: i64) -> Result<Position, StoreError> 
         .optional()
         .await?;
     Ok(last.map_or(Position::default(), |(version, nonce)| Position { version, nonce: nonce.cast_unsigned() }))
+}
+
+/// Where all tenants are that have committed anything.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn positions(tx: &mut Tx) -> Result<Vec<(i64, Position)>, StoreError> {
+    let rows: Vec<(i64, i64, i64)> = tx
+        .query_as(
+            "SELECT t.id, c.version, c.nonce \
+             FROM tenant t JOIN commit_point c ON c.tenant = t.id \
+                  AND c.version = (SELECT MAX(version) FROM commit_point WHERE tenant = t.id)",
+        )
+        .all()
+        .await?;
+    let position = |version, nonce: i64| Position { version, nonce: nonce.cast_unsigned() };
+    Ok(rows.into_iter().map(|(tenant, version, nonce)| (tenant, position(version, nonce))).collect())
 }
 
 /// Those of these positions that are points of the tenant's history.

@@ -9,6 +9,7 @@ use roundsman::clock::{Clock, Random};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::store::sql::Db;
+use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_tests::app::START_US;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -22,18 +23,22 @@ struct Options {
     /// The address.
     #[arg(long)]
     listen: SocketAddr,
+    /// The newest format that it writes.
+    #[arg(long, default_value_t = WRITER_VERSION)]
+    format: i64,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let db = Db::connect(&options.database).await?;
     let machine = Arc::new(Clock::Machine);
     let clock = Arc::new(Clock::Scaled { start_us: START_US, origin_us: machine.now_us(), speed: 1 });
     let random = Arc::new(Random::from_machine()?);
-    let (policy, fail) = (Policy::default(), FailPoints::default());
-    let core =
-        Core::start(Parts { db, clock, session_clock: machine, random, policy, min_app_version: None, fail }).await?;
+    let (policy, format, fail) = (Policy::default(), options.format, FailPoints::default());
+    let parts = Parts { db, clock, session_clock: machine, random, policy, min_app_version: None, format, fail };
+    let core = Core::start(parts).await?;
     let listener = TcpListener::bind(options.listen).await?;
     // It does not outlive the test that started it.
     let (ended, end) = oneshot::channel::<()>();

@@ -135,6 +135,7 @@ impl Server {
             random: Arc::new(Random::seeded(seed)),
             policy: Policy::default(),
             recent: Arc::default(),
+            format: tenant::WRITER_VERSION,
             fail: FailPoints::new(Arc::new(move |point| armed.decide(point))),
         };
         Ok(Self {

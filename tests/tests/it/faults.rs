@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roundsman::fail::FailPoints;
+use roundsman::grpc::status::reason;
 use roundsman::jobs::Jobs;
 use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
@@ -167,7 +168,8 @@ async fn who_would_drop_what_a_newer_server_wrote_does_not_write(kind: Kind) {
     assert_eq!(short(&push(&app, &token, 1, vec![check_in(first, outlet)]).await.expect("is answered")), [APPLIED]);
     assert_eq!(app.writer_version(world.tenant).await, WRITER_VERSION);
     app.write_as(world.tenant, WRITER_VERSION + 1).await;
-    push(&app, &token, 2, vec![check_in(second, outlet)]).await.expect_err("a newer server has written");
+    let refused = push(&app, &token, 2, vec![check_in(second, outlet)]).await.expect_err("a newer server has written");
+    assert_eq!((refused.code(), reason(&refused).as_deref()), (Code::Unavailable, Some("SERVER_OUTDATED")));
     let visits = app.stored::<Visit>(world.tenant).await;
     assert!(visits.contains_key(&first) && !visits.contains_key(&second));
     app.finish().await;

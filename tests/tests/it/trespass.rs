@@ -8,6 +8,7 @@ use roundsman::batch::{Committed, Sender, Submission, Submitted, Writer};
 use roundsman::commands::Issuer;
 use roundsman::fail::FailPoints;
 use roundsman::internal::planned_visit_id;
+use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
@@ -523,6 +524,7 @@ async fn alone(app: &TestApp, world: &World, command: Command) -> (Outcome, Comm
         random: Arc::clone(&app.core.random),
         policy: app.core.policy,
         recent: Arc::default(),
+        format: WRITER_VERSION,
         fail: FailPoints::default(),
     };
     let device = app.id();

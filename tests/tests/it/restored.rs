@@ -1,0 +1,101 @@
+//! The server's database is replaced by a backup of it, and devices that are ahead of it bring back what they kept.
+
+use roundsman::store::sql::Db;
+use roundsman::verify;
+use roundsman_proto::sync::Status;
+use roundsman_tests::app::{START_US, TestApp};
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::World;
+use tempfile::TempDir;
+
+use crate::processes::{Day, Rep, Server, assert_same, kept, outlets_of};
+
+on_both_databases!(
+    what_phones_kept_is_there_again_after_a_restore,
+    what_no_phone_has_any_more_is_skipped_after_a_restore,
+);
+
+async fn what_phones_kept_is_there_again_after_a_restore(kind: Kind) {
+    let mut day = Day::begin(TestApp::start(kind).await, 1).await;
+    day.work(100).await;
+    // Two restores of one day, each from a backup that was taken while devices went on.
+    for _ in 0..2 {
+        if kind == Kind::Postgres {
+            day.servers[0].kill();
+        }
+        day.database.back_up().await;
+        let server = day.servers.remove(0);
+        let mut server = if kind == Kind::Postgres { server.again().await } else { server };
+        day.work(100).await;
+        server.kill();
+        day.database.restore().await;
+        day.servers.push(server.again().await);
+        day.work(100).await;
+    }
+    day.end().await;
+}
+
+/// Commands of each device: before the backup, between backup and restore, and after it.
+const CAPTURED: [usize; 3] = [5, 4, 3];
+
+async fn what_no_phone_has_any_more_is_skipped_after_a_restore(kind: Kind) {
+    const EIGHT_DAYS_US: i64 = 8 * 24 * 3_600 * 1_000_000;
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let database = app.hand_over().await;
+    let mut server = Server::start(&database.url).await;
+    let folder = TempDir::new().expect("a folder");
+    let (mut reps, mut phones) = (Vec::new(), Vec::new());
+    for (number, who) in [&world.anna, &world.boris].into_iter().enumerate() {
+        reps.push(Rep::log_in(folder.path(), number, who, vec![server.channel()]).await);
+        phones.push(reps[number].open());
+    }
+    for (number, phone) in phones.iter_mut().enumerate() {
+        (0..CAPTURED[0]).for_each(|_| reps[number].capture(phone));
+        phone.sync(START_US).await.expect("synchronizes");
+    }
+    server.kill();
+    database.back_up().await;
+    let mut server = server.again().await;
+    let mut forgotten = Vec::new();
+    for (number, phone) in phones.iter_mut().enumerate() {
+        (0..CAPTURED[1]).for_each(|_| reps[number].capture(phone));
+        phone.sync(START_US).await.expect("synchronizes");
+        // Anna's forgets by her clock what was answered long ago.
+        if number == 0 {
+            forgotten = phone.outbox.outcomes().map(|(id, _)| id).collect();
+            reps[0].capture(phone);
+            phone.sync(START_US + EIGHT_DAYS_US).await.expect("synchronizes");
+            assert_eq!(phone.outbox.outcomes().count(), 1, "nothing says that it must be kept for longer");
+        }
+    }
+    server.kill();
+    database.restore().await;
+    let _server = server.again().await;
+    let mut outlets = world.anna.outlets.len() + world.boris.outlets.len();
+    for (number, phone) in phones.iter_mut().enumerate() {
+        (0..CAPTURED[2]).for_each(|_| reps[number].capture(phone));
+        // The connection's end is noticed by the first call.
+        while phone.sync(START_US).await.is_err() {}
+        assert_eq!(phone.outbox.waiting(), 0);
+        outlets += CAPTURED[0] + phone.outbox.outcomes().count() - if number == 0 { 0 } else { CAPTURED[0] };
+    }
+    let db = Db::connect(&database.url).await.expect("connects");
+    for (number, (phone, who)) in phones.iter_mut().zip([&world.anna, &world.boris]).enumerate() {
+        phone.sync(START_US).await.expect("synchronizes");
+        let held: Vec<_> = phone.outbox.outcomes().map(|(id, outcome)| (id, outcome.clone())).collect();
+        // Anna's kept the last one; Boris' everything.
+        assert_eq!(held.len(), if number == 0 { 1 + CAPTURED[2] } else { CAPTURED.iter().sum() });
+        assert!(held.iter().all(|(_, outcome)| outcome.status() == Status::Applied), "{held:?}");
+        let ids = held.iter().map(|(id, _)| *id).collect();
+        assert_eq!(kept(&db, world.tenant, ids).await, held.into_iter().collect());
+        assert_same(&db, &world.caller(who), phone).await;
+    }
+    let known = kept(&db, world.tenant, forgotten).await.len();
+    assert_eq!(known, CAPTURED[0], "what came after the backup and is on no phone is lost");
+    assert_eq!(outlets_of(&db, world.tenant).await, outlets, "each outlet once");
+    assert_eq!(verify::verify(&db, world.tenant).await.expect("is verified"), Vec::<String>::new());
+    db.close().await;
+    drop(_server);
+    database.remove().await;
+}
