@@ -2,6 +2,8 @@
 
 SEEDS ?= 50
 FIRST_SEED ?= 1
+INPUTS ?= 10000000
+SEED ?= 1
 TEST_ARGS ?=
 
 # scripts/tools puts the pinned check tools here; they win over others in PATH.
@@ -9,7 +11,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: demo run test check simulate bench vectors baseline data help
+.PHONY: demo run test check simulate fuzz bench vectors baseline data help
 
 demo: ## play one day of sales visits against a server of its own, then stop
 	cargo run --release -p roundsman -- demo
@@ -17,7 +19,7 @@ demo: ## play one day of sales visits against a server of its own, then stop
 run: ## the demo, with the server left running
 	cargo run --release -p roundsman -- demo --keep-running
 
-# No test pulls the plug of PostgreSQL, so the waits for the disk are saved unless asked for.
+# The waits for the disk are saved unless asked for; the test that lets PostgreSQL crash has one of its own, which waits.
 test: export ROUNDSMAN_TEST_PG_FAST ?= 1
 # A change is judged by the same cases each time. Others are looked for with another seed.
 test: export PROPTEST_RNG_SEED ?= 1
@@ -41,6 +43,9 @@ check: ## formatting, lints, documentation, protocol, dependencies
 
 simulate: ## replay whole days of lost and repeated messages (SEEDS=50 FIRST_SEED=1)
 	cargo run --release -p roundsman-tests --bin simulate -- --seeds $(SEEDS) --first-seed $(FIRST_SEED)
+
+fuzz: ## send changed messages to every decoder and every door (INPUTS=10000000 SEED=1)
+	cargo run --release -p roundsman-tests --bin fuzz -- --inputs $(INPUTS) --seed $(SEED)
 
 bench: ## load test, on SQLite and on a PostgreSQL of its own that keeps what it acknowledges (BENCH_ARGS='--only orders')
 	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- $(BENCH_ARGS)

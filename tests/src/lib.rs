@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod database;
+pub mod fuzz;
 pub mod simulation;
 pub mod vectors;
 pub mod world;

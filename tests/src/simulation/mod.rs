@@ -23,6 +23,7 @@ mod shrink;
 mod store;
 mod world;
 
+pub use dice::Dice;
 pub use faults::{Fault, Without};
 pub use journal::{Checked, Law, Tally, Tell, Violation};
 pub use run::{End, Settings, on_both, run};

@@ -3,7 +3,6 @@
 //! and the other, and with a PostgreSQL that crashes under a server that stays. In the end everything that was acknowledged
 //! is there once.
 
-use roundsman::fail::FailPoints;
 use roundsman_tests::app::TestApp;
 use roundsman_tests::database::{Database, Kind};
 

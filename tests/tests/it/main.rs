@@ -10,6 +10,7 @@ mod debts;
 mod desk;
 mod devices;
 mod faults;
+mod fuzz;
 mod goods;
 mod hung;
 mod import;
