@@ -169,6 +169,8 @@ impl Cluster {
 struct Shared {
     /// No new work is captured any more.
     evening: AtomicBool,
+    /// The database was replaced by an older one, and devices are asked for what they kept.
+    restored: AtomicBool,
     /// Commands that were acknowledged.
     acknowledged: AtomicU64,
     /// Told when there are more.
@@ -252,7 +254,12 @@ impl Rep {
                     assert_eq!(synced.damaged, 0, "every sum is right");
                     shared.acknowledged.fetch_add(synced.outcomes.len() as u64, Ordering::SeqCst);
                     shared.more.notify_one();
-                    self.told.extend(synced.outcomes);
+                    for (command, outcome) in synced.outcomes {
+                        let before = self.told.insert(command, outcome);
+                        // Devices make good for a server that loses what it has acknowledged; here none may need to.
+                        let again = before.is_some() && !shared.restored.load(Ordering::SeqCst);
+                        assert!(!again, "{command} was acknowledged, and is asked for again");
+                    }
                     if evening && phone.outbox.waiting() == 0 {
                         return (phone, self.told);
                     }
@@ -318,6 +325,12 @@ impl Day {
     /// Waits for a moment of chance.
     pub async fn moment(&self) {
         tokio::time::sleep(Duration::from_micros(self.random.next_u64() % 20_000)).await;
+    }
+
+    /// The database becomes what it was when it was backed up. No server may run.
+    pub async fn restore(&self) {
+        self.shared.restored.store(true, Ordering::SeqCst);
+        self.database.restore().await;
     }
 
     /// One more device, which has handed in.
