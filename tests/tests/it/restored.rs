@@ -18,20 +18,18 @@ on_both_databases!(
 async fn what_phones_kept_is_there_again_after_a_restore(kind: Kind) {
     let mut day = Day::begin(TestApp::start(kind).await, 1).await;
     day.work(30).await;
-    // Two restores of one day, each from a backup that was taken while devices went on.
-    for _ in 0..2 {
-        if kind == Kind::Postgres {
-            day.servers[0].kill();
-        }
-        day.database.back_up().await;
-        let server = day.servers.remove(0);
-        let mut server = if kind == Kind::Postgres { server.again().await } else { server };
-        day.work(30).await;
-        server.kill();
-        day.restore().await;
-        day.servers.push(server.again().await);
-        day.work(30).await;
+    // On PostgreSQL nobody may be connected to what is copied; of a file the server goes on.
+    if kind == Kind::Postgres {
+        day.servers[0].kill();
     }
+    day.database.back_up().await;
+    let server = day.servers.remove(0);
+    let mut server = if kind == Kind::Postgres { server.again().await } else { server };
+    day.work(30).await;
+    server.kill();
+    day.restore().await;
+    day.servers.push(server.again().await);
+    day.work(30).await;
     day.end().await;
 }
 
