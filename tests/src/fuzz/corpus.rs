@@ -149,7 +149,7 @@ pub fn push(bodies: &[Vec<u8>]) -> PushRequest {
         device_clock_us: START_US,
         commands: commands.collect(),
         skip: bodies.is_empty().then_some(Skip { from_seq: 1, to_seq: 2 }),
-        outbox: Some(OutboxSummary { commands: 1, oldest_captured_at_us: START_US }),
+        outbox: Some(OutboxSummary { commands: 1, oldest_captured_at_us: START_US, kinds: Vec::new() }),
         ..PushRequest::default()
     }
 }
@@ -157,14 +157,24 @@ pub fn push(bodies: &[Vec<u8>]) -> PushRequest {
 fn pulls(territory: Uuid) -> Vec<Vec<u8>> {
     let position = Some(Position { version: 3, nonce: 0x5f5f });
     let first = PullRequest { protocol_version: 1, device_clock_us: START_US, ..PullRequest::default() };
-    let held =
-        HeldBucket { bucket_id: 1, scope: format!("territory:{territory}"), kind: 2, position, rows: 2, checksum: 9 };
+    let held = HeldBucket {
+        bucket_id: 1,
+        scope: format!("territory:{territory}"),
+        kind: 2,
+        position,
+        rows: 2,
+        checksum: 9,
+        partial_sums: vec![7; 256],
+    };
     let inventory = PullRequest {
         position,
         has_inventory: true,
         inventory: vec![held; 3],
         kinds: vec![1, 2, 4, 6],
-        lagging: vec![LaggingBucket { bucket_id: 1, position }, LaggingBucket { bucket_id: 2, position: None }],
+        lagging: vec![
+            LaggingBucket { bucket_id: 1, position, partial_sums: Vec::new() },
+            LaggingBucket { bucket_id: 2, position: None, partial_sums: vec![7; 256] },
+        ],
         staging: vec![StagingCursor { bucket_id: 1, ..StagingCursor::default() }],
         scope_digest: 7,
         at_least: 1,
