@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use roundsman::auth::caller::Caller;
+use roundsman::pull::PullError;
 use roundsman::store::account;
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::{self as proto, Outcome, PullRequest, PullResponse, PushRequest, PushResponse};
@@ -289,8 +290,8 @@ impl Device {
                     broken(Law::AlwaysFinishes, format!("{}: a pull ended before its last checkpoint", self.name))
                 };
             }
-            // A server that has restarted has closed the streams.
-            Heard::End(Err(roundsman::pull::PullError::Ended(_))) => {
+            // A server that has restarted has closed the streams; where the horizon has passed a pull it begins anew.
+            Heard::End(Err(PullError::Stopping(_) | PullError::Ended(_))) => {
                 self.hang_up();
                 return Ok(Pulled::Done);
             }
