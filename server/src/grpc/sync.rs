@@ -76,6 +76,7 @@ impl SyncService for SyncDoor {
             standing: Arc::new(move || lease.check()),
             out,
             patience: self.0.clock.machine_time(PATIENCE),
+            fail: self.0.fail.clone(),
         };
         let (ends, end) = oneshot::channel();
         let core = Arc::clone(&self.0);

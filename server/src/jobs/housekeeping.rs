@@ -5,6 +5,7 @@ use super::DAY_US;
 use super::due::{Job, Work};
 use crate::app::Core;
 use crate::error::StoreError;
+use crate::fail::FailPoints;
 use crate::store::sql::Db;
 use crate::store::{account, retention, tenant};
 
@@ -35,9 +36,10 @@ pub async fn horizon(core: &Core, tenant: i64, today: i32) -> Result<Option<Job>
 ///
 /// # Errors
 /// When the database does not answer; what was deleted stays deleted.
-pub async fn keep(db: &Db, tenant: i64, purged_from: i64, now_us: i64) -> Result<i64, StoreError> {
-    let horizon = purge(db, tenant, purged_from).await?;
-    while fills_a_chunk(db, tenant, Rows::Commands(now_us - COMMAND_DAYS * DAY_US)).await? {}
+pub async fn keep(core: &Core, tenant: i64, purged_from: i64, now_us: i64) -> Result<i64, StoreError> {
+    let Core { db, fail, .. } = core;
+    let horizon = purge(db, fail, tenant, purged_from).await?;
+    while fills_a_chunk((db, fail), tenant, Rows::Commands(now_us - COMMAND_DAYS * DAY_US)).await? {}
     let mut tx = db.write().await?;
     // A day longer than any access token that was issued with them.
     account::forget_sessions(&mut tx, tenant, now_us - DAY_US).await?;
@@ -49,7 +51,7 @@ pub async fn keep(db: &Db, tenant: i64, purged_from: i64, now_us: i64) -> Result
 ///
 /// # Errors
 /// When the database does not answer; what was deleted stays deleted.
-pub async fn purge(db: &Db, tenant: i64, purged_from: i64) -> Result<i64, StoreError> {
+pub async fn purge(db: &Db, fail: &FailPoints, tenant: i64, purged_from: i64) -> Result<i64, StoreError> {
     let mut tx = db.read().await?;
     let horizon = tenant::head(&mut tx, tenant).await?.map_or(0, |head| head.horizon);
     // A restored database may be behind what this process remembers.
@@ -57,9 +59,9 @@ pub async fn purge(db: &Db, tenant: i64, purged_from: i64) -> Result<i64, StoreE
     let buckets = retention::buckets_left_after(&mut tx, tenant, purged_from).await?;
     tx.commit().await?;
     for bucket in buckets {
-        while fills_a_chunk(db, tenant, Rows::Tombstones(bucket, purged_from, horizon)).await? {}
+        while fills_a_chunk((db, fail), tenant, Rows::Tombstones(bucket, purged_from, horizon)).await? {}
     }
-    while fills_a_chunk(db, tenant, Rows::Commits).await? {}
+    while fills_a_chunk((db, fail), tenant, Rows::Commits).await? {}
     Ok(horizon)
 }
 
@@ -74,7 +76,7 @@ enum Rows {
 }
 
 /// One small transaction; returns whether it deleted as many rows as it may, so that there may be more.
-async fn fills_a_chunk(db: &Db, tenant: i64, rows: Rows) -> Result<bool, StoreError> {
+async fn fills_a_chunk((db, fail): (&Db, &FailPoints), tenant: i64, rows: Rows) -> Result<bool, StoreError> {
     let mut tx = db.write_tenant(tenant).await?;
     let deleted = match rows {
         Rows::Tombstones(bucket, after, through) => {
@@ -83,6 +85,7 @@ async fn fills_a_chunk(db: &Db, tenant: i64, rows: Rows) -> Result<bool, StoreEr
         Rows::Commits => retention::forget_commits(&mut tx, tenant, ROWS).await?,
         Rows::Commands(before_us) => retention::forget_commands(&mut tx, tenant, before_us, ROWS).await?,
     };
+    fail.pass("purge.deleted")?;
     tx.commit().await?;
     Ok(deleted >= ROWS.unsigned_abs())
 }

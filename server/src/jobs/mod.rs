@@ -140,7 +140,7 @@ impl Jobs {
         }
         if keeps_house {
             let purged_from = self.memory(tenant).purged_through;
-            let purged_through = housekeeping::keep(&self.core.db, tenant, purged_from, now_us).await?;
+            let purged_through = housekeeping::keep(&self.core, tenant, purged_from, now_us).await?;
             self.remember(tenant, |memory| {
                 memory.kept_house_on = today;
                 memory.purged_through = purged_through;

@@ -34,6 +34,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::fail::FailPoints;
 use crate::grants::{self, Holding};
 use crate::store::bucket::{self, Bucket};
 use crate::store::sql::{Db, Tx};
@@ -100,6 +101,8 @@ pub struct Pull {
     pub digests: Arc<Digests>,
     /// What is committed from before the first read on.
     pub tails: broadcast::Receiver<Arc<Tail>>,
+    /// Where a test makes it fail.
+    pub fail: FailPoints,
 }
 
 /// What one short transaction says about the caller's buckets.
@@ -221,6 +224,7 @@ impl Pull {
             first = Some((plan, state, cut));
         }
         tx.commit().await?;
+        self.fail.pass("pull.planned")?;
         if let Some(expected_seq) = known.fork {
             metrics::counter!("roundsman_forks_total").increment(1);
             self.send(Message::Fork(Fork { expected_seq })).await?;
@@ -294,6 +298,7 @@ impl Pull {
             self.send(Message::Plan(cut.plan)).await?;
         }
         while let Some(page) = cut.pages.next()? {
+            self.fail.pass("pull.page")?;
             self.send(Message::Page(page)).await?;
         }
         let Some(checkpoint) = cut.checkpoint else { return Ok(false) };
@@ -315,6 +320,7 @@ impl Pull {
                     None => read_page(&mut tx, bucket, cursor, (through, built)).await?,
                 };
                 tx.commit().await?;
+                self.fail.pass("pull.scanned")?;
                 let Some((page, read)) = page else { break };
                 state.read(id, read);
                 self.send(Message::Page(page)).await?;
@@ -329,6 +335,7 @@ impl Pull {
         let view = View::read(&mut tx, &self.caller, state.kinds()).await?;
         let cut = self.cut_at(&mut tx, &view, state, group, everything).await?;
         tx.commit().await?;
+        self.fail.pass("pull.cut")?;
         Ok(cut)
     }
 

@@ -58,6 +58,19 @@ pub struct MemoryStorage {
 }
 
 impl MemoryStorage {
+    /// A record that counts other memberships than there are, or whose document nobody holds; `None`: there is none. For
+    /// tests: it looks at everything.
+    #[must_use]
+    pub fn miscounted(&self) -> Option<Uuid> {
+        let mut holders: Map<Uuid, u32> = Map::default();
+        for record in self.rows.members.values().flat_map(Map::keys) {
+            *holders.entry(*record).or_default() += 1;
+        }
+        let counted = |record: &Uuid| self.rows.documents.get(record).map_or(0, |(_, holders)| *holders);
+        let mut records = holders.keys().chain(self.rows.documents.keys());
+        records.find(|record| counted(record) != holders.get(record).copied().unwrap_or_default()).copied()
+    }
+
     fn put_member(&mut self, slot: Slot, record: Uuid, member: Option<Member>) -> Option<Member> {
         let members = self.rows.members.entry(slot).or_default();
         match member {

@@ -11,11 +11,11 @@ use roundsman_proto::trade::{
     BytesChange, CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask,
     Contact, ContactEdit, Customer, DeliverShipment, DeliveredLine, DismissRep, EditOutlet, FileClaim,
     HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet, NewOrderLine, Order,
-    OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, PaymentMethod, PlanVisits, PrepareShipment,
-    Price, PriceToSet, Product, Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder,
-    Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, Stock,
-    StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, Task, TurnMonth, UnproductiveReason, Visit,
-    VisitState, contact_edit,
+    OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, PaymentMethod, PlanVisits,
+    PrepareShipment, Price, PriceToSet, Product, Receivable, ReclamationCause, RefusalReason, RegisterOutlet,
+    ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState,
+    ShippedLine, ShortReason, Stock, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, Task, TurnMonth,
+    UnproductiveReason, Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -148,6 +148,12 @@ impl Scene<'_> {
             return self.dice.pick(&self.world.outlets).copied();
         }
         self.one::<Outlet>(|_| true).map(|(id, _, _)| id)
+    }
+
+    /// Now and then, of the outlets that are seen, one that many people have to do with: so that their edits meet.
+    fn busy_outlet(&self) -> Option<(Uuid, i64, Outlet)> {
+        let outlets = self.world.outlets.iter().step_by(3).filter(|_| self.dice.chance(60));
+        outlets.filter_map(|outlet| seen_by_id(self, *outlet)).next()
     }
 
     fn territory(&self) -> Uuid {
@@ -351,7 +357,7 @@ fn register_outlet(scene: &Scene<'_>) -> Option<Command> {
 }
 
 fn edit_outlet(scene: &Scene<'_>) -> Option<Command> {
-    let (outlet_id, _, outlet) = scene.one::<Outlet>(|_| true)?;
+    let (outlet_id, _, outlet) = scene.busy_outlet().or_else(|| scene.one::<Outlet>(|_| true))?;
     let office = scene.rep.is_none();
     let comment = StringChange { base: outlet.comment.clone(), value: format!("comment {}", scene.dice.below(100)) };
     let name = StringChange { base: outlet.name.clone(), value: format!("Name {}", scene.dice.below(100)) };
@@ -469,7 +475,7 @@ fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
 /// A document that the ERP has changed.
 fn import_change(scene: &Scene<'_>) -> Option<Command> {
     let name = format!("Renamed {}", scene.dice.below(100));
-    let (id, record) = match scene.dice.below(5) {
+    let (id, record) = match scene.dice.below(6) {
         0 => {
             let (id, _, record) = scene.one::<Customer>(|_| true)?;
             (id, Imported::Customer(Customer { name, ..record }))
@@ -490,6 +496,18 @@ fn import_change(scene: &Scene<'_>) -> Option<Command> {
             let team_id = scene.dice.pick(&scene.world.teams).copied().map(bytes)?;
             let record = roundsman_proto::trade::Territory { name, warehouse_id, team_id, ..record };
             (id, Imported::Territory(record))
+        }
+        4 => {
+            // The ERP does not hear of outlets that were taken out here.
+            let id = scene.dice.pick(&scene.world.outlets).copied()?;
+            let new = || Outlet {
+                territory_id: bytes(scene.territory()),
+                status: OutletStatus::Active.into(),
+                point: Some(place()),
+                ..Outlet::default()
+            };
+            let record = seen_by_id::<Outlet>(scene, id).map_or_else(new, |(_, _, outlet)| outlet);
+            (id, Imported::Outlet(Outlet { name, ..record }))
         }
         _ => {
             let (id, _, record) = scene.one::<Rep>(|_| true)?;

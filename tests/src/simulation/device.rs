@@ -1,5 +1,7 @@
 //! A device of the simulation: the device half of the protocol on storages that die when they are told to.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use roundsman::auth::caller::Caller;
 use roundsman::pull::PullError;
@@ -11,7 +13,7 @@ use roundsman_sync::outbox::memory::MemoryStorage as OutboxMemory;
 use roundsman_sync::outbox::{Outbox, OutboxError};
 use roundsman_sync::replica::fault::{FaultError, Faulty};
 use roundsman_sync::replica::memory::MemoryStorage as ReplicaMemory;
-use roundsman_sync::replica::{At, Event, Replica, ReplicaError, Want};
+use roundsman_sync::replica::{At, Event, Replica, ReplicaError, Storage as _, Want};
 use roundsman_sync::version::Position;
 use uuid::Uuid;
 
@@ -27,6 +29,9 @@ type OutboxStorage = Faulty<OutboxMemory>;
 const APP_VERSION: &str = "simulation";
 /// Buckets are small here.
 const REPAIR_ROWS: i64 = 4;
+
+/// The kinds that an app understands which is older than the last of them.
+pub const OLD_APP: RangeInclusive<u32> = 1..=20;
 
 /// Whether a device still runs after something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,13 +161,26 @@ impl Device {
     pub fn restart(&mut self, fuses: (Option<u64>, Option<u64>)) -> Checked<()> {
         self.hang_up();
         let empty = open_replica(ReplicaMemory::default(), None)?;
-        let replica = std::mem::replace(&mut self.replica, empty).into_storage().into_inner();
+        let mut replica = std::mem::replace(&mut self.replica, empty).into_storage().into_inner();
+        replica.rollback().or_else(|error| broken(Law::NoDamage, error.to_string()))?;
+        if let Some(record) = replica.miscounted() {
+            return broken(Law::NoDamage, format!("{}: record {record} counts other buckets than hold it", self.name));
+        }
         self.replica = open_replica(replica, fuses.0)?;
         let empty = open_outbox(OutboxMemory::default(), None)?;
         let outbox = std::mem::replace(&mut self.outbox, empty).into_storage().into_inner();
         self.outbox = open_outbox(outbox, fuses.1)?;
         self.waits_for = None;
         Ok(())
+    }
+
+    /// Its app is replaced by another version, which understands more kinds or fewer.
+    ///
+    /// # Errors
+    /// When what it holds can't be opened again.
+    pub fn update(&mut self) -> Checked<()> {
+        self.kinds = if self.kinds.is_empty() { OLD_APP.collect() } else { Vec::new() };
+        self.restart((None, None))
     }
 
     /// Is thrown away with all that it holds, and installed anew.
@@ -295,7 +313,14 @@ impl Device {
                 self.hang_up();
                 return Ok(Pulled::Done);
             }
-            Heard::End(Err(error)) => return broken(Law::NoFault, format!("{}: a pull failed: {error}", self.name)),
+            Heard::End(Err(error)) => match flow.stream.blown() {
+                Some(point) => {
+                    journal.fault(point);
+                    self.hang_up();
+                    return Ok(Pulled::Done);
+                }
+                None => return broken(Law::NoFault, format!("{}: a pull failed: {error}", self.name)),
+            },
             Heard::Message(message) => message,
         };
         journal.digest(message.as_ref());

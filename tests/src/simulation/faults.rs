@@ -9,12 +9,18 @@ use std::str::FromStr;
 pub enum Fault {
     /// The server fails at one of its fail points.
     ServerFails,
+    /// The disk of the server is full for a while. Only a file can be made so.
+    DiskFull,
     /// The server forgets what it has only in memory.
     ServerRestarts,
     /// The server goes back to a backup.
     ServerRestored,
+    /// A pull fails at one of the server's fail points.
+    PullFails,
     /// Everything below the horizon is deleted.
     Purge,
+    /// Deleting ends in the middle.
+    PurgeFails,
     /// A device dies while it writes.
     DeviceKilled,
     /// An app is installed anew.
@@ -25,6 +31,8 @@ pub enum Fault {
     DeviceClock,
     /// A device is shut out.
     DeviceRevoked,
+    /// An app is replaced by another version.
+    DeviceUpdated,
     /// Pushes are lost, repeated, late and mixed.
     Push,
     /// Answers are lost, or not waited for.
@@ -35,16 +43,20 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::ServerFails,
+        Self::DiskFull,
         Self::ServerRestarts,
         Self::ServerRestored,
+        Self::PullFails,
         Self::Purge,
+        Self::PurgeFails,
         Self::DeviceKilled,
         Self::DeviceReinstalled,
         Self::DeviceRestored,
         Self::DeviceClock,
         Self::DeviceRevoked,
+        Self::DeviceUpdated,
         Self::Push,
         Self::Answer,
         Self::PullCut,

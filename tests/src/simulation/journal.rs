@@ -40,6 +40,8 @@ pub enum Law {
     Batching,
     /// The same history gives the same answers and the same store on both databases, to the byte.
     Databases,
+    /// Of two edits of one text the right one stands, and whoever lost is told.
+    Merge,
     /// Outcomes and records are those of a model that is too simple to be wrong.
     Oracle,
 }
@@ -64,6 +66,7 @@ impl Law {
             Self::NoFault => "no fault of the server's",
             Self::Batching => "batching is invisible",
             Self::Databases => "databases agree",
+            Self::Merge => "edits are merged",
             Self::Oracle => "as the oracle says",
         }
     }

@@ -15,6 +15,7 @@ mod dice;
 mod faults;
 mod journal;
 mod laws;
+mod merge;
 mod oracle;
 mod pull;
 mod run;

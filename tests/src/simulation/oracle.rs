@@ -26,6 +26,7 @@ use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::journal::{Checked, Law, broken};
+use super::merge;
 
 /// A command that was decided: who sent it under which number, what it said, and what became of it.
 #[derive(Clone, Debug)]
@@ -137,7 +138,8 @@ impl Oracle {
             Ok(_) => return Ok(commands::rejected(Rejection::new(Reason::UnknownCommand))),
             Err(_) => return Ok(commands::rejected(Rejection::new(Reason::UnknownCommand).field("body"))),
         };
-        let command = commands::of(&command);
+        let body = command;
+        let command = commands::of(&body);
         let admitted = if submission.issuer.may(command.roles()) {
             command.sizes()
         } else {
@@ -168,6 +170,14 @@ impl Oracle {
             Err(Stop::Rejected(rejection)) => return Ok(commands::rejected(rejection)),
             Err(stop) => return broken(Law::Oracle, format!("{} {}: {stop:?}", command.name(), submitted.id)),
         };
+        if let Some(id) = merge::edited(&body).and_then(|id| Uuid::from_slice(id).ok())
+            && let (Some(before), Ok(Some(after))) = (self.records.get(&id), workspace.stored(id))
+            // An edit of what was merged goes to what is left.
+            && before.removed_at_us.is_none()
+        {
+            let by_rep = submission.issuer.rep().is_some();
+            merge::check(&body, by_rep, (&before.document, &after.document), &outcome)?;
+        }
         let (_, effects) = workspace.keep();
         self.horizon = effects.horizon.unwrap_or(self.horizon);
         // Nobody in the simulation has an account, so that a rep's devices are not known.

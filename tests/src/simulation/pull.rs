@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use roundsman::pull::{Pull, PullError};
@@ -14,6 +15,8 @@ use roundsman_proto::sync::{PullRequest, PullResponse};
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::task::yield_now;
 
+/// The fail point at which a pull has failed.
+type Blown = Arc<OnceLock<&'static str>>;
 type Serving = Pin<Box<dyn Future<Output = Result<(), PullError>>>>;
 
 /// What a device hears next.
@@ -35,18 +38,29 @@ pub struct Stream {
     messages: mpsc::Receiver<PullResponse>,
     // While it is held, the server waits before its first message.
     held: Option<OwnedPermit<PullResponse>>,
+    blown: Blown,
 }
 
 impl Stream {
     /// Begins a pull: the server has read where the device is, and waits before its first message.
-    pub async fn open(pull: impl FnOnce(mpsc::Sender<PullResponse>) -> Pull, db: Db, request: PullRequest) -> Self {
+    pub async fn open(
+        pull: impl FnOnce(mpsc::Sender<PullResponse>) -> Pull,
+        (db, blown): (Db, Blown),
+        request: PullRequest,
+    ) -> Self {
         let (out, messages) = mpsc::channel(1);
         let held = out.clone().try_reserve_owned().ok();
         let pull = pull(out);
         let serving: Serving = Box::pin(async move { pull.serve(&request).await });
-        let mut stream = Self { db, serving: Some(serving), end: None, messages, held };
+        let mut stream = Self { db, serving: Some(serving), end: None, messages, held, blown };
         stream.settle().await;
         stream
+    }
+
+    /// Where it has failed because it was told to.
+    #[must_use]
+    pub fn blown(&self) -> Option<&'static str> {
+        self.blown.get().copied()
     }
 
     /// The next message.

@@ -15,7 +15,7 @@ use roundsman_proto::trade::{self, Kind, Reason, RevokeDevice};
 use uuid::Uuid;
 
 use super::commands::{Eyes, RECIPES, Scene, Who};
-use super::device::{Device, Life, Memory, Pulled, asked};
+use super::device::{Device, Life, Memory, OLD_APP, Pulled, asked};
 use super::dice::Dice;
 use super::faults::{Fault, Without};
 use super::journal::{Checked, Journal, Law, Tally, Tell, Violation, broken};
@@ -32,6 +32,8 @@ const QUIET_ROUNDS: usize = 6;
 const QUIET_SYNCS: usize = 2;
 /// Pulls that a device may need to come to its last checkpoint: one, one after the server asked what it holds.
 const QUIET_PULLS: usize = 3;
+/// Of sixteen seeds, the one whose disk gets full now and then.
+const SMALL_DISK: u64 = 8;
 /// Messages of a pull of the quiet phase.
 const PULL_MESSAGES: usize = 1_000;
 const MINUTE_US: i64 = 60_000_000;
@@ -89,10 +91,10 @@ pub fn run(seed: u64, settings: &Settings) -> End {
     End { tally: journal.tally, digest, stored, violation, log }
 }
 
-/// Runs a seed on both databases; what is lost with a backup is left out, since only a file can be restored.
+/// Runs a seed on both databases; without backups and full disks, since only a file has them here.
 #[must_use]
 pub fn on_both(seed: u64, settings: &Settings) -> End {
-    let without = settings.without.and(Fault::ServerRestored);
+    let without = settings.without.and(Fault::ServerRestored).and(Fault::DiskFull);
     let [mut file, server] = [database::Kind::Sqlite, database::Kind::Postgres]
         .map(|database| run(seed, &Settings { without, database, ..*settings }));
     *file.tally.laws.entry(Law::Databases).or_default() += 1;
@@ -176,6 +178,7 @@ pub struct Simulation<'j> {
     replies: Vec<Reply>,
     pushes: u64,
     without: Without,
+    small_disk: bool,
     backup: Option<Backup>,
 }
 
@@ -194,8 +197,7 @@ impl<'j> Simulation<'j> {
         let mut devices = Vec::new();
         for (index, user) in world.users.iter().enumerate() {
             for number in 0..dice.size(1, 2) {
-                // An app that is older than the last kind.
-                let kinds = if dice.chance(15) { (1..=20).collect() } else { Vec::new() };
+                let kinds = if dice.chance(15) { OLD_APP.collect() } else { Vec::new() };
                 let name = format!("{}{index}.{number}", if user.role == Role::Rep { "rep" } else { "supervisor" });
                 devices.push(Device::new(name, user, dice.id(), kinds)?);
             }
@@ -214,6 +216,7 @@ impl<'j> Simulation<'j> {
             replies: Vec::new(),
             pushes: 0,
             without: settings.without,
+            small_disk: seed % 16 == SMALL_DISK,
             backup: None,
         };
         for import in imports {
@@ -236,6 +239,10 @@ impl<'j> Simulation<'j> {
     /// One event.
     async fn step(&mut self) -> Checked<()> {
         self.pass();
+        if self.small_disk && self.dice.chance(2) && self.may(Fault::DiskFull) {
+            self.journal.event(|| "the disk is full, or no longer".to_owned());
+            self.server.fill_disk().await?;
+        }
         let device = self.dice.size(0, self.devices.len() - 1);
         match self.dice.below(130) {
             0..30 => self.capture(device),
@@ -288,7 +295,10 @@ impl<'j> Simulation<'j> {
             Fault::Purge => {
                 self.journal.event(|| "the server forgets what is below the horizon".to_owned());
                 self.journal.fault("purged below the horizon");
-                self.server.purge().await
+                if self.dice.chance(50) && self.may(Fault::PurgeFails) {
+                    self.server.arm_purge(&self.dice);
+                }
+                self.server.purge(self.journal).await
             }
             Fault::DeviceReinstalled => self.reinstall(device),
             Fault::DeviceRestored if self.dice.chance(50) => {
@@ -312,8 +322,18 @@ impl<'j> Simulation<'j> {
                 self.wire.push(letter);
                 Ok(())
             }
+            Fault::PullFails => {
+                self.journal.event(|| "a pull is about to fail".to_owned());
+                self.server.arm_pulls(&self.dice);
+                Ok(())
+            }
+            Fault::DeviceUpdated => {
+                self.journal.event(|| format!("{name} gets another version of its app"));
+                self.journal.fault("app updated");
+                self.devices[device].update()
+            }
             // These occur on the way.
-            Fault::Push | Fault::Answer | Fault::PullCut => Ok(()),
+            Fault::DiskFull | Fault::PurgeFails | Fault::Push | Fault::Answer | Fault::PullCut => Ok(()),
         }
     }
 
@@ -325,7 +345,7 @@ impl<'j> Simulation<'j> {
             2 => self.dice.between(-600, 600) * MINUTE_US,
             _ => self.dice.between(-40, 40) * DAY_US,
         };
-        let fault = match self.dice.below(34) {
+        let fault = match self.dice.below(40) {
             0..10 => Fault::ServerFails,
             10..18 => Fault::DeviceKilled,
             18..20 => Fault::ServerRestarts,
@@ -334,6 +354,8 @@ impl<'j> Simulation<'j> {
             24..28 => Fault::DeviceRestored,
             28..31 => Fault::ServerRestored,
             31..33 => Fault::DeviceClock,
+            33..37 => Fault::PullFails,
+            37..39 => Fault::DeviceUpdated,
             // One in a few thousand events: whoever is shut out takes no part any more.
             _ if self.dice.chance(15) => Fault::DeviceRevoked,
             _ => Fault::ServerFails,
@@ -718,6 +740,7 @@ impl<'j> Simulation<'j> {
     async fn quiet(&mut self) -> Checked<()> {
         self.journal.event(|| "from now on everything works".to_owned());
         self.server.disarm();
+        self.server.free_disk().await?;
         for device in &mut self.devices {
             device.restart((None, None))?;
         }

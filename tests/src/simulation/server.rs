@@ -3,7 +3,7 @@
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use roundsman::auth::caller::Caller;
@@ -35,6 +35,8 @@ use crate::database::{self, Database};
 const TAILS: usize = 16;
 /// Fail points of a batch.
 const FAIL_POINTS: u64 = 5;
+/// Fail points that a pull or a purge meets, as a rule.
+const LATER_FAIL_POINTS: u64 = 6;
 
 /// Rows and sum of each bucket.
 pub type Sums = BTreeMap<(String, u32), (i64, u64)>;
@@ -63,6 +65,12 @@ impl Fuse {
                 false
             }
         }
+    }
+
+    /// Where the server fails because of it.
+    fn points(self: &Arc<Self>) -> FailPoints {
+        let armed = Arc::clone(self);
+        FailPoints::new(Arc::new(move |point| armed.decide(point)))
     }
 
     fn arm(&self, passes: Option<u64>) {
@@ -105,8 +113,11 @@ pub struct Server {
     digests: Arc<Digests>,
     tails: broadcast::Sender<Arc<Tail>>,
     fuse: Arc<Fuse>,
+    pull_fuse: Arc<Fuse>,
+    purge_fuse: Arc<Fuse>,
     sums: BTreeMap<(i64, u64), Sums>,
     has_lost: bool,
+    disk_is_full: bool,
     /// What it should have decided and stored.
     pub oracle: Oracle,
     backup: Option<Oracle>,
@@ -128,7 +139,6 @@ impl Server {
         let tenant = tenant.ok_or_else(|| StoreError::Setting("the database is not empty".to_owned()))?;
         let clock = Arc::new(Clock::Manual(AtomicI64::new(START_US)));
         let fuse = Arc::new(Fuse::default());
-        let armed = Arc::clone(&fuse);
         let writer = Writer {
             db: db.clone(),
             clock: Arc::clone(&clock),
@@ -136,7 +146,7 @@ impl Server {
             policy: Policy::default(),
             recent: Arc::default(),
             format: tenant::WRITER_VERSION,
-            fail: FailPoints::new(Arc::new(move |point| armed.decide(point))),
+            fail: fuse.points(),
         };
         Ok(Self {
             db,
@@ -149,8 +159,11 @@ impl Server {
             digests: Arc::default(),
             tails: broadcast::channel(TAILS).0,
             fuse,
+            pull_fuse: Arc::default(),
+            purge_fuse: Arc::default(),
             sums: BTreeMap::new(),
             has_lost: false,
+            disk_is_full: false,
             oracle: Oracle::default(),
             backup: None,
             database,
@@ -168,9 +181,21 @@ impl Server {
         self.fuse.arm(Some(dice.below(2 * FAIL_POINTS)));
     }
 
+    /// One of the next pulls will fail.
+    pub fn arm_pulls(&self, dice: &Dice) {
+        self.pull_fuse.arm(Some(dice.below(2 * LATER_FAIL_POINTS)));
+    }
+
+    /// The next purge may fail.
+    pub fn arm_purge(&self, dice: &Dice) {
+        self.purge_fuse.arm(Some(dice.below(LATER_FAIL_POINTS)));
+    }
+
     /// It will not fail any more.
     pub fn disarm(&self) {
         self.fuse.arm(None);
+        self.pull_fuse.arm(None);
+        self.purge_fuse.arm(None);
     }
 
     /// Ends and begins again: what it had only in memory is gone.
@@ -200,7 +225,7 @@ impl Server {
         self.db = Db::connect(&self.database.url).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
         self.writer.db = self.db.clone();
         self.restart();
-        self.has_lost = true;
+        (self.has_lost, self.disk_is_full) = (true, false);
         self.oracle = self.backup.take().unwrap_or_default();
         self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))
     }
@@ -211,13 +236,50 @@ impl Server {
         self.database.url.starts_with(SQLITE)
     }
 
-    /// Deletes what is below the horizon.
+    /// Lets the file grow no more, or again. What is free inside of it can still be written to.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn purge(&self) -> Checked<()> {
-        let purged = housekeeping::purge(&self.db, self.tenant, 0).await;
-        purged.map(drop).or_else(|error| broken(Law::NoFault, error.to_string()))
+    pub async fn fill_disk(&mut self) -> Checked<()> {
+        self.limit_pages(!self.disk_is_full).await
+    }
+
+    /// Lets the file grow again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn free_disk(&mut self) -> Checked<()> {
+        self.limit_pages(false).await
+    }
+
+    async fn limit_pages(&mut self, full: bool) -> Checked<()> {
+        let Db::Sqlite { writer, .. } = &self.db else { return Ok(()) };
+        self.disk_is_full = full;
+        // A limit below what there is is what there is.
+        let limit = if full { "PRAGMA max_page_count = 1" } else { "PRAGMA max_page_count = 4294967294" };
+        let limited = sqlx::query(limit).execute(writer).await;
+        limited.map(drop).or_else(|error| broken(Law::NoFault, error.to_string()))
+    }
+
+    /// Deletes what is below the horizon, or a part of it, if it is told to fail.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn purge(&self, journal: &mut Journal) -> Checked<()> {
+        let purged = housekeeping::purge(&self.db, &self.purge_fuse.points(), self.tenant, 0).await;
+        self.purge_fuse.arm(None);
+        match (purged, self.purge_fuse.blown()) {
+            (Ok(_), _) => Ok(()),
+            (Err(_), Some(point)) => {
+                journal.fault(point);
+                Ok(())
+            }
+            (Err(StoreError::Unavailable(_)), None) if self.disk_is_full => {
+                journal.fault("disk full");
+                Ok(())
+            }
+            (Err(error), None) => broken(Law::NoFault, error.to_string()),
+        }
     }
 
     /// Ends, and takes its database away.
@@ -353,6 +415,10 @@ impl Server {
                     journal.fault(point);
                     None
                 }
+                None if self.disk_is_full && matches!(error, StoreError::Unavailable(_)) => {
+                    journal.fault("disk full");
+                    None
+                }
                 None => return broken(Law::NoFault, format!("a batch failed: {error}")),
             },
         };
@@ -396,6 +462,9 @@ impl Server {
         if let Some(device) = caller.device {
             self.contacts.hear((caller.tenant, device), &contacts::Request::Pull(&request), self.now_us());
         }
+        let blown = Arc::new(OnceLock::new());
+        let (fuse, note) = (Arc::clone(&self.pull_fuse), Arc::clone(&blown));
+        let fail = FailPoints::new(Arc::new(move |point| fuse.decide(point) && note.set(point).is_ok()));
         let pull = |out| Pull {
             db: self.db.clone(),
             clock: Arc::clone(&self.clock),
@@ -405,8 +474,9 @@ impl Server {
             patience: Duration::MAX,
             digests: Arc::clone(&self.digests),
             tails: self.tails.subscribe(),
+            fail: fail.clone(),
         };
-        Stream::open(pull, self.db.clone(), request).await
+        Stream::open(pull, (self.db.clone(), blown), request).await
     }
 
     /// What the devices' door sends back.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundsman::device::Synced;
+use roundsman::fail::FailPoints;
 use roundsman::pull::{Pull, PullError};
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
@@ -377,6 +378,7 @@ async fn who_takes_nothing_is_sent_away(kind: Kind) {
         standing: Arc::new(|| Ok(())),
         out,
         patience: Duration::from_millis(50),
+        fail: FailPoints::default(),
         digests: Arc::clone(&app.core.digests),
         tails: app.core.lanes.of(world.tenant).follow(),
     };
