@@ -11,7 +11,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: demo run test check simulate fuzz bench vectors baseline data help
+.PHONY: demo run test check simulate mutants fuzz bench vectors baseline data help
 
 demo: ## play one day of sales visits against a server of its own, then stop
 	cargo run --release -p roundsman -- demo
@@ -46,6 +46,9 @@ simulate: ## replay whole days of lost and repeated messages (SEEDS=50 FIRST_SEE
 
 fuzz: ## send changed messages to every decoder and every door (INPUTS=10000000 SEED=1)
 	cargo run --release -p roundsman-tests --bin fuzz -- --inputs $(INPUTS) --seed $(SEED)
+
+mutants: ## put bugs into a copy of the product, one at a time, and see that the simulation finds each (goes on where it stopped)
+	scripts/mutants
 
 bench: ## load test, on SQLite and on a PostgreSQL of its own that keeps what it acknowledges (BENCH_ARGS='--only orders')
 	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- $(BENCH_ARGS)

@@ -36,6 +36,9 @@ struct Options {
     /// Run on the PostgreSQL server that scripts/postgres started, where no server is restored from a backup.
     #[arg(long)]
     postgres: bool,
+    /// Tell a violation as it was met, without making its history smaller.
+    #[arg(long)]
+    no_shrink: bool,
     /// Go on after a violation.
     #[arg(long)]
     keep_going: bool,
@@ -149,7 +152,7 @@ fn report(sum: &Sum, options: &Options) {
     for (seed, (settings, violation)) in &sum.violations {
         say(&format!("VIOLATION  {violation}"));
         // These compare whole histories, and a history that is traced was made small before.
-        let whole = options.trace || matches!(violation.law, Law::Batching | Law::Databases);
+        let whole = options.trace || options.no_shrink || matches!(violation.law, Law::Batching | Law::Databases);
         let (least, how) =
             if whole { (*settings, violation.clone()) } else { shrink(*seed, *settings, violation.clone()) };
         let without: Vec<String> = least.without.faults().map(|fault| fault.to_string()).collect();
