@@ -235,7 +235,7 @@ impl<S: Storage> Replica<S> {
     }
 
     /// Mends damaged buckets from so many rows on by the sums of their partitions, instead of from
-    /// [`REPAIR_ROWS`](crate::limits::REPAIR_ROWS) on.
+    /// [`REPAIR_ROWS`] on.
     #[must_use]
     pub fn with_repair_rows(self, repair_rows: i64) -> Self {
         Self { repair_rows, ..self }
