@@ -314,11 +314,8 @@ impl Pull {
                 // Rows that have moved since the plan are missing: a server that is restored to before their move must not
                 // take this page for one of its own.
                 let built = tenant::position(&mut tx, self.caller.tenant).await?;
-                let bucket = (self.caller.tenant, id);
-                let page = match state.repair(id) {
-                    Some(repair) => Some(read_repair(&mut tx, bucket, cursor, &repair, built).await?),
-                    None => read_page(&mut tx, bucket, cursor, (through, built)).await?,
-                };
+                let page =
+                    next_page(&mut tx, (self.caller.tenant, id), (cursor, state.repair(id)), (through, built)).await?;
                 tx.commit().await?;
                 self.fail.pass("pull.scanned")?;
                 let Some((page, read)) = page else { break };
@@ -359,12 +356,8 @@ impl Pull {
                 if pages.is_full() {
                     break 'buckets;
                 }
-                let number = (self.caller.tenant, bucket.id);
-                let page = match state.repair(bucket.id) {
-                    Some(repair) => Some(read_repair(tx, number, cursor, &repair, position).await?),
-                    None => read_page(tx, number, cursor, (position, position)).await?,
-                };
-                match page {
+                let from = (cursor, state.repair(bucket.id));
+                match next_page(tx, (self.caller.tenant, bucket.id), from, (position, position)).await? {
                     Some((page, read)) => {
                         state.read(bucket.id, read);
                         pages.push(page)?;
@@ -457,6 +450,19 @@ pub(crate) async fn read_page(
     }
     let read = page.through();
     Ok(Some((page.finish(bucket.1, cursor, built), read)))
+}
+
+/// The next page of a bucket, whether it is mended or not.
+async fn next_page(
+    tx: &mut Tx,
+    bucket: (i64, i64),
+    (cursor, repair): (Cursor, Option<Repair>),
+    (through, built): (Position, Position),
+) -> Result<Option<(Page, Cursor)>, StoreError> {
+    match repair {
+        Some(repair) => read_repair(tx, bucket, cursor, &repair, built).await.map(Some),
+        None => read_page(tx, bucket, cursor, (through, built)).await,
+    }
 }
 
 /// The page of a bucket that is mended: the rows of the partitions that differ. It reaches to where the two were compared, so

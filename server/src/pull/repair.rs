@@ -59,7 +59,7 @@ pub(super) async fn mend(
 ) -> Result<(), StoreError> {
     let whole = |entry: &&mut BucketPlan| entry.action() == BucketAction::Reset && !entry.resumed;
     for entry in planned.plan.buckets.iter_mut().filter(whole) {
-        let Some(theirs) = sums_of(request, entry).filter(|sums| !sums.is_empty()) else { continue };
+        let Some(theirs) = sums_of(request, entry).filter(|sums| sums.len() == PARTITIONS) else { continue };
         let Some(bucket) = view.buckets.iter().find(|bucket| bucket.id == entry.bucket_id) else { continue };
         let Some(held) = planned.held.get_mut(&bucket.id) else { continue };
         let tally = Tally::read(tx, caller.tenant, bucket.id).await?;
