@@ -42,7 +42,7 @@ use crate::jobs::Jobs;
 use crate::lane::{Hear, Lanes};
 use crate::neighbours;
 use crate::policy::Policy;
-use crate::pull::Digests;
+use crate::pull::{Digests, SharedPages, Sizes};
 use crate::recent::Recent;
 use crate::store::account;
 use crate::store::sql::{self, Db};
@@ -72,6 +72,8 @@ pub struct Core {
     pub recent: Arc<Recent>,
     /// What pulls found that callers hold.
     pub digests: Arc<Digests>,
+    /// Pages that devices share.
+    pub pages: Arc<SharedPages>,
     /// What is heard of devices.
     pub contacts: Contacts,
     /// Settings that decisions depend on.
@@ -97,6 +99,8 @@ pub struct Parts {
     pub policy: Policy,
     /// The oldest version of the app that may pull; `None`: all may.
     pub min_app_version: Option<AppVersion>,
+    /// How much pulls take at once, and share.
+    pub sizes: Sizes,
     /// The newest format that it writes: [`WRITER_VERSION`](crate::store::tenant::WRITER_VERSION), unless a test plays
     /// another server.
     pub format: i64,
@@ -110,7 +114,7 @@ impl Core {
     /// # Errors
     /// When the database does not answer.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts { db, clock, session_clock, random, policy, min_app_version, format, fail } = parts;
+        let Parts { db, clock, session_clock, random, policy, min_app_version, sizes, format, fail } = parts;
         let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
         let recent = Arc::new(Recent::default());
         let writer = Writer {
@@ -123,8 +127,20 @@ impl Core {
             fail: fail.clone(),
         };
         let lanes = Lanes::new(Arc::new(writer), shut_out(&auth));
-        let (digests, contacts) = (Arc::default(), Contacts::default());
-        Ok(Arc::new(Self { db, clock, random, auth, lanes, recent, digests, contacts, policy, min_app_version, fail }))
+        Ok(Arc::new(Self {
+            db,
+            clock,
+            random,
+            auth,
+            lanes,
+            recent,
+            digests: Arc::default(),
+            pages: Arc::new(SharedPages::new(sizes)),
+            contacts: Contacts::default(),
+            policy,
+            min_app_version,
+            fail,
+        }))
     }
 
     /// Finishes what was taken, writes what is only in memory, and closes the database.

@@ -29,6 +29,9 @@ pub struct Settings {
     /// this form, still hands in what it has captured, and gets nothing [default: all are served].
     #[arg(long, global = true, env = "ROUNDSMAN_MIN_APP_VERSION", value_name = "VERSION")]
     pub min_app_version: Option<String>,
+    /// How many MiB of packed pages are kept in memory, to be handed to all devices that need them [default: 64].
+    #[arg(long, global = true, env = "ROUNDSMAN_SHARED_PAGES_MIB", value_name = "MIB")]
+    pub shared_pages_mib: Option<u32>,
 }
 
 /// The settings that hold, complete.
@@ -44,6 +47,8 @@ pub struct Config {
     pub log: String,
     /// The oldest version of the app that may pull; `None`: all may.
     pub min_app_version: Option<AppVersion>,
+    /// So many MiB of packed pages are kept in memory.
+    pub shared_pages_mib: u32,
 }
 
 impl Config {
@@ -68,6 +73,7 @@ impl Config {
             .transpose()?;
         Ok(Self {
             min_app_version,
+            shared_pages_mib: given.shared_pages_mib.or(base.shared_pages_mib).unwrap_or(64),
             database: given.database.or(base.database).unwrap_or_else(|| "sqlite:roundsman.db".to_owned()),
             listen: given.listen.or(base.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7700))),
             log_json,

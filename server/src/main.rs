@@ -13,6 +13,7 @@ use roundsman::config::{Config, Settings};
 use roundsman::demo::{self, server::Simulated};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
+use roundsman::pull::Sizes;
 use roundsman::store::sql::Db;
 use roundsman::store::tenant::{self, WRITER_VERSION};
 use roundsman::{app, cli, projection, telemetry};
@@ -110,7 +111,9 @@ async fn serve(config: Config, simulated: Simulated) -> anyhow::Result<()> {
     }
     let session_clock = Arc::new(Clock::Machine);
     let (policy, fail, min_app_version) = (Policy::default(), FailPoints::default(), config.min_app_version);
-    let parts = Parts { db, clock, session_clock, random, policy, min_app_version, format: WRITER_VERSION, fail };
+    let shared_bytes = usize::try_from(config.shared_pages_mib)?.saturating_mul(1024 * 1024);
+    let (format, sizes) = (WRITER_VERSION, Sizes { shared_bytes, ..Sizes::default() });
+    let parts = Parts { db, clock, session_clock, random, policy, min_app_version, sizes, format, fail };
     let core = Core::start(parts).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("can't listen on {} ({error}); choose another with --listen", config.listen)

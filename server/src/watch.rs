@@ -55,6 +55,7 @@ pub fn publish(core: &Core) {
     metrics::gauge!("roundsman_snapshot_oldest_seconds").set(oldest.as_secs_f64());
     metrics::gauge!("roundsman_snapshot_longest_seconds").set(longest.as_secs_f64());
     metrics::gauge!("roundsman_recent_bytes").set(core.recent.bytes() as f64);
+    metrics::gauge!("roundsman_shared_pages_bytes").set(core.pages.bytes() as f64);
     for (number, (oldest, longest)) in core.lanes.waits() {
         let tenant = number.to_string();
         metrics::gauge!("roundsman_lane_oldest_seconds", "tenant" => tenant.clone()).set(oldest.as_secs_f64());

@@ -125,19 +125,42 @@ pub fn decode_frames(payload: Bytes) -> Result<Vec<Row>, PageError> {
         .collect()
 }
 
+/// How large a page may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSize {
+    /// So many rows at most.
+    pub rows: usize,
+    /// So many bytes before compression at most, unless it is a single frame.
+    pub bytes: usize,
+}
+
+impl Default for PageSize {
+    fn default() -> Self {
+        Self { rows: PAGE_ROWS, bytes: PAGE_BYTES }
+    }
+}
+
 /// A page in the making: stored frames of one bucket, in order.
 #[derive(Debug, Default)]
 pub struct PageBuilder {
+    size: PageSize,
     payload: Vec<u8>,
     rows: u32,
     through: Cursor,
 }
 
 impl PageBuilder {
+    /// An empty page that may become so large, where the usual size is not what is wanted.
+    #[must_use]
+    pub fn new(size: PageSize) -> Self {
+        Self { size, ..Self::default() }
+    }
+
     /// Whether a frame of this length still fits. The first one always does.
     #[must_use]
     pub fn fits(&self, frame_bytes: usize) -> bool {
-        self.rows == 0 || ((self.rows as usize) < PAGE_ROWS && self.payload.len() + frame_bytes <= PAGE_BYTES)
+        let (rows, bytes) = (self.rows as usize, self.payload.len());
+        rows == 0 || (rows < self.size.rows && bytes + frame_bytes <= self.size.bytes)
     }
 
     /// Appends a stored frame.

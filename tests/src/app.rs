@@ -16,6 +16,7 @@ use roundsman::commands::Issuer;
 use roundsman::device::{self, Device, Synced};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
+use roundsman::pull::Sizes;
 use roundsman::store::sql::Db;
 use roundsman::store::tenant::WRITER_VERSION;
 use roundsman::telemetry;
@@ -121,8 +122,8 @@ impl TestApp {
         let random = Arc::new(Random::seeded(1));
         let code = users::setup_code(&db, &random).await.expect("answers").expect("a new server has a code");
         let session_clock = Arc::clone(&clock);
-        let (policy, format) = (Policy::default(), WRITER_VERSION);
-        let parts = Parts { db, clock, session_clock, random, policy, min_app_version, format, fail };
+        let (policy, sizes, format) = (Policy::default(), Sizes::default(), WRITER_VERSION);
+        let parts = Parts { db, clock, session_clock, random, policy, min_app_version, sizes, format, fail };
         let core = Core::start(parts).await.expect("starts");
         let (address, channel, stop, server) = serve(&core, metrics).await;
         AuthServiceClient::new(channel.clone())
@@ -145,7 +146,8 @@ impl TestApp {
         let (clock, random) = (Arc::clone(&self.core.clock), Arc::new(Random::seeded(2)));
         let (session_clock, fail) = (Arc::clone(&clock), FailPoints::default());
         let (policy, format, min_app_version) = (Policy::default(), WRITER_VERSION, None);
-        let parts = Parts { db, clock, session_clock, random, policy, min_app_version, format, fail };
+        let sizes = Sizes::default();
+        let parts = Parts { db, clock, session_clock, random, policy, min_app_version, sizes, format, fail };
         let core = Core::start(parts).await.expect("starts");
         let (_, channel, stop, server) = serve(&core, None).await;
         Neighbour { channel, stop, server }

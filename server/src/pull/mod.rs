@@ -9,6 +9,7 @@
 mod digests;
 mod plan;
 mod repair;
+mod shared;
 mod spill;
 mod state;
 
@@ -44,13 +45,13 @@ use crate::tail::Tail;
 pub use digests::Digests;
 use plan::{Known, Planned, Planner};
 use repair::Repair;
+use shared::{Found, Packed, Place};
+pub use shared::{SharedPages, Sizes};
 use spill::Pages;
 use state::{News, State};
 
-/// What a cut holds in memory.
-const CUT_BYTES: usize = 512 * 1024;
-/// After so many cuts that did not hold everything, the next one takes all there is, on disk beyond [`CUT_BYTES`]: so a
-/// pull ends under any load of writes.
+/// After so many cuts that did not hold everything, the next one takes all there is, on disk beyond
+/// [`Sizes::cut_bytes`]: so a pull ends under any load of writes.
 const PARTIAL_CUTS: u32 = 2;
 /// A follower hears at least this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -99,6 +100,8 @@ pub struct Pull {
     pub patience: Duration,
     /// What callers' scope digests were.
     pub digests: Arc<Digests>,
+    /// What devices share.
+    pub pages: Arc<SharedPages>,
     /// What is committed from before the first read on.
     pub tails: broadcast::Receiver<Arc<Tail>>,
     /// Where a test makes it fail.
@@ -208,7 +211,9 @@ impl Pull {
         let mut tx = self.db.read().await?;
         let (head, holding) = standing(&mut tx, &self.caller).await?;
         self.digests.read(head.position, &self.caller, &kinds, holding.digest(&kinds));
-        let known = Known::read(&mut tx, &self.caller, request, &head).await?;
+        let shared = self.pages.newest(self.caller.tenant);
+        let known = Known::read(&mut tx, &self.caller, request, (&head, shared)).await?;
+        let epoch = self.pages.enter(self.caller.tenant, shared, shared.is_none_or(|newest| known.has(newest)));
         let view = View::of(&mut tx, &self.caller, &kinds, (head, holding)).await?;
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();
@@ -216,9 +221,8 @@ impl Pull {
         if let Some(mut planned) = planned {
             repair::mend(&mut tx, &self.caller, request, &view, &mut planned).await?;
             let Planned { plan, held, oldest } = planned;
-            let holding = view.holding.clone();
-            let mut state = State::new(kinds, self.month(), holding, view.head.position, (held, oldest));
-            let little = state.fresh_bytes() <= CUT_BYTES as i64 && request.urgency() != Urgency::Today;
+            let mut state = State::new(kinds, self.month(), (&view, epoch), (held, oldest));
+            let little = self.is_little(&state) && request.urgency() != Urgency::Today;
             let cut =
                 if little { Some(self.cut_at(&mut tx, &view, &mut state, Group::History, false).await?) } else { None };
             first = Some((plan, state, cut));
@@ -266,9 +270,14 @@ impl Pull {
         }
     }
 
+    /// Whether one cut will do, as far as is known.
+    fn is_little(&self, state: &State) -> bool {
+        usize::try_from(state.fresh_bytes()).is_ok_and(|bytes| bytes <= self.pages.sizes().cut_bytes)
+    }
+
     /// Brings everything: in one cut if it is little, else group by group, so that work can begin before the history came.
     async fn bring_all(&self, state: &mut State) -> Result<(), PullError> {
-        if state.fresh_bytes() > CUT_BYTES as i64 {
+        if !self.is_little(state) {
             self.bring(state, Group::Today).await?;
             self.bring(state, Group::Sell).await?;
         }
@@ -277,7 +286,7 @@ impl Pull {
 
     /// Brings the groups up to this one, and ends with their checkpoint.
     async fn bring(&self, state: &mut State, group: Group) -> Result<(), PullError> {
-        if state.fresh_bytes() > CUT_BYTES as i64 {
+        if !self.is_little(state) {
             self.scan(state, group, state.served()).await?;
         }
         for attempt in 0.. {
@@ -306,30 +315,48 @@ impl Pull {
         Ok(true)
     }
 
-    /// Sends the rows up to a version, page by page, each read in a short transaction of its own.
+    /// Sends the rows up to a version, page by page: shared ones, and others each read in a short transaction of its own.
     async fn scan(&self, state: &mut State, group: Group, through: Position) -> Result<(), PullError> {
         for id in state.behind(group, through.version) {
-            while let Some(cursor) = state.cursor(id) {
-                let mut tx = self.db.read().await?;
-                // Rows that have moved since the plan are missing: a server that is restored to before their move must not
-                // take this page for one of its own.
-                let built = tenant::position(&mut tx, self.caller.tenant).await?;
-                let page =
-                    next_page(&mut tx, (self.caller.tenant, id), (cursor, state.repair(id)), (through, built)).await?;
-                tx.commit().await?;
+            while let Some(place) = state.place(self.caller.tenant, id, i64::MAX) {
+                let repair = state.repair(id);
+                let page = match repair.is_none().then(|| self.pages.find(&place)) {
+                    Some(Found::Page(page)) => Some(page),
+                    _ => self.scan_page(state, (place, repair), through).await?,
+                };
                 self.fail.pass("pull.scanned")?;
-                let Some((page, read)) = page else { break };
-                state.read(id, read);
+                let Some((page, read, packed)) = page else { break };
+                state.read(id, read, packed);
                 self.send(Message::Page(page)).await?;
             }
         }
         Ok(())
     }
 
+    /// The next page of a bucket, in a short transaction, while nobody else packs the same.
+    async fn scan_page(
+        &self,
+        state: &mut State,
+        (place, repair): (Place, Option<Repair>),
+        through: Position,
+    ) -> Result<Option<Packed>, PullError> {
+        let _turn = self.pages.turn(place.tenant, place.bucket).await;
+        let mut tx = self.db.read().await?;
+        // Rows that have moved since the plan are missing: a server that is restored to before their move must not
+        // take this page for one of its own.
+        let built = tenant::position(&mut tx, place.tenant).await?;
+        let epoch = self.pages.open(&mut tx, place.tenant, built).await?;
+        state.enter(epoch);
+        let page = self.next_page(&mut tx, (Place { epoch, ..place }, repair), (through, built)).await?;
+        tx.commit().await?;
+        Ok(page)
+    }
+
     /// One short transaction: grants, buckets, and the remaining rows of the groups up to `group`, as far as they fit.
     async fn cut(&self, state: &mut State, group: Group, everything: bool) -> Result<Cut, PullError> {
         let mut tx = self.db.read().await?;
         let view = View::read(&mut tx, &self.caller, state.kinds()).await?;
+        state.enter(self.pages.open(&mut tx, self.caller.tenant, view.head.position).await?);
         let cut = self.cut_at(&mut tx, &view, state, group, everything).await?;
         tx.commit().await?;
         self.fail.pass("pull.cut")?;
@@ -350,25 +377,99 @@ impl Pull {
             return Err(PullError::Ended(Status::aborted("the horizon has passed what was sent; pull again")));
         }
         let plan = state.replan(view, group);
-        let mut pages = Pages::new(CUT_BYTES, everything);
+        let mut pages = Pages::new(self.pages.sizes().cut_bytes, everything);
         'buckets: for bucket in &view.buckets {
-            while let Some(cursor) = state.unread(bucket, group) {
+            while state.lacks(bucket, group) {
                 if pages.is_full() {
                     break 'buckets;
                 }
-                let from = (cursor, state.repair(bucket.id));
-                match next_page(tx, (self.caller.tenant, bucket.id), from, (position, position)).await? {
-                    Some((page, read)) => {
-                        state.read(bucket.id, read);
+                let Some(place) = state.place(self.caller.tenant, bucket.id, position.version) else { break };
+                match self.next_page(tx, (place, state.repair(bucket.id)), (position, position)).await? {
+                    Some((page, read, packed)) => {
+                        state.read(bucket.id, read, packed);
                         pages.push(page)?;
                     }
-                    None => state.read(bucket.id, Cursor::after(position.version)),
+                    None => state.end(bucket.id, position.version),
                 }
             }
         }
         let checkpoint = (!pages.is_full() || everything)
             .then(|| Checkpoint { server_time_us: self.clock.now_us(), ..state.reach(view, group) });
         Ok(Cut { plan, pages, checkpoint, position })
+    }
+
+    /// The next page of a bucket, whether it is shared, or mended, or read with rows up to a version, as they are at another;
+    /// `None`: there are no rows.
+    async fn next_page(
+        &self,
+        tx: &mut Tx,
+        (mut place, repair): (Place, Option<Repair>),
+        (through, built): (Position, Position),
+    ) -> Result<Option<Packed>, StoreError> {
+        let bucket = (place.tenant, place.bucket);
+        if let Some(repair) = repair {
+            return read_repair(tx, bucket, place.cursor, &repair, built).await.map(Some);
+        }
+        let at = place.cursor;
+        loop {
+            match self.pages.find(&place) {
+                Found::Page(page) => return Ok(Some(beginning_at(at, page))),
+                Found::Unchecked(from, through) => {
+                    let unmoved = bucket::count_rows(tx, bucket, (from, through)).await?;
+                    self.pages.check(&place, from, unmoved, built);
+                }
+                Found::Nothing(until) => {
+                    let page = self.pack(tx, &place, until, (through, built)).await?;
+                    match until {
+                        // Where the next page begins, nothing is left before it.
+                        Some(next) if page.is_none() && next.version <= through.version => place.cursor = next,
+                        _ => return Ok(page.map(|page| beginning_at(at, page))),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads and packs the next page of a bucket, up to where a shared one begins, and shares it if it is worth it.
+    async fn pack(
+        &self,
+        tx: &mut Tx,
+        place: &Place,
+        until: Option<Cursor>,
+        (through, built): (Position, Position),
+    ) -> Result<Option<Packed>, StoreError> {
+        let bucket = (place.tenant, place.bucket);
+        let size = self.pages.sizes().page;
+        let mut page = PageBuilder::new(size);
+        let mut rows = Vec::new();
+        let mut open = true;
+        // One more than fits, to see whether it is full.
+        let limit = i64::try_from(size.rows).unwrap_or(i64::MAX).saturating_add(1);
+        bucket::rows(tx, bucket, place.cursor, through.version, limit, |row| {
+            let at = Cursor { version: row.version, record: Some(row.record) };
+            if until.is_some_and(|until| at > until) || !page.fits(row.frame.len()) {
+                open = false;
+                return ControlFlow::Break(());
+            }
+            rows.push(at);
+            page.push(row.version, row.record, &row.frame);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        let Some(middle) = rows.get(rows.len() / 2).copied() else { return Ok(None) };
+        let wanted = self.pages.wants(page.payload_bytes(), open);
+        // Who is anywhere behind the row before it can use it.
+        let from = if wanted && place.cursor.record.is_none() && place.cursor.version > 0 {
+            bucket::place_before(tx, bucket, place.cursor).await?
+        } else {
+            place.cursor
+        };
+        let read = page.through();
+        let packed = (page.finish(place.bucket, from, built), read, built);
+        if wanted {
+            self.pages.share(place, &packed, middle, open);
+        }
+        Ok(Some(packed))
     }
 
     /// Sends what changes, until the device goes away or may no longer pull.
@@ -452,17 +553,12 @@ pub(crate) async fn read_page(
     Ok(Some((page.finish(bucket.1, cursor, built), read)))
 }
 
-/// The next page of a bucket, whether it is mended or not.
-async fn next_page(
-    tx: &mut Tx,
-    bucket: (i64, i64),
-    (cursor, repair): (Cursor, Option<Repair>),
-    (through, built): (Position, Position),
-) -> Result<Option<(Page, Cursor)>, StoreError> {
-    match repair {
-        Some(repair) => read_repair(tx, bucket, cursor, &repair, built).await.map(Some),
-        None => read_page(tx, bucket, cursor, (through, built)).await,
+/// A page for a device that is at `at`: between there and where it begins is nothing.
+fn beginning_at(at: Cursor, (mut page, read, packed): Packed) -> Packed {
+    if page.from.as_ref().and_then(|from| Cursor::try_from(from).ok()).is_none_or(|from| from > at) {
+        page.from = Some(at.into());
     }
+    (page, read, packed)
 }
 
 /// The page of a bucket that is mended: the rows of the partitions that differ. It reaches to where the two were compared, so
@@ -473,7 +569,7 @@ async fn read_repair(
     cursor: Cursor,
     repair: &Repair,
     built: Position,
-) -> Result<(Page, Cursor), StoreError> {
+) -> Result<Packed, StoreError> {
     let mut page = PageBuilder::default();
     let mut end = Cursor::after(repair.through);
     bucket::rows(tx, bucket, cursor, repair.through, i64::MAX, |row| {
@@ -489,5 +585,5 @@ async fn read_repair(
     })
     .await?;
     page.reach(end);
-    Ok((page.finish(bucket.1, cursor, built), end))
+    Ok((page.finish(bucket.1, cursor, built), end, built))
 }

@@ -33,9 +33,16 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub async fn read(tx: &mut Tx, caller: &Caller, request: &PullRequest, head: &Head) -> Result<Self, StoreError> {
+    /// `shared` is the newest point of what is shared, asked for together with the device's.
+    pub async fn read(
+        tx: &mut Tx,
+        caller: &Caller,
+        request: &PullRequest,
+        (head, shared): (&Head, Option<Position>),
+    ) -> Result<Self, StoreError> {
         let own = request.position.map(Position::from);
-        let named: Vec<Position> = own.into_iter().chain(named_positions(request)).take(POSITIONS).collect();
+        let first = shared.into_iter().chain(own);
+        let named: Vec<Position> = first.chain(named_positions(request)).take(POSITIONS).collect();
         let mut positions: HashSet<Position> = named.iter().copied().filter(|at| *at == head.position).collect();
         let others: Vec<Position> = named.into_iter().filter(|at| *at != head.position).collect();
         positions.extend(tenant::known(tx, caller.tenant, &others).await?);
@@ -53,6 +60,11 @@ impl Known {
             }
         }
         Ok(Self { positions, horizon: head.horizon, fork, foreign: fork.is_some() || unproven.is_some() })
+    }
+
+    /// Whether this is a point of the history.
+    pub fn has(&self, position: Position) -> bool {
+        self.positions.contains(&position)
     }
 
     /// Whether a device at this position can be continued: it is of this history, and no tombstone after it is gone.

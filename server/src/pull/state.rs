@@ -11,12 +11,13 @@ use roundsman_sync::version::Position;
 
 use super::View;
 use super::repair::Repair;
+use super::shared::{Epoch, Place, Source};
 use crate::grants::Holding;
 use crate::store::bucket::Bucket;
 use crate::tail::Tail;
 
 /// A bucket that the device has, or is about to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     /// The checkpoint that covers it.
     pub group: Group,
@@ -28,13 +29,15 @@ pub(super) struct Held {
     pub fresh_bytes: i64,
     /// It is mended.
     pub repair: Option<Repair>,
+    /// Which shared pages do.
+    pub source: Source,
 }
 
 impl Held {
     /// A bucket of which the device has everything up to `cursor`; `None`: not one that this program can hand out.
     pub fn new(bucket: &Bucket, month: Month, cursor: Cursor) -> Option<Self> {
         let group = kind::group(bucket.scope.parse().ok()?, kind::from_number(bucket.kind)?, month);
-        Some(Self { group, cursor, planned: false, fresh_bytes: 0, repair: None })
+        Some(Self { group, cursor, planned: false, fresh_bytes: 0, repair: None, source: Source::default() })
     }
 }
 
@@ -55,19 +58,36 @@ pub(super) struct State {
     holding: Holding,
     served: Position,
     oldest: i64,
+    epoch: Epoch,
     held: BTreeMap<i64, Held>,
 }
 
 impl State {
-    /// After the first plan, made at `planned_at`.
+    /// After the first plan, made at `view`.
     pub fn new(
         kinds: BTreeSet<i64>,
         month: Month,
-        holding: Holding,
-        planned_at: Position,
+        (view, epoch): (&View, Epoch),
         (held, oldest): (BTreeMap<i64, Held>, i64),
     ) -> Self {
-        Self { kinds, month, holding, served: planned_at, oldest, held }
+        let (holding, served) = (view.holding.clone(), view.head.position);
+        let mut state = Self { kinds, month, holding, served, oldest, epoch, held };
+        state.look(view);
+        state
+    }
+
+    /// The pages that are shared now.
+    pub fn enter(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+    }
+
+    /// Sees what has become of the buckets.
+    fn look(&mut self, view: &View) {
+        for bucket in &view.buckets {
+            if let Some(held) = self.held.get_mut(&bucket.id) {
+                held.source = Source::of(bucket, view.head.horizon);
+            }
+        }
     }
 
     /// Whether tombstones that the device has not seen are gone: then what was sent can't be completed.
@@ -96,15 +116,15 @@ impl State {
         self.held.iter().filter(|(_, held)| lacks(held)).map(|(id, _)| *id).collect()
     }
 
-    /// What was sent of a bucket.
-    pub fn cursor(&self, id: i64) -> Option<Cursor> {
-        self.held.get(&id).map(|held| held.cursor)
+    /// Where reading a bucket goes on, with pages that were packed up to a version.
+    pub fn place(&self, tenant: i64, id: i64, packed_to: i64) -> Option<Place> {
+        let Held { cursor, source, fresh_bytes, .. } = *self.held.get(&id)?;
+        Some(Place { tenant, bucket: id, epoch: self.epoch, cursor, source, fresh: fresh_bytes > 0, packed_to })
     }
 
-    /// Where reading a bucket goes on; `None`: everything is read, or its group is not wanted yet.
-    pub fn unread(&self, bucket: &Bucket, group: Group) -> Option<Cursor> {
-        let held = self.held.get(&bucket.id)?;
-        (held.group <= group && bucket.head >= held.cursor.version).then_some(held.cursor)
+    /// Whether rows of a bucket are missing, in a group that is wanted.
+    pub fn lacks(&self, bucket: &Bucket, group: Group) -> bool {
+        self.held.get(&bucket.id).is_some_and(|held| held.group <= group && bucket.head >= held.cursor.version)
     }
 
     /// How a bucket is mended, as long as what was compared is not read to its end.
@@ -113,10 +133,18 @@ impl State {
         held.repair.filter(|repair| held.cursor.version <= repair.through)
     }
 
-    /// A bucket was read up to here.
-    pub fn read(&mut self, id: i64, through: Cursor) {
+    /// A bucket was read up to here, in a page that was packed at `packed`.
+    pub fn read(&mut self, id: i64, through: Cursor, packed: Position) {
+        self.oldest = self.oldest.min(packed.version);
         if let Some(held) = self.held.get_mut(&id) {
             held.cursor = through;
+        }
+    }
+
+    /// A bucket was read to its end at this version.
+    pub fn end(&mut self, id: i64, version: i64) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.cursor = Cursor::after(version);
         }
     }
 
@@ -155,6 +183,7 @@ impl State {
             }
         }
         self.holding.clone_from(&view.holding);
+        self.look(view);
         plan
     }
 

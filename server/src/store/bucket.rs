@@ -277,6 +277,51 @@ pub async fn rows(
     .await
 }
 
+/// How many of a bucket's rows lie after one place and up to another.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_rows(
+    tx: &mut Tx,
+    (tenant, bucket): (i64, i64),
+    (from, through): (Cursor, Cursor),
+) -> Result<i64, StoreError> {
+    let (rows,): (i64,) = tx
+        .query_as(
+            "SELECT COUNT(*) FROM bucket_row \
+             WHERE tenant = $1 AND bucket = $2 AND (version, record) > ($3, $4) AND (version, record) <= ($5, $6)",
+        )
+        .bind(tenant)
+        .bind(bucket)
+        .bind(from.version)
+        .bind(from.record.unwrap_or_default())
+        .bind(through.version)
+        .bind(through.record.unwrap_or_default())
+        .one()
+        .await?;
+    Ok(rows)
+}
+
+/// The last row of a bucket that lies at or before a place, as a place; the beginning, if there is none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn place_before(tx: &mut Tx, (tenant, bucket): (i64, i64), at: Cursor) -> Result<Cursor, StoreError> {
+    let row: Option<(i64, Uuid)> = tx
+        .query_as(
+            "SELECT version, record FROM bucket_row \
+             WHERE tenant = $1 AND bucket = $2 AND (version, record) <= ($3, $4) \
+             ORDER BY version DESC, record DESC LIMIT 1",
+        )
+        .bind(tenant)
+        .bind(bucket)
+        .bind(at.version)
+        .bind(at.record.unwrap_or_default())
+        .optional()
+        .await?;
+    Ok(row.map_or_else(Cursor::default, |(version, record)| Cursor { version, record: Some(record) }))
+}
+
 /// Reads all live rows of a bucket, in no particular order: record, hash, and the bytes of the frame.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use roundsman::app::{self, Core, Parts};
 use roundsman::clock::{Clock, Random};
 use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
+use roundsman::pull::Sizes;
 use roundsman::store::sql::Db;
 use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_tests::app::START_US;
@@ -37,7 +38,8 @@ async fn main() -> anyhow::Result<()> {
     let clock = Arc::new(Clock::Scaled { start_us: START_US, origin_us: machine.now_us(), speed: 1 });
     let random = Arc::new(Random::from_machine()?);
     let (policy, format, fail) = (Policy::default(), options.format, FailPoints::default());
-    let parts = Parts { db, clock, session_clock: machine, random, policy, min_app_version: None, format, fail };
+    let sizes = Sizes::default();
+    let parts = Parts { db, clock, session_clock: machine, random, policy, min_app_version: None, sizes, format, fail };
     let core = Core::start(parts).await?;
     let listener = TcpListener::bind(options.listen).await?;
     // It does not outlive the test that started it.

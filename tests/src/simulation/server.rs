@@ -15,11 +15,12 @@ use roundsman::error::StoreError;
 use roundsman::fail::FailPoints;
 use roundsman::jobs::housekeeping;
 use roundsman::policy::Policy;
-use roundsman::pull::{Digests, Pull};
+use roundsman::pull::{Digests, Pull, SharedPages, Sizes};
 use roundsman::store::sql::Db;
 use roundsman::store::{account, bucket, tenant};
 use roundsman::tail::Tail;
 use roundsman_proto::sync::{PullRequest, PushRequest, PushResponse};
+use roundsman_sync::page::PageSize;
 use roundsman_sync::version::Position;
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -87,6 +88,20 @@ const SQLITE: &str = "sqlite:";
 /// What is added to the file's name for its last backup.
 const BACKUP: &str = ".backup";
 
+/// How much pulls take at once: of most seeds so little that a first sync takes several pages and cuts, as it does in a
+/// large tenant.
+fn sizes(seed: u64) -> Sizes {
+    if seed.is_multiple_of(4) {
+        return Sizes::default();
+    }
+    Sizes {
+        page: PageSize { rows: 6, bytes: 4 * 1024 },
+        cut_bytes: 4 * 1024,
+        share_from_bytes: 0,
+        shared_bytes: if seed.is_multiple_of(2) { 24 * 1024 } else { 1024 * 1024 },
+    }
+}
+
 /// A submission that the lane ran, and when.
 #[derive(Clone, Debug)]
 pub struct Logged {
@@ -111,6 +126,7 @@ pub struct Server {
     writer: Writer,
     contacts: Contacts,
     digests: Arc<Digests>,
+    pages: Arc<SharedPages>,
     tails: broadcast::Sender<Arc<Tail>>,
     fuse: Arc<Fuse>,
     pull_fuse: Arc<Fuse>,
@@ -157,6 +173,7 @@ impl Server {
             writer,
             contacts: Contacts::default(),
             digests: Arc::default(),
+            pages: Arc::new(SharedPages::new(sizes(seed))),
             tails: broadcast::channel(TAILS).0,
             fuse,
             pull_fuse: Arc::default(),
@@ -203,6 +220,7 @@ impl Server {
         self.contacts = Contacts::default();
         self.writer.recent = Arc::default();
         self.digests = Arc::default();
+        self.pages = Arc::new(SharedPages::new(self.pages.sizes()));
         self.tails = broadcast::channel(TAILS).0;
     }
 
@@ -473,6 +491,7 @@ impl Server {
             out,
             patience: Duration::MAX,
             digests: Arc::clone(&self.digests),
+            pages: Arc::clone(&self.pages),
             tails: self.tails.subscribe(),
             fail: fail.clone(),
         };

@@ -29,6 +29,7 @@ mod quarantine;
 mod repair;
 mod restored;
 mod revoked;
+mod shared;
 mod simulation;
 mod supervision;
 mod sync;

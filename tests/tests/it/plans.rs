@@ -150,7 +150,7 @@ struct Hot {
 }
 
 /// What [`ask`] asks, in its order.
-const HOT: [Hot; 10] = [
+const HOT: [Hot; 12] = [
     Hot {
         name: "where the tenant is",
         postgres: &["using tenant_pkey", "using commit_point_pkey", "using quarantine_"],
@@ -202,6 +202,20 @@ const HOT: [Hot; 10] = [
         sorts: false,
     },
     Hot {
+        name: "how many rows of a shared page are still there",
+        postgres: &["using bucket_row_pkey"],
+        sqlite: &[
+            "SEARCH bucket_row USING PRIMARY KEY (tenant=? AND bucket=? AND (version,record)>(?,?) AND (version,record)<(?,?))",
+        ],
+        sorts: false,
+    },
+    Hot {
+        name: "the row before a place",
+        postgres: &["using bucket_row_pkey"],
+        sqlite: &["SEARCH bucket_row USING PRIMARY KEY (tenant=? AND bucket=? AND (version,record)<(?,?))"],
+        sorts: false,
+    },
+    Hot {
         name: "known commands",
         postgres: &["using command_pkey"],
         sqlite: &["SEARCH command USING INDEX sqlite_autoindex_command_1 (tenant=? AND id=?)"],
@@ -235,6 +249,8 @@ async fn ask(tx: &mut Tx) {
     let from = Cursor::after(2);
     let visit = |_| ControlFlow::Continue(());
     bucket::rows(tx, (TENANT, LARGE_BUCKET), from, 900, 4_096, visit).await.expect("answers");
+    bucket::count_rows(tx, (TENANT, LARGE_BUCKET), (from, Cursor::after(20))).await.expect("answers");
+    bucket::place_before(tx, (TENANT, LARGE_BUCKET), from).await.expect("answers");
     assert_eq!(command::known(tx, TENANT, &keys).await.expect("answers").len(), keys.len());
     assert_eq!(command::sequences(tx, TENANT, &keys).await.expect("answers").len(), keys.len());
     record::page(tx, TENANT, 2, Uuid::nil(), 250).await.expect("answers");

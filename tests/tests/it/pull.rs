@@ -61,7 +61,7 @@ async fn follow(app: &TestApp, device: &mut TestDevice) -> Stream {
     stream
 }
 
-fn one_price(world: &World, index: usize, price_minor: i64) -> Command {
+pub fn one_price(world: &World, index: usize, price_minor: i64) -> Command {
     let price = Some(world.price(index, price_minor));
     Command::SetPrices(SetPrices { prices: vec![PriceToSet { price_id: bytes(world.prices[index]), price }] })
 }
@@ -380,6 +380,7 @@ async fn who_takes_nothing_is_sent_away(kind: Kind) {
         patience: Duration::from_millis(50),
         fail: FailPoints::default(),
         digests: Arc::clone(&app.core.digests),
+        pages: Arc::clone(&app.core.pages),
         tails: app.core.lanes.of(world.tenant).follow(),
     };
     let end = pull.serve(&PullRequest { protocol_version: 1, follow: true, ..PullRequest::default() }).await;

@@ -26,7 +26,7 @@ const PRODUCTS: usize = 5_000;
 const A_HUNDREDTH: u64 = PRODUCTS as u64 / 100;
 
 /// Adds articles, and says which.
-async fn many_products(app: &TestApp) -> Vec<Uuid> {
+pub async fn many_products(app: &TestApp) -> Vec<Uuid> {
     let ids: Vec<Uuid> = (0..PRODUCTS).map(|_| app.id()).collect();
     for part in ids.chunks(1_000) {
         import(app, part.iter().map(|id| product(*id, "Tea")).collect()).await;
@@ -34,7 +34,8 @@ async fn many_products(app: &TestApp) -> Vec<Uuid> {
     ids
 }
 
-fn product(id: Uuid, name: &str) -> RecordToImport {
+/// An article, to be imported.
+pub fn product(id: Uuid, name: &str) -> RecordToImport {
     let record = Record::Product(Product { name: name.to_owned(), ..Product::default() });
     RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 }
 }
