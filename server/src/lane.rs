@@ -20,13 +20,13 @@ use tokio_util::task::TaskTracker;
 use crate::ages::{Age, Ages};
 use crate::batch::{Answer, BATCH_BYTES, BATCH_COMMANDS, Committed, Submission, Submitted, Writer};
 use crate::error::StoreError;
-use crate::tail::Tail;
+use crate::tail::{Tail, Tails};
 use uuid::Uuid;
 
 /// Submissions that may wait in a lane before callers are told to come back later.
 const QUEUE: usize = 1_024;
 /// Commits that a slow follower may be behind before it pulls in the ordinary way.
-const TAILS: usize = 256;
+const BEHIND: usize = 256;
 
 /// Why a submission was not taken or not answered.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ struct Waiting {
 pub struct Lane {
     interactive: mpsc::Sender<Waiting>,
     bulk: mpsc::Sender<Waiting>,
-    tails: broadcast::Sender<Arc<Tail>>,
+    tails: Tails,
     told: Arc<Mutex<Option<Position>>>,
     waits: Arc<Ages>,
 }
@@ -82,7 +82,7 @@ impl Lane {
     /// What is committed from now on.
     #[must_use]
     pub fn follow(&self) -> broadcast::Receiver<Arc<Tail>> {
-        self.tails.subscribe()
+        self.tails.follow()
     }
 
     /// The last commit that this lane has told its followers.
@@ -92,9 +92,8 @@ impl Lane {
     }
 
     /// Tells the followers what another process has committed.
-    pub fn tell(&self, tail: Arc<Tail>) {
-        // Nobody listening any more is no error.
-        let _ = self.tails.send(tail);
+    pub fn tell(&self, tail: Tail) {
+        self.tails.tell(tail);
     }
 
     async fn hand_in(&self, queue: &mpsc::Sender<Waiting>, submission: Submission) -> Result<Answer, LaneError> {
@@ -143,7 +142,7 @@ impl Lanes {
     #[must_use]
     pub fn followed(&self) -> Vec<(i64, Lane)> {
         let lanes = self.lanes.lock().expect("nothing panics while it holds the lanes");
-        let followed = lanes.iter().filter(|(_, lane)| lane.tails.receiver_count() > 0);
+        let followed = lanes.iter().filter(|(_, lane)| lane.tails.is_followed());
         followed.map(|(tenant, lane)| (*tenant, lane.clone())).collect()
     }
 
@@ -157,7 +156,7 @@ impl Lanes {
     fn start(&self, tenant: i64) -> Lane {
         let (interactive, waiting) = mpsc::channel(QUEUE);
         let (bulk, waiting_bulk) = mpsc::channel(QUEUE);
-        let (tails, _) = broadcast::channel(TAILS);
+        let tails = Tails::new(BEHIND);
         let told = Arc::default();
         let worker = Worker {
             tenant,
@@ -192,7 +191,7 @@ struct Worker {
     hear: Arc<Hear>,
     interactive: mpsc::Receiver<Waiting>,
     bulk: mpsc::Receiver<Waiting>,
-    tails: broadcast::Sender<Arc<Tail>>,
+    tails: Tails,
     told: Arc<Mutex<Option<Position>>>,
 }
 
@@ -314,11 +313,10 @@ impl Worker {
         let told = catch_unwind(AssertUnwindSafe(|| {
             (self.hear)(self.tenant, &announcements);
             if let Some(commit) = commit
-                && self.tails.receiver_count() > 0
+                && self.tails.is_followed()
             {
                 let position = commit.position;
-                // Nobody listening any more is no error.
-                let _ = self.tails.send(Arc::new(Tail::of(commit)));
+                self.tails.tell(Tail::of(commit));
                 *self.told.lock().expect("nothing panics while it holds the position") = Some(position);
             }
         }));

@@ -15,7 +15,7 @@ use crate::internal::{Granted, Internal as _};
 use crate::pull::read_page;
 use crate::store::sql::{Db, Tx};
 use crate::store::{bucket, record, tenant};
-use crate::tail::{TAIL_BYTES, Tail, TailBucket};
+use crate::tail::{TAIL_BYTES, Tail, TailBucket, Weight};
 
 /// Where other processes write, a commit reaches a follower, and a revocation its device, after this long at most.
 const SHARED: Duration = Duration::from_millis(250);
@@ -44,7 +44,7 @@ async fn hear(core: &Core, heard: &mut HashMap<i64, Position>) -> Result<(), Sto
         if positions.get(&tenant).copied() > known
             && let Some(tail) = news(&core.db, tenant, known).await?
         {
-            lane.tell(Arc::new(tail));
+            lane.tell(tail);
         }
     }
     *heard = positions;
@@ -62,7 +62,8 @@ async fn news(db: &Db, tenant: i64, known: Option<Position>) -> Result<Option<Ta
     };
     let internal = record::changed(&mut tx, tenant, Granted::KIND, after).await?;
     tx.commit().await?;
-    Ok(Some(Tail { after, position: head.position, durable_version: head.durable_version, buckets, internal }))
+    let (position, durable_version, weight) = (head.position, head.durable_version, Weight::default());
+    Ok(Some(Tail { after, position, durable_version, buckets, internal, weight }))
 }
 
 /// The rows that changed after a version; `None`: more than a tail carries.

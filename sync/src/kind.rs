@@ -35,14 +35,14 @@ records! {
     Reclamation "reclamation_id", Survey "survey_id", SurveyResponse "survey_response_id", Task "task_id",
 }
 
-/// When a follower hears of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When a follower hears of a change; the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WakeClass {
     /// At once.
     Now,
     /// Within a minute, together with others.
     Soon,
-    /// With the next pull.
+    /// With the next change that wakes, or the next pull.
     Ride,
 }
 

@@ -3,7 +3,7 @@
 /// A page has at most this many rows.
 pub const PAGE_ROWS: usize = 4_096;
 /// A page has at most this many bytes before compression, unless it is a single frame.
-pub const PAGE_BYTES: usize = 256 * 1024;
+pub const PAGE_BYTES: usize = 128 * 1024;
 /// A record's document has at most this many bytes.
 pub const DOCUMENT_BYTES: usize = 256 * 1024;
 /// The bytes that a frame adds to its document, at most: tags, lengths, id and version.

@@ -29,6 +29,7 @@ use roundsman_sync::scope::Month;
 use roundsman_sync::version::Position;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -55,6 +56,8 @@ use state::{News, State};
 const PARTIAL_CUTS: u32 = 2;
 /// A follower hears at least this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// What can wait a little waits at least this long, and at most twice as long.
+const SOON: Duration = Duration::from_secs(30);
 
 /// Devices that are sent away together come back within this.
 const RETRY_SPREAD: Duration = Duration::from_secs(30);
@@ -474,9 +477,12 @@ impl Pull {
 
     /// Sends what changes, until the device goes away or may no longer pull.
     async fn follow(&mut self, state: &mut State) -> Result<(), PullError> {
-        let pause = self.clock.machine_time(KEEP_ALIVE);
+        let (pause, soon) = (self.clock.machine_time(KEEP_ALIVE), self.clock.machine_time(soon(&self.caller)));
+        let mut silent_until = Instant::now() + pause;
+        let mut due = None;
         loop {
-            let heard = tokio::time::timeout(pause, self.tails.recv()).await;
+            let until = due.map_or(silent_until, |due| silent_until.min(due));
+            let heard = timeout_at(until, self.tails.recv()).await;
             (self.standing)().map_err(PullError::Ended)?;
             let news = match heard {
                 Ok(Ok(tail)) => state.hear(&tail, self.clock.now_us()),
@@ -484,15 +490,21 @@ impl Pull {
                 Ok(Err(RecvError::Closed)) => {
                     return Err(PullError::Stopping(retry_after(&self.caller)));
                 }
+                Err(_elapsed) if due == Some(until) => state.take_waiting(self.clock.now_us()),
                 Err(_elapsed) => {
                     let position = Some(state.served().into());
                     let server_time_us = self.clock.now_us();
                     self.send(Message::KeepAlive(KeepAlive { position, server_time_us })).await?;
+                    silent_until = Instant::now() + pause;
                     News::Nothing
                 }
             };
             match news {
-                News::Nothing => {}
+                News::Nothing => continue,
+                News::Soon => {
+                    due = due.or_else(|| Some(Instant::now() + soon));
+                    continue;
+                }
                 News::Rows(messages) => {
                     for message in messages {
                         self.send(message).await?;
@@ -500,15 +512,27 @@ impl Pull {
                 }
                 News::Unclear => self.bring(state, Group::History).await?,
             }
+            due = None;
+            silent_until = Instant::now() + pause;
         }
     }
 }
 
+/// How long what can wait a little waits for more: each device another time within half a minute to a minute, so that not
+/// all are told at once.
+fn soon(caller: &Caller) -> Duration {
+    SOON + spread(caller, SOON)
+}
+
+/// A part of `within` that is a device's own.
+fn spread(caller: &Caller, within: Duration) -> Duration {
+    let device = caller.device.unwrap_or_default();
+    Duration::from_millis(xxh3_64(device.as_bytes()) % within.as_millis() as u64)
+}
+
 /// When a device that is sent away may come back: each at another moment, so that all of them don't come at once.
 fn retry_after(caller: &Caller) -> Duration {
-    let spread_ms = RETRY_SPREAD.as_millis() as u64;
-    let device = caller.device.unwrap_or_default();
-    Duration::from_secs(1) + Duration::from_millis(xxh3_64(device.as_bytes()) % spread_ms)
+    Duration::from_secs(1) + spread(caller, RETRY_SPREAD)
 }
 
 struct Cut {

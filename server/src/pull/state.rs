@@ -1,10 +1,11 @@
 //! What a device has of each bucket, as the server follows it through one pull.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use roundsman_proto::sync::pull_response::Message;
-use roundsman_proto::sync::{BucketAction, BucketPlan, BucketState, Checkpoint, Plan};
-use roundsman_sync::kind::{self, Group};
+use roundsman_proto::sync::{BucketAction, BucketPlan, BucketState, Checkpoint, Page, Plan};
+use roundsman_sync::kind::{self, Group, WakeClass, wake_class};
 use roundsman_sync::page::Cursor;
 use roundsman_sync::scope::Month;
 use roundsman_sync::version::Position;
@@ -41,14 +42,47 @@ impl Held {
     }
 }
 
+/// A follower keeps so many tails for later at most.
+const WAITING: usize = 64;
+
 /// What a tail means for a follower.
 pub(super) enum News {
     /// Nothing.
     Nothing,
+    /// Something that can wait a little.
+    Soon,
     /// These rows, with their plan and checkpoint.
     Rows(Vec<Message>),
     /// More than a tail tells: an ordinary cut finds out.
     Unclear,
+}
+
+/// What a follower has heard of and not been sent.
+enum Waiting {
+    /// These tails, one after the other.
+    Tails(Vec<Arc<Tail>>),
+    /// More than should be kept: an ordinary cut finds out.
+    Unclear,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self::Tails(Vec::new())
+    }
+}
+
+impl Waiting {
+    /// One more, the last removal from whose buckets was at this version.
+    fn push(&mut self, tail: &Arc<Tail>, removed: i64) {
+        let Self::Tails(tails) = self else { return };
+        // What has left must not travel any more, and an earlier tail may have it.
+        let has_left = tails.first().is_some_and(|first| removed >= first.position.version);
+        if has_left || tails.len() == WAITING || !tail.may_wait() {
+            *self = Self::Unclear;
+        } else {
+            tails.push(Arc::clone(tail));
+        }
+    }
 }
 
 /// The device, as the server knows it.
@@ -57,6 +91,9 @@ pub(super) struct State {
     month: Month,
     holding: Holding,
     served: Position,
+    /// Up to here it is known what commits mean for the device: nothing, or something that waits.
+    heard: i64,
+    waiting: Waiting,
     oldest: i64,
     epoch: Epoch,
     held: BTreeMap<i64, Held>,
@@ -71,7 +108,8 @@ impl State {
         (held, oldest): (BTreeMap<i64, Held>, i64),
     ) -> Self {
         let (holding, served) = (view.holding.clone(), view.head.position);
-        let mut state = Self { kinds, month, holding, served, oldest, epoch, held };
+        let (heard, waiting) = (served.version, Waiting::default());
+        let mut state = Self { kinds, month, holding, served, heard, waiting, oldest, epoch, held };
         state.look(view);
         state
     }
@@ -206,6 +244,8 @@ impl State {
             held.fresh_bytes = 0;
         }
         self.served = position;
+        self.heard = position.version;
+        self.waiting = Waiting::default();
         if group == Group::History {
             self.oldest = position.version;
         }
@@ -220,12 +260,13 @@ impl State {
         }
     }
 
-    /// What a commit means for this follower: without a query, unless what it holds has changed.
-    pub fn hear(&mut self, tail: &Tail, now_us: i64) -> News {
-        if tail.position.version <= self.served.version {
+    /// What a commit means for this follower: without a query, unless what it holds has changed. What is not urgent waits
+    /// for what is, or until it is due.
+    pub fn hear(&mut self, tail: &Arc<Tail>, now_us: i64) -> News {
+        if tail.position.version <= self.heard {
             return News::Nothing;
         }
-        let contiguous = tail.after <= self.served.version;
+        let contiguous = tail.after <= self.heard;
         let regranted = tail.internal.iter().any(|id| self.holding.grants.binary_search(id).is_ok());
         let Some(buckets) = tail.buckets.as_ref().filter(|_| contiguous && !regranted) else {
             return News::Unclear;
@@ -234,35 +275,68 @@ impl State {
         if buckets.iter().any(|touched| !self.held.contains_key(&touched.bucket.id) && self.wants(&touched.bucket)) {
             return News::Unclear;
         }
-        let mut plan = Plan { version: tail.position.version, ..Plan::default() };
-        let mut pages = Vec::new();
-        let mut states = Vec::new();
-        for touched in buckets {
+        let touched = buckets.iter().map(|touched| &touched.bucket).filter(|bucket| self.held.contains_key(&bucket.id));
+        let class = touched.clone().filter_map(|bucket| kind::from_number(bucket.kind)).map(wake_class).min();
+        let removed = touched.map(|bucket| bucket.last_removal).max().unwrap_or(0);
+        self.heard = tail.position.version;
+        let Some(class) = class else {
+            if matches!(&self.waiting, Waiting::Tails(tails) if tails.is_empty()) {
+                self.advance(tail.position);
+            }
+            return News::Nothing;
+        };
+        self.waiting.push(tail, removed);
+        match class {
+            WakeClass::Now => self.take_waiting(now_us),
+            WakeClass::Soon => News::Soon,
+            WakeClass::Ride => News::Nothing,
+        }
+    }
+
+    /// What has waited, to be sent now.
+    pub fn take_waiting(&mut self, now_us: i64) -> News {
+        let Waiting::Tails(tails) = std::mem::take(&mut self.waiting) else { return News::Unclear };
+        let Some(last) = tails.last() else { return News::Nothing };
+        let mut plan = Plan { version: last.position.version, ..Plan::default() };
+        let (mut pages, mut states, mut reached) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        for touched in tails.iter().flat_map(|tail| tail.buckets.iter().flatten()) {
             let bucket = &touched.bucket;
             let Some(held) = self.held.get_mut(&bucket.id) else { continue };
             let (rows, bytes) = touched.size;
-            plan.buckets.push(BucketPlan { rows, bytes, ..entry(bucket, held.group, BucketAction::Append) });
-            pages.extend(touched.pages.iter().cloned().map(Message::Page));
-            states.push(state_of(bucket));
-            held.cursor = Cursor::after(tail.position.version);
+            match plan.buckets.iter_mut().find(|entry| entry.bucket_id == bucket.id) {
+                Some(entry) => (entry.rows, entry.bytes) = (entry.rows + rows, entry.bytes + bytes),
+                None => {
+                    plan.buckets.push(BucketPlan { rows, bytes, ..entry(bucket, held.group, BucketAction::Append) });
+                }
+            }
+            for page in &touched.pages {
+                // Between two tails is nothing.
+                let from = reached.insert(bucket.id, page.through.clone()).unwrap_or_else(|| page.from.clone());
+                pages.push(Message::Page(Page { from, ..page.clone() }));
+            }
+            states.insert(bucket.id, state_of(bucket));
+            held.cursor = Cursor::after(last.position.version);
         }
-        self.served = tail.position;
-        self.oldest = tail.position.version;
-        if states.is_empty() {
-            return News::Nothing;
-        }
+        let (position, durable_version) = (last.position, last.durable_version);
+        self.advance(position);
         let mut messages = vec![Message::Plan(plan)];
         messages.extend(pages);
         messages.push(Message::Checkpoint(Checkpoint {
-            position: Some(tail.position.into()),
+            position: Some(position.into()),
             group: Group::History as u32,
             last: true,
-            buckets: states,
+            buckets: states.into_values().collect(),
             scope_digest: self.holding.digest(&self.kinds),
-            durable_version: tail.durable_version,
+            durable_version,
             server_time_us: now_us,
         }));
         News::Rows(messages)
+    }
+
+    /// Everything is sent up to here.
+    fn advance(&mut self, position: Position) {
+        self.served = position;
+        self.oldest = position.version;
     }
 
     /// Whether a bucket that the device does not have belongs to what it holds.

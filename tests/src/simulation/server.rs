@@ -18,11 +18,10 @@ use roundsman::policy::Policy;
 use roundsman::pull::{Digests, Pull, SharedPages, Sizes};
 use roundsman::store::sql::Db;
 use roundsman::store::{account, bucket, tenant};
-use roundsman::tail::Tail;
+use roundsman::tail::{Tail, Tails};
 use roundsman_proto::sync::{PullRequest, PushRequest, PushResponse};
 use roundsman_sync::page::PageSize;
 use roundsman_sync::version::Position;
-use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::dice::Dice;
@@ -33,7 +32,7 @@ use crate::app::{START_US, TENANT};
 use crate::database::{self, Database};
 
 /// Commits that a follower may be behind.
-const TAILS: usize = 16;
+const BEHIND: usize = 16;
 /// Fail points of a batch.
 const FAIL_POINTS: u64 = 5;
 /// Fail points that a pull or a purge meets, as a rule.
@@ -127,7 +126,7 @@ pub struct Server {
     contacts: Contacts,
     digests: Arc<Digests>,
     pages: Arc<SharedPages>,
-    tails: broadcast::Sender<Arc<Tail>>,
+    tails: Tails,
     fuse: Arc<Fuse>,
     pull_fuse: Arc<Fuse>,
     purge_fuse: Arc<Fuse>,
@@ -174,7 +173,7 @@ impl Server {
             contacts: Contacts::default(),
             digests: Arc::default(),
             pages: Arc::new(SharedPages::new(sizes(seed))),
-            tails: broadcast::channel(TAILS).0,
+            tails: Tails::new(BEHIND),
             fuse,
             pull_fuse: Arc::default(),
             purge_fuse: Arc::default(),
@@ -221,7 +220,7 @@ impl Server {
         self.writer.recent = Arc::default();
         self.digests = Arc::default();
         self.pages = Arc::new(SharedPages::new(self.pages.sizes()));
-        self.tails = broadcast::channel(TAILS).0;
+        self.tails = Tails::new(BEHIND);
     }
 
     /// Copies the database, as a backup does. Nothing writes meanwhile, so that the file and its log are one state.
@@ -424,7 +423,7 @@ impl Server {
                 });
                 if let Some(commit) = committed.commit {
                     // Nobody listening is no error.
-                    let _ = self.tails.send(Arc::new(Tail::of(commit)));
+                    self.tails.tell(Tail::of(commit));
                 }
                 Some(committed.answers)
             }
@@ -492,7 +491,7 @@ impl Server {
             patience: Duration::MAX,
             digests: Arc::clone(&self.digests),
             pages: Arc::clone(&self.pages),
-            tails: self.tails.subscribe(),
+            tails: self.tails.follow(),
             fail: fail.clone(),
         };
         Stream::open(pull, (self.db.clone(), blown), request).await

@@ -13,7 +13,7 @@ use roundsman_proto::sync::{BucketAction, InventoryRequest, Position, PullReques
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    AdvanceHorizon, ImportRecords, MoveOutlet, Outlet, Price, PriceToSet, Product, RecordToImport, SetPrices, Survey,
+    AdvanceHorizon, ImportRecords, MoveOutlet, Outlet, PriceToSet, Product, RecordToImport, SetPrices, Survey,
 };
 use roundsman_sync::replica::{Event, Want};
 use roundsman_tests::app::{TestApp, TestDevice};
@@ -24,6 +24,7 @@ use tonic::{Code, Streaming};
 use tonic_types::StatusExt as _;
 
 use crate::faults::push;
+use crate::wake::blocked;
 
 on_both_databases!(
     a_follower_hears_of_what_it_holds_and_of_nothing_else,
@@ -55,12 +56,14 @@ async fn to_checkpoint(device: &mut TestDevice, stream: &mut Stream) -> u64 {
     }
 }
 
-async fn follow(app: &TestApp, device: &mut TestDevice) -> Stream {
+/// Opens a stream, and has everything.
+pub async fn follow(app: &TestApp, device: &mut TestDevice) -> Stream {
     let mut stream = device.open(app.now_us(), true, &mut Synced::default()).await.expect("opens");
     to_checkpoint(device, &mut stream).await;
     stream
 }
 
+/// Sets a price.
 pub fn one_price(world: &World, index: usize, price_minor: i64) -> Command {
     let price = Some(world.price(index, price_minor));
     Command::SetPrices(SetPrices { prices: vec![PriceToSet { price_id: bytes(world.prices[index]), price }] })
@@ -72,7 +75,7 @@ async fn a_follower_hears_of_what_it_holds_and_of_nothing_else(kind: Kind) {
     let mut anna = app.device("anna").await;
     let mut stream = follow(&app, &mut anna).await;
 
-    app.office(one_price(&world, 0, 1_111)).await;
+    app.office(blocked(&world, true)).await;
     assert_eq!(to_checkpoint(&mut anna, &mut stream).await, 1);
     // A change in another territory, then one of her own: she hears of the second only, and her position covers both.
     let elsewhere = roundsman_proto::trade::BlockOutlet {
@@ -81,10 +84,10 @@ async fn a_follower_hears_of_what_it_holds_and_of_nothing_else(kind: Kind) {
         reason: "unpaid".to_owned(),
     };
     app.office(Command::BlockOutlet(elsewhere)).await;
-    app.office(one_price(&world, 1, 1_222)).await;
+    app.office(blocked(&world, false)).await;
     assert_eq!(to_checkpoint(&mut anna, &mut stream).await, 1);
-    let price: Price = app.shown(&anna, world.prices[1]).expect("the price");
-    assert_eq!(price.breaks[0].price_minor, 1_222);
+    let outlet: Outlet = app.shown(&anna, world.anna.outlets[0]).expect("the outlet");
+    assert!(!outlet.blocked);
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     drop(stream);
     anna.replica.cut();
@@ -101,7 +104,7 @@ async fn a_follower_hears_of_what_another_process_commits() {
     let mut stream = follow(&app, &mut anna).await;
     // What was before she began is read by then.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    app.office(one_price(&world, 0, 1_111)).await;
+    app.office(blocked(&world, true)).await;
     let plan = stream.message().await.expect("goes on").expect("does not end");
     let Some(Message::Plan(planned)) = &plan.message else { panic!("{plan:?}") };
     assert_eq!(planned.buckets.iter().map(|bucket| bucket.rows).collect::<Vec<_>>(), [1], "a tail, not a pull");

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use roundsman_proto::sync::Status;
-use roundsman_proto::trade;
-use roundsman_proto::trade::{PriceToSet, SetPrices};
 use roundsman_sync::checksum::{Checksum, row_hash};
 use roundsman_tests::app::{PASSWORD, TENANT, TODAY, TestApp};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{World, bytes};
+use roundsman_tests::world::World;
 use serde_json::{Value, json};
+
+use crate::wake::blocked;
 
 on_both_databases!(a_typescript_device_converges_over_grpc, a_typescript_device_converges_over_grpc_web);
 
@@ -38,9 +38,7 @@ async fn converges(kind: Kind, transport: &str) {
         "business_day": TODAY,
     }));
     assert_eq!(day.hear().await, json!({ "following": true }));
-    let price = Some(world.price(3, 1_250));
-    let prices = vec![PriceToSet { price_id: bytes(world.prices[3]), price }];
-    let outcome = app.office(trade::command::Command::SetPrices(SetPrices { prices })).await;
+    let outcome = app.office(blocked(&world, true)).await;
     assert_eq!(outcome.status(), Status::Applied);
 
     let end = day.hear().await;
