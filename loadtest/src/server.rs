@@ -98,9 +98,18 @@ impl Server {
 
     /// The most memory that it has ever held, in MiB.
     pub fn peak_mib(&self) -> anyhow::Result<f64> {
+        self.mib("VmHWM:")
+    }
+
+    /// The memory that it holds now, in MiB.
+    pub fn resident_mib(&self) -> anyhow::Result<f64> {
+        self.mib("VmRSS:")
+    }
+
+    fn mib(&self, name: &str) -> anyhow::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the process has no memory")?;
-        let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse()?;
+        let found = status.lines().find_map(|line| line.strip_prefix(name)).context("the process has no memory")?;
+        let kib: f64 = found.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
     }
 }

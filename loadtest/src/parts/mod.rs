@@ -3,6 +3,7 @@
 mod bare;
 mod delta;
 mod first_sync;
+mod followers;
 mod nothing_new;
 mod orders;
 
@@ -29,6 +30,8 @@ pub enum Part {
     Orders,
     /// A device gets what has changed, whatever it holds.
     Delta,
+    /// Ten thousand devices follow and hear nothing. Takes minutes, and runs only if it is named.
+    Followers,
 }
 
 impl fmt::Display for Part {
@@ -39,6 +42,7 @@ impl fmt::Display for Part {
             Self::NothingNew => "nothing-new",
             Self::Orders => "orders",
             Self::Delta => "delta",
+            Self::Followers => "followers",
         })
     }
 }
@@ -46,7 +50,8 @@ impl fmt::Display for Part {
 /// Runs the parts on the databases, one after another; returns what could not be measured, and why.
 pub async fn run(bench: &Bench, only: Option<Part>, databases: &[Kind], report: &mut Report) -> Vec<String> {
     let mut failed = Vec::new();
-    for part in Part::value_variants().iter().copied().filter(|part| only.is_none_or(|only| only == *part)) {
+    let wanted = |part: &Part| only.map_or(*part != Part::Followers, |only| only == *part);
+    for part in Part::value_variants().iter().copied().filter(wanted) {
         if part == Part::Bare {
             if let Err(error) = bare::measure(bench, report).await {
                 failed.push(format!("{part}: {error:#}"));
@@ -70,6 +75,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::NothingNew => nothing_new::measure(bench, &database, report).await,
         Part::Orders => orders::measure(bench, &database, report).await,
         Part::Delta => delta::measure(bench, &database, report).await,
+        Part::Followers => followers::measure(bench, &database, report).await,
     };
     let removed = database.remove().await;
     measured.and(removed)
