@@ -108,6 +108,9 @@ CREATE TABLE device_contact (
     pull              BYTEA,
     refused_at        BIGINT,
     refused_reason    TEXT,
+    -- When a bucket of it was last mended, and which.
+    mended_at         BIGINT,
+    mended            TEXT,
     PRIMARY KEY (tenant, device)
 );
 CREATE INDEX device_contact_waiting ON device_contact (tenant, outbox_oldest_at, device) WHERE outbox_commands > 0;

@@ -75,7 +75,7 @@ pub struct Core {
     /// Pages that devices share.
     pub pages: Arc<SharedPages>,
     /// What is heard of devices.
-    pub contacts: Contacts,
+    pub contacts: Arc<Contacts>,
     /// Settings that decisions depend on.
     pub policy: Policy,
     /// The oldest version of the app that may pull; `None`: all may.
@@ -136,7 +136,7 @@ impl Core {
             recent,
             digests: Arc::default(),
             pages: Arc::new(SharedPages::new(sizes)),
-            contacts: Contacts::default(),
+            contacts: Arc::default(),
             policy,
             min_app_version,
             fail,

@@ -36,6 +36,8 @@ pub struct Said {
     pub pull: Option<PullRequest>,
     /// Why the last pull that was refused was refused: a stable code.
     pub refused: Option<String>,
+    /// The bucket that was last mended, because the device noticed that it was damaged: its scope, and its kind.
+    pub mended: Option<String>,
 }
 
 /// What is known of one device.
@@ -47,6 +49,8 @@ pub struct Contact {
     pub outbox_at_us: i64,
     /// When a pull was last refused.
     pub refused_at_us: i64,
+    /// When a bucket was last mended.
+    pub mended_at_us: i64,
     /// What it has said.
     pub said: Said,
     offsets_us: VecDeque<i64>,
@@ -143,6 +147,14 @@ impl Contacts {
         let contact = contacts.entry((tenant, device)).or_default();
         contact.said.refused = Some(reason);
         contact.refused_at_us = now_us;
+    }
+
+    /// A bucket of a device is mended.
+    pub fn mend(&self, (tenant, device): (i64, Uuid), bucket: String, now_us: i64) {
+        let mut contacts = self.0.lock().expect("nothing panics while it holds the contacts");
+        let contact = contacts.entry((tenant, device)).or_default();
+        contact.said.mended = Some(bucket);
+        contact.mended_at_us = now_us;
     }
 
     /// Writes what has changed since the last time, and that a device was seen at most every five minutes.

@@ -68,6 +68,8 @@ pub struct Synced {
     pub bytes_up: u64,
     /// Bytes that had come when today's work was complete.
     pub bytes_to_today: u64,
+    /// Bytes that had come when what is needed to sell was complete, too.
+    pub bytes_to_sell: u64,
     /// Checkpoints applied.
     pub checkpoints: u32,
     /// Buckets that were found to be wrong; the next pull mends them.
@@ -255,8 +257,9 @@ where
             Event::Checkpoint { group, damaged, .. } => {
                 synced.checkpoints += 1;
                 synced.damaged += u32::try_from(damaged.len()).unwrap_or(u32::MAX);
-                if *group == 1 || synced.bytes_to_today == 0 {
-                    synced.bytes_to_today = synced.bytes_down;
+                let marks = [(1, &mut synced.bytes_to_today), (2, &mut synced.bytes_to_sell)];
+                for (_, mark) in marks.into_iter().filter(|(upto, mark)| *group <= *upto || **mark == 0) {
+                    *mark = synced.bytes_down;
                 }
             }
             Event::InventoryWanted | Event::Planned { .. } | Event::Alive { .. } => {}

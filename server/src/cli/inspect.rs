@@ -168,6 +168,9 @@ fn facts(device: &Device, answer: &GetDeviceResponse) -> Vec<(&'static str, Stri
     if answer.refused_at_us != 0 {
         facts.push(("refused", format!("{} at {}", answer.refused_reason, moment(answer.refused_at_us))));
     }
+    if answer.mended_at_us != 0 {
+        facts.push(("mended", format!("{} at {}", answer.mended, moment(answer.mended_at_us))));
+    }
     facts
 }
 

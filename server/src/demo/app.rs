@@ -92,8 +92,8 @@ pub struct Answered {
 pub struct Journal {
     /// Everything that went over the wire.
     pub traffic: Synced,
-    /// What came until the first checkpoint of the first sync, and with its last.
-    pub first_sync: (u64, u64),
+    /// What came until the first sync had brought today's work, what is needed to sell, and everything.
+    pub first_sync: [u64; 3],
     /// News that came.
     pub arrivals: Vec<Arrival>,
     /// Calls that failed and were repeated.
@@ -297,8 +297,9 @@ impl<S: Storages> App<S> {
         self.renew().await?;
         let (now_us, mut synced) = (self.shared.now_us(), Synced::default());
         let result = self.device().pull(now_us, &mut synced).await;
-        if self.journal.first_sync.0 == 0 {
-            self.journal.first_sync.0 = self.journal.traffic.bytes_down + synced.bytes_to_today;
+        let marks = [synced.bytes_to_today, synced.bytes_to_sell];
+        for (first, now) in self.journal.first_sync.iter_mut().zip(marks).filter(|(first, _)| **first == 0) {
+            *first = if now == 0 { 0 } else { self.journal.traffic.bytes_down + now };
         }
         self.count(&synced);
         self.settle(result).await
@@ -312,8 +313,8 @@ impl<S: Storages> App<S> {
         for _ in 0..ATTEMPTS {
             let damaged = self.journal.traffic.damaged;
             if self.push().await? && self.pull().await? && self.journal.traffic.damaged == damaged {
-                if self.journal.first_sync.1 == 0 {
-                    self.journal.first_sync.1 = self.journal.traffic.bytes_down;
+                if self.journal.first_sync[2] == 0 {
+                    self.journal.first_sync[2] = self.journal.traffic.bytes_down;
                 }
                 self.look_for_news()?;
                 return Ok(());

@@ -163,8 +163,9 @@ fn representatives(told: Told<'_>) -> String {
             "rejected",
             "kB down",
             "kB up",
-            "kB to work",
-            "kB to all",
+            "kB to visit",
+            "to sell",
+            "to all",
         ],
     );
     let mut total = (Sums::default(), [0; 4], [0; 2]);
@@ -190,8 +191,9 @@ fn representatives(told: Told<'_>) -> String {
             rejected,
             kilobytes(journal.traffic.bytes_down),
             kilobytes(journal.traffic.bytes_up),
-            kilobytes(journal.first_sync.0),
-            kilobytes(journal.first_sync.1),
+            kilobytes(journal.first_sync[0]),
+            kilobytes(journal.first_sync[1]),
+            kilobytes(journal.first_sync[2]),
         ]);
         add(&mut total, own, kinds, [journal.traffic.bytes_down, journal.traffic.bytes_up]);
     }
@@ -216,7 +218,16 @@ fn representatives(told: Told<'_>) -> String {
         down,
         up,
     ]);
-    table.text()
+    let share = |part: usize| {
+        let sum = |part: usize| told.lived.evenings.iter().map(|one| one.journal.first_sync[part]).sum::<u64>();
+        100 * sum(part) / sum(2).max(1)
+    };
+    let ready = format!(
+        "A first sync is ready for visits after {} % of its bytes, and to sell after {} %.\n",
+        share(0),
+        share(1)
+    );
+    table.text() + &ready
 }
 
 fn add(total: &mut (Sums, [usize; 4], [u64; 2]), own: Sums, kinds: [usize; 4], traffic: [u64; 2]) {

@@ -286,6 +286,8 @@ impl DeviceView {
             failed: self.failed.into_iter().map(|failed| failed_command(failed, confirmed_seq)).collect(),
             refused_reason: heard.refused_reason.unwrap_or_default(),
             refused_at_us: heard.refused_at.unwrap_or(0),
+            mended: heard.mended.unwrap_or_default(),
+            mended_at_us: heard.mended_at.unwrap_or(0),
         }
     }
 }

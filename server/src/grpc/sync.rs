@@ -71,6 +71,7 @@ impl SyncService for SyncDoor {
             db: self.0.db.clone(),
             clock: Arc::clone(&self.0.clock),
             digests: Arc::clone(&self.0.digests),
+            contacts: Arc::clone(&self.0.contacts),
             pages: Arc::clone(&self.0.pages),
             tails: self.0.lanes.of(caller.tenant).follow(),
             caller: (*caller).clone(),

@@ -35,6 +35,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
+use crate::contacts::Contacts;
 use crate::error::StoreError;
 use crate::fail::FailPoints;
 use crate::grants::{self, Holding};
@@ -103,6 +104,8 @@ pub struct Pull {
     pub patience: Duration,
     /// What callers' scope digests were.
     pub digests: Arc<Digests>,
+    /// What is heard of devices.
+    pub contacts: Arc<Contacts>,
     /// What devices share.
     pub pages: Arc<SharedPages>,
     /// What is committed from before the first read on.
@@ -222,7 +225,10 @@ impl Pull {
         let planned = planner.plan();
         let mut first = None;
         if let Some(mut planned) = planned {
-            repair::mend(&mut tx, &self.caller, request, &view, &mut planned).await?;
+            let mended = repair::mend(&mut tx, &self.caller, request, &view, &mut planned).await?;
+            if let Some((device, bucket)) = self.caller.device.zip(mended) {
+                self.contacts.mend((self.caller.tenant, device), bucket, self.clock.now_us());
+            }
             let Planned { plan, held, oldest } = planned;
             let mut state = State::new(kinds, self.month(), (&view, epoch), (held, oldest));
             let little = self.is_little(&state) && request.urgency() != Urgency::Today;

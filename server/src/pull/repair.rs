@@ -2,6 +2,7 @@
 
 use roundsman_proto::sync::{BucketAction, BucketPlan, PullRequest};
 use roundsman_sync::checksum::{Checksum, PARTITIONS, PartialSums, Partitions, partition};
+use roundsman_sync::kind;
 
 use super::View;
 use super::plan::Planned;
@@ -49,14 +50,15 @@ impl Tally {
 }
 
 /// Makes of each bucket that a first plan would send whole one to be mended, if the device sent the sums of its partitions
-/// and few of them differ. In the transaction of the plan.
+/// and few of them differ. In the transaction of the plan. Returns the last such bucket: its scope, and its kind.
 pub(super) async fn mend(
     tx: &mut Tx,
     caller: &Caller,
     request: &PullRequest,
     view: &View,
     planned: &mut Planned,
-) -> Result<(), StoreError> {
+) -> Result<Option<String>, StoreError> {
+    let mut mended = None;
     let whole = |entry: &&mut BucketPlan| entry.action() == BucketAction::Reset && !entry.resumed;
     for entry in planned.plan.buckets.iter_mut().filter(whole) {
         let Some(theirs) = sums_of(request, entry).filter(|sums| sums.len() == PARTITIONS) else { continue };
@@ -81,8 +83,10 @@ pub(super) async fn mend(
         entry.set_action(BucketAction::Repair);
         held.fresh_bytes = bytes;
         held.repair = Some(Repair { partitions, through: view.head.position.version });
+        let kind = kind::from_number(bucket.kind).map_or("", |kind| kind.as_str_name());
+        mended = Some(format!("{} {kind}", bucket.scope));
     }
-    Ok(())
+    Ok(mended)
 }
 
 /// The sums that the device sent of a bucket: in its inventory, which names buckets, or with what lags, by number.

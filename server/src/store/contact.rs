@@ -28,6 +28,8 @@ static TABLE: Table = Table {
         ("pull", Column::Bytes),
         ("refused_at", Column::Int),
         ("refused_reason", Column::Text),
+        ("mended_at", Column::Int),
+        ("mended", Column::Text),
     ],
     conflict: "ON CONFLICT (tenant, device) DO UPDATE SET seen_at = excluded.seen_at, \
                clock_offset_us = excluded.clock_offset_us, app_version = excluded.app_version, \
@@ -43,7 +45,9 @@ static TABLE: Table = Table {
                position_nonce = COALESCE(excluded.position_nonce, device_contact.position_nonce), \
                pull = COALESCE(excluded.pull, device_contact.pull), \
                refused_at = COALESCE(excluded.refused_at, device_contact.refused_at), \
-               refused_reason = COALESCE(excluded.refused_reason, device_contact.refused_reason)",
+               refused_reason = COALESCE(excluded.refused_reason, device_contact.refused_reason), \
+               mended_at = COALESCE(excluded.mended_at, device_contact.mended_at), \
+               mended = COALESCE(excluded.mended, device_contact.mended)",
 };
 
 /// The rows that store contacts.
@@ -72,6 +76,8 @@ pub fn rows(contacts: &[((i64, Uuid), Contact)]) -> Rows {
                 said.pull.as_ref().map(PullRequest::encode_to_vec).into(),
                 said.refused.as_ref().map(|_| contact.refused_at_us).into(),
                 said.refused.clone().into(),
+                said.mended.as_ref().map(|_| contact.mended_at_us).into(),
+                said.mended.clone().into(),
             ]
         })
         .collect();
@@ -174,6 +180,10 @@ pub struct Heard {
     pub refused_at: Option<i64>,
     /// Why.
     pub refused_reason: Option<String>,
+    /// When a bucket of it was last mended, in microseconds since the Unix epoch.
+    pub mended_at: Option<i64>,
+    /// Which: its scope, and the number of its kind.
+    pub mended: Option<String>,
 }
 
 impl Heard {
@@ -195,7 +205,7 @@ pub async fn heard(tx: &mut Tx, tenant: i64, devices: &[Uuid]) -> Result<Vec<Hea
     }
     tx.query_as(
         "SELECT device, protocol_version, outbox_kinds, outbox_at, position_version, position_nonce, pull, refused_at, \
-                refused_reason FROM BY_UUIDS(device_contact.device, $2)",
+                refused_reason, mended_at, mended FROM BY_UUIDS(device_contact.device, $2)",
     )
     .bind(tenant)
     .bind_uuids(devices)

@@ -123,7 +123,7 @@ pub struct Server {
     /// All that the lane ran, in order.
     pub log: Vec<Logged>,
     writer: Writer,
-    contacts: Contacts,
+    contacts: Arc<Contacts>,
     digests: Arc<Digests>,
     pages: Arc<SharedPages>,
     tails: Tails,
@@ -170,7 +170,7 @@ impl Server {
             position: Position::default(),
             log: Vec::new(),
             writer,
-            contacts: Contacts::default(),
+            contacts: Arc::default(),
             digests: Arc::default(),
             pages: Arc::new(SharedPages::new(sizes(seed))),
             tails: Tails::new(BEHIND),
@@ -216,7 +216,7 @@ impl Server {
 
     /// Ends and begins again: what it had only in memory is gone.
     pub fn restart(&mut self) {
-        self.contacts = Contacts::default();
+        self.contacts = Arc::default();
         self.writer.recent = Arc::default();
         self.digests = Arc::default();
         self.pages = Arc::new(SharedPages::new(self.pages.sizes()));
@@ -490,6 +490,7 @@ impl Server {
             out,
             patience: Duration::MAX,
             digests: Arc::clone(&self.digests),
+            contacts: Arc::clone(&self.contacts),
             pages: Arc::clone(&self.pages),
             tails: self.tails.follow(),
             fail: fail.clone(),

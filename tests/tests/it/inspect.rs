@@ -42,14 +42,14 @@ async fn admin<T>(app: &TestApp, message: T) -> Request<T> {
 }
 
 /// The tenant's only device of a user.
-async fn device_of(app: &TestApp, world: &World, rep: &RepWorld) -> Uuid {
+pub async fn device_of(app: &TestApp, world: &World, rep: &RepWorld) -> Uuid {
     let mut tx = app.core.db.read().await.expect("reads");
     let (_, devices) = roundsman::store::account::of_rep(&mut tx, world.tenant, rep.rep).await.expect("answers");
     let [device] = devices[..] else { panic!("one device: {devices:?}") };
     device
 }
 
-async fn shown(app: &TestApp, device: Uuid) -> GetDeviceResponse {
+pub async fn shown(app: &TestApp, device: Uuid) -> GetDeviceResponse {
     app.core.contacts.write(&app.core.db).await.expect("is written");
     let request = GetDeviceRequest { device_id: bytes(device) };
     door(app).get_device(admin(app, request).await).await.expect("shows").into_inner()

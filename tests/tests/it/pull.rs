@@ -383,6 +383,7 @@ async fn who_takes_nothing_is_sent_away(kind: Kind) {
         patience: Duration::from_millis(50),
         fail: FailPoints::default(),
         digests: Arc::clone(&app.core.digests),
+        contacts: Arc::clone(&app.core.contacts),
         pages: Arc::clone(&app.core.pages),
         tails: app.core.lanes.of(world.tenant).follow(),
     };

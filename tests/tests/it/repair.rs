@@ -14,6 +14,7 @@ use roundsman_tests::world::{World, bytes};
 use uuid::Uuid;
 
 use crate::desk::import;
+use crate::inspect::{device_of, shown};
 
 on_both_databases!(
     a_document_that_changed_by_itself_is_found_and_only_its_partition_comes_again,
@@ -65,6 +66,8 @@ async fn a_document_that_changed_by_itself_is_found_and_only_its_partition_comes
     assert!((1..=A_HUNDREDTH).contains(&mended.rows), "of {PRODUCTS} rows only a few came again: {mended:?}");
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     assert_eq!(app.metric("roundsman_bucket_repairs_total").await, Some(1.0), "the operator sees it");
+    let seen = shown(&app, device_of(&app, &world, &world.anna).await).await;
+    assert_eq!((seen.mended.as_str(), seen.mended_at_us), ("tenant KIND_PRODUCT", app.now_us()), "and with which device");
     assert_eq!(app.sync(&mut anna).await.rows, 0, "and that was all");
     app.finish().await;
 }

@@ -99,6 +99,7 @@ async fn what_can_wait_comes_by_itself_within_a_minute(kind: Kind) {
         patience: PATIENCE,
         fail: FailPoints::default(),
         digests: Arc::clone(&app.core.digests),
+        contacts: Arc::clone(&app.core.contacts),
         pages: Arc::clone(&app.core.pages),
         tails: app.core.lanes.of(world.tenant).follow(),
     };
