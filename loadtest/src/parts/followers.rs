@@ -90,8 +90,8 @@ async fn follow(channel: &Channel, login: &str, installation: uuid::Uuid) -> any
 
 async fn hear_keep_alives(streams: &mut [Streaming<PullResponse>], bar: &ProgressBar) -> anyhow::Result<()> {
     for stream in streams {
-        let message = stream.message().await?.and_then(|response| response.message);
-        anyhow::ensure!(matches!(message, Some(Message::KeepAlive(_))), "something else came: {message:?}");
+        // A job of the server's may have committed something meanwhile.
+        while !matches!(stream.message().await?.context("a stream ended")?.message, Some(Message::KeepAlive(_))) {}
         bar.inc(1);
     }
     Ok(())
