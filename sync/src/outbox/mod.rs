@@ -10,8 +10,9 @@
 //! - A batch is a run of consecutive numbers from the first command that waits. Where numbers are missing before it that
 //!   the server still expects, the batch says so with a Skip, so that the server's count always comes up to the device's.
 //! - An answered command is kept until what it did survives the loss of the server, and at least
-//!   [`KEEP_ACKNOWLEDGED_US`]. After a fork it waits again, under its number; its old outcome belonged to a history that
-//!   is gone.
+//!   [`KEEP_ACKNOWLEDGED_US`]. After a fork it waits again, under its number; its old outcome may belong to a history that
+//!   is gone. So it does when the server has used numbers that the device never gave: the device was restored from a
+//!   backup, and what it keeps may be what it once told the server to skip. Whatever the server knows keeps its outcome.
 //! - Whatever the server decides is an outcome to be kept and shown; no decision stops the commands behind it.
 
 pub mod memory;
@@ -161,14 +162,27 @@ impl<S: OutboxStorage> Outbox<S> {
             next.believe(response.durable_version);
         }
         let new = next.answer(response.results, response.version, now_us)?;
-        match expected_seq {
+        let ask_again = match expected_seq {
             // What waits is below: its numbers are taken. So is this one, if it was answered just now.
             Some(seq) if response.fork && seq > next.first_waiting().max(next.head.last_outcome_seq) => {
                 next.renumber(seq);
+                true
             }
-            Some(seq) if !response.fork && seq > next.head.last_outcome_seq => next.renumber(seq),
-            Some(_) if !response.fork => next.fork(expected_seq),
-            Some(_) | None => {}
+            // A fork that is told once more has nothing new to say.
+            Some(seq) if response.fork => seq <= self.head.last_outcome_seq,
+            Some(seq) if seq > next.head.last_outcome_seq => {
+                let taken = seq > next.first_waiting();
+                next.renumber(seq);
+                taken
+            }
+            Some(_) => {
+                next.fork(expected_seq);
+                true
+            }
+            None => false,
+        };
+        if ask_again {
+            next.ask_again(&self.entries);
         }
         if !response.fork {
             next.retire(now_us);
@@ -177,13 +191,17 @@ impl<S: OutboxStorage> Outbox<S> {
         Ok(new)
     }
 
-    /// The server lost a part of the history and expects this number next: answered commands from there on wait again.
+    /// The server lost a part of the history and expects this number next: answered commands wait again.
     ///
     /// # Errors
     /// When the storage fails, or this is not a sequence number.
     pub fn fork(&mut self, expected_seq: i64) -> Result<(), OutboxError<S::Error>> {
         let mut next = self.next();
-        next.fork(sequence(expected_seq)?);
+        let expected_seq = sequence(expected_seq)?;
+        next.fork(expected_seq);
+        if expected_seq.is_some() {
+            next.ask_again(&self.entries);
+        }
         self.adopt(next)
     }
 
@@ -356,12 +374,13 @@ impl Next {
         waiting.next().map_or(self.head.next_seq, |entry| entry.seq)
     }
 
-    /// Numbers what waits from there.
+    /// Numbers what waits from there. What was answered behind it is asked for again, so that the order of capture stays.
     fn renumber(&mut self, expected_seq: i64) {
-        let mut seq = expected_seq;
-        for entry in self.entries.iter_mut().flatten().filter(|entry| entry.answer.is_none()) {
-            if entry.seq != seq {
-                Arc::make_mut(entry).seq = seq;
+        let (first, mut seq) = (self.first_waiting(), expected_seq);
+        for entry in self.entries.iter_mut().flatten().filter(|entry| entry.seq >= first) {
+            if entry.seq != seq || entry.answer.is_some() {
+                let entry = Arc::make_mut(entry);
+                (entry.seq, entry.answer) = (seq, None);
             }
             seq += 1;
         }
@@ -378,6 +397,15 @@ impl Next {
         let lost = |entry: &&mut Arc<Entry>| entry.answer.is_some() && entry.seq >= expected_seq;
         for entry in self.entries.iter_mut().flatten().filter(lost) {
             Arc::make_mut(entry).answer = None;
+        }
+    }
+
+    /// What was answered before waits again, under its number: the server may have been told to skip it.
+    fn ask_again(&mut self, before: &[Arc<Entry>]) {
+        for (entry, before) in self.entries.iter_mut().zip(before) {
+            if let Some(entry) = entry.as_mut().filter(|entry| before.answer.is_some() && entry.answer.is_some()) {
+                Arc::make_mut(entry).answer = None;
+            }
         }
     }
 

@@ -216,7 +216,8 @@ fn forks() -> Vec<Case> {
             .case("answered commands wait again, under their numbers"),
         Tape::new(4)
             .answer(PushResponse { durable_version: VERSION, ..applied(&[(1, 1), (2, 2)]) })
-            .answer_at(PushResponse { expected_seq: 7, ..PushResponse::default() }, KEEP_ACKNOWLEDGED_US)
+            .answer_at(PushResponse::default(), KEEP_ACKNOWLEDGED_US)
+            .answer(PushResponse { expected_seq: 7, ..PushResponse::default() })
             .answer(applied(&[(3, 7)]))
             .fork(2)
             .answer(fork(2, &[(3, 7), (4, 8)]))
@@ -229,6 +230,27 @@ fn forks() -> Vec<Case> {
             .capture(3)
             .answer(PushResponse::default())
             .case("a skip is taken once, also by an answer without results"),
+        Tape::new(3)
+            .answer(applied(&[(1, 1), (2, 2)]))
+            .fork(3)
+            .answer(PushResponse { expected_seq: 3, ..applied(&[(1, 1)]) })
+            .answer(applied(&[(1, 1)]))
+            .answer(applied(&[(2, 3), (3, 4)]))
+            .case("a restored phone brings back what the server lost and was told to skip"),
+        Tape::new(3)
+            .answer(applied(&[(1, 1), (2, 2)]))
+            .answer(expects(5))
+            .answer(PushResponse { expected_seq: 5, ..applied(&[(1, 1)]) })
+            .answer(applied(&[(1, 1)]))
+            .answer(applied(&[(2, 5), (3, 6)]))
+            .case("a phone whose numbers are used asks again for all that it keeps"),
+        Tape::new(2)
+            .answer(applied(&[(1, 1)]))
+            .answer(fork(3, &[]))
+            .answer(fork(3, &[(1, 1)]))
+            .answer(fork(3, &[(2, 3)]))
+            .answer(fork(4, &[]))
+            .case("a fork that is told once more is no news"),
         Tape::new(2)
             .fork(5)
             .answer(fork(5, &[]))
