@@ -11,6 +11,7 @@ use roundsman_proto::sync::{self as proto, Outcome, PullRequest, PullResponse, P
 use roundsman_proto::trade::Kind;
 use roundsman_sync::outbox::memory::MemoryStorage as OutboxMemory;
 use roundsman_sync::outbox::{Outbox, OutboxError};
+use roundsman_sync::page::unpack;
 use roundsman_sync::replica::fault::{FaultError, Faulty};
 use roundsman_sync::replica::memory::MemoryStorage as ReplicaMemory;
 use roundsman_sync::replica::{At, Event, Replica, ReplicaError, Storage as _, Want};
@@ -324,6 +325,7 @@ impl Device {
             Heard::Message(message) => message,
         };
         journal.digest(message.as_ref());
+        brings_nothing_foreign(&self.caller, &message, server, journal)?;
         journal.detail(|| format!("        {} <- {}", self.name, describe(&message)));
         let event = match self.replica.receive(*message) {
             Ok(event) => event,
@@ -388,7 +390,7 @@ impl Device {
                 At::Nothing | At::Damaged => continue,
             };
             let name = (bucket.scope.to_string(), bucket.kind);
-            let Some(sums) = server.sums(at) else {
+            let Some(sums) = server.tenant_of(&self.caller).sums(at) else {
                 return broken(Law::AtomicCut, format!("{}: no batch has made version {}", self.name, at.version));
             };
             let held = (bucket.rows, bucket.checksum.0);
@@ -406,7 +408,7 @@ impl Device {
         journal.check(Law::ReadYourWrites, self.replica.covers(at_least), || {
             format!("{}: the pull had to cover version {at_least} and is at {position:?}", self.name)
         })?;
-        let known = server.position.version >= position.version;
+        let known = server.tenant_of(&self.caller).position.version >= position.version;
         journal.check(Law::Monotonic, known, || format!("{}: {position:?} is in the future", self.name))
     }
 
@@ -423,6 +425,27 @@ impl Eyes for Device {
         let records = self.replica.records(kind).unwrap_or_default();
         records.into_iter().map(|(id, document)| (id, document.version, document.bytes)).collect()
     }
+}
+
+/// Neither the scopes nor the records of a pull are those of another tenant.
+fn brings_nothing_foreign(
+    caller: &Caller,
+    response: &PullResponse,
+    server: &Server,
+    journal: &mut Journal,
+) -> Checked<()> {
+    let ids: Vec<Uuid> = match &response.message {
+        Some(Message::Plan(plan)) => {
+            let named = plan.buckets.iter().filter_map(|entry| entry.scope.split([':', '/']).nth(1));
+            named.filter_map(|id| Uuid::parse_str(id).ok()).collect()
+        }
+        // What can't be unpacked the replica refuses.
+        Some(Message::Page(page)) => unpack(page).unwrap_or_default().into_iter().map(|row| row.record).collect(),
+        _ => return Ok(()),
+    };
+    let tenant = server.place_of(caller.tenant);
+    let foreign = ids.into_iter().find(|id| server.is_foreign(tenant, *id));
+    journal.check(Law::Tenants, foreign.is_none(), || format!("a pull of tenant {tenant} brings {foreign:?}"))
 }
 
 /// Where a device says that it is, in one line.
