@@ -100,8 +100,11 @@ impl Server {
             store.skipped += skip.to_seq - skip.from_seq + 1;
             store.last_seq = skip.to_seq;
         }
-        store.version += 1;
-        store.positions.insert(Position { version: store.version, nonce: self.history });
+        // What is only repeated or rejected makes no version.
+        if request.commands.iter().any(|command| !is_rejected(&command.body)) {
+            store.version += 1;
+            store.positions.insert(Position { version: store.version, nonce: self.history });
+        }
         for command in &request.commands {
             let id = Uuid::from_slice(&command.command_id).expect("an id");
             let known = store.known.get(&id);
@@ -144,6 +147,11 @@ impl Server {
             self.history += 1;
         }
     }
+}
+
+/// Every third command is one that the server rejects, and keeps.
+fn is_rejected(body: &Bytes) -> bool {
+    std::str::from_utf8(body).is_ok_and(|number| number.parse().is_ok_and(|number: u32| number.is_multiple_of(3)))
 }
 
 /// Where a phone keeps its outbox, and what a restart finds there.
@@ -440,6 +448,27 @@ fn what_is_skipped_comes_back() -> Vec<Step> {
 #[test]
 fn what_was_decided_under_a_later_number_is_not_lost_with_it() {
     play(&mut Memory::default(), &both_are_restored());
+}
+
+/// The third command is rejected after the backup, at the version that the backup has.
+fn rejected_after_the_backup() -> Vec<Step> {
+    let push = || Step::Push { lost: false, twice: false, kill: None };
+    vec![
+        Step::Capture,
+        Step::Capture,
+        push(),
+        Step::BackUpServer,
+        Step::Capture,
+        push(),
+        Step::Pass { days: 8 },
+        push(),
+        Step::RestoreServer { older: false },
+    ]
+}
+
+#[test]
+fn what_was_rejected_after_the_backup_is_not_lost_with_it() {
+    play(&mut Memory::default(), &rejected_after_the_backup());
 }
 
 #[test]

@@ -415,13 +415,14 @@ impl Next {
         }
     }
 
-    /// Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides.
+    /// Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides. What was answered at
+    /// the durable version itself may have been rejected after the backup that holds this version.
     fn retire(&mut self, now_us: i64) {
         let durable = self.head.durable_version;
         for place in &mut self.entries {
             let answer = place.as_ref().and_then(|entry| entry.answer.as_ref());
             let old = answer.filter(|answer| now_us.saturating_sub(answer.answered_at_us) >= KEEP_ACKNOWLEDGED_US);
-            if old.is_some_and(|answer| durable.is_none_or(|durable| answer.version <= durable)) {
+            if old.is_some_and(|answer| durable.is_none_or(|durable| answer.version < durable)) {
                 *place = None;
             }
         }

@@ -384,12 +384,15 @@ class Draft {
     }
   }
 
-  /** Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides. */
+  /**
+   * Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides. What was answered at the
+   * durable version itself may have been rejected after the backup that holds this version.
+   */
   retire(nowUs: bigint): void {
     const { durableVersion } = this.head;
     this.commands = this.commands.filter(({ answer }) => {
       const isOld = answer !== undefined && nowUs - answer.answeredAtUs >= KEEP_ANSWERED_US;
-      return !isOld || (durableVersion !== undefined && answer.version > durableVersion);
+      return !isOld || (durableVersion !== undefined && answer.version >= durableVersion);
     });
   }
 }
