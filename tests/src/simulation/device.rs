@@ -92,6 +92,8 @@ pub struct Device {
     pub waits_for: Option<u64>,
     /// The highest version that an answer named.
     pub seen_version: i64,
+    /// It went back to a backup once.
+    pub restored: bool,
     replica: Replica<ReplicaStorage>,
     outbox: Outbox<OutboxStorage>,
     flow: Option<Flow>,
@@ -123,6 +125,7 @@ impl Device {
             memory: Memory::default(),
             waits_for: None,
             seen_version: 0,
+            restored: false,
             replica,
             outbox,
             flow: None,
@@ -223,6 +226,7 @@ impl Device {
         self.memory = backup.memory;
         self.waits_for = None;
         self.floor = 0;
+        self.restored = true;
         Ok(true)
     }
 

@@ -35,6 +35,8 @@ const QUIET_SYNCS: usize = 2;
 const QUIET_PULLS: usize = 3;
 /// Of sixteen seeds, the one whose disk gets full now and then.
 const SMALL_DISK: u64 = 8;
+/// Of four seeds, the one in which a backup may be restored that is older than the last one.
+const CARELESS: u64 = 2;
 /// Messages of a pull of the quiet phase.
 const PULL_MESSAGES: usize = 1_000;
 const MINUTE_US: i64 = 60_000_000;
@@ -191,7 +193,12 @@ pub struct Simulation<'j> {
     pushes: u64,
     without: Without,
     small_disk: bool,
-    backup: Option<Backup>,
+    /// Whoever restores the server may take the backup before the last one.
+    careless: bool,
+    /// A backup was restored that was older than what had been said to be durable.
+    broke_word: bool,
+    /// The last backup of the server, and the one before.
+    backups: [Option<Backup>; 2],
 }
 
 /// What was known when the server was backed up.
@@ -238,7 +245,9 @@ impl<'j> Simulation<'j> {
             pushes: 0,
             without: settings.without,
             small_disk: seed % 16 == SMALL_DISK,
-            backup: None,
+            careless: seed % 4 == CARELESS,
+            broke_word: false,
+            backups: [None, None],
         };
         for (tenant, import) in imports {
             let letter = simulation.desk_letter(tenant, Role::Office, encoded(Command::ImportRecords(import)));
@@ -267,10 +276,7 @@ impl<'j> Simulation<'j> {
         let device = self.dice.size(0, self.devices.len() - 1);
         match self.dice.below(130) {
             0..30 => self.capture(device),
-            30..48 => {
-                self.push(device);
-                Ok(())
-            }
+            30..48 => self.push(device),
             48..68 => self.answer().await,
             68..84 => self.reply(),
             84..100 => self.pull(device).await,
@@ -430,29 +436,62 @@ impl<'j> Simulation<'j> {
         if !self.server.is_a_file() {
             return Ok(());
         }
-        let Some(backup) = self.backup.take() else {
+        if self.backups[0].is_none() || self.dice.chance(35) {
             self.journal.event(|| "the server is backed up".to_owned());
-            self.backup = Some(Backup { told: self.told.clone(), removed: self.removed.clone() });
-            return self.server.back_up();
-        };
-        self.journal.event(|| "the server goes back to its backup".to_owned());
-        self.journal.fault("server restored");
+            let now = Backup { told: self.told.clone(), removed: self.removed.clone() };
+            self.backups[1] = self.backups[0].replace(now);
+            return self.server.back_up(self.journal).await;
+        }
+        let older = self.careless && self.backups[1].is_some() && self.dice.chance(60);
+        let Some(backup) = std::mem::take(&mut self.backups[usize::from(older)]) else { return Ok(()) };
+        self.backups = [None, None];
+        self.broke_word |= older;
+        self.journal.event(|| format!("the server goes back to its {} backup", if older { "older" } else { "last" }));
+        self.journal.fault(if older { "server restored to an older backup" } else { "server restored" });
         // Whatever the old server has answered and nobody has heard yet is gone with its connections.
         self.replies.clear();
         for device in &mut self.devices {
             device.hang_up();
             device.history_lost();
         }
-        self.server.restore().await?;
+        self.server.restore(older).await?;
         (self.told, self.removed) = (backup.told, backup.removed);
         let stored = laws::kept(self).await?;
         let held: BTreeSet<Key> = (0..self.devices.len()).flat_map(|device| self.held(device)).collect();
+        self.keeps_what_is_not_durable(&stored, &held)?;
         for (id, captured) in self.captured.iter_mut().filter(|(id, _)| !stored.contains(*id)) {
             // What a device still has comes again, whatever it was told.
             captured.lost = !held.contains(id);
             captured.outcome = None;
         }
         Ok(())
+    }
+
+    /// What the restored server does not have each device still has: it forgets only what was said to be durable. It does not
+    /// hold for those that went back to a backup of their own, nor once a server has gone back behind its word.
+    fn keeps_what_is_not_durable(&mut self, stored: &BTreeSet<Key>, held: &BTreeSet<Key>) -> Checked<()> {
+        if self.broke_word {
+            return Ok(());
+        }
+        for device in self.devices.iter().filter(|device| !device.restored) {
+            let Some(id) = device.caller.device else { continue };
+            let own = self.captured.iter().filter(|(_, captured)| captured.device == id && !captured.lost);
+            for (key, _) in own.filter(|(key, _)| !stored.contains(*key)) {
+                let what = || format!("{} has forgotten command {}, which the server has lost", device.name, key.1);
+                self.journal.check(Law::NothingLost, held.contains(key), what)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A device lacks commands only if it was restored, or if a server went back behind what it had said to be durable.
+    fn may_skip(&mut self, device: usize, request: &PushRequest) -> Checked<()> {
+        let actor = &self.devices[device];
+        let Some(skip) = request.skip else { return Ok(()) };
+        self.journal.fault("commands skipped");
+        self.journal.check(Law::NothingLost, actor.restored || self.broke_word, || {
+            format!("{} no longer has the commands {} to {}", actor.name, skip.from_seq, skip.to_seq)
+        })
     }
 
     /// The commands that a device has: those that wait, and those that it keeps should the server lose them.
@@ -579,20 +618,22 @@ impl<'j> Simulation<'j> {
     }
 
     /// A device sends what waits.
-    fn push(&mut self, device: usize) {
+    fn push(&mut self, device: usize) -> Checked<()> {
         let now_us = self.server.now_us();
         let tenant = self.tenant(device);
         let (may_give_up, may_lose) = (self.may(Fault::Answer), self.may(Fault::Push));
         let actor = &mut self.devices[device];
         if actor.waits_for.is_some() {
             if !self.dice.chance(30) || !may_give_up {
-                return;
+                return Ok(());
             }
             self.journal.fault("answer given up");
         }
         let Some(request) = actor.request(now_us) else {
-            return;
+            return Ok(());
         };
+        self.may_skip(device, &request)?;
+        let actor = &mut self.devices[device];
         self.pushes += 1;
         actor.waits_for = Some(self.pushes);
         let number = self.pushes;
@@ -603,10 +644,11 @@ impl<'j> Simulation<'j> {
         });
         if self.dice.chance(8) && may_lose {
             self.journal.fault("push lost");
-            return;
+            return Ok(());
         }
         let content = Content::Push(actor.caller.clone(), request);
         self.wire.push(Letter { tenant, from: Origin::Device(device, number), content });
+        Ok(())
     }
 
     /// Some of what is on its way reaches the server, in any order.
@@ -737,7 +779,11 @@ impl<'j> Simulation<'j> {
             return Ok(());
         }
         let now_us = self.server.now_us();
+        let before = actor.outbox().pending().count();
         let (outcomes, life) = actor.answered(response, now_us)?;
+        if actor.outbox().pending().count() < before {
+            self.journal.fault("kept commands forgotten");
+        }
         for (id, outcome) in outcomes {
             if let Some(captured) = self.captured.get_mut(&(tenant, id)) {
                 captured.outcome = Some(outcome);
@@ -876,9 +922,10 @@ impl<'j> Simulation<'j> {
                     format!("{} has nothing to push, and {} commands wait", actor.name, actor.outbox().waiting())
                 });
             };
+            self.may_skip(device, &request)?;
             self.pushes += 1;
             let push = self.pushes;
-            let content = Content::Push(actor.caller.clone(), request);
+            let content = Content::Push(self.devices[device].caller.clone(), request);
             self.devices[device].waits_for = Some(push);
             let tenant = self.tenant(device);
             let letter = Letter { tenant, from: Origin::Device(device, push), content };

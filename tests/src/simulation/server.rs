@@ -86,8 +86,8 @@ impl Fuse {
 
 /// How the URL of a file begins.
 const SQLITE: &str = "sqlite:";
-/// What is added to the file's name for its last backup.
-const BACKUP: &str = ".backup";
+/// What is added to the file's name for its last backup, and for the one before.
+const BACKUPS: [&str; 2] = [".backup", ".older"];
 
 /// The tenants: companies that know nothing of each other, on one server and in one database.
 pub const TENANTS: [&str; 2] = ["first", "second"];
@@ -115,7 +115,8 @@ pub struct Tenant {
     pub ids: BTreeSet<Uuid>,
     tails: broadcast::Sender<Arc<Tail>>,
     sums: BTreeMap<(i64, u64), Sums>,
-    backup: Option<Oracle>,
+    /// In the last backup, and in the one before.
+    backups: [Option<Oracle>; 2],
 }
 
 impl Tenant {
@@ -127,7 +128,7 @@ impl Tenant {
             ids: BTreeSet::new(),
             tails: broadcast::channel(TAILS).0,
             sums: BTreeMap::new(),
-            backup: None,
+            backups: [None, None],
         }
     }
 
@@ -264,30 +265,57 @@ impl Server {
         }
     }
 
-    /// Copies the database, as a backup does. Nothing writes meanwhile, so that the file and its log are one state.
+    /// Copies the database, as a backup does, and then says that what the copy holds can't be lost any more. Nothing writes
+    /// meanwhile, so that the file and its log are one state. The backup before is kept.
     ///
     /// # Errors
-    /// When the files can't be copied.
-    pub fn back_up(&mut self) -> Checked<()> {
-        for tenant in &mut self.tenants {
-            tenant.backup = Some(tenant.oracle.clone());
+    /// When the files can't be copied, or the database fails.
+    pub async fn back_up(&mut self, journal: &mut Journal) -> Checked<()> {
+        let [last, older] = BACKUPS;
+        if self.tenants.iter().any(|tenant| tenant.backups[0].is_some()) {
+            self.copy(last, older).or_else(|error| broken(Law::NoFault, error.to_string()))?;
         }
-        self.copy("", BACKUP).or_else(|error| broken(Law::NoFault, error.to_string()))
+        self.copy("", last).or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        for tenant in &mut self.tenants {
+            let before = tenant.backups[0].replace(tenant.oracle.clone());
+            tenant.backups[1] = before;
+        }
+        match self.say_what_is_durable().await {
+            Err(StoreError::Unavailable(_)) if self.disk_is_full => {
+                journal.fault("disk full");
+                Ok(())
+            }
+            said => said.or_else(|error| broken(Law::NoFault, error.to_string())),
+        }
     }
 
-    /// Ends, and begins again with the last backup: what came after it is lost.
+    async fn say_what_is_durable(&self) -> Result<(), StoreError> {
+        let mut tx = self.db.write().await?;
+        for tenant in &self.tenants {
+            tx.query("UPDATE tenant SET durable_version = $2 WHERE id = $1")
+                .bind(tenant.id)
+                .bind(tenant.position.version)
+                .execute()
+                .await?;
+        }
+        tx.commit().await
+    }
+
+    /// Ends, and begins again with the last backup, or with the one before: what came after it is lost. Neither is used again.
     ///
     /// # Errors
     /// When the files can't be copied, or the database not be opened.
-    pub async fn restore(&mut self) -> Checked<()> {
+    pub async fn restore(&mut self, older: bool) -> Checked<()> {
+        let place = usize::from(older);
         self.db.close().await;
-        self.copy(BACKUP, "").or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        self.copy(BACKUPS[place], "").or_else(|error| broken(Law::NoFault, error.to_string()))?;
         self.db = Db::connect(&self.database.url).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
         self.writer.db = self.db.clone();
         self.restart();
         (self.has_lost, self.disk_is_full) = (true, false);
         for tenant in &mut self.tenants {
-            tenant.oracle = tenant.backup.take().unwrap_or_default();
+            tenant.oracle = tenant.backups[place].take().unwrap_or_default();
+            tenant.backups = [None, None];
         }
         self.look().await.map(drop).or_else(|error| broken(Law::NoFault, error.to_string()))
     }
