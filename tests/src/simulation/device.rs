@@ -94,6 +94,8 @@ pub struct Device {
     pub seen_version: i64,
     /// It went back to a backup once.
     pub restored: bool,
+    /// And nothing has told it so since: its position is one of the server's, and so are all its numbers.
+    pub unaware: bool,
     replica: Replica<ReplicaStorage>,
     outbox: Outbox<OutboxStorage>,
     flow: Option<Flow>,
@@ -126,6 +128,7 @@ impl Device {
             waits_for: None,
             seen_version: 0,
             restored: false,
+            unaware: false,
             replica,
             outbox,
             flow: None,
@@ -226,7 +229,7 @@ impl Device {
         self.memory = backup.memory;
         self.waits_for = None;
         self.floor = 0;
-        self.restored = true;
+        (self.restored, self.unaware) = (true, true);
         Ok(true)
     }
 
@@ -251,6 +254,7 @@ impl Device {
     pub fn answered(&mut self, response: PushResponse, now_us: i64) -> Checked<(Vec<(Uuid, Outcome)>, Life)> {
         self.waits_for = None;
         let version = response.version;
+        let told = response.expected_seq > 0;
         if response.fork {
             self.forked();
         }
@@ -258,6 +262,7 @@ impl Device {
         let (outcomes, life) = survived(self.outbox.receive(response, clock_us))?;
         if life == Life::Runs {
             self.seen_version = self.seen_version.max(version);
+            self.unaware &= !told;
         }
         Ok((outcomes.unwrap_or_default(), life))
     }
@@ -349,6 +354,7 @@ impl Device {
                 })?;
                 self.forked();
                 let (_, life) = survived(self.outbox.fork(expected_seq))?;
+                self.unaware &= life == Life::Killed;
                 Ok(if life == Life::Killed { Pulled::Killed } else { Pulled::On })
             }
             Event::InventoryWanted => {

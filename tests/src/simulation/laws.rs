@@ -146,6 +146,15 @@ pub async fn at_the_end(simulation: &mut Simulation<'_>) -> Checked<()> {
             format!("command {id:?} of device {} has no outcome", captured.device)
         })?;
     }
+    // A phone that went back to a backup, and can't know, doesn't ask for what it holds for decided.
+    for device in simulation.devices.iter().filter(|device| !device.unaware) {
+        let tenant = simulation.server.place_of(device.caller.tenant);
+        for (id, ..) in device.outbox().pending() {
+            simulation.journal.check(Law::NothingLost, stored.contains_key(&(tenant, id)), || {
+                format!("{} keeps command {id}, and the server does not know it", device.name)
+            })?;
+        }
+    }
     for (id, kept) in &stored {
         let count = effects.get(id).copied().unwrap_or_default();
         simulation.journal.check(Law::ExactlyOnce, count.0 <= 1 && count.1 == count.2, || {
