@@ -71,6 +71,8 @@ pub struct Outbox<S: OutboxStorage> {
     head: Head,
     /// In the order of their numbers.
     entries: Vec<Arc<Entry>>,
+    /// A pull has told of a fork since the last answer: what waits again may not have been sent with the push under way.
+    asked_again: bool,
 }
 
 /// What is about to be stored. It becomes the outbox's state once it is.
@@ -88,7 +90,7 @@ impl<S: OutboxStorage> Outbox<S> {
     pub fn open(mut storage: S) -> Result<Self, S::Error> {
         storage.rollback()?;
         let (head, entries) = storage.load()?;
-        Ok(Self { storage, head, entries: entries.into_iter().map(Arc::new).collect() })
+        Ok(Self { storage, head, entries: entries.into_iter().map(Arc::new).collect(), asked_again: false })
     }
 
     /// Stores a command and gives it its number. Capturing the same command again changes nothing.
@@ -164,7 +166,9 @@ impl<S: OutboxStorage> Outbox<S> {
         let new = next.answer(response.results, response.version, now_us)?;
         let ask_again = match expected_seq {
             // What waits is below: its numbers are taken. So is this one, if it was answered just now.
-            Some(seq) if response.fork && seq > next.first_waiting().max(next.head.last_outcome_seq) => {
+            Some(seq)
+                if response.fork && !self.asked_again && seq > next.first_waiting().max(next.head.last_outcome_seq) =>
+            {
                 next.renumber(seq);
                 true
             }
@@ -188,6 +192,7 @@ impl<S: OutboxStorage> Outbox<S> {
             next.retire(now_us);
         }
         self.adopt(next)?;
+        self.asked_again = false;
         Ok(new)
     }
 
@@ -202,7 +207,10 @@ impl<S: OutboxStorage> Outbox<S> {
         if expected_seq.is_some() {
             next.ask_again(&self.entries);
         }
-        self.adopt(next)
+        let asks_again = self.entries.iter().any(|entry| entry.answer.is_some()) && expected_seq.is_some();
+        self.adopt(next)?;
+        self.asked_again |= asks_again;
+        Ok(())
     }
 
     /// What waits, as it is reported at every contact.

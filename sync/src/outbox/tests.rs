@@ -166,6 +166,20 @@ fn a_phone_that_finds_its_numbers_used_asks_again_for_all_that_it_keeps() {
 }
 
 #[test]
+fn an_answer_to_a_push_from_before_a_fork_renumbers_nothing() {
+    let mut outbox = outbox(2);
+    hear(&mut outbox, applied(&[(1, 1), (2, 2)]));
+    // While this is under way, which only confirms, a pull tells of the fork.
+    assert_eq!(numbers(&outbox), [] as [i64; 0]);
+    outbox.fork(3).expect("is taken");
+    let fork = || PushResponse { fork: true, expected_seq: 3, ..PushResponse::default() };
+    hear(&mut outbox, fork());
+    assert_eq!(numbers(&outbox), [1, 2], "they were not sent yet");
+    hear(&mut outbox, fork());
+    assert_eq!(numbers(&outbox), [3, 4]);
+}
+
+#[test]
 fn a_fork_that_is_told_with_every_answer_is_one() {
     let mut outbox = answered_before_the_backup();
     // The replica's position stays unknown until it has pulled.

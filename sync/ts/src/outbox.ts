@@ -88,6 +88,8 @@ export class Outbox {
   #head: OutboxHead;
   /** In the order of their numbers. */
   #commands: readonly Command[];
+  /** A pull has told of a fork since the last answer: what waits again may not have been sent with the push under way. */
+  #askedAgain = false;
   /** The last change: the next one begins when it has ended. */
   #change: Promise<unknown> = Promise.resolve();
 
@@ -179,7 +181,7 @@ export class Outbox {
     if (expectedSeq !== undefined) {
       let asksAgain = true;
       if (fork) {
-        if (expectedSeq > max(draft.firstWaiting, draft.head.lastOutcomeSeq)) {
+        if (!this.#askedAgain && expectedSeq > max(draft.firstWaiting, draft.head.lastOutcomeSeq)) {
           draft.renumber(expectedSeq); // what waits is below: its numbers are taken
         } else {
           asksAgain = expectedSeq <= this.#head.lastOutcomeSeq; // else it is told once more, and says nothing new
@@ -198,6 +200,7 @@ export class Outbox {
       draft.retire(nowUs);
     }
     await this.#adopt(draft.head, draft.commands);
+    this.#askedAgain = false;
     return news;
   }
 
@@ -214,7 +217,9 @@ export class Outbox {
       if (seq !== undefined) {
         draft.askAgain(this.#commands);
       }
+      const asksAgain = seq !== undefined && this.#commands.some((command) => command.answer !== undefined);
       await this.#adopt(draft.head, draft.commands);
+      this.#askedAgain ||= asksAgain;
     });
   }
 

@@ -252,6 +252,12 @@ fn forks() -> Vec<Case> {
             .answer(fork(4, &[]))
             .case("a fork that is told once more is no news"),
         Tape::new(2)
+            .answer(applied(&[(1, 1), (2, 2)]))
+            .fork(3)
+            .answer(fork(3, &[]))
+            .answer(fork(3, &[]))
+            .case("an answer to a push from before a fork renumbers nothing"),
+        Tape::new(2)
             .fork(5)
             .answer(fork(5, &[]))
             .case("what waits below the number that a fork expects is renumbered only by a push"),
