@@ -26,7 +26,10 @@ enum Step {
         kill: Option<u64>,
     },
     BackUpServer,
-    RestoreServer,
+    /// It goes back to its last backup, or to the one before, so that something is lost that was said to be durable.
+    RestoreServer {
+        older: bool,
+    },
     BackUpPhone,
     RestorePhone,
     Pass {
@@ -42,7 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(lost, twice, kill)| Step::Push { lost, twice, kill }),
         2 => kill().prop_map(|kill| Step::Pull { kill }),
         2 => Just(Step::BackUpServer),
-        1 => Just(Step::RestoreServer),
+        1 => prop::bool::weighted(0.4).prop_map(|older| Step::RestoreServer { older }),
         1 => Just(Step::BackUpPhone),
         1 => Just(Step::RestorePhone),
         2 => (1..9_i64).prop_map(|days| Step::Pass { days }),
@@ -65,6 +68,7 @@ struct Store {
 struct Server {
     store: Store,
     backup: Option<Store>,
+    older: Option<Store>,
     history: u64,
 }
 
@@ -96,8 +100,11 @@ impl Server {
             store.skipped += skip.to_seq - skip.from_seq + 1;
             store.last_seq = skip.to_seq;
         }
-        store.version += 1;
-        store.positions.insert(Position { version: store.version, nonce: self.history });
+        // What is only repeated or rejected makes no version.
+        if request.commands.iter().any(|command| !is_rejected(&command.body)) {
+            store.version += 1;
+            store.positions.insert(Position { version: store.version, nonce: self.history });
+        }
         for command in &request.commands {
             let id = Uuid::from_slice(&command.command_id).expect("an id");
             let known = store.known.get(&id);
@@ -126,12 +133,25 @@ impl Server {
         response
     }
 
-    fn restore(&mut self) {
+    fn back_up(&mut self) {
+        self.older = self.backup.replace(self.store.clone());
+    }
+
+    fn restore(&mut self, older: bool) {
+        if older && self.older.is_some() {
+            // What is newer belongs to another history from now on.
+            self.backup = self.older.clone();
+        }
         if let Some(backup) = &self.backup {
             self.store = backup.clone();
             self.history += 1;
         }
     }
+}
+
+/// Every third command is one that the server rejects, and keeps.
+fn is_rejected(body: &Bytes) -> bool {
+    std::str::from_utf8(body).is_ok_and(|number| number.parse().is_ok_and(|number: u32| number.is_multiple_of(3)))
 }
 
 /// Where a phone keeps its outbox, and what a restart finds there.
@@ -224,14 +244,19 @@ struct Phone<'d, D: Disk> {
     disk: &'d mut D,
     outbox: Option<Outbox<Faulty<D::Storage>>>,
     position: Option<Position>,
+    /// The replica's position in the phone's backup.
+    copied: Option<Position>,
     now_us: i64,
     captured: u128,
     /// Commands that a restore of the phone took away.
     forgotten: BTreeSet<Uuid>,
     restored: bool,
-    /// The phone was restored, and the server after it: what the phone took away, because an answer of an earlier history
-    /// was old enough, nobody has any more.
-    both_restored: bool,
+    /// The phone was restored, and nothing has told it so: its position is one of the server's, and so are all its numbers.
+    /// What it holds for decided it does not ask for again.
+    unaware: bool,
+    /// What the phone took away nobody may have any more: the server went back behind what it had said to be durable, or
+    /// was restored after the phone, which had an answer of an earlier history that was old enough.
+    may_lack: bool,
 }
 
 impl<D: Disk> Phone<'_, D> {
@@ -247,8 +272,12 @@ impl<D: Disk> Phone<'_, D> {
         self.outbox = Some(Outbox::open(Faulty::new(storage, kill)).expect("opens"));
     }
 
-    /// Does something that may be killed; the process starts again then.
-    fn risk<T, E>(&mut self, kill: Option<u64>, act: impl FnOnce(&mut Outbox<Faulty<D::Storage>>) -> Result<T, E>) {
+    /// Does something that may be killed; the process starts again then. Returns whether it was done.
+    fn risk<T, E>(
+        &mut self,
+        kill: Option<u64>,
+        act: impl FnOnce(&mut Outbox<Faulty<D::Storage>>) -> Result<T, E>,
+    ) -> bool {
         let storage = self.take_storage();
         self.put_storage(storage, kill);
         let killed = act(self.outbox()).is_err();
@@ -256,6 +285,7 @@ impl<D: Disk> Phone<'_, D> {
         let storage = self.take_storage();
         let storage = if killed { self.disk.open(Some(storage)) } else { storage };
         self.put_storage(storage, None);
+        !killed
     }
 
     fn capture(&mut self) {
@@ -274,7 +304,12 @@ impl<D: Disk> Phone<'_, D> {
             response = server.push(&request);
         }
         if !lost {
-            self.risk(kill, |outbox| outbox.receive(response, now_us));
+            let first = request.commands.first().map_or(i64::MAX, |command| command.seq);
+            let expected = response.expected_seq;
+            let told = expected > 0 && (expected <= request.last_outcome_seq || first < expected);
+            if self.risk(kill, |outbox| outbox.receive(response, now_us)) {
+                self.unaware &= !told;
+            }
         }
         true
     }
@@ -282,18 +317,20 @@ impl<D: Disk> Phone<'_, D> {
     fn pull(&mut self, server: &Server, kill: Option<u64>) {
         let last = self.outbox().last_outcome_seq();
         if server.is_fork(self.position, last) {
-            self.risk(kill, |outbox| outbox.fork(server.store.last_seq + 1));
+            let taken = self.risk(kill, |outbox| outbox.fork(server.store.last_seq + 1));
+            self.unaware &= !taken;
         }
         self.position = Some(server.position()).filter(|position| server.store.positions.contains(position));
     }
 
     fn restore(&mut self) {
         let Some(storage) = self.disk.restore() else { return };
+        self.position = self.copied;
         let had: BTreeSet<Uuid> = self.outbox().pending().map(|(id, _, _)| id).collect();
         self.put_storage(storage, None);
         let has: BTreeSet<Uuid> = self.outbox().pending().map(|(id, _, _)| id).collect();
         self.forgotten.extend(had.difference(&has));
-        self.restored = true;
+        (self.restored, self.unaware) = (true, true);
     }
 }
 
@@ -306,25 +343,28 @@ fn play<D: Disk>(disk: &mut D, steps: &[Step]) {
         disk,
         outbox,
         position: None,
+        copied: None,
         now_us: 0,
         captured: 0,
         forgotten,
         restored: false,
-        both_restored: false,
+        unaware: false,
+        may_lack: false,
     };
     for step in steps {
         match step {
             Step::Capture => phone.capture(),
             Step::Push { lost, twice, kill } => drop(phone.push(&mut server, *lost, *twice, *kill)),
             Step::Pull { kill } => phone.pull(&server, *kill),
-            Step::BackUpServer => server.backup = Some(server.store.clone()),
-            Step::RestoreServer => {
-                server.restore();
-                phone.both_restored |= phone.restored;
+            Step::BackUpServer => server.back_up(),
+            Step::RestoreServer { older } => {
+                server.restore(*older);
+                phone.may_lack |= phone.restored || *older;
             }
             Step::BackUpPhone => {
                 let storage = phone.take_storage();
                 phone.disk.copy(&storage);
+                phone.copied = phone.position;
                 phone.put_storage(storage, None);
             }
             Step::RestorePhone => phone.restore(),
@@ -351,11 +391,11 @@ fn check<D: Disk>(phone: &mut Phone<'_, D>, server: &Server) {
     let pending: Vec<(Uuid, Option<i64>)> = phone.outbox().pending().map(|(id, _, version)| (id, version)).collect();
     for number in 1..=phone.captured {
         let id = Uuid::from_u128(number);
-        let taken_away = phone.both_restored && pending.iter().all(|(kept, _)| *kept != id);
-        let excused = taken_away || phone.forgotten.contains(&id);
+        let taken_away = phone.may_lack && pending.iter().all(|(kept, _)| *kept != id);
+        let excused = taken_away || phone.unaware || phone.forgotten.contains(&id);
         assert!(excused || store.effects.contains_key(&id), "command {number} is lost");
     }
-    assert!(pending.iter().all(|(id, version)| version.is_some() && store.known.contains_key(id)));
+    assert!(pending.iter().all(|(id, version)| version.is_some() && (phone.unaware || store.known.contains_key(id))));
     assert_eq!(phone.outbox().outcomes().count(), pending.len());
     if !phone.restored {
         let lasts = (phone.outbox().last_outcome_seq(), store.last_seq);
@@ -381,13 +421,59 @@ fn both_are_restored() -> Vec<Step> {
         Step::RestorePhone,
         push(),
         push(),
-        Step::RestoreServer,
+        Step::RestoreServer { older: false },
+    ]
+}
+
+/// What the server had said to be durable is lost, and the phone takes it away; then it goes back to a backup that has it.
+fn what_is_skipped_comes_back() -> Vec<Step> {
+    let push = || Step::Push { lost: false, twice: false, kill: None };
+    vec![
+        Step::BackUpServer,
+        Step::Capture,
+        push(),
+        Step::Pull { kill: None },
+        Step::BackUpPhone,
+        Step::BackUpServer,
+        Step::Pass { days: 8 },
+        push(),
+        Step::RestoreServer { older: true },
+        Step::BackUpServer,
+        Step::Pull { kill: None },
+        push(),
+        Step::RestorePhone,
     ]
 }
 
 #[test]
 fn what_was_decided_under_a_later_number_is_not_lost_with_it() {
     play(&mut Memory::default(), &both_are_restored());
+}
+
+/// The third command is rejected after the backup, at the version that the backup has.
+fn rejected_after_the_backup() -> Vec<Step> {
+    let push = || Step::Push { lost: false, twice: false, kill: None };
+    vec![
+        Step::Capture,
+        Step::Capture,
+        push(),
+        Step::BackUpServer,
+        Step::Capture,
+        push(),
+        Step::Pass { days: 8 },
+        push(),
+        Step::RestoreServer { older: false },
+    ]
+}
+
+#[test]
+fn what_was_rejected_after_the_backup_is_not_lost_with_it() {
+    play(&mut Memory::default(), &rejected_after_the_backup());
+}
+
+#[test]
+fn what_the_server_was_told_to_skip_comes_back_with_the_phones_backup() {
+    play(&mut Memory::default(), &what_is_skipped_comes_back());
 }
 
 #[cfg(feature = "sqlite")]

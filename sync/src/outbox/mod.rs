@@ -10,8 +10,9 @@
 //! - A batch is a run of consecutive numbers from the first command that waits. Where numbers are missing before it that
 //!   the server still expects, the batch says so with a Skip, so that the server's count always comes up to the device's.
 //! - An answered command is kept until what it did survives the loss of the server, and at least
-//!   [`KEEP_ACKNOWLEDGED_US`]. After a fork it waits again, under its number; its old outcome belonged to a history that
-//!   is gone.
+//!   [`KEEP_ACKNOWLEDGED_US`]. After a fork it waits again, under its number; its old outcome may belong to a history that
+//!   is gone. So it does when the server has used numbers that the device never gave: the device was restored from a
+//!   backup, and what it keeps may be what it once told the server to skip. Whatever the server knows keeps its outcome.
 //! - Whatever the server decides is an outcome to be kept and shown; no decision stops the commands behind it.
 
 pub mod memory;
@@ -70,6 +71,8 @@ pub struct Outbox<S: OutboxStorage> {
     head: Head,
     /// In the order of their numbers.
     entries: Vec<Arc<Entry>>,
+    /// A pull has told of a fork since the last answer: what waits again may not have been sent with the push under way.
+    asked_again: bool,
 }
 
 /// What is about to be stored. It becomes the outbox's state once it is.
@@ -87,7 +90,7 @@ impl<S: OutboxStorage> Outbox<S> {
     pub fn open(mut storage: S) -> Result<Self, S::Error> {
         storage.rollback()?;
         let (head, entries) = storage.load()?;
-        Ok(Self { storage, head, entries: entries.into_iter().map(Arc::new).collect() })
+        Ok(Self { storage, head, entries: entries.into_iter().map(Arc::new).collect(), asked_again: false })
     }
 
     /// Stores a command and gives it its number. Capturing the same command again changes nothing.
@@ -161,30 +164,53 @@ impl<S: OutboxStorage> Outbox<S> {
             next.believe(response.durable_version);
         }
         let new = next.answer(response.results, response.version, now_us)?;
-        match expected_seq {
+        let ask_again = match expected_seq {
             // What waits is below: its numbers are taken. So is this one, if it was answered just now.
-            Some(seq) if response.fork && seq > next.first_waiting().max(next.head.last_outcome_seq) => {
+            Some(seq)
+                if response.fork && !self.asked_again && seq > next.first_waiting().max(next.head.last_outcome_seq) =>
+            {
                 next.renumber(seq);
+                true
             }
-            Some(seq) if !response.fork && seq > next.head.last_outcome_seq => next.renumber(seq),
-            Some(_) if !response.fork => next.fork(expected_seq),
-            Some(_) | None => {}
+            // A fork that is told once more has nothing new to say.
+            Some(seq) if response.fork => seq <= self.head.last_outcome_seq,
+            Some(seq) if seq > next.head.last_outcome_seq => {
+                let taken = seq > next.first_waiting();
+                next.renumber(seq);
+                taken
+            }
+            Some(_) => {
+                next.fork(expected_seq);
+                true
+            }
+            None => false,
+        };
+        if ask_again {
+            next.ask_again(&self.entries);
         }
         if !response.fork {
             next.retire(now_us);
         }
         self.adopt(next)?;
+        self.asked_again = false;
         Ok(new)
     }
 
-    /// The server lost a part of the history and expects this number next: answered commands from there on wait again.
+    /// The server lost a part of the history and expects this number next: answered commands wait again.
     ///
     /// # Errors
     /// When the storage fails, or this is not a sequence number.
     pub fn fork(&mut self, expected_seq: i64) -> Result<(), OutboxError<S::Error>> {
         let mut next = self.next();
-        next.fork(sequence(expected_seq)?);
-        self.adopt(next)
+        let expected_seq = sequence(expected_seq)?;
+        next.fork(expected_seq);
+        if expected_seq.is_some() {
+            next.ask_again(&self.entries);
+        }
+        let asks_again = self.entries.iter().any(|entry| entry.answer.is_some()) && expected_seq.is_some();
+        self.adopt(next)?;
+        self.asked_again |= asks_again;
+        Ok(())
     }
 
     /// What waits, as it is reported at every contact.
@@ -356,12 +382,13 @@ impl Next {
         waiting.next().map_or(self.head.next_seq, |entry| entry.seq)
     }
 
-    /// Numbers what waits from there.
+    /// Numbers what waits from there. What was answered behind it is asked for again, so that the order of capture stays.
     fn renumber(&mut self, expected_seq: i64) {
-        let mut seq = expected_seq;
-        for entry in self.entries.iter_mut().flatten().filter(|entry| entry.answer.is_none()) {
-            if entry.seq != seq {
-                Arc::make_mut(entry).seq = seq;
+        let (first, mut seq) = (self.first_waiting(), expected_seq);
+        for entry in self.entries.iter_mut().flatten().filter(|entry| entry.seq >= first) {
+            if entry.seq != seq || entry.answer.is_some() {
+                let entry = Arc::make_mut(entry);
+                (entry.seq, entry.answer) = (seq, None);
             }
             seq += 1;
         }
@@ -381,19 +408,29 @@ impl Next {
         }
     }
 
+    /// What was answered before waits again, under its number: the server may have been told to skip it.
+    fn ask_again(&mut self, before: &[Arc<Entry>]) {
+        for (entry, before) in self.entries.iter_mut().zip(before) {
+            if let Some(entry) = entry.as_mut().filter(|entry| before.answer.is_some() && entry.answer.is_some()) {
+                Arc::make_mut(entry).answer = None;
+            }
+        }
+    }
+
     fn believe(&mut self, durable_version: i64) {
         if durable_version > 0 {
             self.head.durable_version = self.head.durable_version.max(Some(durable_version));
         }
     }
 
-    /// Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides.
+    /// Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides. What was answered at
+    /// the durable version itself may have been rejected after the backup that holds this version.
     fn retire(&mut self, now_us: i64) {
         let durable = self.head.durable_version;
         for place in &mut self.entries {
             let answer = place.as_ref().and_then(|entry| entry.answer.as_ref());
             let old = answer.filter(|answer| now_us.saturating_sub(answer.answered_at_us) >= KEEP_ACKNOWLEDGED_US);
-            if old.is_some_and(|answer| durable.is_none_or(|durable| answer.version <= durable)) {
+            if old.is_some_and(|answer| durable.is_none_or(|durable| answer.version < durable)) {
                 *place = None;
             }
         }

@@ -101,8 +101,9 @@ fn after_a_gap_what_waits_is_renumbered() {
 #[test]
 fn after_a_fork_what_was_kept_is_sent_again_and_the_rest_is_skipped() {
     let mut outbox = outbox(4);
-    hear(&mut outbox, PushResponse { durable_version: 50, ..applied(&[(1, 1), (2, 2)]) });
-    outbox.receive(PushResponse { expected_seq: 7, ..applied(&[]) }, KEEP_ACKNOWLEDGED_US).expect("is taken");
+    hear(&mut outbox, PushResponse { durable_version: 51, ..applied(&[(1, 1), (2, 2)]) });
+    outbox.receive(PushResponse::default(), KEEP_ACKNOWLEDGED_US).expect("is taken");
+    hear(&mut outbox, PushResponse { expected_seq: 7, ..PushResponse::default() });
     hear(&mut outbox, applied(&[(3, 7)]));
     outbox.fork(2).expect("is taken");
     let sent = request(&outbox).expect("something waits");
@@ -126,13 +127,82 @@ fn what_waits_below_a_forks_number_gets_new_numbers_only_from_a_push() {
     assert_eq!(numbers(&outbox), [5, 6]);
 }
 
+/// An outbox whose commands 1 to 5 were answered, as a backup of the phone has it.
+fn answered_before_the_backup() -> Outbox<MemoryStorage> {
+    let mut outbox = outbox(5);
+    hear(&mut outbox, applied(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]));
+    hear(&mut outbox, PushResponse::default());
+    outbox
+}
+
+#[test]
+fn a_restored_phone_brings_back_what_the_server_lost_and_was_told_to_skip() {
+    let backup = answered_before_the_backup().into_storage();
+    let mut outbox = Outbox::open(backup.clone()).expect("opens");
+    outbox.receive(PushResponse::default(), KEEP_ACKNOWLEDGED_US).expect("is taken");
+    outbox.fork(1).expect("is taken");
+    let skip = Some(proto::Skip { from_seq: 1, to_seq: 5 });
+    assert_eq!(request(&outbox).and_then(|request| request.skip), skip, "the phone has none of them any more");
+    let mut outbox = Outbox::open(backup).expect("opens");
+    outbox.fork(6).expect("is taken");
+    assert_eq!(numbers(&outbox), [1, 2, 3, 4, 5], "it has them again, and the server has not");
+    hear(&mut outbox, PushResponse { expected_seq: 6, ..PushResponse::default() });
+    assert_eq!(numbers(&outbox), [6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn a_phone_that_finds_its_numbers_used_asks_again_for_all_that_it_keeps() {
+    for fork in [false, true] {
+        let mut outbox = answered_before_the_backup();
+        capture(&mut outbox, 6);
+        hear(&mut outbox, PushResponse { fork, expected_seq: 9, ..PushResponse::default() });
+        assert_eq!(numbers(&outbox), [1, 2, 3, 4, 5], "perhaps the server skipped them");
+        // The server knows the first two, and none of the others.
+        hear(&mut outbox, PushResponse { expected_seq: 9, ..applied(&[(1, 1), (2, 2)]) });
+        assert_eq!(numbers(&outbox), [9, 10, 11, 12]);
+        hear(&mut outbox, applied(&[(3, 9), (4, 10), (5, 11), (6, 12)]));
+        assert_eq!((outbox.waiting(), outbox.outcomes().count()), (0, 6));
+    }
+}
+
+#[test]
+fn an_answer_to_a_push_from_before_a_fork_renumbers_nothing() {
+    let mut outbox = outbox(2);
+    hear(&mut outbox, applied(&[(1, 1), (2, 2)]));
+    // While this is under way, which only confirms, a pull tells of the fork.
+    assert_eq!(numbers(&outbox), [] as [i64; 0]);
+    outbox.fork(3).expect("is taken");
+    let fork = || PushResponse { fork: true, expected_seq: 3, ..PushResponse::default() };
+    hear(&mut outbox, fork());
+    assert_eq!(numbers(&outbox), [1, 2], "they were not sent yet");
+    hear(&mut outbox, fork());
+    assert_eq!(numbers(&outbox), [3, 4]);
+}
+
+#[test]
+fn a_fork_that_is_told_with_every_answer_is_one() {
+    let mut outbox = answered_before_the_backup();
+    // The replica's position stays unknown until it has pulled.
+    let fork = || PushResponse { fork: true, expected_seq: 3, ..PushResponse::default() };
+    capture(&mut outbox, 6);
+    hear(&mut outbox, fork());
+    assert_eq!(numbers(&outbox), [1, 2, 3, 4, 5, 6]);
+    let decided = applied(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6)]);
+    hear(&mut outbox, PushResponse { fork: true, expected_seq: 3, ..decided });
+    assert_eq!((outbox.waiting(), request(&outbox).map(|request| request.confirmed_seq)), (0, Some(6)));
+    hear(&mut outbox, PushResponse { fork: true, expected_seq: 7, ..PushResponse::default() });
+    assert_eq!(request(&outbox), None);
+}
+
 #[test]
 fn a_number_that_was_answered_is_given_to_no_other_command() {
     let mut outbox = outbox(3);
     hear(&mut outbox, PushResponse { fork: true, expected_seq: 3, ..applied(&[(3, 3)]) });
     assert_eq!(numbers(&outbox), [1, 2]);
     hear(&mut outbox, PushResponse { expected_seq: 4, ..PushResponse::default() });
-    assert_eq!(numbers(&outbox), [4, 5]);
+    assert_eq!(numbers(&outbox), [4, 5, 6], "what was answered behind them comes again behind them");
+    let ids: Vec<Uuid> = outbox.pending().map(|(command, _, _)| command).collect();
+    assert_eq!(ids, [id(1), id(2), id(3)]);
 }
 
 #[test]
@@ -171,9 +241,9 @@ fn an_answered_command_is_kept_until_nobody_can_lose_it() {
         outbox.receive(response, days * DAY_US).expect("is taken");
         (outbox.pending().count(), outbox)
     };
-    assert_eq!(after(6, 50).0, 1, "too young");
-    assert_eq!(after(7, 50).0, 0);
-    assert_eq!(after(30, 49).0, 1, "not durable");
+    assert_eq!(after(6, 51).0, 1, "too young");
+    assert_eq!(after(7, 51).0, 0);
+    assert_eq!(after(30, 50).0, 1, "a rejection makes no version: it may have come after the backup");
     assert_eq!(after(7, 0).0, 0, "where nothing is ever durable, time decides");
     let (_, mut outbox) = after(1, 50);
     let fork = PushResponse { fork: true, durable_version: 99, expected_seq: 2, ..PushResponse::default() };

@@ -88,6 +88,8 @@ export class Outbox {
   #head: OutboxHead;
   /** In the order of their numbers. */
   #commands: readonly Command[];
+  /** A pull has told of a fork since the last answer: what waits again may not have been sent with the push under way. */
+  #askedAgain = false;
   /** The last change: the next one begins when it has ended. */
   #change: Promise<unknown> = Promise.resolve();
 
@@ -177,33 +179,47 @@ export class Outbox {
     }
     const news = draft.answer(results, version, nowUs);
     if (expectedSeq !== undefined) {
+      let asksAgain = true;
       if (fork) {
-        if (expectedSeq > max(draft.firstWaiting, draft.head.lastOutcomeSeq)) {
+        if (!this.#askedAgain && expectedSeq > max(draft.firstWaiting, draft.head.lastOutcomeSeq)) {
           draft.renumber(expectedSeq); // what waits is below: its numbers are taken
+        } else {
+          asksAgain = expectedSeq <= this.#head.lastOutcomeSeq; // else it is told once more, and says nothing new
         }
       } else if (expectedSeq > draft.head.lastOutcomeSeq) {
+        asksAgain = expectedSeq > draft.firstWaiting;
         draft.renumber(expectedSeq);
       } else {
         draft.fork(expectedSeq);
+      }
+      if (asksAgain) {
+        draft.askAgain(this.#commands);
       }
     }
     if (!fork) {
       draft.retire(nowUs);
     }
     await this.#adopt(draft.head, draft.commands);
+    this.#askedAgain = false;
     return news;
   }
 
   /**
-   * The server lost a part of the history and expects this number next: answered commands from there on wait again.
+   * The server lost a part of the history and expects this number next: answered commands wait again.
    *
    * @throws ProtocolError when it is not a sequence number.
    */
   async fork(expectedSeq: bigint): Promise<void> {
     await this.#inTurn(async () => {
       const draft = new Draft(this.#head, this.#commands);
-      draft.fork(sequence(expectedSeq));
+      const seq = sequence(expectedSeq);
+      draft.fork(seq);
+      if (seq !== undefined) {
+        draft.askAgain(this.#commands);
+      }
+      const asksAgain = seq !== undefined && this.#commands.some((command) => command.answer !== undefined);
       await this.#adopt(draft.head, draft.commands);
+      this.#askedAgain ||= asksAgain;
     });
   }
 
@@ -339,10 +355,12 @@ class Draft {
     return news;
   }
 
-  /** Numbers what waits from there. */
+  /** Numbers what waits from there. What was answered behind it is asked for again, so that the order of capture stays. */
   renumber(expectedSeq: bigint): void {
     let nextSeq = expectedSeq;
-    this.commands = this.commands.map((command) => (command.answer === undefined ? { ...command, seq: nextSeq++ } : command));
+    const first = this.firstWaiting;
+    const isLater = (command: Command) => command.seq >= first;
+    this.commands = this.commands.map((command) => (isLater(command) ? { ...command, seq: nextSeq++, answer: undefined } : command));
     this.set({ expectedSeq, nextSeq });
   }
 
@@ -358,6 +376,12 @@ class Draft {
     this.commands = this.commands.map((command) => (command.seq >= expectedSeq ? { ...command, answer: undefined } : command));
   }
 
+  /** What was answered before waits again, under its number: the server may have been told to skip it. */
+  askAgain(before: readonly Command[]): void {
+    const answered = new Set(before.filter((command) => command.answer !== undefined).map((command) => command.id));
+    this.commands = this.commands.map((command) => (answered.has(command.id) ? { ...command, answer: undefined } : command));
+  }
+
   /** Takes the server's word for what cannot be lost any more. */
   believe(durableVersion: bigint): void {
     if (durableVersion > 0n) {
@@ -365,12 +389,15 @@ class Draft {
     }
   }
 
-  /** Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides. */
+  /**
+   * Takes away what nobody can lose any more. Where nothing was ever durable, time alone decides. What was answered at the
+   * durable version itself may have been rejected after the backup that holds this version.
+   */
   retire(nowUs: bigint): void {
     const { durableVersion } = this.head;
     this.commands = this.commands.filter(({ answer }) => {
       const isOld = answer !== undefined && nowUs - answer.answeredAtUs >= KEEP_ANSWERED_US;
-      return !isOld || (durableVersion !== undefined && answer.version > durableVersion);
+      return !isOld || (durableVersion !== undefined && answer.version >= durableVersion);
     });
   }
 }

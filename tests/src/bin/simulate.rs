@@ -27,7 +27,7 @@ struct Options {
     /// Print every event.
     #[arg(long)]
     trace: bool,
-    /// Events of a seed before faults stop [default: 1200 for every second seed, 300 for the others].
+    /// Events of a seed before faults stop [default: 1300 for every second seed, 300 for the others].
     #[arg(long)]
     steps: Option<u64>,
     /// Faults that do not occur.
@@ -66,7 +66,7 @@ impl Options {
     /// How a seed is run. Long ones meet the horizon, the turn of a month and outlets that were merged; short ones are many.
     fn settings(&self, seed: u64) -> Settings {
         Settings {
-            steps: self.steps.unwrap_or(if seed.is_multiple_of(2) { 1_200 } else { 300 }),
+            steps: self.steps.unwrap_or(if seed.is_multiple_of(2) { 1_300 } else { 300 }),
             without: self.without.iter().copied().collect(),
             database: if self.postgres { Kind::Postgres } else { Kind::Sqlite },
             tell: self.trace.then_some(|line: &str| say(line)),

@@ -26,7 +26,7 @@ use super::dice::Dice;
 use super::faults::Fault;
 use super::journal::{Checked, Journal, Law, broken};
 use super::run::{Settings, run};
-use super::server::{Logged, Server};
+use super::server::{Logged, Server, TENANTS};
 use crate::database;
 
 /// After so many commands the clock jumps to where it was in the simulation; a batch ends there.
@@ -80,21 +80,25 @@ pub fn compare(seed: u64, settings: &Settings) -> Checked<usize> {
     if let Some(violation) = end.violation {
         return Err(violation);
     }
-    let entries = entries(end.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let alone = one_by_one(seed, &entries).await?;
-        let together = together(seed, &entries, &alone).await?;
-        difference(&entries, &alone, &together)?;
-        Ok(entries.len())
-    })
+    let mut commands = 0;
+    for tenant in 0..TENANTS.len() {
+        let entries = entries(end.log.iter().filter(|logged| logged.tenant == tenant));
+        runtime.block_on(async {
+            let alone = one_by_one(seed, tenant, &entries).await?;
+            let together = together(seed, tenant, &entries, &alone).await?;
+            difference(&entries, &alone, &together)
+        })?;
+        commands += entries.len();
+    }
+    Ok(commands)
 }
 
 /// The commands of a log, each in a submission of its own, and at moments that leave room.
-fn entries(log: Vec<Logged>) -> Vec<Entry> {
+fn entries<'l>(log: impl Iterator<Item = &'l Logged>) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut next_us = 0;
-    for Logged { submission, at_us } in log {
+    for Logged { submission, at_us, .. } in log {
         let sender = submission.sender.map(|sender| Sender { position: None, ..sender });
         let single = |commands| Submission { sender, commands, ..submission.clone() };
         let mut singles: Vec<Submission> =
@@ -104,7 +108,7 @@ fn entries(log: Vec<Logged>) -> Vec<Entry> {
         }
         for submission in singles {
             if entries.len() % STRETCH == 0 {
-                next_us = at_us.max(next_us);
+                next_us = next_us.max(*at_us);
             }
             entries.push(Entry { submission, at_us: next_us });
             next_us += 2;
@@ -134,18 +138,18 @@ fn comparable(submitted: &Submitted) -> Option<Submitted> {
     Some(Submitted { body: trade::Command { command: Some(command) }.encode_to_vec().into(), ..submitted.clone() })
 }
 
-async fn one_by_one(seed: u64, entries: &[Entry]) -> Checked<Way> {
+async fn one_by_one(seed: u64, tenant: usize, entries: &[Entry]) -> Checked<Way> {
     let mut server = started(seed).await?;
     let mut answers = Vec::new();
     for entry in entries {
         set(&server.clock, entry.at_us);
-        answers.extend(run_batch(&mut server, std::slice::from_ref(&entry.submission)).await?);
+        answers.extend(run_batch(&mut server, tenant, std::slice::from_ref(&entry.submission)).await?);
     }
     end(server, answers).await
 }
 
 /// In batches of random size, with as many moments between the commands as batches of one take.
-async fn together(seed: u64, entries: &[Entry], alone: &Way) -> Checked<Way> {
+async fn together(seed: u64, tenant: usize, entries: &[Entry], alone: &Way) -> Checked<Way> {
     let mut server = started(seed).await?;
     let dice = Dice::new(seed, 2);
     let mut known = BTreeSet::new();
@@ -167,7 +171,7 @@ async fn together(seed: u64, entries: &[Entry], alone: &Way) -> Checked<Way> {
                 batch.extend((0..waits).map(|_| pause(&dice)));
             }
         }
-        let mut all = run_batch(&mut server, &batch).await?;
+        let mut all = run_batch(&mut server, tenant, &batch).await?;
         answers.extend(places.into_iter().map(|place| std::mem::take(&mut all[place])));
         first = after;
     }
@@ -202,9 +206,9 @@ fn set(clock: &Clock, at_us: i64) {
     clock.advance(at_us - clock.now_us());
 }
 
-async fn run_batch(server: &mut Server, batch: &[Submission]) -> Checked<Vec<(Option<Outcome>, i64)>> {
+async fn run_batch(server: &mut Server, tenant: usize, batch: &[Submission]) -> Checked<Vec<(Option<Outcome>, i64)>> {
     let mut journal = Journal::new(None);
-    let Some(answers) = server.run(batch, &mut journal).await? else {
+    let Some(answers) = server.run(tenant, batch, &mut journal).await? else {
         return broken(Law::NoFault, "the server fails, and nobody told it to");
     };
     let outcome = |answer: roundsman::batch::Answer| {

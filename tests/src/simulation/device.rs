@@ -11,6 +11,7 @@ use roundsman_proto::sync::{self as proto, Outcome, PullRequest, PullResponse, P
 use roundsman_proto::trade::Kind;
 use roundsman_sync::outbox::memory::MemoryStorage as OutboxMemory;
 use roundsman_sync::outbox::{Outbox, OutboxError};
+use roundsman_sync::page::unpack;
 use roundsman_sync::replica::fault::{FaultError, Faulty};
 use roundsman_sync::replica::memory::MemoryStorage as ReplicaMemory;
 use roundsman_sync::replica::{At, Event, Replica, ReplicaError, Storage as _, Want};
@@ -91,6 +92,10 @@ pub struct Device {
     pub waits_for: Option<u64>,
     /// The highest version that an answer named.
     pub seen_version: i64,
+    /// It went back to a backup once.
+    pub restored: bool,
+    /// And nothing has told it so since: its position is one of the server's, and so are all its numbers.
+    pub unaware: bool,
     replica: Replica<ReplicaStorage>,
     outbox: Outbox<OutboxStorage>,
     flow: Option<Flow>,
@@ -122,6 +127,8 @@ impl Device {
             memory: Memory::default(),
             waits_for: None,
             seen_version: 0,
+            restored: false,
+            unaware: false,
             replica,
             outbox,
             flow: None,
@@ -222,6 +229,7 @@ impl Device {
         self.memory = backup.memory;
         self.waits_for = None;
         self.floor = 0;
+        (self.restored, self.unaware) = (true, true);
         Ok(true)
     }
 
@@ -246,6 +254,7 @@ impl Device {
     pub fn answered(&mut self, response: PushResponse, now_us: i64) -> Checked<(Vec<(Uuid, Outcome)>, Life)> {
         self.waits_for = None;
         let version = response.version;
+        let told = response.expected_seq > 0;
         if response.fork {
             self.forked();
         }
@@ -253,6 +262,7 @@ impl Device {
         let (outcomes, life) = survived(self.outbox.receive(response, clock_us))?;
         if life == Life::Runs {
             self.seen_version = self.seen_version.max(version);
+            self.unaware &= !told;
         }
         Ok((outcomes.unwrap_or_default(), life))
     }
@@ -324,6 +334,7 @@ impl Device {
             Heard::Message(message) => message,
         };
         journal.digest(message.as_ref());
+        brings_nothing_foreign(&self.caller, &message, server, journal)?;
         journal.detail(|| format!("        {} <- {}", self.name, describe(&message)));
         let event = match self.replica.receive(*message) {
             Ok(event) => event,
@@ -343,6 +354,7 @@ impl Device {
                 })?;
                 self.forked();
                 let (_, life) = survived(self.outbox.fork(expected_seq))?;
+                self.unaware &= life == Life::Killed;
                 Ok(if life == Life::Killed { Pulled::Killed } else { Pulled::On })
             }
             Event::InventoryWanted => {
@@ -388,7 +400,7 @@ impl Device {
                 At::Nothing | At::Damaged => continue,
             };
             let name = (bucket.scope.to_string(), bucket.kind);
-            let Some(sums) = server.sums(at) else {
+            let Some(sums) = server.tenant_of(&self.caller).sums(at) else {
                 return broken(Law::AtomicCut, format!("{}: no batch has made version {}", self.name, at.version));
             };
             let held = (bucket.rows, bucket.checksum.0);
@@ -406,7 +418,7 @@ impl Device {
         journal.check(Law::ReadYourWrites, self.replica.covers(at_least), || {
             format!("{}: the pull had to cover version {at_least} and is at {position:?}", self.name)
         })?;
-        let known = server.position.version >= position.version;
+        let known = server.tenant_of(&self.caller).position.version >= position.version;
         journal.check(Law::Monotonic, known, || format!("{}: {position:?} is in the future", self.name))
     }
 
@@ -423,6 +435,27 @@ impl Eyes for Device {
         let records = self.replica.records(kind).unwrap_or_default();
         records.into_iter().map(|(id, document)| (id, document.version, document.bytes)).collect()
     }
+}
+
+/// Neither the scopes nor the records of a pull are those of another tenant.
+fn brings_nothing_foreign(
+    caller: &Caller,
+    response: &PullResponse,
+    server: &Server,
+    journal: &mut Journal,
+) -> Checked<()> {
+    let ids: Vec<Uuid> = match &response.message {
+        Some(Message::Plan(plan)) => {
+            let named = plan.buckets.iter().filter_map(|entry| entry.scope.split([':', '/']).nth(1));
+            named.filter_map(|id| Uuid::parse_str(id).ok()).collect()
+        }
+        // What can't be unpacked the replica refuses.
+        Some(Message::Page(page)) => unpack(page).unwrap_or_default().into_iter().map(|row| row.record).collect(),
+        _ => return Ok(()),
+    };
+    let tenant = server.place_of(caller.tenant);
+    let foreign = ids.into_iter().find(|id| server.is_foreign(tenant, *id));
+    journal.check(Law::Tenants, foreign.is_none(), || format!("a pull of tenant {tenant} brings {foreign:?}"))
 }
 
 /// Where a device says that it is, in one line.

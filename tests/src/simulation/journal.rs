@@ -44,6 +44,8 @@ pub enum Law {
     Merge,
     /// Outcomes and records are those of a model that is too simple to be wrong.
     Oracle,
+    /// What is one tenant's never reaches another, and nothing that one does moves the other.
+    Tenants,
 }
 
 impl Law {
@@ -68,6 +70,7 @@ impl Law {
             Self::Databases => "databases agree",
             Self::Merge => "edits are merged",
             Self::Oracle => "as the oracle says",
+            Self::Tenants => "tenants are apart",
         }
     }
 }

@@ -49,6 +49,7 @@ pub struct Oracle {
     version: i64,
     at_us: i64,
     horizon: i64,
+    changed: Vec<Uuid>,
 }
 
 impl Oracle {
@@ -67,6 +68,7 @@ impl Oracle {
         if version > self.version {
             (self.version, self.at_us) = (version, now_us);
         }
+        self.changed = before.keys().copied().collect();
         for (id, before) in before {
             let Some(stored) = self.records.get_mut(&id) else { continue };
             // What was changed and changed back is as it was.
@@ -204,6 +206,12 @@ impl Oracle {
                 decided => return decided,
             }
         }
+    }
+
+    /// The records that the last decisions have changed; all of the tenant's, not those that only serve its rules.
+    pub fn changed(&self) -> impl Iterator<Item = Uuid> {
+        let shown = |id: &&Uuid| self.records.get(*id).is_some_and(|stored| stored.kind < FIRST_INTERNAL_KIND);
+        self.changed.iter().filter(shown).copied()
     }
 
     /// All records, internal ones too, as they should be stored.

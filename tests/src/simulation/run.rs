@@ -8,6 +8,7 @@ use prost::Message as _;
 use roundsman::auth::caller::Caller;
 use roundsman::batch::{Answer, Submission, Submitted};
 use roundsman::commands::Issuer;
+use roundsman::workspace::FIRST_INTERNAL_KIND;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{CommandResult, Outcome, PushRequest, PushResponse, Status};
 use roundsman_proto::trade::command::Command;
@@ -34,6 +35,8 @@ const QUIET_SYNCS: usize = 2;
 const QUIET_PULLS: usize = 3;
 /// Of sixteen seeds, the one whose disk gets full now and then.
 const SMALL_DISK: u64 = 8;
+/// Of four seeds, the one in which a backup may be restored that is older than the last one.
+const CARELESS: u64 = 2;
 /// Messages of a pull of the quiet phase.
 const PULL_MESSAGES: usize = 1_000;
 const MINUTE_US: i64 = 60_000_000;
@@ -129,9 +132,19 @@ enum Origin {
     Desk,
 }
 
+/// A command, or a record, of a tenant, by its place.
+pub type Key = (usize, Uuid);
+
+/// Of a hundred commands from a desk, so many of the first tenant's.
+const FIRST_TENANT: u64 = 75;
+/// Of a hundred commands, so many that name something of another tenant's.
+const TRESPASS: u64 = 4;
+
 /// Something that is on its way to the server.
 #[derive(Clone, Debug)]
 struct Letter {
+    /// The tenant, by its place.
+    tenant: usize,
     from: Origin,
     content: Content,
 }
@@ -167,25 +180,31 @@ pub struct Simulation<'j> {
     pub(super) journal: &'j mut Journal,
     pub(super) dice: Dice,
     pub(super) server: Server,
-    pub(super) world: World,
+    /// Of each tenant.
+    pub(super) worlds: Vec<World>,
     pub(super) devices: Vec<Device>,
-    pub(super) captured: BTreeMap<Uuid, Captured>,
+    pub(super) captured: BTreeMap<Key, Captured>,
     /// What was answered: by command, device and number.
-    pub(super) told: BTreeMap<(Uuid, Uuid, i64), Outcome>,
+    pub(super) told: BTreeMap<(Key, Uuid, i64), Outcome>,
     /// Records that were seen removed.
-    pub(super) removed: BTreeSet<Uuid>,
+    pub(super) removed: BTreeSet<Key>,
     wire: Vec<Letter>,
     replies: Vec<Reply>,
     pushes: u64,
     without: Without,
     small_disk: bool,
-    backup: Option<Backup>,
+    /// Whoever restores the server may take the backup before the last one.
+    careless: bool,
+    /// A backup was restored that was older than what had been said to be durable.
+    broke_word: bool,
+    /// The last backup of the server, and the one before.
+    backups: [Option<Backup>; 2],
 }
 
 /// What was known when the server was backed up.
 struct Backup {
-    told: BTreeMap<(Uuid, Uuid, i64), Outcome>,
-    removed: BTreeSet<Uuid>,
+    told: BTreeMap<(Key, Uuid, i64), Outcome>,
+    removed: BTreeSet<Key>,
 }
 
 impl<'j> Simulation<'j> {
@@ -193,21 +212,30 @@ impl<'j> Simulation<'j> {
         let dice = Dice::new(seed, 1);
         let server =
             Server::start(seed, settings.database).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
-        let world = World::draw(&dice, server.tenant, seed);
+        let mut worlds: Vec<World> = Vec::new();
         let mut devices = Vec::new();
-        for (index, user) in world.users.iter().enumerate() {
-            for number in 0..dice.size(1, 2) {
-                let kinds = if dice.chance(15) { OLD_APP.collect() } else { Vec::new() };
-                let name = format!("{}{index}.{number}", if user.role == Role::Rep { "rep" } else { "supervisor" });
-                devices.push(Device::new(name, user, dice.id(), kinds)?);
+        let mut imports = Vec::new();
+        for (place, tenant) in server.tenants.iter().enumerate() {
+            let world = match worlds.first() {
+                None => World::draw(&dice, tenant.id, seed),
+                Some(first) => World::beside(first, &dice, tenant.id, seed),
+            };
+            let (most, mark) = if place == 0 { (2, "") } else { (1, "other ") };
+            for (index, user) in world.users.iter().enumerate() {
+                for number in 0..dice.size(1, most) {
+                    let kinds = if dice.chance(15) { OLD_APP.collect() } else { Vec::new() };
+                    let role = if user.role == Role::Rep { "rep" } else { "supervisor" };
+                    devices.push(Device::new(format!("{mark}{role}{index}.{number}"), user, dice.id(), kinds)?);
+                }
             }
+            imports.extend(world.imports(&dice).into_iter().map(|import| (place, import)));
+            worlds.push(world);
         }
-        let imports = world.imports(&dice);
         let mut simulation = Self {
             journal,
             dice,
             server,
-            world,
+            worlds,
             devices,
             captured: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -217,10 +245,12 @@ impl<'j> Simulation<'j> {
             pushes: 0,
             without: settings.without,
             small_disk: seed % 16 == SMALL_DISK,
-            backup: None,
+            careless: seed % 4 == CARELESS,
+            broke_word: false,
+            backups: [None, None],
         };
-        for import in imports {
-            let letter = simulation.desk_letter(Role::Office, Command::ImportRecords(import));
+        for (tenant, import) in imports {
+            let letter = simulation.desk_letter(tenant, Role::Office, encoded(Command::ImportRecords(import)));
             simulation.serve(vec![letter]).await?;
         }
         Ok(simulation)
@@ -246,10 +276,7 @@ impl<'j> Simulation<'j> {
         let device = self.dice.size(0, self.devices.len() - 1);
         match self.dice.below(130) {
             0..30 => self.capture(device),
-            30..48 => {
-                self.push(device);
-                Ok(())
-            }
+            30..48 => self.push(device),
             48..68 => self.answer().await,
             68..84 => self.reply(),
             84..100 => self.pull(device).await,
@@ -298,7 +325,8 @@ impl<'j> Simulation<'j> {
                 if self.dice.chance(50) && self.may(Fault::PurgeFails) {
                     self.server.arm_purge(&self.dice);
                 }
-                self.server.purge(self.journal).await
+                let tenant = self.dice.size(0, self.server.tenants.len() - 1);
+                self.server.purge(tenant, self.journal).await
             }
             Fault::DeviceReinstalled => self.reinstall(device),
             Fault::DeviceRestored if self.dice.chance(50) => {
@@ -318,7 +346,8 @@ impl<'j> Simulation<'j> {
                 self.journal.event(|| format!("{name} is about to be shut out"));
                 self.journal.fault("device revoked");
                 let command = Command::RevokeDevice(RevokeDevice { device_id, wipe: false });
-                let letter = self.desk_letter(Role::Office, command);
+                let tenant = self.tenant(device);
+                let letter = self.desk_letter(tenant, Role::Office, encoded(command));
                 self.wire.push(letter);
                 Ok(())
             }
@@ -374,8 +403,13 @@ impl<'j> Simulation<'j> {
         self.server.clock.advance(by_us);
     }
 
+    /// The place of a device's tenant.
+    fn tenant(&self, device: usize) -> usize {
+        self.server.place_of(self.devices[device].caller.tenant)
+    }
+
     fn reinstall(&mut self, device: usize) -> Checked<()> {
-        let lost = held(&self.devices[device]);
+        let lost = self.held(device);
         let name = self.devices[device].name.clone();
         self.journal.event(|| format!("{name} is installed anew"));
         self.journal.fault("device reinstalled");
@@ -385,14 +419,14 @@ impl<'j> Simulation<'j> {
     }
 
     fn restore(&mut self, device: usize) -> Checked<()> {
-        let before = held(&self.devices[device]);
+        let before = self.held(device);
         if !self.devices[device].restore()? {
             return Ok(());
         }
         let name = self.devices[device].name.clone();
         self.journal.event(|| format!("{name} goes back to its backup"));
         self.journal.fault("device restored");
-        let kept = held(&self.devices[device]);
+        let kept = self.held(device);
         self.lose(before.into_iter().filter(|id| !kept.contains(id)).collect());
         Ok(())
     }
@@ -402,24 +436,29 @@ impl<'j> Simulation<'j> {
         if !self.server.is_a_file() {
             return Ok(());
         }
-        let Some(backup) = self.backup.take() else {
+        if self.backups[0].is_none() || self.dice.chance(35) {
             self.journal.event(|| "the server is backed up".to_owned());
-            self.backup = Some(Backup { told: self.told.clone(), removed: self.removed.clone() });
-            return self.server.back_up();
-        };
-        self.journal.event(|| "the server goes back to its backup".to_owned());
-        self.journal.fault("server restored");
+            let now = Backup { told: self.told.clone(), removed: self.removed.clone() };
+            self.backups[1] = self.backups[0].replace(now);
+            return self.server.back_up(self.journal).await;
+        }
+        let older = self.careless && self.backups[1].is_some() && self.dice.chance(60);
+        let Some(backup) = std::mem::take(&mut self.backups[usize::from(older)]) else { return Ok(()) };
+        self.backups = [None, None];
+        self.broke_word |= older;
+        self.journal.event(|| format!("the server goes back to its {} backup", if older { "older" } else { "last" }));
+        self.journal.fault(if older { "server restored to an older backup" } else { "server restored" });
         // Whatever the old server has answered and nobody has heard yet is gone with its connections.
         self.replies.clear();
         for device in &mut self.devices {
             device.hang_up();
             device.history_lost();
         }
-        self.server.restore().await?;
+        self.server.restore(older).await?;
         (self.told, self.removed) = (backup.told, backup.removed);
         let stored = laws::kept(self).await?;
-        let held: BTreeSet<Uuid> =
-            self.devices.iter().flat_map(|device| device.outbox().pending()).map(|(id, ..)| id).collect();
+        let held: BTreeSet<Key> = (0..self.devices.len()).flat_map(|device| self.held(device)).collect();
+        self.keeps_what_is_not_durable(&stored, &held)?;
         for (id, captured) in self.captured.iter_mut().filter(|(id, _)| !stored.contains(*id)) {
             // What a device still has comes again, whatever it was told.
             captured.lost = !held.contains(id);
@@ -428,8 +467,41 @@ impl<'j> Simulation<'j> {
         Ok(())
     }
 
+    /// What the restored server does not have each device still has: it forgets only what was said to be durable. It does not
+    /// hold for those that went back to a backup of their own, nor once a server has gone back behind its word.
+    fn keeps_what_is_not_durable(&mut self, stored: &BTreeSet<Key>, held: &BTreeSet<Key>) -> Checked<()> {
+        if self.broke_word {
+            return Ok(());
+        }
+        for device in self.devices.iter().filter(|device| !device.restored) {
+            let Some(id) = device.caller.device else { continue };
+            let own = self.captured.iter().filter(|(_, captured)| captured.device == id && !captured.lost);
+            for (key, _) in own.filter(|(key, _)| !stored.contains(*key)) {
+                let what = || format!("{} has forgotten command {}, which the server has lost", device.name, key.1);
+                self.journal.check(Law::NothingLost, held.contains(key), what)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A device lacks commands only if it was restored, or if a server went back behind what it had said to be durable.
+    fn may_skip(&mut self, device: usize, request: &PushRequest) -> Checked<()> {
+        let actor = &self.devices[device];
+        let Some(skip) = request.skip else { return Ok(()) };
+        self.journal.fault("commands skipped");
+        self.journal.check(Law::NothingLost, actor.restored || self.broke_word, || {
+            format!("{} no longer has the commands {} to {}", actor.name, skip.from_seq, skip.to_seq)
+        })
+    }
+
+    /// The commands that a device has: those that wait, and those that it keeps should the server lose them.
+    fn held(&self, device: usize) -> BTreeSet<Key> {
+        let tenant = self.tenant(device);
+        self.devices[device].outbox().pending().map(|(id, _, _)| (tenant, id)).collect()
+    }
+
     /// These were captured, and went with their device before anybody answered.
-    fn lose(&mut self, commands: BTreeSet<Uuid>) {
+    fn lose(&mut self, commands: BTreeSet<Key>) {
         for id in commands {
             if let Some(captured) = self.captured.get_mut(&id).filter(|captured| captured.outcome.is_none()) {
                 captured.lost = true;
@@ -452,9 +524,10 @@ impl<'j> Simulation<'j> {
         let Some(command) = self.think(who, device) else {
             return Ok(());
         };
-        let id = self.dice.id();
+        let tenant = self.tenant(device);
+        let id = self.command_id(tenant);
         let name = roundsman::commands::of(&command).name();
-        let body: Bytes = trade::Command { command: Some(command.clone()) }.encode_to_vec().into();
+        let body = self.trespass(tenant, &command);
         let actor = &mut self.devices[device];
         self.journal.event(|| format!("{} captures {name} {id}", actor.name));
         let at_us = actor.clock_us(now_us);
@@ -467,46 +540,100 @@ impl<'j> Simulation<'j> {
         let actor = &self.devices[device];
         if actor.outbox().pending().any(|(pending, _, _)| pending == id) {
             let device = caller.device.unwrap_or_default();
-            self.captured.insert(id, Captured { device, body, lost: false, outcome: None });
+            self.captured.insert((tenant, id), Captured { device, body, lost: false, outcome: None });
         }
         Ok(())
     }
 
+    /// The id of a new command; now and then one that another tenant's command has.
+    fn command_id(&mut self, tenant: usize) -> Uuid {
+        let others: Vec<Uuid> = if self.dice.chance(2) {
+            let ids =
+                self.captured.keys().filter(|key| key.0 != tenant && !self.captured.contains_key(&(tenant, key.1)));
+            ids.map(|key| key.1).collect()
+        } else {
+            Vec::new()
+        };
+        match self.dice.pick(&others) {
+            Some(id) => {
+                self.journal.fault("another tenant's command id taken");
+                *id
+            }
+            None => self.dice.id(),
+        }
+    }
+
+    /// The body of a command; now and then it names another tenant's record of the same kind instead of one of its own,
+    /// or gives what it makes the id of one. It must be decided as if there were no such record.
+    fn trespass(&mut self, tenant: usize, command: &Command) -> Bytes {
+        let mut body = trade::Command { command: Some(command.clone()) }.encode_to_vec();
+        if !self.dice.chance(TRESPASS) {
+            return body.into();
+        }
+        let records = |place: usize| self.server.tenants[place].oracle.records();
+        let other = (tenant + 1) % self.server.tenants.len();
+        let target = roundsman::commands::of(command).target().filter(|target| target.creates).map(|target| target.id);
+        let named: Vec<(usize, i64)> = (0..body.len().saturating_sub(15))
+            .filter_map(|at| {
+                let id = Uuid::from_slice(&body[at..at + 16]).ok()?;
+                let kind = records(tenant).get(&id).map(|stored| stored.kind);
+                let made = target == Some(id.as_bytes()) && self.dice.chance(30);
+                Some((at, kind.or(made.then_some(0))?))
+            })
+            .collect();
+        if let Some((at, kind)) = self.dice.pick(&named) {
+            let theirs = records(other).iter().filter(|(id, stored)| {
+                let alike = *kind == 0 || stored.kind == *kind;
+                alike && stored.kind < FIRST_INTERNAL_KIND && self.server.is_foreign(tenant, **id)
+            });
+            let theirs: Vec<Uuid> = theirs.map(|(id, _)| *id).collect();
+            if let Some(id) = self.dice.pick(&theirs) {
+                body[*at..at + 16].copy_from_slice(id.as_bytes());
+                self.journal.fault("another tenant's record named");
+            }
+        }
+        body.into()
+    }
+
     /// What somebody on a device wants.
     fn think(&self, who: Who, device: usize) -> Option<Command> {
+        let tenant = self.tenant(device);
         let device = &self.devices[device];
-        let scene = self.scene(device, &device.memory, device.caller.rep);
+        let scene = self.scene(tenant, device, &device.memory, device.caller.rep);
         let recipes: Vec<_> = RECIPES.iter().filter(|recipe| recipe.who == who).collect();
         let recipe = self.dice.weighted(&recipes, |recipe| recipe.weight)?;
         (recipe.make)(&scene)
     }
 
-    fn scene<'s>(&'s self, eyes: &'s dyn Eyes, memory: &'s Memory, rep: Option<Uuid>) -> Scene<'s> {
+    fn scene<'s>(&'s self, tenant: usize, eyes: &'s dyn Eyes, memory: &'s Memory, rep: Option<Uuid>) -> Scene<'s> {
         Scene {
             dice: &self.dice,
-            world: &self.world,
+            world: &self.worlds[tenant],
             eyes,
             memory,
             rep,
             now_us: self.server.now_us(),
-            version: self.server.position.version,
+            version: self.server.tenants[tenant].position.version,
         }
     }
 
     /// A device sends what waits.
-    fn push(&mut self, device: usize) {
+    fn push(&mut self, device: usize) -> Checked<()> {
         let now_us = self.server.now_us();
+        let tenant = self.tenant(device);
         let (may_give_up, may_lose) = (self.may(Fault::Answer), self.may(Fault::Push));
         let actor = &mut self.devices[device];
         if actor.waits_for.is_some() {
             if !self.dice.chance(30) || !may_give_up {
-                return;
+                return Ok(());
             }
             self.journal.fault("answer given up");
         }
         let Some(request) = actor.request(now_us) else {
-            return;
+            return Ok(());
         };
+        self.may_skip(device, &request)?;
+        let actor = &mut self.devices[device];
         self.pushes += 1;
         actor.waits_for = Some(self.pushes);
         let number = self.pushes;
@@ -517,10 +644,11 @@ impl<'j> Simulation<'j> {
         });
         if self.dice.chance(8) && may_lose {
             self.journal.fault("push lost");
-            return;
+            return Ok(());
         }
         let content = Content::Push(actor.caller.clone(), request);
-        self.wire.push(Letter { from: Origin::Device(device, number), content });
+        self.wire.push(Letter { tenant, from: Origin::Device(device, number), content });
+        Ok(())
     }
 
     /// Some of what is on its way reaches the server, in any order.
@@ -537,8 +665,18 @@ impl<'j> Simulation<'j> {
         if letters.is_empty() { Ok(()) } else { self.serve(letters).await }
     }
 
-    /// The server answers.
+    /// The server answers: each tenant's lane for itself.
     async fn serve(&mut self, letters: Vec<Letter>) -> Checked<()> {
+        for tenant in 0..self.server.tenants.len() {
+            let own: Vec<Letter> = letters.iter().filter(|letter| letter.tenant == tenant).cloned().collect();
+            if !own.is_empty() {
+                self.serve_one(tenant, own).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve_one(&mut self, tenant: usize, letters: Vec<Letter>) -> Checked<()> {
         self.journal.event(|| format!("the server answers {} letters", letters.len()));
         let mut senders: Vec<usize> = letters.iter().filter_map(|letter| letter.from.device()).collect();
         senders.sort_unstable();
@@ -546,7 +684,7 @@ impl<'j> Simulation<'j> {
             self.journal.fault("pushes of one device mixed");
         }
         let submissions: Vec<Submission> = letters.iter().map(|letter| self.submission(letter)).collect();
-        let answers = self.server.answer(submissions.clone(), &self.dice, self.journal).await?;
+        let answers = self.server.answer(tenant, submissions.clone(), &self.dice, self.journal).await?;
         for ((letter, submission), answer) in letters.into_iter().zip(&submissions).zip(answers) {
             match answer {
                 Some(answer) => self.settle(&letter, submission, answer)?,
@@ -581,7 +719,7 @@ impl<'j> Simulation<'j> {
     fn settle(&mut self, letter: &Letter, submission: &Submission, answer: Answer) -> Checked<()> {
         let device = submission.sender.map_or(Uuid::nil(), |sender| sender.device);
         for (result, submitted) in answer.results.iter().zip(&submission.commands) {
-            self.note(device, result, submitted)?;
+            self.note(letter.tenant, device, result, submitted)?;
         }
         let may_fork = self.server.has_lost();
         self.journal
@@ -605,7 +743,7 @@ impl<'j> Simulation<'j> {
         Ok(())
     }
 
-    fn note(&mut self, device: Uuid, result: &CommandResult, submitted: &Submitted) -> Checked<()> {
+    fn note(&mut self, tenant: usize, device: Uuid, result: &CommandResult, submitted: &Submitted) -> Checked<()> {
         let outcome = result.outcome.clone().unwrap_or_default();
         let id = submitted.id;
         let command = trade::Command::decode(submitted.body.clone()).ok().and_then(|command| command.command);
@@ -616,12 +754,12 @@ impl<'j> Simulation<'j> {
         });
         let quarantined = outcome.status() == Status::Quarantined && outcome.reason() != Reason::DeviceRevoked;
         self.journal.check(Law::NoFault, !quarantined, || format!("{name} {id} went to quarantine: {command:?}"))?;
-        let first = self.told.range((id, Uuid::nil(), i64::MIN)..=(id, Uuid::max(), i64::MAX)).next().is_none();
+        let key = (tenant, id);
+        let first = self.told.range((key, Uuid::nil(), i64::MIN)..=(key, Uuid::max(), i64::MAX)).next().is_none();
         if first {
             self.journal.decided(name, &outcome);
         }
-        let key = (id, device, submitted.seq);
-        let before = self.told.entry(key).or_insert_with(|| outcome.clone());
+        let before = self.told.entry((key, device, submitted.seq)).or_insert_with(|| outcome.clone());
         self.journal.check(Law::SameOutcome, *before == outcome, || {
             format!("{name} {id} under number {}: first {before:?}, then {outcome:?}", submitted.seq)
         })
@@ -633,6 +771,7 @@ impl<'j> Simulation<'j> {
             return Ok(());
         };
         let Reply { device, push, response } = self.replies.swap_remove(index);
+        let tenant = self.tenant(device);
         let actor = &mut self.devices[device];
         self.journal.event(|| format!("{} hears the answer to push {push}", actor.name));
         if actor.waits_for != Some(push) {
@@ -640,9 +779,13 @@ impl<'j> Simulation<'j> {
             return Ok(());
         }
         let now_us = self.server.now_us();
+        let before = actor.outbox().pending().count();
         let (outcomes, life) = actor.answered(response, now_us)?;
+        if actor.outbox().pending().count() < before {
+            self.journal.fault("kept commands forgotten");
+        }
         for (id, outcome) in outcomes {
-            if let Some(captured) = self.captured.get_mut(&id) {
+            if let Some(captured) = self.captured.get_mut(&(tenant, id)) {
                 captured.outcome = Some(outcome);
             }
         }
@@ -677,8 +820,8 @@ impl<'j> Simulation<'j> {
                 Pulled::On => {}
                 Pulled::Done | Pulled::Quiet => {
                     let position = self.devices[device].replica().position();
-                    let newest = position == Some(self.server.position);
-                    if newest && self.devices[device].replica().covers(self.server.position.version) {
+                    let at = self.server.tenants[self.tenant(device)].position;
+                    if position == Some(at) && self.devices[device].replica().covers(at.version) {
                         laws::converged(self, device).await?;
                     }
                     return Ok(heard);
@@ -698,7 +841,8 @@ impl<'j> Simulation<'j> {
 
     /// Somebody at a desk, or the server itself, issues a command.
     async fn desk(&mut self) -> Checked<()> {
-        let eyes = laws::look(self).await?;
+        let tenant = usize::from(!self.dice.chance(FIRST_TENANT));
+        let eyes = laws::look(self, tenant).await?;
         let (role, who) = match self.dice.below(10) {
             0..6 => (Role::Office, Who::Office),
             6..9 => (Role::Logistics, Who::Logistics),
@@ -706,22 +850,24 @@ impl<'j> Simulation<'j> {
         };
         let recipes: Vec<_> = RECIPES.iter().filter(|recipe| recipe.who == who).collect();
         let memory = Memory::default();
-        let scene = self.scene(&eyes, &memory, None);
+        let scene = self.scene(tenant, &eyes, &memory, None);
         let command = self.dice.weighted(&recipes, |recipe| recipe.weight).and_then(|recipe| (recipe.make)(&scene));
         if let Some(command) = command {
             let name = roundsman::commands::of(&command).name();
-            let letter = self.desk_letter(role, command);
-            self.journal.event(|| format!("{who:?} issues {name}"));
+            // What the server issues itself names nothing of another tenant's.
+            let body = if role == Role::Unspecified { encoded(command) } else { self.trespass(tenant, &command) };
+            let letter = self.desk_letter(tenant, role, body);
+            self.journal.event(|| format!("{who:?} of tenant {tenant} issues {name}"));
             self.wire.push(letter);
         }
         Ok(())
     }
 
-    fn desk_letter(&self, role: Role, command: Command) -> Letter {
+    fn desk_letter(&self, tenant: usize, role: Role, body: Bytes) -> Letter {
         let issuer = match role {
             Role::Unspecified => Issuer::Server,
             Role::Rep | Role::Supervisor | Role::Logistics | Role::Office | Role::Admin | Role::Integration => {
-                Issuer::User(self.world.desk(role))
+                Issuer::User(self.worlds[tenant].desk(role))
             }
         };
         let now_us = self.server.now_us();
@@ -731,9 +877,9 @@ impl<'j> Simulation<'j> {
             captured_at_us: now_us,
             clock_correction_us: 0,
             business_day: i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(1),
-            body: trade::Command { command: Some(command) }.encode_to_vec().into(),
+            body,
         };
-        Letter { from: Origin::Desk, content: Content::Desk(issuer, submitted) }
+        Letter { tenant, from: Origin::Desk, content: Content::Desk(issuer, submitted) }
     }
 
     /// Faults end, what is still on its way arrives, and everybody comes to rest.
@@ -776,18 +922,20 @@ impl<'j> Simulation<'j> {
                     format!("{} has nothing to push, and {} commands wait", actor.name, actor.outbox().waiting())
                 });
             };
+            self.may_skip(device, &request)?;
             self.pushes += 1;
             let push = self.pushes;
-            let content = Content::Push(actor.caller.clone(), request);
+            let content = Content::Push(self.devices[device].caller.clone(), request);
             self.devices[device].waits_for = Some(push);
-            let letter = Letter { from: Origin::Device(device, push), content };
+            let tenant = self.tenant(device);
+            let letter = Letter { tenant, from: Origin::Device(device, push), content };
             let submissions = vec![self.submission(&letter)];
-            let answers = self.server.answer(submissions.clone(), &self.dice, self.journal).await?;
+            let answers = self.server.answer(tenant, submissions.clone(), &self.dice, self.journal).await?;
             let Some(answer) = answers.into_iter().next().flatten() else {
                 return broken(Law::AlwaysFinishes, "the server fails, and nobody told it to");
             };
             for result in answer.results.iter().zip(&submissions[0].commands) {
-                self.note(self.devices[device].caller.device.unwrap_or_default(), result.0, result.1)?;
+                self.note(tenant, self.devices[device].caller.device.unwrap_or_default(), result.0, result.1)?;
             }
             let may_fork = self.server.has_lost();
             self.journal.check(Law::NoFork, may_fork || !answer.fork, || "a push of the quiet phase".to_owned())?;
@@ -807,7 +955,7 @@ impl<'j> Simulation<'j> {
             self.journal.detail(|| format!("        {} -> {}", self.devices[device].name, asked(&request)));
             if self.take(device, PULL_MESSAGES).await? == Pulled::Done {
                 let actor = &self.devices[device];
-                let done = actor.replica().covers(self.server.position.version);
+                let done = actor.replica().covers(self.server.tenant_of(&actor.caller).position.version);
                 return self.journal.check(Law::AlwaysFinishes, done, || {
                     format!("{} is at {:?} after a whole pull", actor.name, actor.replica().position())
                 });
@@ -826,9 +974,8 @@ impl Origin {
     }
 }
 
-/// The commands that a device has: those that wait, and those that it keeps should the server lose them.
-fn held(device: &Device) -> BTreeSet<Uuid> {
-    device.outbox().pending().map(|(id, _, _)| id).collect()
+fn encoded(command: Command) -> Bytes {
+    trade::Command { command: Some(command) }.encode_to_vec().into()
 }
 
 /// What the user has in mind after a command.

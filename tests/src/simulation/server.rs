@@ -1,11 +1,13 @@
 //! The server, by hand: the lane's batches and the devices' pulls, each run to its end when it is asked for.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use prost::Message as _;
 use roundsman::auth::caller::Caller;
 use roundsman::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted, Writer};
 use roundsman::clock::{Clock, Random};
@@ -28,7 +30,7 @@ use super::dice::Dice;
 use super::journal::{Checked, Journal, Law, broken};
 use super::oracle::Oracle;
 use super::pull::Stream;
-use crate::app::{START_US, TENANT};
+use crate::app::START_US;
 use crate::database::{self, Database};
 
 /// Commits that a follower may be behind.
@@ -84,8 +86,8 @@ impl Fuse {
 
 /// How the URL of a file begins.
 const SQLITE: &str = "sqlite:";
-/// What is added to the file's name for its last backup.
-const BACKUP: &str = ".backup";
+/// What is added to the file's name for its last backup, and for the one before.
+const BACKUPS: [&str; 2] = [".backup", ".older"];
 
 /// How much pulls take at once: of most seeds so little that a first sync takes several pages and cuts, as it does in a
 /// large tenant.
@@ -101,13 +103,54 @@ fn sizes(seed: u64) -> Sizes {
     }
 }
 
-/// A submission that the lane ran, and when.
+/// The tenants: companies that know nothing of each other, on one server and in one database.
+pub const TENANTS: [&str; 2] = ["first", "second"];
+
+/// A submission that a lane ran, and when.
 #[derive(Clone, Debug)]
 pub struct Logged {
+    /// The tenant whose lane it was, by its place.
+    pub tenant: usize,
     /// The submission.
     pub submission: Submission,
     /// The moment, in microseconds since the Unix epoch.
     pub at_us: i64,
+}
+
+/// What the server holds of one tenant, and what it should have decided and stored for it.
+pub struct Tenant {
+    /// Its number in the database.
+    pub id: i64,
+    /// Where it is.
+    pub position: Position,
+    /// What should be.
+    pub oracle: Oracle,
+    /// The ids of all records that it ever had.
+    pub ids: BTreeSet<Uuid>,
+    tails: Tails,
+    sums: BTreeMap<(i64, u64), Sums>,
+    /// In the last backup, and in the one before.
+    backups: [Option<Oracle>; 2],
+}
+
+impl Tenant {
+    fn new(id: i64) -> Self {
+        Self {
+            id,
+            position: Position::default(),
+            oracle: Oracle::default(),
+            ids: BTreeSet::new(),
+            tails: Tails::new(BEHIND),
+            sums: BTreeMap::new(),
+            backups: [None, None],
+        }
+    }
+
+    /// What the buckets held at a position, also of a history that was lost.
+    #[must_use]
+    pub fn sums(&self, position: Position) -> Option<&Sums> {
+        self.sums.get(&(position.version, position.nonce))
+    }
 }
 
 /// The server.
@@ -116,26 +159,19 @@ pub struct Server {
     pub db: Db,
     /// The clock.
     pub clock: Arc<Clock>,
-    /// The tenant.
-    pub tenant: i64,
-    /// Where the tenant is.
-    pub position: Position,
-    /// All that the lane ran, in order.
+    /// The tenants.
+    pub tenants: Vec<Tenant>,
+    /// All that the lanes ran, in order.
     pub log: Vec<Logged>,
     writer: Writer,
     contacts: Arc<Contacts>,
     digests: Arc<Digests>,
     pages: Arc<SharedPages>,
-    tails: Tails,
     fuse: Arc<Fuse>,
     pull_fuse: Arc<Fuse>,
     purge_fuse: Arc<Fuse>,
-    sums: BTreeMap<(i64, u64), Sums>,
     has_lost: bool,
     disk_is_full: bool,
-    /// What it should have decided and stored.
-    pub oracle: Oracle,
-    backup: Option<Oracle>,
     database: Database,
 }
 
@@ -149,9 +185,13 @@ impl Server {
         let db = Db::connect(&database.url).await?;
         db.migrate().await?;
         let mut tx = db.write().await?;
-        let tenant = account::create_tenant(&mut tx, TENANT).await?;
+        let mut tenants = Vec::new();
+        for name in TENANTS {
+            let id = account::create_tenant(&mut tx, name).await?;
+            let id = id.ok_or_else(|| StoreError::Setting("the database is not empty".to_owned()))?;
+            tenants.push(Tenant::new(id));
+        }
         tx.commit().await?;
-        let tenant = tenant.ok_or_else(|| StoreError::Setting("the database is not empty".to_owned()))?;
         let clock = Arc::new(Clock::Manual(AtomicI64::new(START_US)));
         let fuse = Arc::new(Fuse::default());
         let writer = Writer {
@@ -166,24 +206,41 @@ impl Server {
         Ok(Self {
             db,
             clock,
-            tenant,
-            position: Position::default(),
+            tenants,
             log: Vec::new(),
             writer,
             contacts: Arc::default(),
             digests: Arc::default(),
             pages: Arc::new(SharedPages::new(sizes(seed))),
-            tails: Tails::new(BEHIND),
             fuse,
             pull_fuse: Arc::default(),
             purge_fuse: Arc::default(),
-            sums: BTreeMap::new(),
             has_lost: false,
             disk_is_full: false,
-            oracle: Oracle::default(),
-            backup: None,
             database,
         })
+    }
+
+    /// The place of the tenant with this number.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn place_of(&self, tenant: i64) -> usize {
+        self.tenants.iter().position(|one| one.id == tenant).expect("a tenant of the simulation")
+    }
+
+    /// A caller's tenant.
+    #[must_use]
+    pub fn tenant_of(&self, caller: &Caller) -> &Tenant {
+        &self.tenants[self.place_of(caller.tenant)]
+    }
+
+    /// Whether a record is another tenant's, and none of this one's.
+    #[must_use]
+    pub fn is_foreign(&self, tenant: usize, id: Uuid) -> bool {
+        let has = |place: usize| self.tenants[place].ids.contains(&id);
+        (0..self.tenants.len()).any(|place| place != tenant && has(place)) && !has(tenant)
     }
 
     /// The moment, in microseconds since the Unix epoch.
@@ -220,31 +277,64 @@ impl Server {
         self.writer.recent = Arc::default();
         self.digests = Arc::default();
         self.pages = Arc::new(SharedPages::new(self.pages.sizes()));
-        self.tails = Tails::new(BEHIND);
+        for tenant in &mut self.tenants {
+            tenant.tails = Tails::new(BEHIND);
+        }
     }
 
-    /// Copies the database, as a backup does. Nothing writes meanwhile, so that the file and its log are one state.
+    /// Copies the database, as a backup does, and then says that what the copy holds can't be lost any more. Nothing writes
+    /// meanwhile, so that the file and its log are one state. The backup before is kept.
     ///
     /// # Errors
-    /// When the files can't be copied.
-    pub fn back_up(&mut self) -> Checked<()> {
-        self.backup = Some(self.oracle.clone());
-        self.copy("", BACKUP).or_else(|error| broken(Law::NoFault, error.to_string()))
+    /// When the files can't be copied, or the database fails.
+    pub async fn back_up(&mut self, journal: &mut Journal) -> Checked<()> {
+        let [last, older] = BACKUPS;
+        if self.tenants.iter().any(|tenant| tenant.backups[0].is_some()) {
+            self.copy(last, older).or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        }
+        self.copy("", last).or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        for tenant in &mut self.tenants {
+            let before = tenant.backups[0].replace(tenant.oracle.clone());
+            tenant.backups[1] = before;
+        }
+        match self.say_what_is_durable().await {
+            Err(StoreError::Unavailable(_)) if self.disk_is_full => {
+                journal.fault("disk full");
+                Ok(())
+            }
+            said => said.or_else(|error| broken(Law::NoFault, error.to_string())),
+        }
     }
 
-    /// Ends, and begins again with the last backup: what came after it is lost.
+    async fn say_what_is_durable(&self) -> Result<(), StoreError> {
+        let mut tx = self.db.write().await?;
+        for tenant in &self.tenants {
+            tx.query("UPDATE tenant SET durable_version = $2 WHERE id = $1")
+                .bind(tenant.id)
+                .bind(tenant.position.version)
+                .execute()
+                .await?;
+        }
+        tx.commit().await
+    }
+
+    /// Ends, and begins again with the last backup, or with the one before: what came after it is lost. Neither is used again.
     ///
     /// # Errors
     /// When the files can't be copied, or the database not be opened.
-    pub async fn restore(&mut self) -> Checked<()> {
+    pub async fn restore(&mut self, older: bool) -> Checked<()> {
+        let place = usize::from(older);
         self.db.close().await;
-        self.copy(BACKUP, "").or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        self.copy(BACKUPS[place], "").or_else(|error| broken(Law::NoFault, error.to_string()))?;
         self.db = Db::connect(&self.database.url).await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
         self.writer.db = self.db.clone();
         self.restart();
         (self.has_lost, self.disk_is_full) = (true, false);
-        self.oracle = self.backup.take().unwrap_or_default();
-        self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))
+        for tenant in &mut self.tenants {
+            tenant.oracle = tenant.backups[place].take().unwrap_or_default();
+            tenant.backups = [None, None];
+        }
+        self.look().await.map(drop).or_else(|error| broken(Law::NoFault, error.to_string()))
     }
 
     /// Whether it can be backed up.
@@ -282,8 +372,9 @@ impl Server {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn purge(&self, journal: &mut Journal) -> Checked<()> {
-        let purged = housekeeping::purge(&self.db, &self.purge_fuse.points(), self.tenant, 0).await;
+    pub async fn purge(&self, tenant: usize, journal: &mut Journal) -> Checked<()> {
+        let tenant = self.tenants[tenant].id;
+        let purged = housekeeping::purge(&self.db, &self.purge_fuse.points(), tenant, 0).await;
         self.purge_fuse.arm(None);
         match (purged, self.purge_fuse.blown()) {
             (Ok(_), _) => Ok(()),
@@ -358,13 +449,14 @@ impl Server {
         }
     }
 
-    /// Answers what came together, in batches of random size: each submission goes in piece by piece, as the door hands it
+    /// Answers what came together to a tenant, in batches of random size: each submission goes in piece by piece, as the door hands it
     /// in, so that the pieces of several are mixed. `None`: the server failed, and whether it was done is not known.
     ///
     /// # Errors
     /// When a law is broken.
     pub async fn answer(
         &mut self,
+        tenant: usize,
         submissions: Vec<Submission>,
         dice: &Dice,
         journal: &mut Journal,
@@ -385,7 +477,7 @@ impl Server {
             }
             let taken = batch.len();
             let pieces: Vec<Submission> = batch.iter().map(|(_, piece)| piece.clone()).collect();
-            let ran = self.run(&pieces, journal).await?;
+            let ran = self.run(tenant, &pieces, journal).await?;
             let mut ended = Vec::new();
             for (place, (index, piece)) in batch.iter().enumerate() {
                 let answer = ran.as_ref().and_then(|answers| answers.get(place));
@@ -401,14 +493,19 @@ impl Server {
         Ok(answers)
     }
 
-    /// Runs one batch; `None`: it failed where it was told to.
+    /// Runs one batch of a tenant; `None`: it failed where it was told to.
     ///
     /// # Errors
     /// When it fails for another reason.
-    pub async fn run(&mut self, batch: &[Submission], journal: &mut Journal) -> Checked<Option<Vec<Answer>>> {
+    pub async fn run(
+        &mut self,
+        tenant: usize,
+        batch: &[Submission],
+        journal: &mut Journal,
+    ) -> Checked<Option<Vec<Answer>>> {
         let at_us = self.now_us();
-        self.log.extend(batch.iter().map(|submission| Logged { submission: submission.clone(), at_us }));
-        let ran = self.writer.run(self.tenant, batch, None).await;
+        self.log.extend(batch.iter().map(|submission| Logged { tenant, submission: submission.clone(), at_us }));
+        let ran = self.writer.run(self.tenants[tenant].id, batch, None).await;
         let blown = self.fuse.blown();
         // Whoever heard that it failed does not know whether it was committed; the oracle does.
         let committed = ran.is_ok() || blown == Some("batch.committed");
@@ -422,8 +519,7 @@ impl Server {
                     format!("        batch of {count} commands, {} statements, {version:?}", committed.statements)
                 });
                 if let Some(commit) = committed.commit {
-                    // Nobody listening is no error.
-                    self.tails.tell(Tail::of(commit));
+                    self.tenants[tenant].tails.tell(Tail::of(commit));
                 }
                 Some(committed.answers)
             }
@@ -439,9 +535,16 @@ impl Server {
                 None => return broken(Law::NoFault, format!("a batch failed: {error}")),
             },
         };
-        self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        let moved = self.look().await.or_else(|error| broken(Law::NoFault, error.to_string()))?;
+        let other = moved.into_iter().find(|place| *place != tenant);
+        journal.check(Law::Tenants, other.is_none(), || format!("a batch of tenant {tenant} moved {other:?}"))?;
         if committed {
-            let expected = self.oracle.decide(batch, at_us, self.position.version)?;
+            let own = &mut self.tenants[tenant];
+            let expected = own.oracle.decide(batch, at_us, own.position.version)?;
+            own.ids.extend(own.oracle.changed());
+            for (submission, answer) in batch.iter().zip(outcome.iter().flatten()) {
+                self.names_nothing_foreign(tenant, submission, answer, journal)?;
+            }
             for (answer, expected) in outcome.iter().flatten().zip(&expected) {
                 let as_expected =
                     answer.results == expected.results && (answer.fork || answer.expected_seq == expected.expected_seq);
@@ -451,27 +554,50 @@ impl Server {
         Ok(outcome)
     }
 
-    /// Notes what the buckets hold at a new version.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    /// No outcome names another tenant's record, unless whoever sent the command named it.
+    fn names_nothing_foreign(
+        &self,
+        tenant: usize,
+        submission: &Submission,
+        answer: &Answer,
+        journal: &mut Journal,
+    ) -> Checked<()> {
+        for (submitted, result) in submission.commands.iter().zip(&answer.results) {
+            let Some(outcome) = &result.outcome else { continue };
+            let said: BTreeSet<Uuid> = ids_in(&submitted.body).collect();
+            let words = outcome.text.split(|letter: char| !letter.is_ascii_hexdigit() && letter != '-');
+            let encoded = outcome.encode_to_vec();
+            let told = ids_in(&encoded).chain(words.filter_map(|word| Uuid::parse_str(word).ok()));
+            let foreign = told.filter(|id| !said.contains(id)).find(|id| self.is_foreign(tenant, *id));
+            journal.check(Law::Tenants, foreign.is_none(), || {
+                format!("tenant {tenant} is told of {foreign:?} by {outcome:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Notes what the buckets hold at a new version; returns the places of the tenants that are elsewhere now.
+    async fn look(&mut self) -> Result<Vec<usize>, StoreError> {
         let mut tx = self.db.read().await?;
-        if let Some(head) = tenant::head(&mut tx, self.tenant).await? {
-            self.position = head.position;
+        let mut moved = Vec::new();
+        for (place, tenant) in self.tenants.iter_mut().enumerate() {
+            let Some(head) = tenant::head(&mut tx, tenant.id).await?.filter(|head| head.position != tenant.position)
+            else {
+                continue;
+            };
+            moved.push(place);
+            tenant.position = head.position;
             let position = (head.position.version, head.position.nonce);
-            if let Entry::Vacant(sums) = self.sums.entry(position) {
-                let buckets = bucket::all(&mut tx, self.tenant).await?.into_iter().map(|bucket| {
+            if let Entry::Vacant(sums) = tenant.sums.entry(position) {
+                let buckets = bucket::all(&mut tx, tenant.id).await?.into_iter().map(|bucket| {
                     let kind = u32::try_from(bucket.kind).unwrap_or(0);
                     ((bucket.scope, kind), (bucket.rows, bucket.checksum))
                 });
                 sums.insert(buckets.collect());
             }
         }
-        tx.commit().await
-    }
-
-    /// What the buckets held at a position, also of a history that was lost.
-    #[must_use]
-    pub fn sums(&self, position: Position) -> Option<&Sums> {
-        self.sums.get(&(position.version, position.nonce))
+        tx.commit().await?;
+        Ok(moved)
     }
 
     /// Begins a device's pull.
@@ -492,7 +618,7 @@ impl Server {
             digests: Arc::clone(&self.digests),
             contacts: Arc::clone(&self.contacts),
             pages: Arc::clone(&self.pages),
-            tails: self.tails.follow(),
+            tails: self.tenant_of(caller).tails.follow(),
             fail: fail.clone(),
         };
         Stream::open(pull, (self.db.clone(), blown), request).await
@@ -511,6 +637,11 @@ impl Server {
             min_app_version: String::new(),
         }
     }
+}
+
+/// Whatever in these bytes could be an id.
+fn ids_in(bytes: &[u8]) -> impl Iterator<Item = Uuid> {
+    bytes.windows(16).filter_map(|window| Uuid::from_slice(window).ok())
 }
 
 /// The answer so far with one more piece, as the door puts them together; `None`: the piece failed.

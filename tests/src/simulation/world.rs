@@ -52,11 +52,40 @@ pub struct World {
 }
 
 impl World {
-    /// Draws one. Every eighth seed has a wide assortment.
+    /// Draws that of the first tenant. Every eighth seed has a wide assortment.
     #[must_use]
     pub fn draw(dice: &Dice, tenant: i64, seed: u64) -> Self {
+        let wide = seed % 8 == 5;
+        Self { wide, ..Self::of_size(dice, tenant, (3, 6)) }
+    }
+
+    /// Draws that of another tenant, which is smaller. Of every third seed it is made after the first one, and so are the
+    /// ids of its records: as if somebody had copied a tenant to try things out.
+    #[must_use]
+    pub fn beside(first: &Self, dice: &Dice, tenant: i64, seed: u64) -> Self {
+        let mut world = Self::of_size(dice, tenant, (1, 2));
+        if seed.is_multiple_of(3) {
+            let copy =
+                |own: &mut Vec<Uuid>, from: &[Uuid]| own.iter_mut().zip(from).for_each(|(own, from)| *own = *from);
+            copy(&mut world.teams, &first.teams);
+            copy(&mut world.territories, &first.territories);
+            copy(&mut world.outlets, &first.outlets);
+            copy(&mut world.customers, &first.customers);
+            copy(&mut world.warehouses, &first.warehouses);
+            copy(&mut world.price_lists, &first.price_lists);
+            copy(&mut world.products, &first.products);
+            copy(&mut world.agreements, &first.agreements);
+            world.survey = first.survey;
+            for user in &mut world.users {
+                user.team = user.team.and(world.teams.first().copied());
+            }
+        }
+        world
+    }
+
+    fn of_size(dice: &Dice, tenant: i64, (fewest, most): (usize, usize)) -> Self {
         let ids = |from, to| (0..dice.size(from, to)).map(|_| dice.id()).collect::<Vec<_>>();
-        let reps = ids(3, 6);
+        let reps = ids(fewest, most);
         let caller = |role, rep, team| Caller { tenant, user: dice.id(), role, rep, team, device: None };
         let teams = ids(2, 2);
         let mut users: Vec<Caller> = reps.iter().map(|rep| caller(Role::Rep, Some(*rep), None)).collect();
@@ -80,7 +109,7 @@ impl World {
             products: ids(5, 8),
             agreements: ids(4, 7),
             survey: dice.id(),
-            wide: seed % 8 == 5,
+            wide: false,
         }
     }
 

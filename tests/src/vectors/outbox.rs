@@ -215,20 +215,48 @@ fn forks() -> Vec<Case> {
             .answer(applied(&[(2, 2), (3, 3)]))
             .case("answered commands wait again, under their numbers"),
         Tape::new(4)
-            .answer(PushResponse { durable_version: VERSION, ..applied(&[(1, 1), (2, 2)]) })
-            .answer_at(PushResponse { expected_seq: 7, ..PushResponse::default() }, KEEP_ACKNOWLEDGED_US)
+            .answer(PushResponse { durable_version: VERSION + 1, ..applied(&[(1, 1), (2, 2)]) })
+            .answer_at(PushResponse::default(), KEEP_ACKNOWLEDGED_US)
+            .answer(PushResponse { expected_seq: 7, ..PushResponse::default() })
             .answer(applied(&[(3, 7)]))
             .fork(2)
             .answer(fork(2, &[(3, 7), (4, 8)]))
             .answer(PushResponse::default())
             .case("what was not kept is skipped"),
         Tape::new(2)
-            .answer(PushResponse { durable_version: VERSION, ..applied(&[(1, 1), (2, 2)]) })
+            .answer(PushResponse { durable_version: VERSION + 1, ..applied(&[(1, 1), (2, 2)]) })
             .answer_at(PushResponse::default(), KEEP_ACKNOWLEDGED_US)
             .fork(1)
             .capture(3)
             .answer(PushResponse::default())
             .case("a skip is taken once, also by an answer without results"),
+        Tape::new(3)
+            .answer(applied(&[(1, 1), (2, 2)]))
+            .fork(3)
+            .answer(PushResponse { expected_seq: 3, ..applied(&[(1, 1)]) })
+            .answer(applied(&[(1, 1)]))
+            .answer(applied(&[(2, 3), (3, 4)]))
+            .case("a restored phone brings back what the server lost and was told to skip"),
+        Tape::new(3)
+            .answer(applied(&[(1, 1), (2, 2)]))
+            .answer(expects(5))
+            .answer(PushResponse { expected_seq: 5, ..applied(&[(1, 1)]) })
+            .answer(applied(&[(1, 1)]))
+            .answer(applied(&[(2, 5), (3, 6)]))
+            .case("a phone whose numbers are used asks again for all that it keeps"),
+        Tape::new(2)
+            .answer(applied(&[(1, 1)]))
+            .answer(fork(3, &[]))
+            .answer(fork(3, &[(1, 1)]))
+            .answer(fork(3, &[(2, 3)]))
+            .answer(fork(4, &[]))
+            .case("a fork that is told once more is no news"),
+        Tape::new(2)
+            .answer(applied(&[(1, 1), (2, 2)]))
+            .fork(3)
+            .answer(fork(3, &[]))
+            .answer(fork(3, &[]))
+            .case("an answer to a push from before a fork renumbers nothing"),
         Tape::new(2)
             .fork(5)
             .answer(fork(5, &[]))
@@ -250,9 +278,10 @@ fn keeping() -> Vec<Case> {
     let durable = |durable_version| PushResponse { durable_version, ..PushResponse::default() };
     let forked = PushResponse { fork: true, expected_seq: 2, ..durable(99) };
     vec![
-        kept("an answered command is kept for seven days", 6, durable(VERSION)),
-        kept("after seven days a durable one is taken away", 7, durable(VERSION)),
+        kept("an answered command is kept for seven days", 6, durable(VERSION + 1)),
+        kept("after seven days a durable one is taken away", 7, durable(VERSION + 1)),
         kept("what is not durable is kept", 30, durable(VERSION - 1)),
+        kept("what was answered at the durable version is kept", 30, durable(VERSION)),
         kept("where nothing is ever durable, time decides", 7, durable(0)),
         kept("a fork's word on what is durable is not believed", 30, forked),
         Tape::new(1)

@@ -67,7 +67,11 @@ async fn a_document_that_changed_by_itself_is_found_and_only_its_partition_comes
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     assert_eq!(app.metric("roundsman_bucket_repairs_total").await, Some(1.0), "the operator sees it");
     let seen = shown(&app, device_of(&app, &world, &world.anna).await).await;
-    assert_eq!((seen.mended.as_str(), seen.mended_at_us), ("tenant KIND_PRODUCT", app.now_us()), "and with which device");
+    assert_eq!(
+        (seen.mended.as_str(), seen.mended_at_us),
+        ("tenant KIND_PRODUCT", app.now_us()),
+        "and with which device"
+    );
     assert_eq!(app.sync(&mut anna).await.rows, 0, "and that was all");
     app.finish().await;
 }
