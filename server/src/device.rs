@@ -138,6 +138,11 @@ where
         }
         self.push(now_us, &mut synced).await?;
         self.pull(now_us, &mut synced).await?;
+        // The pull told of a lost history, and the outbox asks what is known of all that it keeps.
+        if self.outbox.waiting() > 0 {
+            self.push(now_us, &mut synced).await?;
+            self.pull(now_us, &mut synced).await?;
+        }
         Ok(synced)
     }
 

@@ -118,7 +118,12 @@ impl Database {
         self.folder.as_ref().expect("SQLite has a folder").path().join("roundsman.db")
     }
 
-    fn backup(&self) -> PathBuf {
+    /// The file from which an SQLite database is restored.
+    ///
+    /// # Panics
+    /// When it is not SQLite.
+    #[must_use]
+    pub fn backup(&self) -> PathBuf {
         self.file().with_extension("backup")
     }
 

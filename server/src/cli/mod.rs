@@ -1,6 +1,7 @@
 //! The verbs of the command line that work on a running server, or look into the database: what a person at a terminal or
 //! a script calls. Those that serve stand in `main.rs`.
 
+pub mod backup;
 pub mod claim;
 pub mod client;
 pub mod device;
@@ -40,6 +41,10 @@ pub enum Verb {
     Quarantine(quarantine::Verb),
     /// Makes the first administrator of a new server, with the setup code that it printed at its first start.
     Claim(claim::Args),
+    /// Copies an SQLite database while it is in use, checks the copy, and tells devices that they need not keep what it holds.
+    ///
+    /// Devices keep what they captured for a week, and then until a backup has it: after a restore they bring it back.
+    Backup(backup::Args),
     /// Computes everything that is derived anew and compares it with what is stored; changes nothing.
     Verify(verify::Args),
 }
@@ -58,6 +63,7 @@ impl Verb {
             Self::Bucket(verb) => inspect::bucket(verb).await,
             Self::Quarantine(verb) => quarantine::run(verb).await,
             Self::Claim(args) => claim::run(args).await,
+            Self::Backup(args) => backup::run(&args, config).await,
             Self::Verify(args) => verify::run(&args, config).await,
         }
     }

@@ -69,7 +69,7 @@ pub async fn all(db: &Db, name: Option<&str>) -> anyhow::Result<Vec<(String, Rep
 }
 
 /// A look must not make an empty database where there is none.
-fn must_exist(database: &str) -> anyhow::Result<()> {
+pub(super) fn must_exist(database: &str) -> anyhow::Result<()> {
     let Some(file) = database.strip_prefix("sqlite:") else {
         return Ok(());
     };

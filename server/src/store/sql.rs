@@ -16,7 +16,7 @@
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -299,6 +299,20 @@ impl Db {
         sqlx::query(AssertSqlSafe(timeout)).execute(&mut *writer).await?;
         let (busy, _, _) = truncated?;
         Ok(busy == 0)
+    }
+
+    /// Copies an SQLite database into a new file, as it is at one moment. Nobody has to wait for it.
+    ///
+    /// # Errors
+    /// When it is not SQLite, or the file can't be written.
+    pub async fn copy_to(&self, file: &Path) -> Result<()> {
+        let Self::Sqlite { writer, .. } = self else {
+            let text = "PostgreSQL is backed up by its own tools, such as pg_basebackup".to_owned();
+            return Err(StoreError::Setting(text));
+        };
+        let file = file.to_str().ok_or_else(|| StoreError::Setting("the file's name is not UTF-8".to_owned()))?;
+        sqlx::query("VACUUM INTO $1").bind(file).execute(&mut *writer.acquire().await?).await?;
+        Ok(())
     }
 
     /// A transaction of the control tables (users, sessions …), which no lane writes.

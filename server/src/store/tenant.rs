@@ -125,6 +125,19 @@ pub async fn position(tx: &mut Tx, tenant: i64) -> Result<Position, StoreError> 
     Ok(last.map_or(Position::default(), |(version, nonce)| Position { version, nonce: nonce.cast_unsigned() }))
 }
 
+/// Stores that everything up to a version survives the loss of the server.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set_durable(tx: &mut Tx, tenant: i64, version: i64) -> Result<(), StoreError> {
+    tx.query("UPDATE tenant SET durable_version = $2 WHERE id = $1 AND durable_version < $2")
+        .bind(tenant)
+        .bind(version)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 /// Where all tenants are that have committed anything.
 ///
 /// # Errors

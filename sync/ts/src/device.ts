@@ -120,6 +120,11 @@ export class Device {
   async sync(): Promise<Decided[]> {
     const decided = await this.push();
     await this.pull();
+    // The pull told of a lost history, and the outbox asks what is known of all that it keeps.
+    if (this.outbox.summary.commands > 0) {
+      decided.push(...(await this.push()));
+      await this.pull();
+    }
     return decided;
   }
 

@@ -309,11 +309,7 @@ impl Server {
     async fn say_what_is_durable(&self) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
         for tenant in &self.tenants {
-            tx.query("UPDATE tenant SET durable_version = $2 WHERE id = $1")
-                .bind(tenant.id)
-                .bind(tenant.position.version)
-                .execute()
-                .await?;
+            tenant::set_durable(&mut tx, tenant.id, tenant.position.version).await?;
         }
         tx.commit().await
     }

@@ -1,10 +1,11 @@
 //! The server's database is replaced by a backup of it, and devices that are ahead of it bring back what they kept.
 
+use roundsman::cli::backup;
 use roundsman::store::sql::Db;
 use roundsman::verify;
 use roundsman_proto::sync::Status;
 use roundsman_tests::app::{START_US, TestApp};
-use roundsman_tests::database::Kind;
+use roundsman_tests::database::{Database, Kind};
 use roundsman_tests::world::World;
 use tempfile::TempDir;
 
@@ -14,6 +15,65 @@ on_both_databases!(
     what_phones_kept_is_there_again_after_a_restore,
     what_no_phone_has_any_more_is_skipped_after_a_restore,
 );
+
+mod sqlite_only {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_backup_lacks_phones_keep_for_as_long_as_it_takes() {
+        let app = TestApp::start(Kind::Sqlite).await;
+        let world = World::make(&app).await;
+        let database = app.hand_over().await;
+        let mut server = Server::start(&database.url).await;
+        let folder = TempDir::new().expect("a folder");
+        let rep = Rep::log_in(folder.path(), 0, &world.anna, vec![server.channel()]).await;
+        let mut phone = rep.open();
+        for commands in [CAPTURED[0] - 1, 1] {
+            (0..commands).for_each(|_| rep.capture(&mut phone));
+            phone.sync(START_US).await.expect("synchronizes");
+        }
+        let db = Db::connect(&database.url).await.expect("connects");
+        let held = backup::make(&db, &database.backup()).await.expect("is copied while the server runs");
+        assert!(held.iter().all(|(_, position)| position.version > 0), "{held:?}");
+        let again = backup::make(&db, &database.backup()).await.expect_err("is there").to_string();
+        assert!(again.contains("name another"), "{again}");
+        db.close().await;
+        (0..CAPTURED[1]).for_each(|_| rep.capture(&mut phone));
+        phone.sync(START_US).await.expect("synchronizes");
+        // Weeks later it has forgotten what is in the backup, but for what was decided with its last version, and nothing
+        // else.
+        for days in [30, 31] {
+            rep.capture(&mut phone);
+            phone.sync(START_US + days * 24 * 3_600 * 1_000_000).await.expect("synchronizes");
+        }
+        let captured = CAPTURED[0] + CAPTURED[1] + 2;
+        let kept = phone.outbox.outcomes().count();
+        assert!((CAPTURED[1] + 2..captured).contains(&kept), "{kept} of {captured}");
+        server.kill();
+        database.restore().await;
+        let _server = server.again().await;
+        while phone.sync(START_US).await.is_err() {}
+        phone.sync(START_US).await.expect("synchronizes");
+        let db = Db::connect(&database.url).await.expect("connects");
+        let outlets = world.anna.outlets.len() + world.boris.outlets.len() + captured;
+        assert_eq!(outlets_of(&db, world.tenant).await, outlets, "all of it is there, once");
+        assert_eq!(verify::verify(&db, world.tenant).await.expect("is verified"), Vec::<String>::new());
+        db.close().await;
+        drop(_server);
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn postgresql_is_backed_up_by_its_own_tools() {
+    let database = Database::create(Kind::Postgres).await;
+    let db = Db::connect(&database.url).await.expect("connects");
+    let folder = TempDir::new().expect("a folder");
+    let refused = backup::make(&db, &folder.path().join("copy.db")).await.expect_err("is refused");
+    assert!(format!("{refused:#}").contains("pg_basebackup"), "{refused:#}");
+    db.close().await;
+    database.remove().await;
+}
 
 async fn what_phones_kept_is_there_again_after_a_restore(kind: Kind) {
     let mut day = Day::begin(TestApp::start(kind).await, 1).await;
