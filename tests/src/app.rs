@@ -376,6 +376,22 @@ impl TestApp {
         tx.commit().await.expect("commits");
     }
 
+    /// The records of a kind are handed out in another scope than the rule says, as an older release with another rule would
+    /// have left them.
+    pub async fn place_elsewhere(&self, kind: roundsman_sync::kind::Kind, from: &str, to: &str) {
+        let mut tx = self.core.db.write().await.expect("begins");
+        let moved = tx
+            .query("UPDATE bucket SET scope = $1 WHERE scope = $2 AND kind = $3")
+            .bind(to.to_owned())
+            .bind(from.to_owned())
+            .bind(i64::from(kind as i32))
+            .execute()
+            .await
+            .expect("is written");
+        assert_eq!(moved, 1, "the bucket of {from}");
+        tx.commit().await.expect("commits");
+    }
+
     /// A fresh installation of the app, logged in.
     pub async fn device(&self, login: &str) -> TestDevice {
         self.device_at(&self.channel, login).await

@@ -1,5 +1,8 @@
 //! The simulation, in small: `make simulate` runs more seeds, and longer.
 
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use roundsman_tests::simulation::{Settings, batching, on_both, run};
 
 fn short() -> Settings {
@@ -7,13 +10,18 @@ fn short() -> Settings {
 }
 
 #[test]
-fn twenty_seeds_keep_every_law() {
-    for seed in 1..=20 {
-        let end = run(seed, &short());
-        if let Some(violation) = end.violation {
-            panic!("{violation}\nreplay: simulate --seed {seed} --steps {} --trace", short().steps);
+fn two_hundred_seeds_keep_every_law() {
+    let next = AtomicU64::new(1);
+    let keep = || {
+        while let seed @ 1..=200 = next.fetch_add(1, Ordering::Relaxed) {
+            let end = run(seed, &short());
+            if let Some(violation) = end.violation {
+                panic!("{violation}\nreplay: simulate --seed {seed} --steps {} --trace", short().steps);
+            }
         }
-    }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|threads| (0..cores).for_each(|_| drop(threads.spawn(keep))));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The laws of synchronization, at small scale.
 
+use roundsman::verify;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{MoveOutlet, Outlet, Price, PriceToSet, SetPrices};
-use roundsman_tests::app::TestApp;
+use roundsman_sync::kind::Kind as RecordKind;
+use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{World, bytes};
 
@@ -11,6 +13,7 @@ on_both_databases!(
     a_first_sync_brings_exactly_what_the_rep_holds,
     a_delta_brings_what_changed_and_nothing_else,
     an_outlet_that_moves_leaves_one_device_and_comes_to_the_other,
+    after_a_new_rule_no_record_stays_where_the_old_one_had_it,
 );
 
 async fn a_first_sync_brings_exactly_what_the_rep_holds(kind: Kind) {
@@ -69,7 +72,33 @@ async fn an_outlet_that_moves_leaves_one_device_and_comes_to_the_other(kind: Kin
     assert!(app.shown::<Outlet>(&boris, outlet).is_some(), "it has come");
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     app.assert_converged(&boris, &world.caller(&world.boris)).await;
-    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+    let findings = verify::verify(&app.core.db, world.tenant).await.expect("verifies");
     assert_eq!(findings, Vec::<String>::new());
+    app.finish().await;
+}
+
+async fn after_a_new_rule_no_record_stays_where_the_old_one_had_it(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let (old, new) = ("tenant".to_owned(), format!("price_list:{}", world.price_list));
+    app.place_elsewhere(RecordKind::Price, &new, &old).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    let rows = |device: &TestDevice, scope: &str| {
+        let mut buckets = device.replica.buckets();
+        let held = buckets.find(|held| &*held.scope == scope && held.kind == RecordKind::Price as u32);
+        held.map_or(0, |held| held.rows)
+    };
+    let prices = i64::try_from(world.prices.len()).expect("is small");
+    assert_eq!([&old, &new].map(|scope| rows(&anna, scope)), [prices, 0]);
+    for index in 0..world.prices.len() {
+        let (price_id, price) = (bytes(world.prices[index]), Some(world.price(index, 1_250)));
+        app.office(Command::SetPrices(SetPrices { prices: vec![PriceToSet { price_id, price }] })).await;
+    }
+    app.sync(&mut anna).await;
+    assert_eq!([&old, &new].map(|scope| rows(&anna, scope)), [0, prices]);
+    let shown: Price = app.shown(&anna, world.prices[3]).expect("the price");
+    assert_eq!(shown.breaks[0].price_minor, 1_250);
+    assert_eq!(verify::verify(&app.core.db, world.tenant).await.expect("is verified"), Vec::<String>::new());
     app.finish().await;
 }

@@ -13,10 +13,11 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{BlockOutlet, Customer, MoveOutlet, Outlet, RecordToImport};
 use roundsman_sync::page;
-use roundsman_tests::app::{START_US, TestApp};
+use roundsman_tests::app::{START_US, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{World, bytes};
 use tokio::sync::mpsc;
+use tonic::Streaming;
 use uuid::Uuid;
 
 use crate::desk::import;
@@ -55,6 +56,16 @@ async fn next(messages: &mut impl AsyncFnMut() -> PullResponse) -> (Plan, Vec<Uu
     }
 }
 
+/// The same, as a device takes it.
+async fn heard(device: &mut TestDevice, stream: &mut Streaming<PullResponse>) -> (Plan, Vec<Uuid>) {
+    let mut take = async || {
+        let message = stream.message().await.expect("goes on").expect("does not end");
+        device.take(message.clone(), &mut Synced::default()).expect("takes it");
+        message
+    };
+    next(&mut take).await
+}
+
 fn entry(id: Uuid, record: Record) -> RecordToImport {
     RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 }
 }
@@ -68,12 +79,7 @@ async fn what_can_wait_comes_with_what_is_urgent(kind: Kind) {
     import(&app, vec![product(world.products[0], "Tea")]).await;
     app.office(one_price(&world, 0, 1_112)).await;
     app.office(blocked(&world, true)).await;
-    let mut take = async || {
-        let message = stream.message().await.expect("goes on").expect("does not end");
-        anna.take(message.clone(), &mut Synced::default()).expect("takes it");
-        message
-    };
-    let (plan, records) = next(&mut take).await;
+    let (plan, records) = heard(&mut anna, &mut stream).await;
     assert_eq!(plan.buckets.iter().map(|bucket| bucket.rows).sum::<i64>(), 4, "of tails, as they were told: {plan:?}");
     let [price, article, outlet] = [world.prices[0], world.products[0], world.anna.outlets[0]];
     let mut expected = vec![price, price, article, outlet];
@@ -133,12 +139,7 @@ async fn what_left_while_it_waited_does_not_travel(kind: Kind) {
     import(&app, vec![entry(customer, named("Smaller"))]).await;
     let territory_id = bytes(world.boris.territory);
     app.office(Command::MoveOutlet(MoveOutlet { outlet_id: bytes(outlet), territory_id })).await;
-    let mut take = async || {
-        let message = stream.message().await.expect("goes on").expect("does not end");
-        anna.take(message.clone(), &mut Synced::default()).expect("takes it");
-        message
-    };
-    let (_, records) = next(&mut take).await;
+    let (_, records) = heard(&mut anna, &mut stream).await;
     assert!(!records.contains(&customer), "its change waited, and then it was another's");
     assert!(app.shown::<Customer>(&anna, customer).is_none());
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
@@ -154,12 +155,7 @@ async fn what_is_too_much_to_wait_comes_all_the_same(kind: Kind) {
         app.office(one_price(&world, 0, 1_000 + price_minor)).await;
     }
     app.office(blocked(&world, true)).await;
-    let mut take = async || {
-        let message = stream.message().await.expect("goes on").expect("does not end");
-        anna.take(message.clone(), &mut Synced::default()).expect("takes it");
-        message
-    };
-    let (plan, records) = next(&mut take).await;
+    let (plan, records) = heard(&mut anna, &mut stream).await;
     assert_eq!(records.len(), 2, "an ordinary pull: the price as it is now, and the outlet");
     assert!(plan.buckets.iter().all(|bucket| bucket.action() == BucketAction::Append), "{plan:?}");
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
