@@ -146,28 +146,28 @@ fn sums(told: Told<'_>, rep: usize) -> Sums {
     }
 }
 
+/// What is told of each representative.
+const DAY: [&str; 16] = [
+    "rep",
+    "team",
+    "planned",
+    "done",
+    "prod.",
+    "orders",
+    "value €",
+    "applied",
+    "merged",
+    "held",
+    "rejected",
+    "kB down",
+    "kB up",
+    "kB to visit",
+    "to sell",
+    "to all",
+];
+
 fn representatives(told: Told<'_>) -> String {
-    let mut table = Table::new(
-        2,
-        [
-            "rep",
-            "team",
-            "planned",
-            "done",
-            "prod.",
-            "orders",
-            "value €",
-            "applied",
-            "merged",
-            "held",
-            "rejected",
-            "kB down",
-            "kB up",
-            "kB to visit",
-            "to sell",
-            "to all",
-        ],
-    );
+    let mut table = Table::new(2, DAY);
     let mut total = (Sums::default(), [0; 4], [0; 2]);
     for evening in &told.lived.evenings {
         let own = sums(told, evening.rep);
@@ -218,16 +218,14 @@ fn representatives(told: Told<'_>) -> String {
         down,
         up,
     ]);
-    let share = |part: usize| {
-        let sum = |part: usize| told.lived.evenings.iter().map(|one| one.journal.first_sync[part]).sum::<u64>();
-        100 * sum(part) / sum(2).max(1)
-    };
-    let ready = format!(
-        "A first sync is ready for visits after {} % of its bytes, and to sell after {} %.\n",
-        share(0),
-        share(1)
-    );
-    table.text() + &ready
+    table.text() + &readiness(told.lived)
+}
+
+/// After which part of its bytes a first sync is of use.
+fn readiness(lived: &Lived) -> String {
+    let sum = |part: usize| lived.evenings.iter().map(|one| one.journal.first_sync[part]).sum::<u64>();
+    let [visits, sales] = [0, 1].map(|part| 100 * sum(part) / sum(2).max(1));
+    format!("A first sync is ready for visits after {visits} % of its bytes, and to sell after {sales} %.\n")
 }
 
 fn add(total: &mut (Sums, [usize; 4], [u64; 2]), own: Sums, kinds: [usize; 4], traffic: [u64; 2]) {

@@ -132,7 +132,6 @@ async fn a_first_sync_that_is_cut_twenty_times_costs_at_most_a_tenth_more(kind: 
     let cut = carried();
     assert_eq!(cuts, CUTS);
     let ratio = cut as f64 / uncut as f64;
-    println!("{uncut} bytes without a cut, {cut} with {cuts}: {ratio:.3}");
     assert!(ratio <= 1.10, "{cut} bytes with {cuts} cuts, {uncut} without: {ratio:.3}");
     app.assert_converged(&device, &world.caller(&world.anna)).await;
     app.finish().await;
