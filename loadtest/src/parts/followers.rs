@@ -8,10 +8,11 @@ use indicatif::ProgressBar;
 use roundsman::device;
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
-use roundsman_proto::sync::{PullRequest, PullResponse};
+use roundsman_proto::sync::{Checkpoint, PullRequest, PullResponse};
 use tokio::task::JoinSet;
 use tonic::Streaming;
 use tonic::transport::Channel;
+use uuid::Uuid;
 
 use crate::bench::{Bench, FLEET};
 use crate::database::Database;
@@ -73,16 +74,29 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     Ok(())
 }
 
-/// A device of its own that has everything and waits.
-async fn follow(channel: &Channel, login: &str, installation: uuid::Uuid) -> anyhow::Result<Streaming<PullResponse>> {
+/// A device of its own that has fetched everything, as an app does when it is opened, and then waits for news.
+async fn follow(channel: &Channel, login: &str, installation: Uuid) -> anyhow::Result<Streaming<PullResponse>> {
     let answer = device::login(channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await?;
     let token = answer.tokens.context("a login without tokens")?.access_token;
-    let request = PullRequest { protocol_version: 1, follow: true, ..PullRequest::default() };
-    let request = device::authorized(&token, request)?;
+    let first = PullRequest { protocol_version: 1, ..PullRequest::default() };
+    let (_, Checkpoint { position, scope_digest, .. }) = pull(channel, &token, first).await?;
+    let then = PullRequest { protocol_version: 1, follow: true, position, scope_digest, ..PullRequest::default() };
+    Ok(pull(channel, &token, then).await?.0)
+}
+
+/// Pulls up to the last checkpoint.
+async fn pull(
+    channel: &Channel,
+    token: &str,
+    request: PullRequest,
+) -> anyhow::Result<(Streaming<PullResponse>, Checkpoint)> {
+    let request = device::authorized(token, request)?;
     let mut stream = SyncServiceClient::new(channel.clone()).pull(request).await?.into_inner();
     while let Some(message) = stream.message().await? {
-        if matches!(&message.message, Some(Message::Checkpoint(checkpoint)) if checkpoint.last) {
-            return Ok(stream);
+        if let Some(Message::Checkpoint(checkpoint)) = message.message
+            && checkpoint.last
+        {
+            return Ok((stream, checkpoint));
         }
     }
     anyhow::bail!("a stream ended before its last checkpoint")

@@ -23,9 +23,6 @@ use crate::store::bucket::Bucket;
 use crate::store::sql::Tx;
 use crate::store::tenant;
 
-/// At most one of so many rows of a shared page may have moved. If it is a fifth of each page, then all of a bucket's pages
-/// together have at most a quarter more rows than the bucket.
-const MOVED: i64 = 5;
 /// What an entry takes beside the payload.
 const ENTRY_BYTES: usize = 512;
 /// Pages that are packed at the same time.
@@ -42,6 +39,9 @@ pub struct Sizes {
     pub share_from_bytes: usize,
     /// All shared pages of the process together, in bytes as packed.
     pub shared_bytes: usize,
+    /// At most one of so many rows of a shared page may have moved. If it is a fifth of each page, then all of a bucket's
+    /// pages together have at most a quarter more rows than the bucket.
+    pub one_moved_of: i64,
 }
 
 impl Default for Sizes {
@@ -51,6 +51,7 @@ impl Default for Sizes {
             cut_bytes: 512 * 1024,
             share_from_bytes: 32 * 1024,
             shared_bytes: 64 * 1024 * 1024,
+            one_moved_of: 5,
         }
     }
 }
@@ -265,7 +266,7 @@ impl SharedPages {
         let Some(page) = pages.get_mut(&from).filter(|page| page.checked < seen.version) else { return };
         let rows = i64::from(page.page.rows);
         (page.checked, page.moved) = (seen.version, rows - unmoved);
-        if page.moved * MOVED > rows {
+        if page.moved * self.sizes.one_moved_of > rows {
             let through = page.through;
             // A page that has become small takes the next one's place, too.
             let small = unmoved * 2 < rows;
