@@ -23,8 +23,7 @@ use roundsman_proto::sync::{
     Checkpoint, Fork, InventoryRequest, KeepAlive, Page, Plan, PullRequest, PullResponse, Urgency,
 };
 use roundsman_sync::kind::{self, Group, KINDS};
-use roundsman_sync::limits::PAGE_ROWS;
-use roundsman_sync::page::{Cursor, PageBuilder};
+use roundsman_sync::page::{Cursor, PageBuilder, PageSize};
 use roundsman_sync::scope::Month;
 use roundsman_sync::version::Position;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -449,22 +448,7 @@ impl Pull {
     ) -> Result<Option<Packed>, StoreError> {
         let bucket = (place.tenant, place.bucket);
         let size = self.pages.sizes().page;
-        let mut page = PageBuilder::new(size);
-        let mut rows = Vec::new();
-        let mut open = true;
-        // One more than fits, to see whether it is full.
-        let limit = i64::try_from(size.rows).unwrap_or(i64::MAX).saturating_add(1);
-        bucket::rows(tx, bucket, place.cursor, through.version, limit, |row| {
-            let at = Cursor { version: row.version, record: Some(row.record) };
-            if until.is_some_and(|until| at > until) || !page.fits(row.frame.len()) {
-                open = false;
-                return ControlFlow::Break(());
-            }
-            rows.push(at);
-            page.push(row.version, row.record, &row.frame);
-            ControlFlow::Continue(())
-        })
-        .await?;
+        let Filled { page, rows, open } = fill(tx, bucket, (place.cursor, until), (through.version, size)).await?;
         let Some(middle) = rows.get(rows.len() / 2).copied() else { return Ok(None) };
         let wanted = self.pages.wants(page.payload_bytes(), open);
         // Who is anywhere behind the row before it can use it.
@@ -566,21 +550,44 @@ pub(crate) async fn read_page(
     cursor: Cursor,
     (through, built): (Position, Position),
 ) -> Result<Option<(Page, Cursor)>, StoreError> {
-    let mut page = PageBuilder::default();
-    let limit = i64::try_from(PAGE_ROWS).expect("a small constant");
-    bucket::rows(tx, bucket, cursor, through.version, limit, |row| {
-        if !page.fits(row.frame.len()) {
-            return ControlFlow::Break(());
-        }
-        page.push(row.version, row.record, &row.frame);
-        ControlFlow::Continue(())
-    })
-    .await?;
+    let Filled { page, .. } = fill(tx, bucket, (cursor, None), (through.version, PageSize::default())).await?;
     if page.is_empty() {
         return Ok(None);
     }
     let read = page.through();
     Ok(Some((page.finish(bucket.1, cursor, built), read)))
+}
+
+/// A page in the making, with the places of its rows.
+struct Filled {
+    page: PageBuilder,
+    rows: Vec<Cursor>,
+    /// Rows may follow that belong to it.
+    open: bool,
+}
+
+/// Reads the rows of a bucket from one place to another, up to a version and as far as a page takes them.
+async fn fill(
+    tx: &mut Tx,
+    bucket: (i64, i64),
+    (from, until): (Cursor, Option<Cursor>),
+    (through, size): (i64, PageSize),
+) -> Result<Filled, StoreError> {
+    let mut filled = Filled { page: PageBuilder::new(size), rows: Vec::new(), open: true };
+    // One more than fits, to see whether it is full.
+    let limit = i64::try_from(size.rows).unwrap_or(i64::MAX).saturating_add(1);
+    bucket::rows(tx, bucket, from, through, limit, |row| {
+        let at = Cursor { version: row.version, record: Some(row.record) };
+        if until.is_some_and(|until| at > until) || !filled.page.fits(row.frame.len()) {
+            filled.open = false;
+            return ControlFlow::Break(());
+        }
+        filled.rows.push(at);
+        filled.page.push(row.version, row.record, &row.frame);
+        ControlFlow::Continue(())
+    })
+    .await?;
+    Ok(filled)
 }
 
 /// A page for a device that is at `at`: between there and where it begins is nothing.
