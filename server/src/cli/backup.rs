@@ -39,19 +39,22 @@ pub async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
 /// by the tenants' names, where they are in the copy.
 ///
 /// # Errors
-/// When it is not SQLite, there is such a file, it can't be written, or it is damaged.
+/// When it is not SQLite, there is such a file, it can't be written, or it is damaged. Then no file is left.
 pub async fn make(db: &Db, file: &Path) -> anyhow::Result<Vec<(String, Position)>> {
     let shown = file.display();
     anyhow::ensure!(!file.exists(), "there is a file {shown} already; name another");
-    db.copy_to(file).await.with_context(|| format!("can't copy the database to {shown}"))?;
-    // SQLite does not wait for the disk when it makes a copy.
-    File::open(file)?.sync_all()?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // It gets its name when it is of use.
+    let copy = tempfile::Builder::new()
+        .prefix(".roundsman-backup-")
+        .tempfile_in(folder)
+        .with_context(|| format!("can't write to {}", folder.display()))?;
+    db.copy_to(copy.path()).await.with_context(|| format!("can't copy the database to {shown}"))?;
+    // SQLite does not wait for the disk when it makes a copy.
+    copy.as_file().sync_all()?;
+    let held = look(copy.path()).await.context("the copy is of no use")?;
+    copy.persist_noclobber(file).with_context(|| format!("can't give the copy the name {shown}"))?;
     File::open(folder)?.sync_all()?;
-    let copy = Db::connect(&format!("sqlite:{shown}")).await?;
-    let held = look(&copy).await;
-    copy.close().await;
-    let held = held.with_context(|| format!("the copy {shown} is of no use"))?;
     let mut tx = db.write().await?;
     let mut named = Vec::new();
     for (tenant, name, position) in held {
@@ -63,7 +66,14 @@ pub async fn make(db: &Db, file: &Path) -> anyhow::Result<Vec<(String, Position)
 }
 
 /// Where each tenant is, in a copy that is whole.
-async fn look(copy: &Db) -> anyhow::Result<Vec<(i64, String, Position)>> {
+async fn look(file: &Path) -> anyhow::Result<Vec<(i64, String, Position)>> {
+    let copy = Db::open_copy(file).await?;
+    let held = held(&copy).await;
+    copy.close().await;
+    held
+}
+
+async fn held(copy: &Db) -> anyhow::Result<Vec<(i64, String, Position)>> {
     let mut tx = copy.read().await?;
     let (verdict,): (String,) = tx.query_as("PRAGMA integrity_check(1)").one().await?;
     anyhow::ensure!(verdict == "ok", verdict);

@@ -158,14 +158,24 @@ impl Db {
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             Self::connect_postgres(url).await
         } else if url.starts_with("sqlite:") {
-            Self::connect_sqlite(url).await
+            Self::connect_sqlite(SqliteConnectOptions::from_str(url)?).await
         } else {
             Err(StoreError::Setting("the database must be given as sqlite:FILE or postgres://…".to_owned()))
         }
     }
 
-    async fn connect_sqlite(url: &str) -> Result<Self> {
-        let options = SqliteConnectOptions::from_str(url)?
+    /// Opens a copy of an SQLite database that nobody uses, only to read it. Nothing is made beside it.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub async fn open_copy(file: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new().filename(file).read_only(true).immutable(true);
+        let readers = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        Ok(Self::Sqlite { writer: readers.clone(), readers, wal: PathBuf::new(), snapshots: Arc::default() })
+    }
+
+    async fn connect_sqlite(options: SqliteConnectOptions) -> Result<Self> {
+        let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)

@@ -65,6 +65,37 @@ mod sqlite_only {
 }
 
 #[tokio::test]
+async fn a_backup_leaves_one_file_of_any_name_or_none() {
+    let database = Database::create(Kind::Sqlite).await;
+    let db = Db::connect(&database.url).await.expect("connects");
+    db.migrate().await.expect("migrates");
+    let folder = TempDir::with_prefix("disk?2 100%25").expect("a folder");
+    let files = || {
+        let entries = std::fs::read_dir(folder.path()).expect("is a folder");
+        entries.map(|entry| entry.expect("a file").file_name().into_string().expect("UTF-8")).collect::<Vec<_>>()
+    };
+    let name = "Monday?mode=ro 100%20.db";
+    assert_eq!(backup::make(&db, &folder.path().join(name)).await.expect("is made"), []);
+    assert_eq!(files(), [name]);
+    let refused = backup::make(&db, &folder.path().join("none/copy.db")).await.expect_err("is refused");
+    assert!(format!("{refused:#}").contains("can't write to"), "{refused:#}");
+    db.close().await;
+
+    // A page in the middle of the file is overwritten.
+    let path = database.url.strip_prefix("sqlite:").expect("is SQLite");
+    let mut bytes = std::fs::read(path).expect("is read");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 65_536].fill(0xff);
+    std::fs::write(path, bytes).expect("is written");
+    let db = Db::connect(&database.url).await.expect("connects");
+    let refused = backup::make(&db, &folder.path().join("damaged.db")).await.expect_err("is refused");
+    assert!(format!("{refused:#}").contains("malformed"), "{refused:#}");
+    assert_eq!(files(), [name]);
+    db.close().await;
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn postgresql_is_backed_up_by_its_own_tools() {
     let database = Database::create(Kind::Postgres).await;
     let db = Db::connect(&database.url).await.expect("connects");
