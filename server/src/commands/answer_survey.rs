@@ -52,6 +52,6 @@ impl Decide for AnswerSurvey {
             field::hang(context, workspace, &place, id)?;
             workspace.put(id, &response, &place.closed(context))?;
         }
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

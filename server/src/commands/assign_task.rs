@@ -72,7 +72,7 @@ impl Decide for AssignTask {
             Some(place) => {
                 workspace.put(id, &task, &place.open())?;
                 field::hang(context, workspace, &place, id)?;
-                Ok(place.outcome(Verdict::done()))
+                place.outcome(context, workspace, Verdict::done())
             }
             None => {
                 workspace.put(id, &task, &Stamps::default())?;

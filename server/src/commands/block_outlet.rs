@@ -44,7 +44,7 @@ impl Decide for BlockOutlet {
         let place = field::place(workspace, &self.outlet_id)?;
         field::edit(context, workspace, &place)?;
         let Some(outlet) = outlet::decide_block(&place.outlet, self)? else {
-            return Ok(place.outcome(Verdict::nothing_to_do()));
+            return place.outcome(context, workspace, Verdict::nothing_to_do());
         };
         // Neither where the outlet is nor on what terms it buys has changed.
         workspace.update(place.outlet_id, &outlet)?;
@@ -53,7 +53,7 @@ impl Decide for BlockOutlet {
                 ordering::decide_again(context, workspace, id)?;
             }
         }
-        Ok(place.outcome(Verdict::done()))
+        place.outcome(context, workspace, Verdict::done())
     }
 }
 

@@ -47,6 +47,6 @@ impl Decide for CancelOrder {
         if let Some(debtor) = debtor(&current) {
             ordering::release_held(context, workspace, &debtor)?;
         }
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

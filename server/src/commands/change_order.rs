@@ -56,6 +56,6 @@ impl Decide for ChangeOrder {
         if let Some(debtor) = debtor(&current) {
             ordering::release_held(context, workspace, &debtor)?;
         }
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

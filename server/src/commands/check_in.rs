@@ -53,6 +53,6 @@ impl Decide for CheckIn {
         // Open again, if it was cancelled or missed.
         workspace.put(id, &visit, &place.open())?;
         workspace.put_internal(&day, &rep_day)?;
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

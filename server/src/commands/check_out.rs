@@ -44,6 +44,6 @@ impl Decide for CheckOut {
         let Decision { visit, rep_day, verdict } = visit::decide_check_out(&current, self, &setting)?;
         workspace.put(id, &visit, &place.closed(context))?;
         workspace.put_internal(&day, &rep_day)?;
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

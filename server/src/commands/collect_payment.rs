@@ -67,6 +67,6 @@ impl Decide for CollectPayment {
             workspace.announce("payment.collected", id);
             ordering::release_held(context, workspace, &debtor)?;
         }
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

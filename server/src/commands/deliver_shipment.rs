@@ -41,6 +41,6 @@ impl Decide for DeliverShipment {
         )?;
         workspace.announce("shipment.delivered", goods.id);
         let verdict = goods.store(context, workspace, decision)?;
-        Ok(goods.place.outcome(verdict))
+        goods.place.outcome(context, workspace, verdict)
     }
 }

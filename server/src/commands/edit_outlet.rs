@@ -62,6 +62,6 @@ impl Decide for EditOutlet {
         if decision.outlet != place.outlet {
             network::put_outlet(workspace, place.outlet_id, &decision.outlet, context.now_us)?;
         }
-        Ok(place.outcome(decision.verdict))
+        place.outcome(context, workspace, decision.verdict)
     }
 }

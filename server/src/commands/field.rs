@@ -284,10 +284,24 @@ impl Place {
         self.open().closed(Some(calendar::month(self.zone, context.now_us)))
     }
 
-    /// The outcome of a command that names the outlet.
-    #[must_use]
-    pub fn outcome(&self, verdict: Verdict) -> Outcome {
-        decided(if self.merged() { verdict.redirected() } else { verdict })
+    /// The outcome of a command that names the outlet. Who does not see the outlet as it is now – it was lost a moment ago,
+    /// or the one that stands for it is somebody else's – is told nothing of what others have made of it.
+    ///
+    /// # Errors
+    /// [`Stop::Load`].
+    pub fn outcome(&self, context: &Context<'_>, workspace: &Workspace, verdict: Verdict) -> Result<Outcome, Stop> {
+        let verdict = if verdict.overrides.is_empty() || self.is_seen(context, workspace)? {
+            verdict
+        } else {
+            verdict.discreet(self.outlet_id, self.named)
+        };
+        Ok(decided(if self.merged() { verdict.redirected() } else { verdict }))
+    }
+
+    fn is_seen(&self, context: &Context<'_>, workspace: &Workspace) -> Result<bool, Stop> {
+        let Some(rep) = context.issuer.rep() else { return Ok(true) };
+        let assigned: Assigned = workspace.internal(&rep)?;
+        Ok(assigned.territories(context.now_us).contains(&self.territory_id))
     }
 
     fn merged(&self) -> bool {

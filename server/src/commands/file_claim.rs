@@ -73,6 +73,6 @@ impl Decide for FileClaim {
             }
             workspace.announce("reclamation.registered", id);
         }
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

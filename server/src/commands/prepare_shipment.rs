@@ -58,7 +58,7 @@ impl Decide for PrepareShipment {
             move_reservation(workspace, &order, &mut after)?;
             ordering::put_order(context, workspace, &place, (order_id, Some(&order), &after))?;
         }
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }
 

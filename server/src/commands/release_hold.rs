@@ -48,7 +48,7 @@ impl Decide for ReleaseHold {
         if let Some(debtor) = debtor(&current) {
             ordering::release_held(context, workspace, &debtor)?;
         }
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }
 

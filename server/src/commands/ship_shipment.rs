@@ -37,6 +37,6 @@ impl Decide for ShipShipment {
         )?;
         workspace.announce("shipment.shipped", goods.id);
         let verdict = goods.store(context, workspace, decision)?;
-        Ok(goods.place.outcome(verdict))
+        goods.place.outcome(context, workspace, verdict)
     }
 }

@@ -47,6 +47,6 @@ impl Decide for SubmitOrder {
         let decision =
             ground.decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), rep, self, setting))?;
         let verdict = ground.store(context, workspace, current.as_ref(), decision)?;
-        Ok(place.outcome(verdict))
+        place.outcome(context, workspace, verdict)
     }
 }

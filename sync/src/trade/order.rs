@@ -211,7 +211,8 @@ fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Resu
 fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
     let listed = setting.outlet.agreement_ids.iter().any(|id| id == agreement_id.as_bytes());
     if !listed {
-        return Err(check::mismatch("agreement_id").fact(Some(setting.outlet_id), "agreement_ids", "not listed"));
+        // Which outlet, says the command; a duplicate's survivor may be none of the rep's.
+        return Err(check::mismatch("agreement_id").fact(None, "agreement_ids", "not listed"));
     }
     let found = setting.terms.get(&agreement_id).copied();
     let terms = found.ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id"))?;
@@ -342,26 +343,24 @@ pub fn decide_release_hold(
 
 /// Refuses what comes after an order's end.
 fn open_for_decisions(order: &Order) -> Result<(), Rejection> {
-    let state = |reason| Rejection::new(reason).fact(None, "status", order.status().as_str_name());
     match order.status() {
         OrderStatus::Submitted | OrderStatus::Confirmed | OrderStatus::Released => Ok(()),
-        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => Err(state(Reason::OrderClosed)),
-        OrderStatus::Unspecified | OrderStatus::Draft => Err(state(Reason::WrongState)),
+        OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => {
+            Err(has_status(Reason::OrderClosed, order))
+        }
+        OrderStatus::Unspecified | OrderStatus::Draft => Err(has_status(Reason::WrongState, order)),
     }
 }
 
-/// Refuses edits of an order that the warehouse has (C4).
+/// Refuses edits of an order that the warehouse has (C4). By which shipment, says the order, to whoever sees it: a rep who
+/// has just lost the outlet does not.
 fn open_for_edits(order: &Order) -> Result<(), Rejection> {
     open_for_decisions(order)?;
-    if order.status() == OrderStatus::Released {
-        let shipment = Uuid::from_slice(&order.shipment_id).ok();
-        return Err(Rejection::new(Reason::OrderReleased).fact(
-            shipment,
-            "shipment_id",
-            super::edit::show_id(&order.shipment_id),
-        ));
-    }
-    Ok(())
+    if order.status() == OrderStatus::Released { Err(has_status(Reason::OrderReleased, order)) } else { Ok(()) }
+}
+
+fn has_status(reason: Reason, order: &Order) -> Rejection {
+    Rejection::new(reason).fact(None, "status", order.status().as_str_name())
 }
 
 /// The rep or the office calls an order off. Its promises end, and so do its holds.

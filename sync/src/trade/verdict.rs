@@ -61,6 +61,22 @@ impl Verdict {
         self
     }
 
+    /// For somebody who does not see what was edited: of each override only what became of the own value. `record` is told
+    /// of as `named`, the one that the command has named.
+    #[must_use]
+    pub fn discreet(mut self, record: Uuid, named: Uuid) -> Self {
+        for entry in &mut self.overrides {
+            if entry.record_id == record.as_bytes() {
+                entry.record_id = named.as_bytes().to_vec();
+            }
+            match entry.reason() {
+                Reason::DeviceWins | Reason::FactWins => entry.lost.clear(),
+                _ => entry.kept.clear(),
+            }
+        }
+        self
+    }
+
     /// The outlet was archived as a duplicate, and the command went to the one that remained.
     #[must_use]
     pub fn redirected(mut self) -> Self {
@@ -101,5 +117,29 @@ mod tests {
         assert_eq!((merged.status, merged.reason), (Status::Merged, Reason::OfficeWins));
         assert_eq!(Verdict::done().merged(Vec::new(), true).reason, Reason::StaleBase);
         assert_eq!(Verdict::done().merged(Vec::new(), false), Verdict::done());
+    }
+
+    #[test]
+    fn whoever_does_not_see_the_record_is_told_of_the_own_value_only() {
+        let (survivor, duplicate, other) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let met = |record: Uuid, kept: &str, lost: &str, reason: Reason| Override {
+            record_id: record.as_bytes().to_vec(),
+            kept: kept.to_owned(),
+            lost: lost.to_owned(),
+            reason: reason.into(),
+            ..Override::default()
+        };
+        let told = vec![
+            met(survivor, "office's", "rep's", Reason::OfficeWins),
+            met(survivor, "rep's", "office's", Reason::DeviceWins),
+            met(other, "rep's", "office's", Reason::FactWins),
+        ];
+        let told = Verdict::done().merged(told, false).discreet(survivor, duplicate);
+        let expected = [
+            met(duplicate, "", "rep's", Reason::OfficeWins),
+            met(duplicate, "rep's", "", Reason::DeviceWins),
+            met(other, "rep's", "", Reason::FactWins),
+        ];
+        assert_eq!(told.overrides, expected);
     }
 }

@@ -44,6 +44,8 @@ pub enum Law {
     Merge,
     /// Outcomes and records are those of a model that is too simple to be wrong.
     Oracle,
+    /// An outcome tells its caller nothing of a record that the caller may not see.
+    Discretion,
     /// What is one tenant's never reaches another, and nothing that one does moves the other.
     Tenants,
 }
@@ -70,6 +72,7 @@ impl Law {
             Self::Databases => "databases agree",
             Self::Merge => "edits are merged",
             Self::Oracle => "as the oracle says",
+            Self::Discretion => "outcomes are discreet",
             Self::Tenants => "tenants are apart",
         }
     }

@@ -7,7 +7,7 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{Order, Outlet, StringChange};
 
-use super::journal::{Checked, Law, broken};
+use super::journal::{Checked, Journal, Law};
 
 /// Who wins where two changes met.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,18 @@ pub fn edited(command: &Command) -> Option<&[u8]> {
     }
 }
 
-/// Checks the texts that a command has edited, by the documents before and after it.
+/// Checks the texts that a command has edited, by the documents before and after it. An editor who does not see the record,
+/// such as a rep who has just lost the outlet, is told only of the own text.
 ///
 /// # Errors
 /// When one is not as it should be, or a loser is not told.
-pub fn check(command: &Command, by_rep: bool, (before, after): (&Bytes, &Bytes), outcome: &Outcome) -> Checked<()> {
+pub fn check(
+    command: &Command,
+    (by_rep, sees): (bool, bool),
+    (before, after): (&Bytes, &Bytes),
+    outcome: &Outcome,
+    journal: &mut Journal,
+) -> Checked<()> {
     if !matches!(outcome.status(), Status::Applied | Status::Merged | Status::Held) {
         return Ok(());
     }
@@ -51,14 +58,15 @@ pub fn check(command: &Command, by_rep: bool, (before, after): (&Bytes, &Bytes),
         let editor_wins = (winner == Winner::Rep) == by_rep;
         let stands = if change.value == change.base || (met && !editor_wins) { &before } else { &change.value };
         let lost = if editor_wins { &before } else { &change.value };
+        let tell = |text: &'_ String, own: bool| if own || sees { text.clone() } else { String::new() };
+        let (kept, lost) = (tell(stands, editor_wins), tell(lost, !editor_wins));
         let told = outcome
             .overrides
             .iter()
-            .any(|told| told.line_id.is_empty() && told.field == field && told.kept == *stands && told.lost == *lost);
-        if after != *stands || told != met {
-            let what = format!("{field} was {before:?} and is {after:?} after {change:?}, rep {by_rep}: {outcome:?}");
-            return broken(Law::Merge, what);
-        }
+            .any(|told| told.line_id.is_empty() && told.field == field && told.kept == kept && told.lost == lost);
+        journal.check(Law::Merge, after == *stands && told == met, || {
+            format!("{field} was {before:?} and is {after:?} after {change:?}, rep {by_rep}: {outcome:?}")
+        })?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod batching;
 mod commands;
 mod device;
 mod dice;
+mod discretion;
 mod faults;
 mod journal;
 mod laws;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use roundsman::auth::caller::Caller;
 use roundsman::batch::{Answer, Submission, Submitted};
-use roundsman::commands::{self, Context, Decide};
+use roundsman::commands::{self, Context, Decide, Issuer};
 use roundsman::internal::{Granted, Internal as _};
 use roundsman::policy::Policy;
 use roundsman::verify::Content;
@@ -25,7 +25,8 @@ use roundsman_sync::trade::placement::{Stamps, place};
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
-use super::journal::{Checked, Law, broken};
+use super::discretion;
+use super::journal::{Checked, Journal, Law, broken};
 use super::merge;
 
 /// A command that was decided: who sent it under which number, what it said, and what became of it.
@@ -50,6 +51,8 @@ pub struct Oracle {
     at_us: i64,
     horizon: i64,
     changed: Vec<Uuid>,
+    /// Reps and users, with what they themselves have made or changed.
+    own: BTreeSet<(Uuid, Uuid)>,
 }
 
 impl Oracle {
@@ -58,12 +61,18 @@ impl Oracle {
     ///
     /// # Errors
     /// When a rule fails.
-    pub fn decide(&mut self, submissions: &[Submission], clock_us: i64, version: i64) -> Checked<Vec<Answer>> {
+    pub fn decide(
+        &mut self,
+        submissions: &[Submission],
+        clock_us: i64,
+        version: i64,
+        journal: &mut Journal,
+    ) -> Checked<Vec<Answer>> {
         let mut now_us = clock_us.max(self.at_us + 1);
         let mut before = Before::new();
         let mut answers = Vec::with_capacity(submissions.len());
         for submission in submissions {
-            answers.push(self.answer(submission, &mut now_us, &mut before)?);
+            answers.push(self.answer(submission, &mut now_us, &mut before, journal)?);
         }
         if version > self.version {
             (self.version, self.at_us) = (version, now_us);
@@ -80,7 +89,13 @@ impl Oracle {
         Ok(answers)
     }
 
-    fn answer(&mut self, submission: &Submission, now_us: &mut i64, before: &mut Before) -> Checked<Answer> {
+    fn answer(
+        &mut self,
+        submission: &Submission,
+        now_us: &mut i64,
+        before: &mut Before,
+        journal: &mut Journal,
+    ) -> Checked<Answer> {
         let mut answer = Answer::default();
         if let Some(sender) = &submission.sender {
             let last_seq = self.last_seqs.entry(sender.device).or_default();
@@ -100,7 +115,7 @@ impl Oracle {
                 Some(decided) => repeated(decided, sent, submitted),
                 None => {
                     *now_us += 1;
-                    let outcome = self.judge(submission, submitted, *now_us, before)?;
+                    let outcome = self.judge(submission, submitted, *now_us, before, journal)?;
                     let decided = Decided { sent, body: submitted.body.clone(), outcome: outcome.clone() };
                     self.decided.insert(submitted.id, decided);
                     outcome
@@ -134,6 +149,7 @@ impl Oracle {
         submitted: &Submitted,
         now_us: i64,
         before: &mut Before,
+        journal: &mut Journal,
     ) -> Checked<Outcome> {
         let command = match trade::Command::decode(submitted.body.clone()) {
             Ok(trade::Command { command: Some(command) }) => command,
@@ -169,7 +185,10 @@ impl Oracle {
         let mut workspace = Workspace::default();
         let outcome = match self.settle(command, &context, &mut workspace) {
             Ok(outcome) => outcome,
-            Err(Stop::Rejected(rejection)) => return Ok(commands::rejected(rejection)),
+            Err(Stop::Rejected(rejection)) => {
+                workspace.drop_overlay();
+                commands::rejected(rejection)
+            }
             Err(stop) => return broken(Law::Oracle, format!("{} {}: {stop:?}", command.name(), submitted.id)),
         };
         if let Some(id) = merge::edited(&body).and_then(|id| Uuid::from_slice(id).ok())
@@ -177,9 +196,10 @@ impl Oracle {
             // An edit of what was merged goes to what is left.
             && before.removed_at_us.is_none()
         {
-            let by_rep = submission.issuer.rep().is_some();
-            merge::check(&body, by_rep, (&before.document, &after.document), &outcome)?;
+            let editor = (submission.issuer.rep().is_some(), self.sees(&submission.issuer, id, before)?);
+            merge::check(&body, editor, (&before.document, &after.document), &outcome, journal)?;
         }
+        let hidden = self.hidden(&submission.issuer, discretion::told(&submitted.body, &outcome))?;
         let (_, effects) = workspace.keep();
         self.horizon = effects.horizon.unwrap_or(self.horizon);
         // Nobody in the simulation has an account, so that a rep's devices are not known.
@@ -187,11 +207,46 @@ impl Oracle {
             Revocation::Device(device) => Some(device),
             Revocation::Rep(_) => None,
         }));
+        let said = discretion::said(&submitted.body);
         for change in workspace.finish() {
             let old = self.records.insert(change.id, change.after);
             before.entry(change.id).or_insert(old);
+            if said.contains(&change.id) {
+                self.own.insert((self_of(&submission.issuer), change.id));
+            }
         }
+        // What it has moved was seen before or is seen now.
+        let hidden = self.hidden(&submission.issuer, hidden)?;
+        journal.check(Law::Discretion, hidden.is_empty(), || {
+            format!("{} tells {:?} of {hidden:?}: {outcome:?}", command.name(), submission.issuer)
+        })?;
         Ok(outcome)
+    }
+
+    /// Those of these records that the issuer does not see, and has not made.
+    fn hidden(&self, issuer: &Issuer, told: BTreeSet<Uuid>) -> Checked<BTreeSet<Uuid>> {
+        let mut hidden = BTreeSet::new();
+        for id in told {
+            if let Some(stored) = self.records.get(&id)
+                && !self.own.contains(&(self_of(issuer), id))
+                && !self.sees(issuer, id, stored)?
+            {
+                hidden.insert(id);
+            }
+        }
+        Ok(hidden)
+    }
+
+    /// Whether a record is in the scopes that the issuer holds. Who does not work with a device sees all.
+    fn sees(&self, issuer: &Issuer, id: Uuid, stored: &Stored) -> Checked<bool> {
+        match issuer {
+            Issuer::User(caller) if matches!(caller.role, Role::Rep | Role::Supervisor) => {
+                let held = self.scopes(caller);
+                let shown = stored.kind < FIRST_INTERNAL_KIND;
+                Ok(shown && placed(id, stored)?.1.iter().any(|scope| held.contains(scope)))
+            }
+            Issuer::User(_) | Issuer::Server => Ok(true),
+        }
     }
 
     /// Lets the rule decide, and gives it each record for which it asks.
@@ -229,13 +284,7 @@ impl Oracle {
         let mut content = Content::new();
         let live = |stored: &Stored| stored.kind < FIRST_INTERNAL_KIND && stored.removed_at_us.is_none();
         for (id, stored) in self.records.iter().filter(|(_, stored)| live(stored)) {
-            let placed = kind::from_number(stored.kind).and_then(|kind| {
-                let stamps = Stamps::decode(stored.stamps.clone()).ok()?;
-                Some((kind, place(kind, *id, &stored.document, &stamps).ok()?))
-            });
-            let Some((kind, scopes)) = placed else {
-                return broken(Law::Oracle, format!("record {id} of kind {} has no place", stored.kind));
-            };
+            let (kind, scopes) = placed(*id, stored)?;
             for scope in scopes.iter().filter(|scope| held.contains(scope)) {
                 content.entry((scope.to_string(), kind as u32)).or_default().insert(*id, stored.document.clone());
             }
@@ -261,6 +310,20 @@ impl Oracle {
             }
         }
     }
+}
+
+/// Who a caller is to others: the rep, whichever login it was.
+fn self_of(issuer: &Issuer) -> Uuid {
+    issuer.rep().unwrap_or_else(|| issuer.actor())
+}
+
+/// A record's kind, and the scopes that it is in.
+fn placed(id: Uuid, stored: &Stored) -> Checked<(trade::Kind, Vec<Scope>)> {
+    let placed = kind::from_number(stored.kind).and_then(|kind| {
+        let stamps = Stamps::decode(stored.stamps.clone()).ok()?;
+        Some((kind, place(kind, id, &stored.document, &stamps).ok()?))
+    });
+    placed.map_or_else(|| broken(Law::Oracle, format!("record {id} of kind {} has no place", stored.kind)), Ok)
 }
 
 /// A command that was decided before gets its outcome again; under another number it is told to be a duplicate.

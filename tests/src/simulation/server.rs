@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use prost::Message as _;
 use roundsman::auth::caller::Caller;
 use roundsman::batch::{Answer, BATCH_COMMANDS, Sender, Submission, Submitted, Writer};
 use roundsman::clock::{Clock, Random};
@@ -27,6 +26,7 @@ use roundsman_sync::version::Position;
 use uuid::Uuid;
 
 use super::dice::Dice;
+use super::discretion;
 use super::journal::{Checked, Journal, Law, broken};
 use super::oracle::Oracle;
 use super::pull::Stream;
@@ -538,7 +538,7 @@ impl Server {
         journal.check(Law::Tenants, other.is_none(), || format!("a batch of tenant {tenant} moved {other:?}"))?;
         if committed {
             let own = &mut self.tenants[tenant];
-            let expected = own.oracle.decide(batch, at_us, own.position.version)?;
+            let expected = own.oracle.decide(batch, at_us, own.position.version, journal)?;
             own.ids.extend(own.oracle.changed());
             for (submission, answer) in batch.iter().zip(outcome.iter().flatten()) {
                 self.names_nothing_foreign(tenant, submission, answer, journal)?;
@@ -562,11 +562,8 @@ impl Server {
     ) -> Checked<()> {
         for (submitted, result) in submission.commands.iter().zip(&answer.results) {
             let Some(outcome) = &result.outcome else { continue };
-            let said: BTreeSet<Uuid> = ids_in(&submitted.body).collect();
-            let words = outcome.text.split(|letter: char| !letter.is_ascii_hexdigit() && letter != '-');
-            let encoded = outcome.encode_to_vec();
-            let told = ids_in(&encoded).chain(words.filter_map(|word| Uuid::parse_str(word).ok()));
-            let foreign = told.filter(|id| !said.contains(id)).find(|id| self.is_foreign(tenant, *id));
+            let named = discretion::named(&submitted.body, outcome);
+            let foreign = named.into_iter().find(|id| self.is_foreign(tenant, *id));
             journal.check(Law::Tenants, foreign.is_none(), || {
                 format!("tenant {tenant} is told of {foreign:?} by {outcome:?}")
             })?;
@@ -635,11 +632,6 @@ impl Server {
             min_app_version: String::new(),
         }
     }
-}
-
-/// Whatever in these bytes could be an id.
-fn ids_in(bytes: &[u8]) -> impl Iterator<Item = Uuid> {
-    bytes.windows(16).filter_map(|window| Uuid::from_slice(window).ok())
 }
 
 /// The answer so far with one more piece, as the door puts them together; `None`: the piece failed.

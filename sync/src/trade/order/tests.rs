@@ -305,6 +305,14 @@ fn c03_lines_come_and_go() {
 }
 
 #[test]
+fn whoever_names_a_duplicate_is_not_told_which_outlet_stands_for_it() {
+    let world = World::new();
+    let order = SubmitOrder { agreement_id: bytes(LIST), ..submit(&[tea(3)]) };
+    let refused = world.with(|setting| decide_submit(None, None, REP, &order, setting)).expect_err("rejected");
+    assert!(refused.facts.iter().all(|fact| fact.record_id.is_empty()), "{refused:?}");
+}
+
+#[test]
 fn c04_the_warehouse_has_it() {
     let mut world = World::new();
     let mut order = world.submitted(&[tea(3)]);
@@ -312,7 +320,9 @@ fn c04_the_warehouse_has_it() {
     assert_eq!(reason(world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)])), Reason::OrderReleased);
     let command = CancelOrder { order_id: bytes(ORDER), reason: "no".to_owned() };
     let cancel = |order: &Order| world.with(|setting| decide_cancel(order, Editor::Office, &command, setting));
-    assert_eq!(reason(cancel(&order)), Reason::OrderReleased);
+    order.shipment_id = bytes(LIST);
+    let refused = cancel(&order).expect_err("rejected");
+    assert_eq!(refused, Rejection::new(Reason::OrderReleased).fact(None, "status", "ORDER_STATUS_RELEASED"));
     order.set_status(OrderStatus::Closed);
     assert_eq!(reason(cancel(&order)), Reason::OrderClosed);
 }
