@@ -237,13 +237,14 @@ impl Oracle {
         Ok(hidden)
     }
 
-    /// Whether a record is in the scopes that the issuer holds. Who does not work with a device sees all.
+    /// Whether a record is in the scopes that the issuer holds. Who does not work with a device sees all; and of what was
+    /// removed there is nothing left to see.
     fn sees(&self, issuer: &Issuer, id: Uuid, stored: &Stored) -> Checked<bool> {
         match issuer {
             Issuer::User(caller) if matches!(caller.role, Role::Rep | Role::Supervisor) => {
-                let held = self.scopes(caller);
-                let shown = stored.kind < FIRST_INTERNAL_KIND;
-                Ok(shown && placed(id, stored)?.1.iter().any(|scope| held.contains(scope)))
+                let (held, shown) = (self.scopes(caller), stored.kind < FIRST_INTERNAL_KIND);
+                let removed = stored.removed_at_us.is_some();
+                Ok(shown && (removed || placed(id, stored)?.1.iter().any(|scope| held.contains(scope))))
             }
             Issuer::User(_) | Issuer::Server => Ok(true),
         }
