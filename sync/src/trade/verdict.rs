@@ -69,10 +69,8 @@ impl Verdict {
             if entry.record_id == record.as_bytes() {
                 entry.record_id = named.as_bytes().to_vec();
             }
-            match entry.reason() {
-                Reason::DeviceWins | Reason::FactWins => entry.lost.clear(),
-                _ => entry.kept.clear(),
-            }
+            let own_stands = matches!(entry.reason(), Reason::DeviceWins | Reason::FactWins);
+            if own_stands { entry.lost.clear() } else { entry.kept.clear() }
         }
         self
     }
