@@ -5,6 +5,8 @@ FIRST_SEED ?= 1
 INPUTS ?= 10000000
 SEED ?= 1
 TEST_ARGS ?=
+BENCH ?=
+BENCH_JSON ?=
 
 # scripts/tools puts the pinned check tools here; they win over others in PATH.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
@@ -50,8 +52,9 @@ fuzz: ## send changed messages to every decoder and every door (INPUTS=10000000 
 mutants: ## put bugs into a copy of the product, one at a time, and see that the simulation finds each (goes on where it stopped)
 	scripts/mutants
 
-bench: ## load test, on SQLite and on a PostgreSQL of its own that keeps what it acknowledges (BENCH_ARGS='--only orders')
-	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- $(BENCH_ARGS)
+bench: ## what the server does beside what the machine can do, on SQLite and on a PostgreSQL of its own that keeps what it acknowledges (BENCH=orders for a part, BENCH=large for what takes minutes, BENCH_JSON=file)
+	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- \
+		$(if $(filter large,$(BENCH)),--large,$(if $(BENCH),--only $(BENCH))) $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
 vectors: ## write the test vectors of the protocol again
 	cargo run -p roundsman-tests --bin vectors

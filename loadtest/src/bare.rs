@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::goods;
 
 /// The articles whose product and price make up the long stream.
-pub const ARTICLES: usize = 10_000;
+pub const ARTICLES: usize = 50_000;
 
 type Messages = Box<dyn Iterator<Item = Result<PullResponse, Status>> + Send>;
 

@@ -1,6 +1,7 @@
 //! What all parts of a run share.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,6 +9,7 @@ use roundsman::clock::{Clock, Random};
 use uuid::Uuid;
 
 use crate::database::Kind;
+use crate::parts::bare::Baselines;
 
 /// How often a measurement is repeated, after its warm-up.
 pub const REPETITIONS: usize = 5;
@@ -21,13 +23,15 @@ pub struct Bench {
     pub program: PathBuf,
     /// Where databases of PostgreSQL are made.
     pub postgres: Option<String>,
+    /// What the transport can do, once it was measured.
+    pub baselines: OnceLock<Baselines>,
     random: Random,
 }
 
 impl Bench {
     /// With this server, and PostgreSQL if its URL is given.
     pub fn new(program: PathBuf, postgres: Option<String>) -> anyhow::Result<Self> {
-        Ok(Self { program, postgres, random: Random::from_machine()? })
+        Ok(Self { program, postgres, baselines: OnceLock::new(), random: Random::from_machine()? })
     }
 
     /// The databases to measure.

@@ -28,11 +28,33 @@ impl fmt::Display for Kind {
     }
 }
 
+impl Kind {
+    /// A figure's name on this database.
+    #[must_use]
+    pub fn named(self, figure: &str) -> String {
+        match self {
+            Self::Sqlite => format!("{figure}.sqlite"),
+            Self::Postgres => format!("{figure}.postgres"),
+        }
+    }
+
+    /// One of two goals.
+    #[must_use]
+    pub fn either<T>(self, sqlite: T, postgres: T) -> T {
+        match self {
+            Self::Sqlite => sqlite,
+            Self::Postgres => postgres,
+        }
+    }
+}
+
 /// An empty database.
 #[derive(Debug)]
 pub struct Database {
     /// What a server connects to.
     pub url: String,
+    /// Which it is.
+    pub kind: Kind,
     /// How it keeps what it acknowledges.
     pub durability: String,
     place: Place,
@@ -52,7 +74,7 @@ impl Database {
                 let folder = TempDir::new().context("there is no temporary folder")?;
                 let url = format!("sqlite:{}", folder.path().join("roundsman.db").display());
                 let durability = "SQLite, WAL, synchronous=FULL".to_owned();
-                Ok(Self { url, durability, place: Place::Folder(folder) })
+                Ok(Self { url, kind, durability, place: Place::Folder(folder) })
             }
             Kind::Postgres => create_postgres(bench).await,
         }
@@ -88,5 +110,5 @@ async fn create_postgres(bench: &Bench) -> anyhow::Result<Database> {
     }
     connection.close().await?;
     let url = server.clone().database(&name).to_url_lossy().to_string();
-    Ok(Database { url, durability, place: Place::Server(Box::new(server), name) })
+    Ok(Database { url, kind: Kind::Postgres, durability, place: Place::Server(Box::new(server), name) })
 }

@@ -15,6 +15,7 @@ mod phone;
 mod report;
 mod server;
 mod stats;
+mod wire;
 mod world;
 
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum as _};
 
 use crate::bench::Bench;
 use crate::database::Kind;
@@ -34,8 +35,11 @@ use crate::report::Report;
 #[command(version, about)]
 struct Cli {
     /// Runs one part only.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "large")]
     only: Option<Part>,
+    /// Runs the parts that take minutes, and no others.
+    #[arg(long)]
+    large: bool,
     /// Runs on one database only.
     #[arg(long, value_enum)]
     on: Option<Kind>,
@@ -85,7 +89,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let bench = Bench::new(program, cli.postgres)?;
     let databases = bench.databases(cli.on)?;
     let mut report = Report::new(format!("{}, load at the start {}", machine::describe(), machine::load()));
-    let failed = parts::run(&bench, cli.only, &databases, &mut report).await;
+    let wanted = |part: &Part| cli.only.map_or(part.is_large() == cli.large, |only| only == *part);
+    let parts: Vec<Part> = Part::value_variants().iter().copied().filter(wanted).collect();
+    let failed = parts::run(&bench, &parts, &databases, &mut report).await;
     report.print();
     if let Some(path) = &cli.json {
         report.write(path).with_context(|| format!("the report can't be written to {}", path.display()))?;

@@ -1,6 +1,7 @@
 //! The office: whoever sets a server up and changes what devices hold, through the doors that everybody uses.
 
 use anyhow::Context as _;
+use roundsman::clock::{Clock, Random};
 use roundsman::device;
 use roundsman_proto::admin::admin_service_client::AdminServiceClient;
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
@@ -74,16 +75,47 @@ impl<'b> Office<'b> {
 
     /// Has a command carried out; returns the version that carries it.
     pub async fn execute(&self, command: Command) -> anyhow::Result<i64> {
-        let command = Some(trade::Command { command: Some(command) });
-        let request = device::authorized(&self.token, ExecuteRequest { command_id: bytes(self.bench.id()), command })?;
-        let answer = OfficeServiceClient::new(self.channel.clone()).execute(request).await?.into_inner();
-        let outcome = answer.outcome.context("a command without an outcome")?;
-        anyhow::ensure!(outcome.status() == Status::Applied, "the office's command was not applied: {outcome:?}");
-        Ok(answer.version)
+        execute(&self.channel, &self.token, self.bench.id(), command).await
+    }
+
+    /// For commands that don't wait for one another.
+    pub fn caller(&self) -> anyhow::Result<Caller> {
+        let random = Random::from_machine()?;
+        Ok(Caller { channel: self.channel.clone(), token: self.token.clone(), random })
     }
 
     /// Imports records, at most 1,000 of them; returns their version.
     pub async fn import(&self, records: Vec<RecordToImport>) -> anyhow::Result<i64> {
         self.execute(Command::ImportRecords(ImportRecords { records })).await
     }
+}
+
+/// An office that outlives what surrounds it, for tasks.
+#[derive(Debug)]
+pub struct Caller {
+    channel: Channel,
+    token: String,
+    random: Random,
+}
+
+impl Caller {
+    /// A new id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.random.uuid(Clock::Machine.now_us())
+    }
+
+    /// See [`Office::execute`].
+    pub async fn execute(&self, command: Command) -> anyhow::Result<i64> {
+        execute(&self.channel, &self.token, self.id(), command).await
+    }
+}
+
+async fn execute(channel: &Channel, token: &str, id: Uuid, command: Command) -> anyhow::Result<i64> {
+    let command = Some(trade::Command { command: Some(command) });
+    let request = device::authorized(token, ExecuteRequest { command_id: bytes(id), command })?;
+    let answer = OfficeServiceClient::new(channel.clone()).execute(request).await?.into_inner();
+    let outcome = answer.outcome.context("a command without an outcome")?;
+    anyhow::ensure!(outcome.status() == Status::Applied, "the office's command was not applied: {outcome:?}");
+    Ok(answer.version)
 }

@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use prost::Message as _;
 use roundsman::device;
-use roundsman_proto::sync::pull_response::Message;
+use roundsman_proto::sync::pull_response::Message as Pulled;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
-use roundsman_proto::sync::{PullRequest, PullResponse, PushRequest, PushResponse};
+use roundsman_proto::sync::{Checkpoint, PullRequest, PullResponse, PushRequest, PushResponse};
 use roundsman_sync::replica::memory::MemoryStorage;
 use roundsman_sync::replica::{Event, Replica, Want};
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
+use uuid::Uuid;
 
 use crate::bench::Bench;
 use crate::office::{PASSWORD, TENANT};
@@ -28,7 +30,7 @@ pub struct Traffic {
     pub rows: u64,
     /// Bytes of its pages before compression.
     pub bytes: u64,
-    /// Bytes of its pages as they came.
+    /// Bytes of its messages as they came, without the transport's.
     pub packed_bytes: u64,
     /// It ended with its last checkpoint.
     pub complete: bool,
@@ -37,15 +39,14 @@ pub struct Traffic {
 impl Traffic {
     /// Counts a message.
     pub fn count(&mut self, message: &PullResponse) {
+        self.packed_bytes += message.encoded_len() as u64;
         match &message.message {
-            Some(Message::Page(page)) => {
+            Some(Pulled::Page(page)) => {
                 self.rows += u64::from(page.rows);
                 self.bytes += u64::from(page.payload_size);
-                self.packed_bytes += page.payload.len() as u64;
             }
-            Some(Message::Checkpoint(checkpoint)) => self.complete = checkpoint.last,
-            Some(Message::Fork(_) | Message::InventoryRequest(_) | Message::Plan(_) | Message::KeepAlive(_)) | None => {
-            }
+            Some(Pulled::Checkpoint(checkpoint)) => self.complete = checkpoint.last,
+            Some(Pulled::Fork(_) | Pulled::InventoryRequest(_) | Pulled::Plan(_) | Pulled::KeepAlive(_)) | None => {}
         }
     }
 
@@ -76,10 +77,15 @@ impl Phone {
         Ok(Self { client: SyncServiceClient::new(channel), token, replica })
     }
 
-    /// The device as it was when it was installed: it holds nothing.
-    pub fn forget(&mut self) -> anyhow::Result<()> {
-        self.replica = Replica::open(MemoryStorage::default())?;
+    /// Reaches the server by another address from now on, with the token that it has.
+    pub async fn connect_to(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        self.client = SyncServiceClient::new(connect(address).await?);
         Ok(())
+    }
+
+    /// Sends as good as no token from now on, so that what it sends can be counted without; the server refuses it.
+    pub fn give_token_up(&mut self) {
+        self.token = "-".to_owned();
     }
 
     /// What it sends to pull.
@@ -130,6 +136,34 @@ impl Phone {
         let request = device::authorized(&self.token, request)?;
         Ok(self.client.clone().push(request).await?.into_inner())
     }
+}
+
+/// A device of its own that has fetched everything, as an app does when it is opened, and then waits for news.
+pub async fn follow(channel: &Channel, login: &str, installation: Uuid) -> anyhow::Result<Streaming<PullResponse>> {
+    let answer = device::login(channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await?;
+    let token = answer.tokens.context("a login without tokens")?.access_token;
+    let first = PullRequest { protocol_version: 1, ..PullRequest::default() };
+    let (_, Checkpoint { position, scope_digest, .. }) = pull(channel, &token, first).await?;
+    let then = PullRequest { protocol_version: 1, follow: true, position, scope_digest, ..PullRequest::default() };
+    Ok(pull(channel, &token, then).await?.0)
+}
+
+/// Pulls up to the last checkpoint.
+async fn pull(
+    channel: &Channel,
+    token: &str,
+    request: PullRequest,
+) -> anyhow::Result<(Streaming<PullResponse>, Checkpoint)> {
+    let request = device::authorized(token, request)?;
+    let mut stream = SyncServiceClient::new(channel.clone()).pull(request).await?.into_inner();
+    while let Some(message) = stream.message().await? {
+        if let Some(Pulled::Checkpoint(checkpoint)) = message.message
+            && checkpoint.last
+        {
+            return Ok((stream, checkpoint));
+        }
+    }
+    anyhow::bail!("a stream ended before its last checkpoint")
 }
 
 /// Logs devices in, each with a connection of its own; `login` names the user of each.

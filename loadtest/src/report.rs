@@ -3,50 +3,131 @@
 use std::fs::File;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::stats::Spread;
 
 /// What a figure should be.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Goal {
     /// This, or more.
-    AtLeast(f64),
+    Least(f64),
     /// This, or less.
-    AtMost(f64),
+    Most(f64),
+    /// This part of the baseline, or more.
+    LeastOfBaseline(f64),
+    /// This part of the baseline, or less.
+    MostOfBaseline(f64),
 }
 
 impl Goal {
-    fn is_met(self, value: f64) -> bool {
+    fn is_met(self, value: f64, ratio: Option<f64>) -> bool {
         match self {
-            Self::AtLeast(goal) => value >= goal,
-            Self::AtMost(goal) => value <= goal,
+            Self::Least(goal) => value >= goal,
+            Self::Most(goal) => value <= goal,
+            // What there is nothing to compare with is not met.
+            Self::LeastOfBaseline(goal) => ratio.is_some_and(|ratio| ratio >= goal),
+            Self::MostOfBaseline(goal) => ratio.is_some_and(|ratio| ratio <= goal),
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Least(goal) => format!("≥ {}", number(goal)),
+            Self::Most(goal) => format!("≤ {}", number(goal)),
+            Self::LeastOfBaseline(goal) => format!("ratio ≥ {}", number(goal)),
+            Self::MostOfBaseline(goal) => format!("ratio ≤ {}", number(goal)),
         }
     }
 }
 
-/// One measured figure.
+impl Serialize for Goal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+/// One figure, under one condition.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// What was measured.
-    pub figure: String,
-    /// Under which condition.
-    pub condition: String,
-    /// What the repetitions gave.
-    pub value: Spread,
-    /// In which unit.
-    pub unit: &'static str,
-    /// What it should be; `None`: it is there for comparison.
-    pub goal: Option<Goal>,
-    /// Whether the median meets the goal.
-    pub met: Option<bool>,
+    name: String,
+    what: String,
+    /// The median of the repetitions.
+    value: f64,
+    unit: &'static str,
+    /// What does no more than has to be done in any case reaches, in the same unit.
+    baseline: Option<f64>,
+    /// The value in parts of the baseline.
+    ratio: Option<f64>,
+    goal: Option<Goal>,
+    met: Option<bool>,
+    spread: Spread,
+}
+
+impl Figure {
+    /// By what the repetitions gave. `name` is that of docs/PERFORMANCE.md, and stays the same from run to run.
+    #[must_use]
+    pub fn new(name: impl Into<String>, what: impl Into<String>, unit: &'static str, samples: Vec<f64>) -> Self {
+        let spread = Spread::of(samples);
+        Self {
+            name: name.into(),
+            what: what.into(),
+            value: spread.median,
+            unit,
+            baseline: None,
+            ratio: None,
+            goal: None,
+            met: None,
+            spread,
+        }
+    }
+
+    /// Beside a baseline of the same run.
+    #[must_use]
+    pub fn against(mut self, baseline: f64) -> Self {
+        self.baseline = Some(baseline);
+        self.ratio = Some(self.value / baseline);
+        self
+    }
+
+    /// With a goal. A baseline is given before.
+    #[must_use]
+    pub fn goal(mut self, goal: Goal) -> Self {
+        self.goal = Some(goal);
+        self.met = Some(goal.is_met(self.value, self.ratio));
+        self
+    }
+
+    fn row(&self) -> [String; 9] {
+        let spread = match self.spread.samples.len() {
+            0 | 1 => String::new(),
+            _ => format!("{}–{}", number(self.spread.least), number(self.spread.most)),
+        };
+        let met = match self.met {
+            Some(true) => "yes",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        [
+            self.name.clone(),
+            self.what.clone(),
+            number(self.value),
+            spread,
+            self.unit.to_owned(),
+            self.baseline.map(number).unwrap_or_default(),
+            self.ratio.map(number).unwrap_or_default(),
+            self.goal.map(Goal::text).unwrap_or_default(),
+            met.to_owned(),
+        ]
+    }
 }
 
 /// All figures of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     machine: String,
+    /// How the measured databases keep what they acknowledge.
+    databases: Vec<String>,
     figures: Vec<Figure>,
 }
 
@@ -54,29 +135,19 @@ impl Report {
     /// An empty one, of this machine.
     #[must_use]
     pub fn new(machine: String) -> Self {
-        Self { machine, figures: Vec::new() }
+        Self { machine, databases: Vec::new(), figures: Vec::new() }
     }
 
-    /// Adds a figure that is there for comparison.
-    pub fn add(&mut self, figure: &str, condition: &str, unit: &'static str, samples: Vec<f64>) {
-        self.push((figure, condition), unit, Spread::of(samples), None);
+    /// Notes a database that is measured.
+    pub fn database(&mut self, durability: &str) {
+        if !self.databases.iter().any(|known| known == durability) {
+            self.databases.push(durability.to_owned());
+        }
     }
 
-    /// Adds a figure with a goal, if there is one under this condition.
-    pub fn aim(
-        &mut self,
-        (figure, condition): (&str, &str),
-        unit: &'static str,
-        samples: Vec<f64>,
-        goal: impl Into<Option<Goal>>,
-    ) {
-        self.push((figure, condition), unit, Spread::of(samples), goal.into());
-    }
-
-    fn push(&mut self, (figure, condition): (&str, &str), unit: &'static str, value: Spread, goal: Option<Goal>) {
-        let met = goal.map(|goal| goal.is_met(value.median));
-        let (figure, condition) = (figure.to_owned(), condition.to_owned());
-        self.figures.push(Figure { figure, condition, value, unit, goal, met });
+    /// Adds a figure.
+    pub fn add(&mut self, figure: Figure) {
+        self.figures.push(figure);
     }
 
     /// Writes the figures as JSON.
@@ -86,13 +157,16 @@ impl Report {
 
     /// Prints the table.
     pub fn print(&self) {
-        let head = ["figure", "condition", "median", "least–most", "unit", "goal", "met"].map(str::to_owned);
-        let rows: Vec<[String; 7]> = std::iter::once(head).chain(self.figures.iter().map(row)).collect();
-        let widths: Vec<usize> =
-            (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+        let head =
+            ["", "figure", "median", "least–most", "unit", "baseline", "ratio", "goal", "met"].map(str::to_owned);
+        let rows: Vec<[String; 9]> = std::iter::once(head).chain(self.figures.iter().map(Figure::row)).collect();
+        let widths: [usize; 9] =
+            std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
         #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
         {
-            println!("{}", self.machine);
+            for line in std::iter::once(&self.machine).chain(&self.databases) {
+                println!("{line}");
+            }
             for row in rows {
                 let cells = row.iter().zip(&widths).enumerate();
                 let cells: Vec<String> = cells.map(|(column, (cell, width))| padded(cell, *width, column)).collect();
@@ -105,39 +179,19 @@ impl Report {
 /// Numbers stand to the right.
 fn padded(cell: &str, width: usize, column: usize) -> String {
     let gap = " ".repeat(width.saturating_sub(cell.chars().count()));
-    if (2..=3).contains(&column) { gap + cell } else { cell.to_owned() + &gap }
-}
-
-fn row(figure: &Figure) -> [String; 7] {
-    let value = &figure.value;
-    let spread = match value.samples.len() {
-        0 | 1 => String::new(),
-        _ => format!("{}–{}", number(value.least), number(value.most)),
-    };
-    let goal = match figure.goal {
-        Some(Goal::AtLeast(goal)) => format!("≥ {}", number(goal)),
-        Some(Goal::AtMost(goal)) => format!("≤ {}", number(goal)),
-        None => String::new(),
-    };
-    let met = match figure.met {
-        Some(true) => "yes",
-        Some(false) => "MISSED",
-        None => "",
-    };
-    let (median, unit) = (number(value.median), figure.unit.to_owned());
-    [figure.figure.clone(), figure.condition.clone(), median, spread, unit, goal, met.to_owned()]
+    if matches!(column, 2 | 3 | 5 | 6) { gap + cell } else { cell.to_owned() + &gap }
 }
 
 /// Three digits that count, and commas between thousands.
 fn number(value: f64) -> String {
-    if value < 10.0 {
+    if value.abs() < 10.0 {
         return format!("{value:.2}");
     }
-    if value < 100.0 {
+    if value.abs() < 100.0 {
         return format!("{value:.1}");
     }
-    let digits = format!("{value:.0}");
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::from(if value < 0.0 { "−" } else { "" });
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
@@ -153,17 +207,28 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        let shown: Vec<String> = [0.5, 12.34, 999.6, 1_234_567.0].into_iter().map(number).collect();
-        assert_eq!(shown, ["0.50", "12.3", "1,000", "1,234,567"]);
+        let shown: Vec<String> = [0.5, 12.34, 999.6, 1_234_567.0, -1_234.0].into_iter().map(number).collect();
+        assert_eq!(shown, ["0.50", "12.3", "1,000", "1,234,567", "−1,234"]);
     }
 
     #[test]
     fn the_median_decides_whether_a_goal_is_met() {
-        let mut report = Report::new(String::new());
-        report.aim(("a", ""), "1/s", vec![9.0, 11.0, 12.0], Goal::AtLeast(10.0));
-        report.aim(("b", ""), "ms", vec![9.0, 11.0, 12.0], Goal::AtMost(10.0));
-        report.add("c", "", "MiB", vec![1.0]);
-        let met: Vec<Option<bool>> = report.figures.iter().map(|figure| figure.met).collect();
-        assert_eq!(met, [Some(true), Some(false), None]);
+        let met = |goal| Figure::new("S0a", "", "1/s", vec![9.0, 11.0, 12.0]).against(20.0).goal(goal).met;
+        assert_eq!((met(Goal::Least(10.0)), met(Goal::Least(11.5))), (Some(true), Some(false)));
+        assert_eq!((met(Goal::Most(11.0)), met(Goal::Most(10.0))), (Some(true), Some(false)));
+        assert_eq!((met(Goal::LeastOfBaseline(0.5)), met(Goal::LeastOfBaseline(0.6))), (Some(true), Some(false)));
+        assert_eq!((met(Goal::MostOfBaseline(0.55)), met(Goal::MostOfBaseline(0.5))), (Some(true), Some(false)));
+        let alone = Figure::new("S0a", "", "1/s", vec![1.0]);
+        assert_eq!(alone.met, None);
+        assert_eq!(alone.goal(Goal::LeastOfBaseline(0.1)).met, Some(false), "there is nothing to compare with");
+    }
+
+    #[test]
+    fn a_figure_says_in_json_what_it_is_measured_against() {
+        let figure = Figure::new("S0a", "what", "1/s", vec![3.0]).against(4.0).goal(Goal::LeastOfBaseline(0.6));
+        let json = serde_json::to_value(&figure).expect("is written");
+        assert_eq!(json["name"], "S0a");
+        assert_eq!((&json["value"], &json["baseline"], &json["ratio"]), (&3.0.into(), &4.0.into(), &0.75.into()));
+        assert_eq!((&json["goal"], &json["met"]), (&"ratio ≥ 0.60".into(), &true.into()));
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 /// A server that has not answered by then will not.
@@ -84,6 +85,18 @@ impl Server {
             }
         }
         anyhow::bail!("the server printed no setup code")
+    }
+
+    /// One of its metrics; 0 as long as it counts nothing.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await?;
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "the server shows no metrics: {answer:.60}");
+        let values = answer.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.map(|value| Ok(value.trim().parse::<f64>()?)).sum()
     }
 
     /// Processor time that it has taken so far, in seconds.

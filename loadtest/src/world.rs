@@ -99,6 +99,35 @@ impl World {
         records
     }
 
+    /// One more territory, which all reps hold; a name again and again makes it a record that changes for all.
+    #[must_use]
+    pub fn common_territory(&self, name: &str) -> RecordToImport {
+        let territory = Territory {
+            name: name.to_owned(),
+            team_id: bytes(goods::id("team")),
+            time_zone: "Europe/Helsinki".to_owned(),
+            warehouse_id: bytes(self.warehouse),
+        };
+        entry(goods::id("common territory"), Record::Territory(territory))
+    }
+
+    /// Gives it to all reps.
+    pub async fn hold_in_common(&self, office: &Office<'_>) -> anyhow::Result<()> {
+        let today = office.bench.today();
+        let assignment = |number: usize| {
+            let assignment = Assignment {
+                rep_id: bytes(goods::id(&format!("rep {number}"))),
+                territory_id: bytes(goods::id("common territory")),
+                from_day: today - 30,
+                to_day: 0,
+            };
+            entry(goods::id(&format!("common assignment {number}")), Record::Assignment(assignment))
+        };
+        let territory = [self.common_territory("Common")];
+        office.import(territory.into_iter().chain((0..self.reps.len()).map(assignment)).collect()).await?;
+        Ok(())
+    }
+
     fn outlet(&self, key: &str, territory: Uuid) -> [RecordToImport; 3] {
         let customer = goods::id(&format!("customer {key}"));
         let agreement = goods::id(&format!("agreement {key}"));

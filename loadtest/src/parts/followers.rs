@@ -5,20 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use roundsman::device;
+use roundsman_proto::sync::PullResponse;
 use roundsman_proto::sync::pull_response::Message;
-use roundsman_proto::sync::sync_service_client::SyncServiceClient;
-use roundsman_proto::sync::{Checkpoint, PullRequest, PullResponse};
 use tokio::task::JoinSet;
 use tonic::Streaming;
-use tonic::transport::Channel;
-use uuid::Uuid;
 
 use crate::bench::{Bench, FLEET};
 use crate::database::Database;
-use crate::office::{PASSWORD, TENANT};
 use crate::phone;
-use crate::report::{Goal, Report};
+use crate::report::{Figure, Goal, Report};
 use crate::world::World;
 
 const FOLLOWERS: usize = 10_000;
@@ -50,7 +45,7 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
             let channel = phone::connect(address).await?;
             let mut streams = Vec::with_capacity(STREAMS_A_CONNECTION);
             for (number, installation) in installations.into_iter().enumerate() {
-                streams.push(follow(&channel, &logins[number % logins.len()], installation).await?);
+                streams.push(phone::follow(&channel, &logins[number % logins.len()], installation).await?);
                 bar.inc(1);
             }
             anyhow::Ok(streams)
@@ -66,40 +61,13 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     let cpu = (server.cpu_seconds()? - cpu_before) / KEEP_ALIVE.as_secs_f64();
     hear_keep_alives(&mut streams, &bar).await?;
     bar.finish_and_clear();
-    let condition = format!("{}, {} idle followers", database.durability, streams.len());
-    report.aim(("server's memory", &condition), "MiB", vec![server.resident_mib()?], Goal::AtMost(600.0));
+    let name = |figure: &str| database.kind.named(figure);
+    let what = format!("the server's memory with {} idle followers", streams.len());
+    report.add(Figure::new(name("S11e"), &what, "MiB", vec![server.resident_mib()?]).goal(Goal::Most(600.0)));
     let each = (idle - before) * 1_024.0 / streams.len() as f64;
-    report.aim(("server's memory for a follower", &condition), "KiB", vec![each], Goal::AtMost(40.0));
-    report.add("server's time", &condition, "CPU s/s", vec![cpu]);
+    report.add(Figure::new(name("S11f"), what + ", for each", "KiB", vec![each]).goal(Goal::Most(40.0)));
+    report.add(Figure::new(name("S11g"), "the server's time for them", "CPU s/s", vec![cpu]));
     Ok(())
-}
-
-/// A device of its own that has fetched everything, as an app does when it is opened, and then waits for news.
-async fn follow(channel: &Channel, login: &str, installation: Uuid) -> anyhow::Result<Streaming<PullResponse>> {
-    let answer = device::login(channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await?;
-    let token = answer.tokens.context("a login without tokens")?.access_token;
-    let first = PullRequest { protocol_version: 1, ..PullRequest::default() };
-    let (_, Checkpoint { position, scope_digest, .. }) = pull(channel, &token, first).await?;
-    let then = PullRequest { protocol_version: 1, follow: true, position, scope_digest, ..PullRequest::default() };
-    Ok(pull(channel, &token, then).await?.0)
-}
-
-/// Pulls up to the last checkpoint.
-async fn pull(
-    channel: &Channel,
-    token: &str,
-    request: PullRequest,
-) -> anyhow::Result<(Streaming<PullResponse>, Checkpoint)> {
-    let request = device::authorized(token, request)?;
-    let mut stream = SyncServiceClient::new(channel.clone()).pull(request).await?.into_inner();
-    while let Some(message) = stream.message().await? {
-        if let Some(Message::Checkpoint(checkpoint)) = message.message
-            && checkpoint.last
-        {
-            return Ok((stream, checkpoint));
-        }
-    }
-    anyhow::bail!("a stream ended before its last checkpoint")
 }
 
 async fn hear_keep_alives(streams: &mut [Streaming<PullResponse>], bar: &ProgressBar) -> anyhow::Result<()> {

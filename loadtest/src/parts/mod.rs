@@ -1,9 +1,9 @@
 //! The parts of a run: each measures one thing, on a server and a database of its own.
 
-mod bare;
-mod delta;
-mod first_sync;
+pub mod bare;
+mod catalogue;
 mod followers;
+mod live;
 mod nothing_new;
 mod orders;
 
@@ -22,44 +22,51 @@ use crate::server::Server;
 pub enum Part {
     /// The transport without any work: what the machine can do.
     Bare,
-    /// A device that holds nothing gets everything.
-    FirstSync,
     /// Devices that hold everything ask again.
     NothingNew,
+    /// A device gets everything, and another what has changed, while there is more and more.
+    Catalogue,
+    /// What is changed reaches a thousand followers.
+    Live,
     /// Devices hand orders in.
     Orders,
-    /// A device gets what has changed, whatever it holds.
-    Delta,
-    /// Ten thousand devices follow and hear nothing. Takes minutes, and runs only if it is named.
+    /// Ten thousand devices follow and hear nothing.
     Followers,
+}
+
+impl Part {
+    /// It takes minutes, and is not for every run.
+    #[must_use]
+    pub fn is_large(self) -> bool {
+        matches!(self, Self::Followers)
+    }
 }
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bare => "bare",
-            Self::FirstSync => "first-sync",
             Self::NothingNew => "nothing-new",
+            Self::Catalogue => "catalogue",
+            Self::Live => "live",
             Self::Orders => "orders",
-            Self::Delta => "delta",
             Self::Followers => "followers",
         })
     }
 }
 
-/// Runs the parts on the databases, one after another; returns what could not be measured, and why.
-pub async fn run(bench: &Bench, only: Option<Part>, databases: &[Kind], report: &mut Report) -> Vec<String> {
+/// Runs parts on the databases, one after another; returns what could not be measured, and why.
+pub async fn run(bench: &Bench, parts: &[Part], databases: &[Kind], report: &mut Report) -> Vec<String> {
     let mut failed = Vec::new();
-    let wanted = |part: &Part| only.map_or(*part != Part::Followers, |only| only == *part);
-    for part in Part::value_variants().iter().copied().filter(wanted) {
-        if part == Part::Bare {
-            if let Err(error) = bare::measure(bench, report).await {
+    for part in parts {
+        if *part == Part::Bare {
+            if let Err(error) = bare::baselines(bench, report).await {
                 failed.push(format!("{part}: {error:#}"));
             }
             continue;
         }
         for kind in databases {
-            if let Err(error) = on(bench, part, *kind, report).await {
+            if let Err(error) = on(bench, *part, *kind, report).await {
                 failed.push(format!("{part} on {kind}: {error:#}"));
             }
         }
@@ -69,12 +76,13 @@ pub async fn run(bench: &Bench, only: Option<Part>, databases: &[Kind], report: 
 
 async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyhow::Result<()> {
     let database = Database::create(bench, kind).await?;
+    report.database(&database.durability);
     let measured = match part {
         Part::Bare => Ok(()),
-        Part::FirstSync => first_sync::measure(bench, kind, &database, report).await,
         Part::NothingNew => nothing_new::measure(bench, &database, report).await,
+        Part::Catalogue => catalogue::measure(bench, &database, report).await,
+        Part::Live => live::measure(bench, &database, report).await,
         Part::Orders => orders::measure(bench, &database, report).await,
-        Part::Delta => delta::measure(bench, &database, report).await,
         Part::Followers => followers::measure(bench, &database, report).await,
     };
     let removed = database.remove().await;

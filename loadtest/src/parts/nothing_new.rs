@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use roundsman_proto::sync::PullRequest;
 
+use super::bare::baselines;
 use crate::bench::{Bench, FLEET, REPETITIONS};
-use crate::database::Database;
+use crate::database::{Database, Kind};
 use crate::drive::{self, Caller};
 use crate::phone::{self, Phone};
-use crate::report::{Goal, Report};
+use crate::report::{Figure, Goal, Report};
+use crate::server::Server;
+use crate::wire::Relay;
 use crate::world::World;
 
 const ARTICLES: usize = 1_000;
 const OUTLETS: usize = 20;
 const ROUND: Duration = Duration::from_secs(2);
+/// Calls whose bytes are counted, on a connection that has had one before.
+const COUNTED: u64 = 20;
 
 #[derive(Debug)]
 struct Idle {
@@ -31,6 +36,7 @@ impl Caller for Idle {
 
 /// Measures it.
 pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) -> anyhow::Result<()> {
+    let unary = baselines(bench, report).await?.unary_calls_a_second;
     let (server, office) = super::claimed(bench, database).await?;
     let mut world = World::make(&office, (FLEET, OUTLETS), false).await?;
     world.grow(&office, ARTICLES).await?;
@@ -48,8 +54,35 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     }
     let cpu_ms = (server.cpu_seconds()? - before) * 1e3 / answered.max(1) as f64;
     bar.finish_and_clear();
-    let condition = format!("{}, {FLEET} connections at the head", database.durability);
-    report.aim(("nothing new", &condition), "calls/s", calls, Goal::AtLeast(3_000.0));
-    report.add("nothing new, server's time", &condition, "CPU ms/call", vec![cpu_ms]);
+    let kind = database.kind;
+    let what = format!("\"nothing new\", {FLEET} connections; beside a unary call without work");
+    let goal = Goal::LeastOfBaseline(0.6);
+    report.add(Figure::new(kind.named("S4a"), what, "calls/s", calls).against(unary).goal(goal));
+    report.add(Figure::new(kind.named("S4b"), "\"nothing new\", the server's time", "CPU ms/call", vec![cpu_ms]));
+    on_the_wire(&server, &mut callers[0], kind, report).await
+}
+
+/// Bytes of a call, on a connection that has had one before; without the token, which HTTP/2 sends anew each time.
+async fn on_the_wire(server: &Server, idle: &mut Idle, kind: Kind, report: &mut Report) -> anyhow::Result<()> {
+    let relay = Relay::start(server.address).await?;
+    idle.phone.connect_to(relay.address).await?;
+    idle.call().await?;
+    let before = relay.bytes();
+    for _ in 0..COUNTED {
+        idle.call().await?;
+    }
+    let down = relay.bytes().since(before).down;
+    idle.phone.give_token_up();
+    anyhow::ensure!(idle.call().await.is_err(), "a device without a token was served");
+    let before = relay.bytes();
+    for _ in 0..COUNTED {
+        anyhow::ensure!(idle.call().await.is_err(), "a device without a token was served");
+    }
+    let up = relay.bytes().since(before).up;
+    let each = |bytes: u64| vec![bytes as f64 / COUNTED as f64];
+    let what = format!("\"nothing new\", {} buckets, on a warm connection", idle.phone.replica.buckets().count());
+    let figure = Figure::new(kind.named("S12a"), format!("{what}: up, without the token"), "bytes", each(up));
+    report.add(figure.goal(Goal::Most(200.0)));
+    report.add(Figure::new(kind.named("S12b"), format!("{what}: down"), "bytes", each(down)).goal(Goal::Most(100.0)));
     Ok(())
 }
