@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use anyhow::Context as _;
+use roundsman_proto::trade::Kind;
 use tokio::time::Instant;
 
-use super::ARTICLES;
 use super::rows::{Column, Connection, Rows};
+use super::{ARTICLES, LINES};
 use crate::bench::{Bench, FLEET};
 use crate::stats::per_second;
 
@@ -19,11 +20,10 @@ const ORDERS: usize = 2_000;
 const INTERNAL_KINDS: [i64; 3] = [1_002, 1_003, 1_009];
 /// What is left of a product.
 const AVAILABLE: i64 = 1_008;
-/// The kinds of what a line's rules read: product, price, stock.
-const READ_KINDS: [i64; 4] = [2, 5, 6, 8];
-
-/// The orders of which rows are written, by their ids.
-const SAMPLE: &str = "(SELECT id FROM sales_order WHERE tenant = 1 ORDER BY id LIMIT 2000)";
+/// What the rules read for a product.
+const OF_A_PRODUCT: [Kind; 3] = [Kind::Product, Kind::Price, Kind::Stock];
+/// What they read for an order.
+const OF_AN_ORDER: [Kind; 3] = [Kind::Outlet, Kind::Customer, Kind::Agreement];
 
 /// A table, the rows in it for each order, and how they are found.
 struct Written {
@@ -34,20 +34,22 @@ struct Written {
 }
 
 fn written() -> Vec<Written> {
+    // The orders of which rows are written, by their ids.
+    let sample = format!("(SELECT id FROM sales_order WHERE tenant = 1 ORDER BY id LIMIT {ORDERS})");
     let by = |table: &'static str, key: &str, rows: usize, order: &str| Written {
         table,
         rows,
-        select: format!("SELECT * FROM {table} WHERE tenant = 1 AND {key} IN {SAMPLE} ORDER BY {order}"),
-        delete: format!("DELETE FROM {table} WHERE tenant = 1 AND {key} IN {SAMPLE}"),
+        select: format!("SELECT * FROM {table} WHERE tenant = 1 AND {key} IN {sample} ORDER BY {order}"),
+        delete: format!("DELETE FROM {table} WHERE tenant = 1 AND {key} IN {sample}"),
     };
-    let commands = format!("(SELECT command FROM history WHERE tenant = 1 AND record IN {SAMPLE})");
+    let commands = format!("(SELECT command FROM history WHERE tenant = 1 AND record IN {sample})");
     vec![
         Written {
             table: "command",
             rows: 1,
             select: format!(
                 "SELECT command.* FROM command JOIN history ON history.tenant = command.tenant AND history.command = \
-                 command.id WHERE command.tenant = 1 AND history.record IN {SAMPLE} ORDER BY history.record"
+                 command.id WHERE command.tenant = 1 AND history.record IN {sample} ORDER BY history.record"
             ),
             delete: format!("DELETE FROM command WHERE tenant = 1 AND id IN {commands}"),
         },
@@ -55,7 +57,7 @@ fn written() -> Vec<Written> {
         by("outbox", "record", 1, "record"),
         by("bucket_row", "record", 1, "record"),
         by("record", "id", 1, "id"),
-        by("sales_order_line", "sales_order", 10, "sales_order, line_number"),
+        by("sales_order_line", "sales_order", LINES, "sales_order, line_number"),
         // By these the others are found: they go last.
         by("sales_order", "id", 1, "id"),
     ]
@@ -109,7 +111,8 @@ pub async fn measure(bench: &Bench, url: &str, repetitions: usize) -> anyhow::Re
 struct Internal {
     by_customer: Vec<Rows>,
     available: Rows,
-    read: Vec<Rows>,
+    of_a_product: Vec<Rows>,
+    of_an_order: Vec<Rows>,
     sequences: Rows,
     buckets: Rows,
 }
@@ -128,30 +131,34 @@ impl Internal {
             by_customer.push(of_kind(kind).await?);
         }
         let available = of_kind(AVAILABLE).await?;
-        let mut read = Vec::new();
-        for kind in READ_KINDS {
-            read.push(of_kind(kind).await?);
+        let (mut of_a_product, mut of_an_order) = (Vec::new(), Vec::new());
+        for kind in OF_A_PRODUCT {
+            of_a_product.push(of_kind(kind as i64).await?);
+        }
+        for kind in OF_AN_ORDER {
+            of_an_order.push(of_kind(kind as i64).await?);
         }
         let sequences = connection.select("device_sequence", "SELECT * FROM device_sequence").await?;
-        let buckets = connection.select("bucket", "SELECT * FROM bucket WHERE tenant = 1 AND kind = 15").await?;
-        Ok(Self { by_customer, available, read, sequences, buckets })
+        let orders = format!("SELECT * FROM bucket WHERE tenant = 1 AND kind = {}", Kind::Order as i64);
+        let buckets = connection.select("bucket", &orders).await?;
+        Ok(Self { by_customer, available, of_a_product, of_an_order, sequences, buckets })
     }
 
     /// The places of the products in a batch's lines, drawn as the devices draw them.
     fn products(orders: Range<usize>) -> BTreeSet<usize> {
         let draw = |order: usize| order.wrapping_mul(7_919) % ARTICLES;
-        orders.flat_map(|order| (0..super::LINES).map(move |line| (draw(order) + line * 97) % ARTICLES)).collect()
+        orders.flat_map(|order| (0..LINES).map(move |line| (draw(order) + line * 97) % ARTICLES)).collect()
     }
 
     async fn read_for(&self, connection: &mut Connection, orders: Range<usize>) -> anyhow::Result<()> {
         let products = Self::products(orders.clone());
         let mut ids = Vec::new();
-        for rows in self.read.iter().chain([&self.available]) {
+        for rows in self.of_a_product.iter().chain([&self.available]) {
             for place in &products {
                 ids.push(rows.id(place % rows.count(), "id")?);
             }
         }
-        for rows in &self.by_customer {
+        for rows in self.by_customer.iter().chain(&self.of_an_order) {
             for order in orders.clone() {
                 ids.push(rows.id(order % rows.count(), "id")?);
             }

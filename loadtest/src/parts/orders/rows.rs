@@ -2,9 +2,10 @@
 //! one array for each column on PostgreSQL.
 
 use anyhow::Context as _;
-use sqlx::postgres::PgRow;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    AssertSqlSafe, ColumnIndex, ConnectOptions as _, Connection as _, Decode, PgConnection, Row, SqliteConnection, Type,
+};
 use uuid::Uuid;
 
 /// Values in one statement of SQLite, at most.
@@ -131,12 +132,12 @@ impl Connection {
         match self {
             Self::Sqlite(connection) => {
                 for row in sqlx::query(sql).fetch_all(connection).await? {
-                    take_sqlite(&mut columns, &row)?;
+                    take(&mut columns, &row)?;
                 }
             }
             Self::Postgres(connection) => {
                 for row in sqlx::query(sql).fetch_all(connection).await? {
-                    take_postgres(&mut columns, &row)?;
+                    take(&mut columns, &row)?;
                 }
             }
         }
@@ -200,18 +201,10 @@ impl Connection {
                 let mut query = sqlx::query(AssertSqlSafe(format!("{into}SELECT * FROM UNNEST({casts}) {conflict}")));
                 for (_, column) in &rows.0 {
                     query = match column {
-                        Column::Ints(column) => {
-                            query.bind(places.iter().map(|place| column[*place]).collect::<Vec<_>>())
-                        }
-                        Column::Ids(column) => {
-                            query.bind(places.iter().map(|place| column[*place]).collect::<Vec<_>>())
-                        }
-                        Column::Blobs(column) => {
-                            query.bind(places.iter().map(|place| column[*place].clone()).collect::<Vec<_>>())
-                        }
-                        Column::Texts(column) => {
-                            query.bind(places.iter().map(|place| column[*place].clone()).collect::<Vec<_>>())
-                        }
+                        Column::Ints(column) => query.bind(chosen(column, places)),
+                        Column::Ids(column) => query.bind(chosen(column, places)),
+                        Column::Blobs(column) => query.bind(chosen(column, places)),
+                        Column::Texts(column) => query.bind(chosen(column, places)),
                     };
                 }
                 query.execute(connection).await?;
@@ -221,7 +214,14 @@ impl Connection {
     }
 }
 
-fn take_sqlite(columns: &mut [(String, Column)], row: &SqliteRow) -> anyhow::Result<()> {
+fn take<R: Row>(columns: &mut [(String, Column)], row: &R) -> anyhow::Result<()>
+where
+    usize: ColumnIndex<R>,
+    for<'r> i64: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> Uuid: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> String: Decode<'r, R::Database> + Type<R::Database>,
+{
     for (index, (_, column)) in columns.iter_mut().enumerate() {
         match column {
             Column::Ints(values) => values.push(row.try_get(index)?),
@@ -233,14 +233,6 @@ fn take_sqlite(columns: &mut [(String, Column)], row: &SqliteRow) -> anyhow::Res
     Ok(())
 }
 
-fn take_postgres(columns: &mut [(String, Column)], row: &PgRow) -> anyhow::Result<()> {
-    for (index, (_, column)) in columns.iter_mut().enumerate() {
-        match column {
-            Column::Ints(values) => values.push(row.try_get(index)?),
-            Column::Ids(values) => values.push(row.try_get(index)?),
-            Column::Blobs(values) => values.push(row.try_get(index)?),
-            Column::Texts(values) => values.push(row.try_get(index)?),
-        }
-    }
-    Ok(())
+fn chosen<T: Clone>(column: &[T], places: &[usize]) -> Vec<T> {
+    places.iter().map(|place| column[*place].clone()).collect()
 }
