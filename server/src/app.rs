@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use roundsman_proto::admin::admin_service_server::AdminServiceServer;
 use roundsman_proto::admin::inspect_service_server::InspectServiceServer;
@@ -37,6 +37,7 @@ use crate::grpc::logistics::LogisticsDoor;
 use crate::grpc::office::OfficeDoor;
 use crate::grpc::quarantine::QuarantineDoor;
 use crate::grpc::supervision::SupervisionDoor;
+use crate::grpc::stream;
 use crate::grpc::sync::SyncDoor;
 use crate::jobs::Jobs;
 use crate::lane::{Hear, Lanes};
@@ -49,7 +50,7 @@ use crate::store::sql::{self, Db};
 use crate::watch;
 
 /// A gRPC message that comes in has at most this many bytes, after decompression.
-const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+pub const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// A connection may have this many calls under way.
 const STREAMS: u32 = 100;
 /// Open streams get this long to end when the server stops.
@@ -218,7 +219,8 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
         }
         Err(error) => tracing::error!(%error, "no reflection: our own descriptors can't be read"),
     }
-    let grpc = routes.routes().into_axum_router().layer(AuthLayer::new(Arc::clone(&core.auth)));
+    let pull = axum::Router::new().route(stream::PATH, post(stream::pull)).with_state(Arc::clone(core));
+    let grpc = routes.routes().into_axum_router().merge(pull).layer(AuthLayer::new(Arc::clone(&core.auth)));
     let http = axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

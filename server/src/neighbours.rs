@@ -77,7 +77,7 @@ async fn changed(
     for bucket in bucket::touched(tx, tenant, after).await? {
         let mut cursor = Cursor::after(after);
         let (mut pages, mut size) = (Vec::new(), (0, 0));
-        while let Some((page, read)) = read_page(tx, (tenant, bucket.id), cursor, (position, position)).await? {
+        while let Some((page, read)) = read_page(tx, (tenant, &bucket), cursor, (position, position)).await? {
             cursor = read;
             size = (size.0 + i64::from(page.rows), size.1 + i64::from(page.payload_size));
             all_bytes += page.payload_size as usize;

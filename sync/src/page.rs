@@ -4,8 +4,11 @@
 //! length included. Protobuf messages may be concatenated, so a page's payload is the plain concatenation of stored
 //! frames, and a server sends rows without decoding them.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use prost::Message as _;
+use prost::encoding::{self, WireType};
 use roundsman_proto::sync as proto;
 use thiserror::Error;
 use uuid::Uuid;
@@ -125,6 +128,69 @@ pub fn decode_frames(payload: Bytes) -> Result<Vec<Row>, PageError> {
         .collect()
 }
 
+/// A frame as it is stored, and what its place in a bucket is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredFrame<'p> {
+    /// The record.
+    pub record: Uuid,
+    /// The version of this row.
+    pub version: i64,
+    /// The frame.
+    pub bytes: &'p [u8],
+}
+
+impl StoredFrame<'_> {
+    /// Its place.
+    #[must_use]
+    pub fn at(&self) -> Cursor {
+        Cursor { version: self.version, record: Some(self.record) }
+    }
+}
+
+/// The frames of an uncompressed payload as they are stored: no document is decoded.
+///
+/// ```
+/// use roundsman_sync::page::{StoredFrame, encode_frame, stored_frames};
+/// let record = uuid::Uuid::from_u128(7);
+/// let first = encode_frame(record, 3, Some(b"document"));
+/// let both = [first.clone(), encode_frame(record, 4, None)].concat();
+/// let found = stored_frames(&both).collect::<Result<Vec<_>, _>>().unwrap();
+/// assert_eq!(found[0], StoredFrame { record, version: 3, bytes: &first });
+/// assert_eq!(found[1].version, 4);
+/// assert!(stored_frames(&both[1..]).next().unwrap().is_err());
+/// ```
+pub fn stored_frames(payload: &[u8]) -> impl Iterator<Item = Result<StoredFrame<'_>, PageError>> {
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let found = first_frame(rest).ok_or(PageError::Payload);
+        rest = found.as_ref().map_or(&[], |frame| &rest[frame.bytes.len()..]);
+        Some(found)
+    })
+}
+
+/// Fields are numbered as in `roundsman.sync.v1.Frames` and `Frame`; a frame is written with its record and its version first.
+fn first_frame(payload: &[u8]) -> Option<StoredFrame<'_>> {
+    let mut rest = payload;
+    let mut fields = field(&mut rest, 1)?;
+    let bytes = &payload[..payload.len() - rest.len()];
+    let record = Uuid::from_slice(field(&mut fields, 1)?).ok()?;
+    let key = encoding::decode_key(&mut fields).ok()?;
+    let version = (key == (2, WireType::Varint)).then(|| encoding::decode_varint(&mut fields).ok())??;
+    Some(StoredFrame { record, version: version.cast_signed(), bytes })
+}
+
+/// The bytes of a field that has this number, if it is the next one.
+fn field<'p>(rest: &mut &'p [u8], number: u32) -> Option<&'p [u8]> {
+    let key = encoding::decode_key(rest).ok()?;
+    let length = usize::try_from(encoding::decode_varint(rest).ok()?).ok()?;
+    let (bytes, after) = (key == (number, WireType::LengthDelimited)).then(|| rest.split_at_checked(length))??;
+    *rest = after;
+    Some(bytes)
+}
+
 /// How large a page may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize {
@@ -211,9 +277,15 @@ impl PageBuilder {
     }
 }
 
+thread_local! {
+    // Half a megabyte of tables, which a context of its own for each page would ask the system for each time.
+    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = RefCell::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).ok());
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = RefCell::new(zstd::bulk::Decompressor::new().ok());
+}
+
 fn compress(payload: Vec<u8>) -> (proto::Compression, Bytes) {
     if payload.len() >= COMPRESS_FROM_BYTES
-        && let Ok(packed) = zstd::bulk::compress(&payload, ZSTD_LEVEL)
+        && let Some(Ok(packed)) = PACKER.with_borrow_mut(|packer| packer.as_mut().map(|packer| packer.compress(&payload)))
         && packed.len() < payload.len()
     {
         return (proto::Compression::Zstd, packed.into());
@@ -234,7 +306,9 @@ pub fn unpack(page: &proto::Page) -> Result<Vec<Row>, PageError> {
     let payload = match proto::Compression::try_from(page.compression) {
         Ok(proto::Compression::Unspecified | proto::Compression::Identity) => page.payload.clone(),
         Ok(proto::Compression::Zstd) => {
-            zstd::bulk::decompress(&page.payload, size).map_err(|_| PageError::Payload)?.into()
+            let unpack = |unpacker: &mut zstd::bulk::Decompressor<'_>| unpacker.decompress(&page.payload, size);
+            let payload = UNPACKER.with_borrow_mut(|unpacker| unpacker.as_mut().map(unpack));
+            payload.and_then(Result::ok).ok_or(PageError::Payload)?.into()
         }
         Err(_) => return Err(PageError::Payload),
     };

@@ -10,5 +10,6 @@ pub mod office;
 mod paging;
 pub mod quarantine;
 pub mod status;
+pub mod stream;
 pub mod supervision;
 pub mod sync;

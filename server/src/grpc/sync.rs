@@ -28,12 +28,12 @@ use crate::commands::Issuer;
 use crate::contacts;
 use crate::internal::is_server_id;
 use crate::lane::LaneError;
-use crate::pull::{PATIENCE, Pull, PullError};
+use crate::pull::{Outgoing, PATIENCE, Pull, PullError, retry_after};
 
 /// The version of the protocol that this server speaks.
 const PROTOCOL_VERSION: u32 = 1;
-/// Messages of a pull that wait for a slow device: together less than a megabyte.
-const PULL_MESSAGES: usize = 3;
+/// Batches of messages of a pull that wait for a slow device: together less than a megabyte.
+const PULL_BATCHES: usize = 2;
 /// What a request may name of buckets: what a device may hold, and as many that it is about to drop.
 const NAMED_BUCKETS: usize = 2 * DEVICE_BUCKETS;
 /// A device may tell of at most so many lost commands at once.
@@ -66,7 +66,7 @@ impl SyncService for SyncDoor {
             let rejection = Rejection::new(Reason::AppTooOld).field("app_version");
             return Err(refuse(status::rejected(&rejection.fact(None, "min_app_version", minimum))));
         }
-        let (out, messages) = mpsc::channel(PULL_MESSAGES);
+        let (out, messages) = mpsc::channel(PULL_BATCHES);
         let pull = Pull {
             db: self.0.db.clone(),
             clock: Arc::clone(&self.0.clock),
@@ -76,8 +76,7 @@ impl SyncService for SyncDoor {
             tails: self.0.lanes.of(caller.tenant).follow(),
             caller: (*caller).clone(),
             standing: Arc::new(move || lease.check()),
-            out,
-            patience: self.0.clock.machine_time(PATIENCE),
+            out: Outgoing::new(out, self.0.clock.machine_time(PATIENCE), self.0.pages.sizes().batch_bytes),
             fail: self.0.fail.clone(),
         };
         let (ends, end) = oneshot::channel();
@@ -86,10 +85,10 @@ impl SyncService for SyncDoor {
             let status = match pull.serve(&request).await {
                 Ok(()) | Err(PullError::Gone) => return,
                 Err(PullError::Store(error)) => status::of_store(&error),
-                Err(PullError::Slow(retry_after)) => status::exhausted(
+                Err(PullError::Slow) => status::exhausted(
                     "SLOW_DEVICE",
                     "the device takes nothing of what it is sent; pull again",
-                    retry_after,
+                    retry_after(&caller),
                 ),
                 Err(PullError::Stopping(retry_after)) => status::stopping(retry_after),
                 Err(PullError::Ended(status)) => status,
@@ -99,7 +98,8 @@ impl SyncService for SyncDoor {
         });
         // The reason has a way of its own: a device that takes nothing has no room for it among the messages.
         let end = stream::once(end).filter_map(async |end| end.ok().map(Err));
-        Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(Ok).chain(end))))
+        let messages = ReceiverStream::new(messages).flat_map(|batch| stream::iter(batch.into_iter().map(Ok)));
+        Ok(Response::new(Box::pin(messages.chain(end))))
     }
 
     async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushResponse>, Status> {

@@ -7,6 +7,7 @@
 //! bounded for each connection. A pull writes nothing.
 
 mod digests;
+mod outgoing;
 mod plan;
 mod repair;
 mod shared;
@@ -14,20 +15,18 @@ mod spill;
 mod state;
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::{
-    Checkpoint, Fork, InventoryRequest, KeepAlive, Page, Plan, PullRequest, PullResponse, Urgency,
+    Checkpoint, Fork, InventoryRequest, KeepAlive, Page, Plan, PullRequest, Urgency,
 };
 use roundsman_sync::kind::{self, Group, KINDS};
-use roundsman_sync::page::{Cursor, PageBuilder, PageSize};
+use roundsman_sync::page::{self, Cursor, PageBuilder, PageSize, StoredFrame};
 use roundsman_sync::scope::Month;
 use roundsman_sync::version::Position;
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use xxhash_rust::xxh3::xxh3_64;
@@ -44,6 +43,7 @@ use crate::store::tenant::{self, Glance, Head};
 use crate::tail::Tail;
 
 pub use digests::Digests;
+pub use outgoing::Outgoing;
 use plan::{Known, Planned, Planner};
 use repair::Repair;
 use shared::{Found, Packed, Place};
@@ -73,9 +73,9 @@ pub enum PullError {
     /// The device went away.
     #[error("the device went away")]
     Gone,
-    /// The device takes nothing of what it is sent; it may come back after this long.
+    /// The device takes nothing of what it is sent.
     #[error("the device takes nothing of what it is sent")]
-    Slow(Duration),
+    Slow,
     /// The server stops; the device may come back after this long.
     #[error("the server is stopping")]
     Stopping(Duration),
@@ -98,9 +98,7 @@ pub struct Pull {
     /// Whether the caller still may.
     pub standing: Arc<Standing>,
     /// Where the messages go; when it is full, the pull waits.
-    pub out: mpsc::Sender<PullResponse>,
-    /// How long it waits for a device that takes nothing.
-    pub patience: Duration,
+    pub out: Outgoing,
     /// What callers' scope digests were.
     pub digests: Arc<Digests>,
     /// What is heard of devices.
@@ -124,29 +122,18 @@ pub(crate) struct View {
 }
 
 impl View {
-    async fn read(tx: &mut Tx, caller: &Caller, kinds: &BTreeSet<i64>) -> Result<Self, StoreError> {
-        let (head, holding) = standing(tx, caller).await?;
-        Self::of(tx, caller, kinds, (head, holding)).await
-    }
-
-    async fn of(
-        tx: &mut Tx,
-        caller: &Caller,
-        kinds: &BTreeSet<i64>,
-        (head, holding): (Head, Holding),
-    ) -> Result<Self, StoreError> {
+    async fn of(tx: &mut Tx, caller: &Caller, kinds: &BTreeSet<i64>, head: Head) -> Result<Self, StoreError> {
+        let holding = grants::holding(tx, caller).await?;
         let mut buckets = bucket::of_scopes(tx, caller.tenant, &holding.texts()).await?;
         buckets.retain(|bucket| kinds.contains(&bucket.kind));
         Ok(Self { head, holding, buckets })
     }
 }
 
-/// Where the tenant is, and what the caller holds.
-async fn standing(tx: &mut Tx, caller: &Caller) -> Result<(Head, Holding), StoreError> {
-    let head = tenant::head(tx, caller.tenant)
-        .await?
-        .ok_or_else(|| StoreError::Corrupt(format!("tenant {} has users but no row", caller.tenant)))?;
-    Ok((head, grants::holding(tx, caller).await?))
+/// Where the tenant is.
+async fn head(tx: &mut Tx, tenant: i64) -> Result<Head, StoreError> {
+    let head = tenant::head(tx, tenant).await?;
+    head.ok_or_else(|| StoreError::Corrupt(format!("tenant {tenant} has users but no row")))
 }
 
 impl Pull {
@@ -155,6 +142,13 @@ impl Pull {
     /// # Errors
     /// See [`PullError`].
     pub async fn serve(mut self, request: &PullRequest) -> Result<(), PullError> {
+        let served = self.answer(request).await;
+        // What was ready when it failed is of use, too.
+        let sent = self.out.flush().await;
+        served.and(sent)
+    }
+
+    async fn answer(&mut self, request: &PullRequest) -> Result<(), PullError> {
         let Some((mut state, complete)) = self.begin(request).await? else { return Ok(()) };
         match request.urgency() {
             Urgency::Today => {
@@ -207,19 +201,19 @@ impl Pull {
 
     /// Plans from the position alone if that says enough, from the inventory otherwise; without one, asks for it and ends.
     /// What is little is cut in the same transaction, so that a delta costs one; says whether that was everything.
-    async fn begin(&self, request: &PullRequest) -> Result<Option<(State, bool)>, PullError> {
+    async fn begin(&mut self, request: &PullRequest) -> Result<Option<(State, bool)>, PullError> {
         let kinds = understood(request);
         if let Some(checkpoint) = self.nothing_new(request, &kinds).await? {
-            self.send(Message::Checkpoint(checkpoint)).await?;
+            self.out.send(Message::Checkpoint(checkpoint)).await?;
             return Ok(None);
         }
         let mut tx = self.db.read().await?;
-        let (head, holding) = standing(&mut tx, &self.caller).await?;
-        self.digests.read(head.position, &self.caller, &kinds, holding.digest(&kinds));
+        let head = head(&mut tx, self.caller.tenant).await?;
         let shared = self.pages.newest(self.caller.tenant);
         let known = Known::read(&mut tx, &self.caller, request, (&head, shared)).await?;
         let epoch = self.pages.enter(self.caller.tenant, shared, shared.is_none_or(|newest| known.has(newest)));
-        let view = View::of(&mut tx, &self.caller, &kinds, (head, holding)).await?;
+        let view = View::of(&mut tx, &self.caller, &kinds, head).await?;
+        self.digests.read(view.head.position, &self.caller, &kinds, view.holding.digest(&kinds));
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();
         let mut first = None;
@@ -229,24 +223,26 @@ impl Pull {
                 self.contacts.mend((self.caller.tenant, device), bucket, self.clock.now_us());
             }
             let Planned { plan, held, oldest } = planned;
-            let mut state = State::new(kinds, self.month(), (&view, epoch), (held, oldest));
+            let size = self.pages.sizes().page;
+            let mut state = State::new(kinds, self.month(), (&view, epoch, size), (held, oldest));
             let little = self.is_little(&state) && request.urgency() != Urgency::Today;
             let cut =
                 if little { Some(self.cut_at(&mut tx, &view, &mut state, Group::History, false).await?) } else { None };
+            state.keep(view);
             first = Some((plan, state, cut));
         }
         tx.commit().await?;
         self.fail.pass("pull.planned")?;
         if let Some(expected_seq) = known.fork {
             metrics::counter!("roundsman_forks_total").increment(1);
-            self.send(Message::Fork(Fork { expected_seq })).await?;
+            self.out.send(Message::Fork(Fork { expected_seq })).await?;
         }
         let Some((plan, state, cut)) = first else {
-            self.send(Message::InventoryRequest(InventoryRequest {})).await?;
+            self.out.send(Message::InventoryRequest(InventoryRequest {})).await?;
             return Ok(None);
         };
         if !plan.buckets.is_empty() || plan.fork {
-            self.send(Message::Plan(plan)).await?;
+            self.out.send(Message::Plan(plan)).await?;
         }
         let complete = match cut {
             Some(cut) => self.send_cut(cut).await?,
@@ -262,29 +258,13 @@ impl Pull {
         Month::of_day(day).unwrap_or_default()
     }
 
-    async fn send(&self, message: Message) -> Result<(), PullError> {
-        if let Message::Page(page) = &message {
-            metrics::counter!("roundsman_pages_sent_total").increment(1);
-            metrics::counter!("roundsman_page_bytes_sent_total").increment(page.payload.len() as u64);
-        }
-        let sent = self.out.send(PullResponse { message: Some(message) });
-        match tokio::time::timeout(self.patience, sent).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_closed)) => Err(PullError::Gone),
-            Err(_elapsed) => {
-                metrics::counter!("roundsman_slow_devices_total").increment(1);
-                Err(PullError::Slow(retry_after(&self.caller)))
-            }
-        }
-    }
-
     /// Whether one cut will do, as far as is known.
     fn is_little(&self, state: &State) -> bool {
         usize::try_from(state.fresh_bytes()).is_ok_and(|bytes| bytes <= self.pages.sizes().cut_bytes)
     }
 
     /// Brings everything: in one cut if it is little, else group by group, so that work can begin before the history came.
-    async fn bring_all(&self, state: &mut State) -> Result<(), PullError> {
+    async fn bring_all(&mut self, state: &mut State) -> Result<(), PullError> {
         if !self.is_little(state) {
             self.bring(state, Group::Today).await?;
             self.bring(state, Group::Sell).await?;
@@ -293,9 +273,11 @@ impl Pull {
     }
 
     /// Brings the groups up to this one, and ends with their checkpoint.
-    async fn bring(&self, state: &mut State, group: Group) -> Result<(), PullError> {
+    async fn bring(&mut self, state: &mut State, group: Group) -> Result<(), PullError> {
         if !self.is_little(state) {
-            self.scan(state, group, state.served()).await?;
+            // Many that are small are read together, in the cut.
+            let large = i64::try_from(self.pages.sizes().share_from_bytes).unwrap_or(i64::MAX);
+            self.scan(state, (group, state.served()), large).await?;
         }
         for attempt in 0.. {
             (self.standing)().map_err(PullError::Ended)?;
@@ -304,38 +286,45 @@ impl Pull {
             if self.send_cut(cut).await? {
                 break;
             }
-            self.scan(state, group, position).await?;
+            self.scan(state, (group, position), 0).await?;
         }
         Ok(())
     }
 
     /// Sends what a cut has read; says whether it was complete.
-    async fn send_cut(&self, mut cut: Cut) -> Result<bool, PullError> {
+    async fn send_cut(&mut self, mut cut: Cut) -> Result<bool, PullError> {
         if !cut.plan.buckets.is_empty() {
-            self.send(Message::Plan(cut.plan)).await?;
+            self.out.send(Message::Plan(cut.plan)).await?;
         }
         while let Some(page) = cut.pages.next()? {
             self.fail.pass("pull.page")?;
-            self.send(Message::Page(page)).await?;
+            self.out.send(Message::Page(page)).await?;
         }
         let Some(checkpoint) = cut.checkpoint else { return Ok(false) };
-        self.send(Message::Checkpoint(checkpoint)).await?;
+        self.out.send(Message::Checkpoint(checkpoint)).await?;
         Ok(true)
     }
 
     /// Sends the rows up to a version, page by page: shared ones, and others each read in a short transaction of its own.
-    async fn scan(&self, state: &mut State, group: Group, through: Position) -> Result<(), PullError> {
-        for id in state.behind(group, through.version) {
-            while let Some(place) = state.place(self.caller.tenant, id, i64::MAX) {
+    async fn scan(
+        &mut self,
+        state: &mut State,
+        (group, through): (Group, Position),
+        bytes: i64,
+    ) -> Result<(), PullError> {
+        for id in state.behind(group, through.version, bytes) {
+            while let Some(place) =
+                state.place(self.caller.tenant, id, i64::MAX).filter(|place| place.cursor.version <= through.version)
+            {
                 let repair = state.repair(id);
                 let page = match repair.is_none().then(|| self.pages.find(&place)) {
                     Some(Found::Page(page)) => Some(page),
                     _ => self.scan_page(state, (place, repair), through).await?,
                 };
                 self.fail.pass("pull.scanned")?;
-                let Some((page, read, packed)) = page else { break };
-                state.read(id, read, packed);
-                self.send(Message::Page(page)).await?;
+                let Some(packed) = page else { break };
+                state.read(id, &packed, through.version);
+                self.out.send(Message::Page(packed.page)).await?;
             }
         }
         Ok(())
@@ -343,11 +332,12 @@ impl Pull {
 
     /// The next page of a bucket, in a short transaction, while nobody else packs the same.
     async fn scan_page(
-        &self,
+        &mut self,
         state: &mut State,
         (place, repair): (Place, Option<Repair>),
         through: Position,
     ) -> Result<Option<Packed>, PullError> {
+        self.out.flush().await?;
         let _turn = self.pages.turn(place.tenant, place.bucket).await;
         let mut tx = self.db.read().await?;
         // Rows that have moved since the plan are missing: a server that is restored to before their move must not
@@ -361,11 +351,17 @@ impl Pull {
     }
 
     /// One short transaction: grants, buckets, and the remaining rows of the groups up to `group`, as far as they fit.
-    async fn cut(&self, state: &mut State, group: Group, everything: bool) -> Result<Cut, PullError> {
+    async fn cut(&mut self, state: &mut State, group: Group, everything: bool) -> Result<Cut, PullError> {
+        self.out.flush().await?;
         let mut tx = self.db.read().await?;
-        let view = View::read(&mut tx, &self.caller, state.kinds()).await?;
+        let head = head(&mut tx, self.caller.tenant).await?;
+        let view = match state.seen(&head) {
+            Some(view) => view,
+            None => View::of(&mut tx, &self.caller, state.kinds(), head).await?,
+        };
         state.enter(self.pages.open(&mut tx, self.caller.tenant, view.head.position).await?);
         let cut = self.cut_at(&mut tx, &view, state, group, everything).await?;
+        state.keep(view);
         tx.commit().await?;
         self.fail.pass("pull.cut")?;
         Ok(cut)
@@ -393,9 +389,9 @@ impl Pull {
                 }
                 let Some(place) = state.place(self.caller.tenant, bucket.id, position.version) else { break };
                 match self.next_page(tx, (place, state.repair(bucket.id)), (position, position)).await? {
-                    Some((page, read, packed)) => {
-                        state.read(bucket.id, read, packed);
-                        pages.push(page)?;
+                    Some(packed) => {
+                        state.read(bucket.id, &packed, position.version);
+                        pages.push(packed.page)?;
                     }
                     None => state.end(bucket.id, position.version),
                 }
@@ -416,22 +412,22 @@ impl Pull {
     ) -> Result<Option<Packed>, StoreError> {
         let bucket = (place.tenant, place.bucket);
         if let Some(repair) = repair {
-            return read_repair(tx, bucket, place.cursor, &repair, built).await.map(Some);
+            return read_repair(tx, bucket, place.cursor, &repair, (built, place.source.rows)).await.map(Some);
         }
         let at = place.cursor;
         loop {
             match self.pages.find(&place) {
-                Found::Page(page) => return Ok(Some(beginning_at(at, page))),
+                Found::Page(packed) => return Ok(Some(beginning_at(at, packed))),
                 Found::Unchecked(from, through) => {
                     let unmoved = bucket::count_rows(tx, bucket, (from, through)).await?;
                     self.pages.check(&place, from, unmoved, built);
                 }
                 Found::Nothing(until) => {
-                    let page = self.pack(tx, &place, until, (through, built)).await?;
+                    let packed = self.pack(tx, &place, until, (through, built)).await?;
                     match until {
                         // Where the next page begins, nothing is left before it.
-                        Some(next) if page.is_none() && next.version <= through.version => place.cursor = next,
-                        _ => return Ok(page.map(|page| beginning_at(at, page))),
+                        Some(next) if packed.is_none() && next.version <= through.version => place.cursor = next,
+                        _ => return Ok(packed.map(|packed| beginning_at(at, packed))),
                     }
                 }
             }
@@ -448,19 +444,20 @@ impl Pull {
     ) -> Result<Option<Packed>, StoreError> {
         let bucket = (place.tenant, place.bucket);
         let size = self.pages.sizes().page;
-        let Filled { page, rows, open } = fill(tx, bucket, (place.cursor, until), (through.version, size)).await?;
+        let Filled { page, rows, last } =
+            fill(tx, bucket, (place.cursor, until), (through.version, size, place.source.rows)).await?;
         let Some(middle) = rows.get(rows.len() / 2).copied() else { return Ok(None) };
-        let wanted = self.pages.wants(page.payload_bytes(), open);
+        let wanted = self.pages.wants(page.payload_bytes(), last);
         // Who is anywhere behind the row before it can use it.
         let from = if wanted && place.cursor.record.is_none() && place.cursor.version > 0 {
             bucket::place_before(tx, bucket, place.cursor).await?
         } else {
             place.cursor
         };
-        let read = page.through();
-        let packed = (page.finish(place.bucket, from, built), read, built);
+        let read_to = page.through();
+        let packed = Packed { page: page.finish(place.bucket, from, built), through: read_to, at: built, last };
         if wanted {
-            self.pages.share(place, &packed, middle, open);
+            self.pages.share(place, &packed, middle);
         }
         Ok(Some(packed))
     }
@@ -471,6 +468,8 @@ impl Pull {
         let mut silent_until = Instant::now() + pause;
         let mut due = None;
         loop {
+            state.rest();
+            self.out.flush().await?;
             let until = due.map_or(silent_until, |due| silent_until.min(due));
             let heard = timeout_at(until, self.tails.recv()).await;
             (self.standing)().map_err(PullError::Ended)?;
@@ -484,7 +483,7 @@ impl Pull {
                 Err(_elapsed) => {
                     let position = Some(state.served().into());
                     let server_time_us = self.clock.now_us();
-                    self.send(Message::KeepAlive(KeepAlive { position, server_time_us })).await?;
+                    self.out.send(Message::KeepAlive(KeepAlive { position, server_time_us })).await?;
                     silent_until = Instant::now() + pause;
                     News::Nothing
                 }
@@ -497,7 +496,7 @@ impl Pull {
                 }
                 News::Rows(messages) => {
                     for message in messages {
-                        self.send(message).await?;
+                        self.out.send(message).await?;
                     }
                 }
                 News::Unclear => self.bring(state, Group::History).await?,
@@ -521,7 +520,8 @@ fn spread(caller: &Caller, within: Duration) -> Duration {
 }
 
 /// When a device that is sent away may come back: each at another moment, so that all of them don't come at once.
-fn retry_after(caller: &Caller) -> Duration {
+#[must_use]
+pub fn retry_after(caller: &Caller) -> Duration {
     Duration::from_secs(1) + spread(caller, RETRY_SPREAD)
 }
 
@@ -546,56 +546,76 @@ fn understood(request: &PullRequest) -> BTreeSet<i64> {
 /// none.
 pub(crate) async fn read_page(
     tx: &mut Tx,
-    bucket: (i64, i64),
+    (tenant, bucket): (i64, &Bucket),
     cursor: Cursor,
     (through, built): (Position, Position),
 ) -> Result<Option<(Page, Cursor)>, StoreError> {
-    let Filled { page, .. } = fill(tx, bucket, (cursor, None), (through.version, PageSize::default())).await?;
+    let size = PageSize::default();
+    let many = (through.version, size, bucket.rows_of_a_page(size));
+    let Filled { page, .. } = fill(tx, (tenant, bucket.id), (cursor, None), many).await?;
     if page.is_empty() {
         return Ok(None);
     }
     let read = page.through();
-    Ok(Some((page.finish(bucket.1, cursor, built), read)))
+    Ok(Some((page.finish(bucket.id, cursor, built), read)))
 }
 
 /// A page in the making, with the places of its rows.
 struct Filled {
     page: PageBuilder,
     rows: Vec<Cursor>,
-    /// Rows may follow that belong to it.
-    open: bool,
+    /// No row up to the version follows.
+    last: bool,
 }
 
-/// Reads the rows of a bucket from one place to another, up to a version and as far as a page takes them.
+/// Reads the rows of a bucket from one place to another, up to a version and as far as a page takes them; about so many are
+/// looked at.
 async fn fill(
     tx: &mut Tx,
     bucket: (i64, i64),
     (from, until): (Cursor, Option<Cursor>),
-    (through, size): (i64, PageSize),
+    (through, size, rows): (i64, PageSize, i64),
 ) -> Result<Filled, StoreError> {
-    let mut filled = Filled { page: PageBuilder::new(size), rows: Vec::new(), open: true };
-    // One more than fits, to see whether it is full.
-    let limit = i64::try_from(size.rows).unwrap_or(i64::MAX).saturating_add(1);
-    bucket::rows(tx, bucket, from, through, limit, |row| {
-        let at = Cursor { version: row.version, record: Some(row.record) };
-        if until.is_some_and(|until| at > until) || !filled.page.fits(row.frame.len()) {
-            filled.open = false;
-            return ControlFlow::Break(());
+    let frames = bucket::frames(tx, bucket, from, (through, rows)).await?;
+    let mut filled = Filled { page: PageBuilder::new(size), rows: Vec::new(), last: true };
+    for frame in in_order(bucket, from, &frames) {
+        let frame = frame?;
+        if until.is_some_and(|until| frame.at() > until) || !filled.page.fits(frame.bytes.len()) {
+            filled.last = false;
+            return Ok(filled);
         }
-        filled.rows.push(at);
-        filled.page.push(row.version, row.record, &row.frame);
-        ControlFlow::Continue(())
-    })
-    .await?;
+        filled.rows.push(frame.at());
+        filled.page.push(frame.version, frame.record, frame.bytes);
+    }
+    filled.last = i64::try_from(filled.rows.len()).is_ok_and(|found| found < rows);
     Ok(filled)
 }
 
+/// Stored frames, each after the one before.
+fn in_order(
+    (_, bucket): (i64, i64),
+    from: Cursor,
+    frames: &[u8],
+) -> impl Iterator<Item = Result<StoredFrame<'_>, StoreError>> {
+    let corrupt = move |what: &str| StoreError::Corrupt(format!("bucket {bucket} after {from:?}: {what}"));
+    let mut last = from;
+    page::stored_frames(frames).map(move |frame| {
+        let frame = frame.map_err(|error| corrupt(&error.to_string()))?;
+        if frame.at() <= last {
+            return Err(corrupt("the rows are not in their order"));
+        }
+        last = frame.at();
+        Ok(frame)
+    })
+}
+
 /// A page for a device that is at `at`: between there and where it begins is nothing.
-fn beginning_at(at: Cursor, (mut page, read, packed): Packed) -> Packed {
-    if page.from.as_ref().and_then(|from| Cursor::try_from(from).ok()).is_none_or(|from| from > at) {
-        page.from = Some(at.into());
+fn beginning_at(at: Cursor, mut packed: Packed) -> Packed {
+    let from = &mut packed.page.from;
+    if from.as_ref().and_then(|from| Cursor::try_from(from).ok()).is_none_or(|from| from > at) {
+        *from = Some(at.into());
     }
-    (page, read, packed)
+    packed
 }
 
 /// The page of a bucket that is mended: the rows of the partitions that differ. It reaches to where the two were compared, so
@@ -605,22 +625,29 @@ async fn read_repair(
     bucket: (i64, i64),
     cursor: Cursor,
     repair: &Repair,
-    built: Position,
+    (built, rows): (Position, i64),
 ) -> Result<Packed, StoreError> {
     let mut page = PageBuilder::default();
-    let mut end = Cursor::after(repair.through);
-    bucket::rows(tx, bucket, cursor, repair.through, i64::MAX, |row| {
-        if !repair.partitions.contain(row.record) {
-            return ControlFlow::Continue(());
+    let mut at = cursor;
+    'reading: loop {
+        let frames = bucket::frames(tx, bucket, at, (repair.through, rows)).await?;
+        let mut found = 0;
+        for frame in in_order(bucket, at, &frames) {
+            let frame = frame?;
+            (at, found) = (frame.at(), found + 1);
+            if !repair.partitions.contain(frame.record) {
+                continue;
+            }
+            if !page.fits(frame.bytes.len()) {
+                break 'reading;
+            }
+            page.push(frame.version, frame.record, frame.bytes);
         }
-        if !page.fits(row.frame.len()) {
-            end = page.through();
-            return ControlFlow::Break(());
+        if found < rows.max(1) {
+            page.reach(Cursor::after(repair.through));
+            break;
         }
-        page.push(row.version, row.record, &row.frame);
-        ControlFlow::Continue(())
-    })
-    .await?;
-    page.reach(end);
-    Ok((page.finish(bucket.1, cursor, built), end, built))
+    }
+    let through = page.through();
+    Ok(Packed { page: page.finish(bucket.1, cursor, built), through, at: built, last: false })
 }

@@ -35,6 +35,8 @@ pub struct Sizes {
     pub page: PageSize,
     /// What a cut holds in memory, in bytes.
     pub cut_bytes: usize,
+    /// Pages that are handed over at once, in bytes, about; 0: one message at a time.
+    pub batch_bytes: usize,
     /// The last page of a bucket, which rows will follow, is shared from so many bytes on, before compression.
     pub share_from_bytes: usize,
     /// All shared pages of the process together, in bytes as packed.
@@ -49,6 +51,7 @@ impl Default for Sizes {
         Self {
             page: PageSize::default(),
             cut_bytes: 512 * 1024,
+            batch_bytes: 128 * 1024,
             share_from_bytes: 32 * 1024,
             shared_bytes: 64 * 1024 * 1024,
             one_moved_of: 5,
@@ -67,13 +70,15 @@ pub(super) struct Source {
     head: i64,
     /// A page must have been packed at this version or later.
     packed_from: i64,
+    /// About as many rows as a page takes.
+    pub rows: i64,
 }
 
 impl Source {
-    pub fn of(bucket: &Bucket, horizon: i64) -> Self {
+    pub fn of(bucket: &Bucket, horizon: i64, size: PageSize) -> Self {
         let everybodys = matches!(bucket.scope.parse(), Ok(Scope::Tenant));
         let removal = if everybodys { 0 } else { bucket.last_removal };
-        Self { head: bucket.head, packed_from: horizon.max(removal) }
+        Self { head: bucket.head, packed_from: horizon.max(removal), rows: bucket.rows_of_a_page(size) }
     }
 }
 
@@ -91,8 +96,17 @@ pub(super) struct Place {
     pub packed_to: i64,
 }
 
-/// A page, how far it reaches, and when it was packed.
-pub(super) type Packed = (Page, Cursor, Position);
+/// A page as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    pub page: Page,
+    /// How far it reaches.
+    pub through: Cursor,
+    /// When it was packed.
+    pub at: Position,
+    /// No row of its bucket follows it, as far as whoever reads it can see. Later ones may belong to it.
+    pub last: bool,
+}
 
 /// What there is for a place.
 pub(super) enum Found {
@@ -105,13 +119,9 @@ pub(super) enum Found {
 }
 
 struct Shared {
-    page: Page,
-    through: Cursor,
+    packed: Packed,
     /// The row in its middle.
     middle: Cursor,
-    packed: Position,
-    /// Rows may follow that belong to it.
-    open: bool,
     /// Up to this head of the bucket it is known how many rows have moved.
     checked: i64,
     moved: i64,
@@ -120,12 +130,12 @@ struct Shared {
 
 impl Shared {
     fn bytes(&self) -> usize {
-        self.page.payload.len() + ENTRY_BYTES
+        self.packed.page.payload.len() + ENTRY_BYTES
     }
 
     /// Whether nobody can be given it any more.
     fn is_useless(&self, source: &Source) -> bool {
-        self.packed.version < source.packed_from || (self.open && self.checked < source.head)
+        self.packed.at.version < source.packed_from || (self.packed.last && self.checked < source.head)
     }
 }
 
@@ -242,16 +252,16 @@ impl SharedPages {
         }
         if let Some((from, page)) = here.and_then(|from| pages.get_mut(&from).map(|page| (from, page)))
             && place.cursor < page.middle
-            && page.packed.version <= place.packed_to
+            && page.packed.at.version <= place.packed_to
         {
             if page.checked < place.source.head {
-                return Found::Unchecked(from, page.through);
+                return Found::Unchecked(from, page.packed.through);
             }
             if place.fresh || page.moved == 0 {
                 *uses += 1;
                 page.used = *uses;
                 metrics::counter!("roundsman_shared_pages_used_total").increment(1);
-                return Found::Page((page.page.clone(), page.through, page.packed));
+                return Found::Page(page.packed.clone());
             }
         }
         Found::Nothing(next)
@@ -264,10 +274,10 @@ impl SharedPages {
         let shared = tenants.get_mut(&place.tenant).filter(|tenant| tenant.epoch == place.epoch);
         let Some(pages) = shared.and_then(|tenant| tenant.buckets.get_mut(&place.bucket)) else { return };
         let Some(page) = pages.get_mut(&from).filter(|page| page.checked < seen.version) else { return };
-        let rows = i64::from(page.page.rows);
+        let rows = i64::from(page.packed.page.rows);
         (page.checked, page.moved) = (seen.version, rows - unmoved);
         if page.moved * self.sizes.one_moved_of > rows {
-            let through = page.through;
+            let through = page.packed.through;
             // A page that has become small takes the next one's place, too.
             let small = unmoved * 2 < rows;
             let next = Some(through).filter(|_| small);
@@ -278,25 +288,23 @@ impl SharedPages {
     }
 
     /// Whether a page is worth sharing: one that no row will follow, or a large one.
-    pub(super) fn wants(&self, payload_bytes: usize, open: bool) -> bool {
-        !open || payload_bytes >= self.sizes.share_from_bytes
+    pub(super) fn wants(&self, payload_bytes: usize, last: bool) -> bool {
+        !last || payload_bytes >= self.sizes.share_from_bytes
     }
 
-    /// Shares a page that was just packed; `from` is the last row before it.
-    pub(super) fn share(&self, place: &Place, (page, through, packed): &Packed, middle: Cursor, open: bool) {
-        let Some(from) = page.from.as_ref().and_then(|from| Cursor::try_from(from).ok()) else { return };
+    /// Shares a page that was just packed, and begins right after the last row before it.
+    pub(super) fn share(&self, place: &Place, packed: &Packed, middle: Cursor) {
+        let Some(from) = packed.page.from.as_ref().and_then(|from| Cursor::try_from(from).ok()) else { return };
         let mut shelf = self.lock();
         shelf.uses += 1;
         let Shelf { tenants, uses, bytes, .. } = &mut *shelf;
         let Some(shared) = tenants.get_mut(&place.tenant).filter(|tenant| tenant.epoch == place.epoch) else { return };
         let pages = shared.buckets.entry(place.bucket).or_default();
-        if pages.get(&from).is_some_and(|old| old.packed.version >= packed.version) {
+        if pages.get(&from).is_some_and(|old| old.packed.at.version >= packed.at.version) {
             return;
         }
-        shared.newest = if packed.version > shared.newest.version { *packed } else { shared.newest };
-        let (checked, moved, used) = (packed.version, 0, *uses);
-        let page = page.clone();
-        let new = Shared { page, through: *through, middle, packed: *packed, open, checked, moved, used };
+        shared.newest = if packed.at.version > shared.newest.version { packed.at } else { shared.newest };
+        let new = Shared { packed: packed.clone(), middle, checked: packed.at.version, moved: 0, used: *uses };
         *bytes += new.bytes();
         if let Some(old) = pages.insert(from, new) {
             *bytes -= old.bytes();
@@ -348,12 +356,12 @@ mod tests {
     }
 
     fn place(cursor: Cursor) -> Place {
-        let source = Source { head: NOW.version, packed_from: 0 };
+        let source = Source { head: NOW.version, ..Source::default() };
         Place { tenant: TENANT, bucket: BUCKET, epoch: Epoch(0), cursor, source, fresh: true, packed_to: i64::MAX }
     }
 
     /// The page with the rows of versions `first` to `last`, each with a row of its own.
-    fn packed(first: i64, last: i64, at: Position) -> Packed {
+    fn packed((first, last): (i64, i64), at: Position, is_last: bool) -> Packed {
         let mut page = PageBuilder::default();
         for number in first..=last {
             let Cursor { version, record } = row(number);
@@ -364,18 +372,18 @@ mod tests {
             );
         }
         let from = if first == 1 { Cursor::default() } else { row(first - 1) };
-        (page.finish(BUCKET, from, at), row(last), at)
+        Packed { page: page.finish(BUCKET, from, at), through: row(last), at, last: is_last }
     }
 
-    fn share(pages: &SharedPages, (first, last): (i64, i64), open: bool) {
+    fn share(pages: &SharedPages, (first, last): (i64, i64), is_last: bool) {
         let epoch = pages.enter(TENANT, None, true);
         let here = Place { epoch, ..place(Cursor::default()) };
-        pages.share(&here, &packed(first, last, NOW), row(i64::midpoint(first, last) + 1), open);
+        pages.share(&here, &packed((first, last), NOW, is_last), row(i64::midpoint(first, last) + 1));
     }
 
     fn reach(pages: &SharedPages, place: &Place) -> Option<Cursor> {
         match pages.find(place) {
-            Found::Page((_, through, _)) => Some(through),
+            Found::Page(Packed { through, .. }) => Some(through),
             Found::Unchecked(..) | Found::Nothing(_) => None,
         }
     }
@@ -423,7 +431,7 @@ mod tests {
         for (expected, cases) in [(true, kept), (false, gone)] {
             for (scope, removal, horizon) in cases {
                 share(&pages, (1, 8), false);
-                let place = Place { source: Source::of(&bucket(scope, removal), horizon), ..place(Cursor::default()) };
+                let place = Place { source: Source::of(&bucket(scope, removal), horizon, PageSize::default()), ..place(Cursor::default()) };
                 assert_eq!(reach(&pages, &place).is_some(), expected, "{scope}, {removal}, {horizon}");
             }
         }
@@ -435,7 +443,7 @@ mod tests {
         let pages = SharedPages::new(Sizes::default());
         share(&pages, (1, 10), false);
         let later = Position { version: 30, nonce: 2 };
-        let source = Source { head: later.version, packed_from: 0 };
+        let source = Source { head: later.version, ..Source::default() };
         let fresh = Place { source, ..place(Cursor::default()) };
         let Found::Unchecked(from, through) = pages.find(&fresh) else { panic!("it is not known what has moved") };
         assert_eq!((from, through), (Cursor::default(), row(10)));
@@ -452,7 +460,7 @@ mod tests {
         let pages = SharedPages::new(Sizes::default());
         share(&pages, (1, 8), true);
         assert_eq!(reach(&pages, &place(Cursor::default())), Some(row(8)));
-        let source = Source { head: NOW.version + 1, packed_from: 0 };
+        let source = Source { head: NOW.version + 1, ..Source::default() };
         assert!(matches!(pages.find(&Place { source, ..place(Cursor::default()) }), Found::Nothing(None)));
     }
 
@@ -466,7 +474,7 @@ mod tests {
         let after = pages.enter(TENANT, Some(NOW), false);
         assert_ne!(after, before);
         let late = Place { epoch: before, ..place(Cursor::default()) };
-        pages.share(&late, &packed(1, 8, NOW), row(5), false);
+        pages.share(&late, &packed((1, 8), NOW, false), row(5));
         let place = Place { epoch: after, ..place(Cursor::default()) };
         assert_eq!(
             (reach(&pages, &place), pages.bytes()),
@@ -477,7 +485,7 @@ mod tests {
 
     #[test]
     fn what_was_not_used_for_longest_makes_room() {
-        let one = packed(1, 8, NOW).0.payload.len() + ENTRY_BYTES;
+        let one = packed((1, 8), NOW, false).page.payload.len() + ENTRY_BYTES;
         let pages = SharedPages::new(Sizes { shared_bytes: 8 * one, ..Sizes::default() });
         for first in 0..8 {
             share(&pages, (first * 8 + 1, first * 8 + 8), false);

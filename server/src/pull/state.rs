@@ -6,15 +6,16 @@ use std::sync::Arc;
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::{BucketAction, BucketPlan, BucketState, Checkpoint, Page, Plan};
 use roundsman_sync::kind::{self, Group, WakeClass, wake_class};
-use roundsman_sync::page::Cursor;
+use roundsman_sync::page::{Cursor, PageSize};
 use roundsman_sync::scope::Month;
 use roundsman_sync::version::Position;
 
 use super::View;
 use super::repair::Repair;
-use super::shared::{Epoch, Place, Source};
+use super::shared::{Epoch, Packed, Place, Source};
 use crate::grants::Holding;
 use crate::store::bucket::Bucket;
+use crate::store::tenant::Head;
 use crate::tail::Tail;
 
 /// A bucket that the device has, or is about to have.
@@ -96,7 +97,10 @@ pub(super) struct State {
     waiting: Waiting,
     oldest: i64,
     epoch: Epoch,
+    size: PageSize,
     held: BTreeMap<i64, Held>,
+    /// What was seen last, as long as it may be seen again.
+    view: Option<View>,
 }
 
 impl State {
@@ -104,12 +108,12 @@ impl State {
     pub fn new(
         kinds: BTreeSet<i64>,
         month: Month,
-        (view, epoch): (&View, Epoch),
+        (view, epoch, size): (&View, Epoch, PageSize),
         (held, oldest): (BTreeMap<i64, Held>, i64),
     ) -> Self {
         let (holding, served) = (view.holding.clone(), view.head.position);
         let (heard, waiting) = (served.version, Waiting::default());
-        let mut state = Self { kinds, month, holding, served, heard, waiting, oldest, epoch, held };
+        let mut state = Self { kinds, month, holding, served, heard, waiting, oldest, epoch, size, held, view: None };
         state.look(view);
         state
     }
@@ -119,11 +123,27 @@ impl State {
         self.epoch = epoch;
     }
 
+    /// Keeps what was seen, for the next time.
+    pub fn keep(&mut self, view: View) {
+        self.view = Some(view);
+    }
+
+    /// What was seen last, if the tenant is still there: nothing can have become different.
+    pub fn seen(&mut self, head: &Head) -> Option<View> {
+        let view = self.view.take().filter(|view| view.head.position == head.position)?;
+        Some(View { head: *head, ..view })
+    }
+
+    /// Keeps nothing for the next time, which may be far off.
+    pub fn rest(&mut self) {
+        self.view = None;
+    }
+
     /// Sees what has become of the buckets.
     fn look(&mut self, view: &View) {
         for bucket in &view.buckets {
             if let Some(held) = self.held.get_mut(&bucket.id) {
-                held.source = Source::of(bucket, view.head.horizon);
+                held.source = Source::of(bucket, view.head.horizon, self.size);
             }
         }
     }
@@ -148,10 +168,10 @@ impl State {
         self.held.values().map(|held| held.fresh_bytes).sum()
     }
 
-    /// The buckets of the groups up to `group` that may lack rows up to `version`.
-    pub fn behind(&self, group: Group, version: i64) -> Vec<i64> {
+    /// The buckets of the groups up to `group` that may lack rows up to `version`, if they are known to lack so many bytes.
+    pub fn behind(&self, group: Group, version: i64, bytes: i64) -> Vec<i64> {
         let lacks = |held: &&Held| held.group <= group && held.planned && held.cursor.version <= version;
-        self.held.iter().filter(|(_, held)| lacks(held)).map(|(id, _)| *id).collect()
+        self.held.iter().filter(|(_, held)| lacks(held) && held.fresh_bytes >= bytes).map(|(id, _)| *id).collect()
     }
 
     /// Where reading a bucket goes on, with pages that were packed up to a version.
@@ -171,11 +191,11 @@ impl State {
         held.repair.filter(|repair| held.cursor.version <= repair.through)
     }
 
-    /// A bucket was read up to here, in a page that was packed at `packed`.
-    pub fn read(&mut self, id: i64, through: Cursor, packed: Position) {
-        self.oldest = self.oldest.min(packed.version);
+    /// A page of a bucket was read, with rows up to a version.
+    pub fn read(&mut self, id: i64, packed: &Packed, version: i64) {
+        self.oldest = self.oldest.min(packed.at.version);
         if let Some(held) = self.held.get_mut(&id) {
-            held.cursor = through;
+            held.cursor = if packed.last { packed.through.max(Cursor::after(version)) } else { packed.through };
         }
     }
 

@@ -12,6 +12,7 @@
 //!   which more conditions may follow.
 //! - A statement walks one index in its order, or searches one by its full key, from the first row on. PostgreSQL is told
 //!   so (`PLANS`): its statistics are not there before the first ANALYZE, and are old after an import.
+//! - `JOINED(frame)` is the bytes of all rows, one after another, in the order of the subquery that it reads.
 //! - Rows are written with [`Tx::write`], any number of tables and rows at a time.
 
 use std::fmt::Write as _;
@@ -525,9 +526,12 @@ impl Tx {
 const KEYS: [(&str, &str, &str); 3] =
     [("BY_UUIDS(", "unhex(value)", "uuid[]"), ("BY_TEXTS(", "value", "text[]"), ("BY_INTS(", "value", "bigint[]")];
 
-/// The keys drive: a CROSS JOIN is never turned around.
+/// The bytes of all rows, one after another.
+const JOINED: &str = "JOINED(frame)";
+
+/// The keys drive: a CROSS JOIN is never turned around. What joins texts joins bytes as they are, and calls them a text.
 fn for_sqlite(sql: &str) -> String {
-    let mut sql = sql.to_owned();
+    let mut sql = sql.replace(JOINED, "CAST(string_agg(frame, '') AS BLOB)");
     for (token, value, _) in KEYS {
         sql = rewrite(&sql, &format!("DELETE FROM {token}"), |Keyed { table, column, keys, .. }| {
             let wanted = format!("SELECT {value} FROM json_each({keys})");
@@ -546,7 +550,7 @@ fn for_sqlite(sql: &str) -> String {
 
 /// The keys drive: what can't be merged into the statement around it, for the sake of `OFFSET 0`, is searched for each.
 fn for_postgres(sql: &str) -> String {
-    let mut sql = sql.to_owned();
+    let mut sql = sql.replace(JOINED, "string_agg(frame, '')");
     for (token, _, array) in KEYS {
         sql = rewrite(&sql, &format!("DELETE FROM {token}"), |Keyed { table, column, keys, .. }| {
             format!(

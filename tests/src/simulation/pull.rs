@@ -35,16 +35,16 @@ pub struct Stream {
     db: Db,
     serving: Option<Serving>,
     end: Option<Result<(), PullError>>,
-    messages: mpsc::Receiver<PullResponse>,
+    messages: mpsc::Receiver<Vec<PullResponse>>,
     // While it is held, the server waits before its first message.
-    held: Option<OwnedPermit<PullResponse>>,
+    held: Option<OwnedPermit<Vec<PullResponse>>>,
     blown: Blown,
 }
 
 impl Stream {
     /// Begins a pull: the server has read where the device is, and waits before its first message.
     pub async fn open(
-        pull: impl FnOnce(mpsc::Sender<PullResponse>) -> Pull,
+        pull: impl FnOnce(mpsc::Sender<Vec<PullResponse>>) -> Pull,
         (db, blown): (Db, Blown),
         request: PullRequest,
     ) -> Self {
@@ -68,8 +68,9 @@ impl Stream {
         self.held = None;
         self.settle().await;
         match self.messages.try_recv() {
-            Ok(message) => {
+            Ok(batch) => {
                 self.settle().await;
+                let [message] = batch.try_into().expect("one message at a time");
                 Heard::Message(Box::new(message))
             }
             Err(_) => match self.end.take() {

@@ -16,7 +16,7 @@ use roundsman::error::StoreError;
 use roundsman::fail::FailPoints;
 use roundsman::jobs::housekeeping;
 use roundsman::policy::Policy;
-use roundsman::pull::{Digests, Pull, SharedPages, Sizes};
+use roundsman::pull::{Digests, Outgoing, Pull, SharedPages, Sizes};
 use roundsman::store::sql::Db;
 use roundsman::store::{account, bucket, tenant};
 use roundsman::tail::{Tail, Tails};
@@ -98,6 +98,7 @@ fn sizes(seed: u64) -> Sizes {
     Sizes {
         page: PageSize { rows: if seed.is_multiple_of(2) { 6 } else { 2 }, bytes: 4 * 1024 },
         cut_bytes: 4 * 1024,
+        batch_bytes: 0,
         share_from_bytes: 0,
         shared_bytes: if seed.is_multiple_of(2) { 24 * 1024 } else { 1024 * 1024 },
         // Pages live long where everything in them may have moved.
@@ -608,8 +609,7 @@ impl Server {
             clock: Arc::clone(&self.clock),
             caller: caller.clone(),
             standing: Arc::new(|| Ok(())),
-            out,
-            patience: Duration::MAX,
+            out: Outgoing::new(out, Duration::MAX, self.pages.sizes().batch_bytes),
             digests: Arc::clone(&self.digests),
             contacts: Arc::clone(&self.contacts),
             pages: Arc::clone(&self.pages),

@@ -1,7 +1,6 @@
 //! How the databases answer what is asked at every push and pull: each statement searches an index for its keys, or walks one
 //! in its order, before any statistics were gathered as well as after.
 
-use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -247,8 +246,7 @@ async fn ask(tx: &mut Tx) {
     assert_eq!(bucket::of_scopes(tx, TENANT, &scopes).await.expect("answers").len(), scopes.len());
     bucket::last_id(tx, TENANT).await.expect("answers");
     let from = Cursor::after(2);
-    let visit = |_| ControlFlow::Continue(());
-    bucket::rows(tx, (TENANT, LARGE_BUCKET), from, 900, 4_096, visit).await.expect("answers");
+    bucket::frames(tx, (TENANT, LARGE_BUCKET), from, (900, 4_096)).await.expect("answers");
     bucket::count_rows(tx, (TENANT, LARGE_BUCKET), (from, Cursor::after(20))).await.expect("answers");
     bucket::place_before(tx, (TENANT, LARGE_BUCKET), from).await.expect("answers");
     assert_eq!(command::known(tx, TENANT, &keys).await.expect("answers").len(), keys.len());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roundsman::clock::Clock;
 use roundsman::device::Synced;
 use roundsman::fail::FailPoints;
-use roundsman::pull::{PATIENCE, Pull};
+use roundsman::pull::{Outgoing, PATIENCE, Pull};
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::{BucketAction, Plan, PullRequest, PullResponse};
 use roundsman_proto::trade::command::Command;
@@ -101,8 +101,7 @@ async fn what_can_wait_comes_by_itself_within_a_minute(kind: Kind) {
         clock: Arc::clone(&clock),
         caller: world.caller(&world.anna),
         standing: Arc::new(|| Ok(())),
-        out,
-        patience: PATIENCE,
+        out: Outgoing::new(out, PATIENCE, 0),
         fail: FailPoints::default(),
         digests: Arc::clone(&app.core.digests),
         contacts: Arc::clone(&app.core.contacts),
@@ -111,7 +110,7 @@ async fn what_can_wait_comes_by_itself_within_a_minute(kind: Kind) {
     };
     let request = PullRequest { protocol_version: 1, follow: true, ..PullRequest::default() };
     let serving = tokio::spawn(async move { pull.serve(&request).await });
-    let mut take = async || messages.recv().await.expect("goes on");
+    let mut take = async || messages.recv().await.expect("goes on").pop().expect("one message");
     next(&mut take).await;
     import(&app, vec![product(world.products[0], "Tea")]).await;
     let changed_us = clock.now_us();
