@@ -36,14 +36,15 @@ use crate::grpc::inspect::InspectDoor;
 use crate::grpc::logistics::LogisticsDoor;
 use crate::grpc::office::OfficeDoor;
 use crate::grpc::quarantine::QuarantineDoor;
-use crate::grpc::supervision::SupervisionDoor;
 use crate::grpc::stream;
+use crate::grpc::supervision::SupervisionDoor;
 use crate::grpc::sync::SyncDoor;
 use crate::jobs::Jobs;
 use crate::lane::{Hear, Lanes};
-use crate::neighbours;
+use crate::neighbours::{self, Announcer};
 use crate::policy::Policy;
-use crate::pull::{Digests, SharedPages, Sizes};
+use crate::present::Present;
+use crate::pull::{SharedPages, Sizes};
 use crate::recent::Recent;
 use crate::store::account;
 use crate::store::sql::{self, Db};
@@ -71,8 +72,10 @@ pub struct Core {
     pub lanes: Lanes,
     /// Records as the last commits left them.
     pub recent: Arc<Recent>,
-    /// What pulls found that callers hold.
-    pub digests: Arc<Digests>,
+    /// What is known without asking.
+    pub present: Arc<Present>,
+    /// What other processes are to hear of.
+    pub announcer: Arc<Announcer>,
     /// Pages that devices share.
     pub pages: Arc<SharedPages>,
     /// What is heard of devices.
@@ -118,16 +121,19 @@ impl Core {
         let Parts { db, clock, session_clock, random, policy, min_app_version, sizes, format, fail } = parts;
         let auth = Auth::start(db.clone(), session_clock, Arc::clone(&random)).await?;
         let recent = Arc::new(Recent::default());
+        let present = Arc::new(Present::new(!db.is_shared()));
         let writer = Writer {
             db: db.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             policy,
             recent: Arc::clone(&recent),
+            present: Arc::clone(&present),
             format,
             fail: fail.clone(),
         };
-        let lanes = Lanes::new(Arc::new(writer), shut_out(&auth));
+        let announcer = Arc::new(Announcer::new(random.next_u64()));
+        let lanes = Lanes::new(Arc::new(writer), hear(&auth, &announcer));
         Ok(Arc::new(Self {
             db,
             clock,
@@ -135,7 +141,8 @@ impl Core {
             auth,
             lanes,
             recent,
-            digests: Arc::default(),
+            present,
+            announcer,
             pages: Arc::new(SharedPages::new(sizes)),
             contacts: Arc::default(),
             policy,
@@ -156,10 +163,11 @@ impl Core {
     }
 }
 
-/// Who is shut out by a command is shut out from the moment of its commit, on open streams too.
-fn shut_out(auth: &Arc<Auth>) -> Arc<Hear> {
-    let auth = Arc::clone(auth);
-    Arc::new(move |tenant, announcements| {
+/// Who is shut out by a command is shut out from the moment of its commit, on open streams too. Other processes are told.
+fn hear(auth: &Arc<Auth>, announcer: &Arc<Announcer>) -> Arc<Hear> {
+    let (auth, announcer) = (Arc::clone(auth), Arc::clone(announcer));
+    Arc::new(move |tenant, position, announcements| {
+        announcer.note(tenant, position, announcements.iter().any(|(topic, _)| topic.ends_with(".revoked")));
         for (topic, id) in announcements {
             match *topic {
                 "device.revoked" => auth.revocations.revoke_device(tenant, *id),
@@ -263,11 +271,12 @@ pub async fn serve(
     let jobs = tokio::spawn(async move { jobs.run(clockwork).await });
     let watch = tokio::spawn(watch::run(Arc::clone(&core), stopping.clone()));
     let neighbours = tokio::spawn(neighbours::run(Arc::clone(&core), stopping.clone()));
+    let announcer = tokio::spawn(neighbours::announce(Arc::clone(&core), stopping.clone()));
     stop.await;
     tracing::info!("stopping");
     stopping.cancel();
     // They end at the next moment at which they wait.
-    let _ = tokio::join!(jobs, watch, neighbours);
+    let _ = tokio::join!(jobs, watch, neighbours, announcer);
     // Followers end when the lanes do.
     let ended = core.stop().await;
     if tokio::time::timeout(DRAIN, serving).await.is_err() {

@@ -21,6 +21,7 @@ use crate::error::StoreError;
 use crate::fail::FailPoints;
 use crate::internal::is_of_a_name;
 use crate::policy::Policy;
+use crate::present::Present;
 use crate::projection;
 use crate::publish::{self, Placed, Publication};
 use crate::recent::{Epoch, Recent};
@@ -157,6 +158,8 @@ pub struct Writer {
     pub policy: Policy,
     /// Records as the last batches left them.
     pub recent: Arc<Recent>,
+    /// Where tenants are.
+    pub present: Arc<Present>,
     /// The newest format that it writes: [`tenant::WRITER_VERSION`], unless a test plays another server.
     pub format: i64,
     /// Where a test makes it fail.
@@ -201,8 +204,10 @@ impl Writer {
         tx.write(writes).await?;
         self.fail.pass("batch.written")?;
         let statements = tx.statements() + 1;
+        self.present.commits(tenant);
         tx.commit().await?;
         self.fail.pass("batch.committed")?;
+        self.present.committed(tenant, commit.as_ref().map(|commit| (commit.position, commit.durable_version)));
         if let Some(commit) = &commit {
             self.recent.follow(tenant, epoch, commit.position, changes);
             for answer in &mut answers {

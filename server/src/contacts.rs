@@ -2,7 +2,7 @@
 //! are. Kept in memory, and written now and then: no rule reads it, and losing a minute of it harms nobody.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use roundsman_proto::sync::{LaggingBucket, OutboxSummary, PullRequest};
 use roundsman_sync::limits::DEVICE_BUCKETS;
@@ -17,6 +17,8 @@ use crate::store::sql::Db;
 const SAMPLES: usize = 9;
 /// Of a device that says nothing new it is written no more often than this that it was seen, in microseconds.
 const QUIET_US: i64 = 5 * 60_000_000;
+/// Into so many parts the devices are divided.
+const LOCKS: usize = 64;
 /// So many kinds of commands are kept of what waits in an outbox: more than there are.
 const WAITING_KINDS: usize = 100;
 
@@ -84,18 +86,34 @@ pub enum Request<'a> {
     Push(&'a roundsman_proto::sync::PushRequest),
 }
 
-/// What is known of all devices that this process has heard of.
-#[derive(Debug, Default)]
-pub struct Contacts(Mutex<HashMap<(i64, Uuid), Contact>>);
+/// What is known of all devices that this process has heard of. Devices of all tenants call all the time, so they share no
+/// lock: each has one with a few others.
+#[derive(Debug)]
+pub struct Contacts([Mutex<Few>; LOCKS]);
+
+type Few = HashMap<(i64, Uuid), Contact>;
+
+impl Default for Contacts {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
 
 impl Contacts {
+    /// Those among whom a device is. The end of its id is random.
+    fn few(&self, (_, device): (i64, Uuid)) -> MutexGuard<'_, Few> {
+        lock(&self.0[usize::from(device.as_bytes()[15]) % LOCKS])
+    }
+
     /// A device has called; returns how far its clock is ahead, in microseconds.
     pub fn hear(&self, (tenant, device): (i64, Uuid), request: &Request<'_>, now_us: i64) -> i64 {
-        let mut contacts = self.0.lock().expect("nothing panics while it holds the contacts");
+        let mut contacts = self.few((tenant, device));
         let contact = contacts.entry((tenant, device)).or_default();
         let (device_clock_us, app_version, protocol_version, outbox, position) = match request {
             Request::Pull(pull) => {
-                contact.said.pull = Some(held(pull));
+                if !contact.said.pull.as_ref().is_some_and(|said| says(said, pull)) {
+                    contact.said.pull = Some(held(pull));
+                }
                 (pull.device_clock_us, &pull.app_version, pull.protocol_version, &pull.outbox, pull.position)
             }
             Request::Push(push) => {
@@ -124,7 +142,7 @@ impl Contacts {
     /// What a device has just pushed got outcomes, so that it waits no more: for each its kind, and when it was captured, by
     /// the device's clock. A device that then is offline for days is not taken for one that holds something back.
     pub fn hand_in(&self, (tenant, device): (i64, Uuid), commands: impl Iterator<Item = (u32, i64)>) {
-        let mut contacts = self.0.lock().expect("nothing panics while it holds the contacts");
+        let mut contacts = self.few((tenant, device));
         let outbox = contacts.get_mut(&(tenant, device)).and_then(|contact| contact.said.outbox.as_mut());
         let Some(outbox) = outbox else { return };
         for (kind, captured_at_us) in commands {
@@ -143,7 +161,7 @@ impl Contacts {
 
     /// A device's pull was refused, for this reason.
     pub fn refuse(&self, (tenant, device): (i64, Uuid), reason: String, now_us: i64) {
-        let mut contacts = self.0.lock().expect("nothing panics while it holds the contacts");
+        let mut contacts = self.few((tenant, device));
         let contact = contacts.entry((tenant, device)).or_default();
         contact.said.refused = Some(reason);
         contact.refused_at_us = now_us;
@@ -151,7 +169,7 @@ impl Contacts {
 
     /// A bucket of a device is mended.
     pub fn mend(&self, (tenant, device): (i64, Uuid), bucket: String, now_us: i64) {
-        let mut contacts = self.0.lock().expect("nothing panics while it holds the contacts");
+        let mut contacts = self.few((tenant, device));
         let contact = contacts.entry((tenant, device)).or_default();
         contact.said.mended = Some(bucket);
         contact.mended_at_us = now_us;
@@ -162,24 +180,37 @@ impl Contacts {
     /// # Errors
     /// When the database does not answer; the next call writes it.
     pub async fn write(&self, db: &Db) -> Result<(), StoreError> {
-        let news: Vec<((i64, Uuid), Contact)> = {
-            let contacts = self.0.lock().expect("nothing panics while it holds the contacts");
-            contacts.iter().filter(|(_, contact)| contact.is_news()).map(|(key, c)| (*key, c.clone())).collect()
-        };
+        let mut news: Vec<((i64, Uuid), Contact)> = Vec::new();
+        for few in &self.0 {
+            let few = lock(few);
+            news.extend(few.iter().filter(|(_, contact)| contact.is_news()).map(|(key, c)| (*key, c.clone())));
+        }
         if news.is_empty() {
             return Ok(());
         }
         let mut tx = db.write().await?;
         tx.write(vec![contact::rows(&news)]).await?;
         tx.commit().await?;
-        let mut contacts = self.0.lock().expect("nothing panics while it holds the contacts");
         for (key, written) in news {
-            if let Some(contact) = contacts.get_mut(&key) {
+            if let Some(contact) = self.few(key).get_mut(&key) {
                 contact.written = Some((written.seen_at_us, written.said));
             }
         }
         Ok(())
     }
+}
+
+fn lock(few: &Mutex<Few>) -> MutexGuard<'_, Few> {
+    few.lock().expect("nothing panics while it holds contacts")
+}
+
+/// Whether a pull says of what the device holds what an earlier one has said.
+fn says(said: &PullRequest, pull: &PullRequest) -> bool {
+    said.position == pull.position
+        && said.scope_digest == pull.scope_digest
+        && said.kinds == pull.kinds
+        && said.lagging.is_empty()
+        && pull.lagging.is_empty()
 }
 
 /// What a pull says of what the device holds.
@@ -211,7 +242,7 @@ mod tests {
     }
 
     fn contact(contacts: &Contacts) -> Contact {
-        contacts.0.lock().expect("is free")[&DEVICE].clone()
+        contacts.few(DEVICE)[&DEVICE].clone()
     }
 
     #[test]
@@ -243,7 +274,7 @@ mod tests {
         let contacts = Contacts::default();
         let is_news = |now_us, request: &PushRequest| {
             contacts.hear(DEVICE, &Request::Push(request), now_us);
-            let mut all = contacts.0.lock().expect("is free");
+            let mut all = contacts.few(DEVICE);
             let contact = all.get_mut(&DEVICE).expect("was heard");
             let is_news = contact.is_news();
             if is_news {

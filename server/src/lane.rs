@@ -106,8 +106,9 @@ impl Lane {
     }
 }
 
-/// Hears what a tenant's commits announce: a topic and the record that it is about.
-pub type Hear = dyn Fn(i64, &[(&'static str, Uuid)]) + Send + Sync;
+/// Hears of a tenant's commits: where the tenant is now, if it has moved, and what is announced, each with the record that
+/// it is about.
+pub type Hear = dyn Fn(i64, Option<Position>, &[(&'static str, Uuid)]) + Send + Sync;
 
 /// The lanes of all tenants of this process, started when first needed.
 pub struct Lanes {
@@ -138,12 +139,11 @@ impl Lanes {
         lanes.entry(tenant).or_insert_with(|| self.start(tenant)).clone()
     }
 
-    /// The lanes that somebody follows, by tenant.
+    /// The lane of a tenant, if somebody follows it.
     #[must_use]
-    pub fn followed(&self) -> Vec<(i64, Lane)> {
+    pub fn followed(&self, tenant: i64) -> Option<Lane> {
         let lanes = self.lanes.lock().expect("nothing panics while it holds the lanes");
-        let followed = lanes.iter().filter(|(_, lane)| lane.tails.is_followed());
-        followed.map(|(tenant, lane)| (*tenant, lane.clone())).collect()
+        lanes.get(&tenant).filter(|lane| lane.tails.is_followed()).cloned()
     }
 
     /// By tenant, how long the oldest submission in the queue waits, and how long one has waited at most.
@@ -311,7 +311,7 @@ impl Worker {
             .record(f64::from(u32::try_from(committed.keys).unwrap_or(u32::MAX)));
         let Committed { answers, commit, announcements, .. } = committed;
         let told = catch_unwind(AssertUnwindSafe(|| {
-            (self.hear)(self.tenant, &announcements);
+            (self.hear)(self.tenant, commit.as_ref().map(|commit| commit.position), &announcements);
             if let Some(commit) = commit
                 && self.tails.is_followed()
             {

@@ -30,6 +30,7 @@ pub mod lane;
 pub mod neighbours;
 pub mod network;
 pub mod policy;
+pub mod present;
 pub mod projection;
 pub mod publish;
 pub mod pull;

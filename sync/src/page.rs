@@ -285,7 +285,8 @@ thread_local! {
 
 fn compress(payload: Vec<u8>) -> (proto::Compression, Bytes) {
     if payload.len() >= COMPRESS_FROM_BYTES
-        && let Some(Ok(packed)) = PACKER.with_borrow_mut(|packer| packer.as_mut().map(|packer| packer.compress(&payload)))
+        && let Some(Ok(packed)) =
+            PACKER.with_borrow_mut(|packer| packer.as_mut().map(|packer| packer.compress(&payload)))
         && packed.len() < payload.len()
     {
         return (proto::Compression::Zstd, packed.into());

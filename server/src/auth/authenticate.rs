@@ -75,10 +75,10 @@ where
         let id = self.auth.random.uuid(self.auth.clock.now_us());
         let path = request.uri().path();
         let span = match admit(&self.auth, path, request.headers()) {
-            Ok(None) => tracing::info_span!("rpc", path, request = %id),
+            Ok(None) => tracing::info_span!("rpc", path, request = %id.simple()),
             Ok(Some(lease)) => {
                 let caller = Arc::clone(&lease.access.caller);
-                let span = tracing::info_span!("rpc", path, request = %id, tenant = caller.tenant, user = %caller.user);
+                let span = tracing::info_span!("rpc", path, request = %id.simple(), tenant = caller.tenant, user = %caller.user);
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(lease);
                 span
@@ -94,7 +94,7 @@ where
 }
 
 fn named<R>(mut response: Response<R>, id: Uuid) -> Response<R> {
-    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+    if let Ok(id) = HeaderValue::try_from(id.simple().to_string()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

@@ -3,12 +3,12 @@
 //! The keys are made once and kept in the database. A newer key takes over ten minutes after it was made, when every
 //! process has read it, and a token of an older key is refused as soon as no honest one can be alive.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use quick_cache::sync::Cache;
 use roundsman_proto::auth::Role;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -33,8 +33,8 @@ const TOKEN_TYPE: &str = "at+jwt";
 const SKEW: Duration = Duration::from_secs(60);
 /// Ours have some 500 bytes; nothing longer is looked at.
 const TOKEN_BYTES: usize = 2_048;
-/// Verified tokens that are remembered, twice: verifying costs 45 µs, remembering less than 1.
-const REMEMBERED: usize = 8_192;
+/// Verified tokens that are remembered: verifying costs 45 µs, remembering less than 1.
+const REMEMBERED: usize = 16_384;
 
 /// Keys in `server_secret`: the number follows, and is the token's `kid`.
 const KEY_PREFIX: &str = "access-key/";
@@ -78,7 +78,8 @@ pub struct Access {
 #[derive(Debug)]
 pub struct AccessTokens {
     keys: RwLock<Vec<Key>>,
-    verified: Mutex<Verified>,
+    /// By their hash. Only good ones get in.
+    verified: Cache<[u8; 32], Access>,
     validation: Validation,
 }
 
@@ -102,7 +103,7 @@ impl AccessTokens {
     /// # Errors
     /// When the database does not answer, or a key in it is damaged.
     pub async fn open(db: &Db, random: &Random) -> Result<Self, StoreError> {
-        let tokens = Self { keys: RwLock::default(), verified: Mutex::default(), validation: validation() };
+        let tokens = Self { keys: RwLock::default(), verified: Cache::new(REMEMBERED), validation: validation() };
         tokens.reload(db).await?;
         if tokens.keys.read().expect("nothing panics with the keys").is_empty() {
             // Of several processes that start at once, one wins, and all read what it has written.
@@ -135,7 +136,7 @@ impl AccessTokens {
         let mut known = self.keys.write().expect("nothing panics with the keys");
         if numbers(&known) != numbers(&keys) {
             // A key that somebody took away takes its tokens along.
-            *self.verified.lock().expect("nothing panics with the tokens") = Verified::default();
+            self.verified.clear();
         }
         *known = keys;
         Ok(())
@@ -180,12 +181,11 @@ impl AccessTokens {
             return Err(Refusal::TokenInvalid);
         }
         let hash = sha256(token.as_bytes());
-        let known = self.verified.lock().expect("nothing panics with the tokens").get(&hash);
-        let access = match known {
+        let access = match self.verified.get(&hash) {
             Some(access) => access,
             None => {
                 let access = self.verify_anew(token, now_us)?;
-                self.verified.lock().expect("nothing panics with the tokens").put(hash, access.clone());
+                self.verified.insert(hash, access.clone());
                 access
             }
         };
@@ -277,32 +277,6 @@ fn key(name: &str, value: &[u8]) -> Result<Key, StoreError> {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// Tokens that were verified, by their hash. When one half is full the other is forgotten, so that memory is bounded and
-/// what is in use stays. Only good tokens get in.
-#[derive(Debug, Default)]
-struct Verified {
-    young: HashMap<[u8; 32], Access>,
-    old: HashMap<[u8; 32], Access>,
-}
-
-impl Verified {
-    fn get(&mut self, hash: &[u8; 32]) -> Option<Access> {
-        if let Some(access) = self.young.get(hash) {
-            return Some(access.clone());
-        }
-        let access = self.old.remove(hash)?;
-        self.put(*hash, access.clone());
-        Some(access)
-    }
-
-    fn put(&mut self, hash: [u8; 32], access: Access) {
-        if self.young.len() >= REMEMBERED {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(hash, access);
-    }
 }
 
 #[cfg(test)]
@@ -543,18 +517,6 @@ mod tests {
         auth.reload().await.expect("reloads");
         assert_eq!(auth.tokens.verify(token.expose(), START_US), Err(Refusal::TokenInvalid));
         assert!(auth.tokens.issue(&caller(), SESSION, START_US).is_err(), "nothing is signed without a key");
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut verified = Verified::default();
-        let access = Access { caller: Arc::new(caller()), session: SESSION, expires_at_us: 0 };
-        let hash = |number: usize| sha256(&number.to_be_bytes());
-        for number in 0..10 * REMEMBERED {
-            verified.put(hash(number), access.clone());
-            assert!(verified.get(&hash(0)).is_some(), "what is in use stays: {number}");
-        }
-        assert!(verified.young.len() + verified.old.len() <= 2 * REMEMBERED);
     }
 
     #[test]

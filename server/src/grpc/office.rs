@@ -60,7 +60,7 @@ pub async fn execute(
     let submission = Submission {
         issuer: Issuer::User(caller.clone()),
         sender: None,
-        request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
+        request: status::request_id().map(|id| id.simple().to_string()).unwrap_or_default(),
         received_at_us: now_us,
         released: false,
         commands: vec![Submitted {

@@ -81,7 +81,7 @@ impl QuarantineService for QuarantineDoor {
         let submission = Submission {
             issuer,
             sender: None,
-            request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
+            request: status::request_id().map(|id| id.simple().to_string()).unwrap_or_default(),
             received_at_us: entry.received_at,
             released: true,
             commands: vec![Submitted {

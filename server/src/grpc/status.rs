@@ -80,7 +80,7 @@ pub fn invalid(violations: &[Violation]) -> Status {
 /// The fault is ours: INTERNAL. The caller gets the id under which the log has what happened.
 #[must_use]
 pub fn internal(error: impl Display) -> Status {
-    let request = request_id().map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+    let request = request_id().map_or_else(|| "unknown".to_owned(), |id| id.simple().to_string());
     tracing::error!(request, %error, "a request failed through a fault of ours");
     let mut details = info("INTERNAL");
     details.set_request_info(request.clone(), "");
@@ -314,8 +314,8 @@ mod tests {
     async fn a_fault_of_ours_names_the_request() {
         let id = Uuid::from_u128(7);
         let status = with_request_id(id, async { internal("a bug") }).await;
-        assert_eq!(status.get_details_request_info().map(|info| info.request_id), Some(id.to_string()));
-        assert!(status.message().contains(&id.to_string()), "{status}");
+        assert_eq!(status.get_details_request_info().map(|info| info.request_id), Some(id.simple().to_string()));
+        assert!(status.message().contains(&id.simple().to_string()), "{status}");
         assert_eq!(
             internal("a bug").get_details_request_info().map(|info| info.request_id),
             Some("unknown".to_owned())

@@ -32,10 +32,7 @@ const PAYLOAD: u32 = 6;
 const TOGETHER_BYTES: usize = 8 * 1024;
 
 /// Decodes the request, lets the door answer it, and sends what it says.
-pub async fn pull(
-    State(core): State<Arc<Core>>,
-    request: Request<axum::body::Body>,
-) -> Response<tonic::body::Body> {
+pub async fn pull(State(core): State<Arc<Core>>, request: Request<axum::body::Body>) -> Response<tonic::body::Body> {
     let answer = match decode(request).await {
         Ok(request) => SyncDoor(core).pull(request).await,
         Err(status) => Err(status),
@@ -81,10 +78,7 @@ impl<S: Stream<Item = Result<PullResponse, Status>> + Unpin> Body for Messages<S
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if let Some(payload) = self.payload.take() {
             return Poll::Ready(Some(Ok(Frame::data(payload))));
         }

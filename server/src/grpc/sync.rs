@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
+use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::sync_service_server::SyncService;
 use roundsman_proto::sync::{PullRequest, PullResponse, PushRequest, PushResponse};
 use roundsman_proto::trade::Reason;
@@ -28,12 +29,14 @@ use crate::commands::Issuer;
 use crate::contacts;
 use crate::internal::is_server_id;
 use crate::lane::LaneError;
-use crate::pull::{Outgoing, PATIENCE, Pull, PullError, retry_after};
+use crate::pull::{Outgoing, PATIENCE, Pull, PullError, nothing_new, retry_after};
 
 /// The version of the protocol that this server speaks.
 const PROTOCOL_VERSION: u32 = 1;
 /// Batches of messages of a pull that wait for a slow device: together less than a megabyte.
 const PULL_BATCHES: usize = 2;
+/// Pages of a pull that are handed over at once, in bytes, about.
+const BATCH_BYTES: usize = 128 * 1024;
 /// What a request may name of buckets: what a device may hold, and as many that it is about to drop.
 const NAMED_BUCKETS: usize = 2 * DEVICE_BUCKETS;
 /// A device may tell of at most so many lost commands at once.
@@ -66,17 +69,21 @@ impl SyncService for SyncDoor {
             let rejection = Rejection::new(Reason::AppTooOld).field("app_version");
             return Err(refuse(status::rejected(&rejection.fact(None, "min_app_version", minimum))));
         }
+        if let Some(checkpoint) = nothing_new(&self.0.present, &caller, &request, self.0.clock.now_us()) {
+            let answer = PullResponse { message: Some(Message::Checkpoint(checkpoint)) };
+            return Ok(Response::new(Box::pin(stream::once(async { Ok(answer) }))));
+        }
         let (out, messages) = mpsc::channel(PULL_BATCHES);
         let pull = Pull {
             db: self.0.db.clone(),
             clock: Arc::clone(&self.0.clock),
-            digests: Arc::clone(&self.0.digests),
+            present: Arc::clone(&self.0.present),
             contacts: Arc::clone(&self.0.contacts),
             pages: Arc::clone(&self.0.pages),
             tails: self.0.lanes.of(caller.tenant).follow(),
             caller: (*caller).clone(),
             standing: Arc::new(move || lease.check()),
-            out: Outgoing::new(out, self.0.clock.machine_time(PATIENCE), self.0.pages.sizes().batch_bytes),
+            out: Outgoing::new(out, self.0.clock.machine_time(PATIENCE), BATCH_BYTES),
             fail: self.0.fail.clone(),
         };
         let (ends, end) = oneshot::channel();
@@ -135,7 +142,7 @@ impl SyncService for SyncDoor {
         let submission = Submission {
             issuer: Issuer::User((*caller).clone()),
             sender: Some(sender),
-            request: status::request_id().map(|id| id.to_string()).unwrap_or_default(),
+            request: status::request_id().map(|id| id.simple().to_string()).unwrap_or_default(),
             received_at_us,
             released: false,
             commands: commands.collect(),

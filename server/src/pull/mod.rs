@@ -6,7 +6,6 @@
 //! buffer, and ends; only then is anything sent. No transaction is open while a network is waited for, and memory is
 //! bounded for each connection. A pull writes nothing.
 
-mod digests;
 mod outgoing;
 mod plan;
 mod repair;
@@ -19,9 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundsman_proto::sync::pull_response::Message;
-use roundsman_proto::sync::{
-    Checkpoint, Fork, InventoryRequest, KeepAlive, Page, Plan, PullRequest, Urgency,
-};
+use roundsman_proto::sync::{Checkpoint, Fork, InventoryRequest, KeepAlive, Page, Plan, PullRequest, Urgency};
 use roundsman_sync::kind::{self, Group, KINDS};
 use roundsman_sync::page::{self, Cursor, PageBuilder, PageSize, StoredFrame};
 use roundsman_sync::scope::Month;
@@ -37,12 +34,12 @@ use crate::contacts::Contacts;
 use crate::error::StoreError;
 use crate::fail::FailPoints;
 use crate::grants::{self, Holding};
+use crate::present::Present;
 use crate::store::bucket::{self, Bucket};
 use crate::store::sql::{Db, Tx};
 use crate::store::tenant::{self, Glance, Head};
 use crate::tail::Tail;
 
-pub use digests::Digests;
 pub use outgoing::Outgoing;
 use plan::{Known, Planned, Planner};
 use repair::Repair;
@@ -99,8 +96,8 @@ pub struct Pull {
     pub standing: Arc<Standing>,
     /// Where the messages go; when it is full, the pull waits.
     pub out: Outgoing,
-    /// What callers' scope digests were.
-    pub digests: Arc<Digests>,
+    /// What is known without asking.
+    pub present: Arc<Present>,
     /// What is heard of devices.
     pub contacts: Arc<Contacts>,
     /// What devices share.
@@ -164,38 +161,17 @@ impl Pull {
         Ok(())
     }
 
-    /// The answer to the most frequent of all calls, by one read: a device asks for everything, once, and is where the tenant
-    /// is, with all that it holds. Its grants were read there when it was brought there.
-    async fn nothing_new(
-        &self,
-        request: &PullRequest,
-        kinds: &BTreeSet<i64>,
-    ) -> Result<Option<Checkpoint>, StoreError> {
-        let all_there = request.lagging.is_empty() && request.staging.is_empty() && !request.has_inventory;
-        if !all_there || request.follow || request.urgency() == Urgency::Today {
-            return Ok(None);
-        }
-        let Some(position) = request.position.map(Position::from) else { return Ok(None) };
-        if self.digests.at(position, &self.caller, kinds) != Some(request.scope_digest) {
-            return Ok(None);
-        }
-        let mut tx = self.db.glance().await?;
-        let glance = tenant::glance(&mut tx, self.caller.tenant, self.caller.device).await?;
-        tx.commit().await?;
-        let Some(Glance { durable_version, last_seq, .. }) = glance.filter(|glance| glance.position == position) else {
+    /// The answer to the most frequent of all calls, by one read.
+    async fn nothing_new(&self, request: &PullRequest) -> Result<Option<Checkpoint>, StoreError> {
+        let Some((asking, device)) = Asking::of(&self.present, &self.caller, request).zip(self.caller.device) else {
             return Ok(None);
         };
-        if request.last_outcome_seq > last_seq || request.at_least > position.version {
-            return Ok(None);
-        }
-        Ok(Some(Checkpoint {
-            position: Some(position.into()),
-            group: Group::History as u32,
-            last: true,
-            scope_digest: request.scope_digest,
-            durable_version,
-            server_time_us: self.clock.now_us(),
-            ..Checkpoint::default()
+        let mut tx = self.db.glance().await?;
+        let glance = tenant::glance(&mut tx, self.caller.tenant, device).await?;
+        tx.commit().await?;
+        Ok(glance.and_then(|glance| {
+            self.present.saw(self.caller.tenant, device, &glance);
+            asking.checkpoint(&glance, self.clock.now_us())
         }))
     }
 
@@ -203,7 +179,7 @@ impl Pull {
     /// What is little is cut in the same transaction, so that a delta costs one; says whether that was everything.
     async fn begin(&mut self, request: &PullRequest) -> Result<Option<(State, bool)>, PullError> {
         let kinds = understood(request);
-        if let Some(checkpoint) = self.nothing_new(request, &kinds).await? {
+        if let Some(checkpoint) = self.nothing_new(request).await? {
             self.out.send(Message::Checkpoint(checkpoint)).await?;
             return Ok(None);
         }
@@ -213,7 +189,7 @@ impl Pull {
         let known = Known::read(&mut tx, &self.caller, request, (&head, shared)).await?;
         let epoch = self.pages.enter(self.caller.tenant, shared, shared.is_none_or(|newest| known.has(newest)));
         let view = View::of(&mut tx, &self.caller, &kinds, head).await?;
-        self.digests.read(view.head.position, &self.caller, &kinds, view.holding.digest(&kinds));
+        self.present.digest_is(view.head.position, &self.caller, request, view.holding.digest(&kinds));
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();
         let mut first = None;
@@ -447,7 +423,8 @@ impl Pull {
         let Filled { page, rows, last } =
             fill(tx, bucket, (place.cursor, until), (through.version, size, place.source.rows)).await?;
         let Some(middle) = rows.get(rows.len() / 2).copied() else { return Ok(None) };
-        let wanted = self.pages.wants(page.payload_bytes(), last);
+        // What was committed since the plan may follow the last of its rows.
+        let wanted = self.pages.wants(page.payload_bytes(), last) && (!last || through == built);
         // Who is anywhere behind the row before it can use it.
         let from = if wanted && place.cursor.record.is_none() && place.cursor.version > 0 {
             bucket::place_before(tx, bucket, place.cursor).await?
@@ -530,6 +507,46 @@ struct Cut {
     pages: Pages,
     checkpoint: Option<Checkpoint>,
     position: Position,
+}
+
+/// The answer to the most frequent of all calls, if it is known without a question to the database; `None`: a [`Pull`] finds
+/// out.
+#[must_use]
+pub fn nothing_new(present: &Present, caller: &Caller, request: &PullRequest, now_us: i64) -> Option<Checkpoint> {
+    let asking = Asking::of(present, caller, request)?;
+    asking.checkpoint(&present.glance(caller.tenant, caller.device?)?, now_us)
+}
+
+/// A device that asks for everything, once, and says that it has all that its caller holds at a position. What that is was
+/// read there, when it was brought there.
+struct Asking<'r> {
+    request: &'r PullRequest,
+    position: Position,
+}
+
+impl<'r> Asking<'r> {
+    fn of(present: &Present, caller: &Caller, request: &'r PullRequest) -> Option<Self> {
+        let all_there = request.lagging.is_empty() && request.staging.is_empty() && !request.has_inventory;
+        let once = !request.follow && request.urgency() != Urgency::Today;
+        let position = request.position.map(Position::from).filter(|_| all_there && once)?;
+        let same_scopes = present.digest_at(position, caller, request)? == request.scope_digest;
+        same_scopes.then_some(Self { request, position })
+    }
+
+    /// That there is nothing new, if the tenant is where the device is, and has not lost what the device knows of.
+    fn checkpoint(&self, glance: &Glance, now_us: i64) -> Option<Checkpoint> {
+        let Glance { position, durable_version, last_seq } = *glance;
+        let lost = self.request.last_outcome_seq > last_seq || self.request.at_least > position.version;
+        (position == self.position && !lost).then(|| Checkpoint {
+            position: Some(position.into()),
+            group: Group::History as u32,
+            last: true,
+            scope_digest: self.request.scope_digest,
+            durable_version,
+            server_time_us: now_us,
+            ..Checkpoint::default()
+        })
+    }
 }
 
 /// The kinds that app and server both know.

@@ -19,7 +19,8 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Into a channel whose other end may take nothing for as long as `patience`, pages of about so many bytes at a time.
+    /// Into a channel whose other end may take nothing for as long as `patience`, pages of about so many bytes at a
+    /// time; 0: each message by itself.
     #[must_use]
     pub fn new(out: mpsc::Sender<Vec<PullResponse>>, patience: Duration, batch_bytes: usize) -> Self {
         Self { out, patience, batch_bytes, waiting: Vec::new(), bytes: 0 }

@@ -35,8 +35,6 @@ pub struct Sizes {
     pub page: PageSize,
     /// What a cut holds in memory, in bytes.
     pub cut_bytes: usize,
-    /// Pages that are handed over at once, in bytes, about; 0: one message at a time.
-    pub batch_bytes: usize,
     /// The last page of a bucket, which rows will follow, is shared from so many bytes on, before compression.
     pub share_from_bytes: usize,
     /// All shared pages of the process together, in bytes as packed.
@@ -51,7 +49,6 @@ impl Default for Sizes {
         Self {
             page: PageSize::default(),
             cut_bytes: 512 * 1024,
-            batch_bytes: 128 * 1024,
             share_from_bytes: 32 * 1024,
             shared_bytes: 64 * 1024 * 1024,
             one_moved_of: 5,
@@ -431,7 +428,10 @@ mod tests {
         for (expected, cases) in [(true, kept), (false, gone)] {
             for (scope, removal, horizon) in cases {
                 share(&pages, (1, 8), false);
-                let place = Place { source: Source::of(&bucket(scope, removal), horizon, PageSize::default()), ..place(Cursor::default()) };
+                let place = Place {
+                    source: Source::of(&bucket(scope, removal), horizon, PageSize::default()),
+                    ..place(Cursor::default())
+                };
                 assert_eq!(reach(&pages, &place).is_some(), expected, "{scope}, {removal}, {horizon}");
             }
         }

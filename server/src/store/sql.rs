@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::{Query as SqlxQuery, QueryAs as SqlxQueryAs};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -57,10 +57,14 @@ const SQLITE_READER_CACHE: &str = "-4096";
 const SQLITE_CHECKPOINT_PAGES: &str = "8192";
 /// The WAL's file is cut to this after it was copied.
 const SQLITE_WAL_BYTES: &str = "67108864";
-/// PostgreSQL connections of a process.
-const POSTGRES_CONNECTIONS: u32 = 16;
+/// PostgreSQL connections of a process, with the one that listens.
+const POSTGRES_CONNECTIONS: u32 = 17;
 /// A connection that has been idle for so long is asked whether it is still there before it is used.
 const POSTGRES_TRUSTED: Duration = Duration::from_secs(5);
+/// Where processes that share a database tell each other of their commits.
+const CHANNEL: &str = "roundsman";
+/// PostgreSQL takes announcements of fewer than 8,000 bytes.
+pub const ANNOUNCEMENT_BYTES: usize = 7_999;
 /// SQLite's limit of parameters in a statement.
 const SQLITE_PARAMETERS: usize = 32_766;
 
@@ -113,6 +117,22 @@ pub enum Db {
         /// The reading transactions under way.
         snapshots: Arc<Ages>,
     },
+}
+
+/// What processes that share a database tell each other. It has a connection of its own.
+#[derive(Debug)]
+pub struct Listener(PgListener);
+
+impl Listener {
+    /// The next announcement.
+    ///
+    /// # Errors
+    /// When the connection is lost, and with it what was announced meanwhile.
+    pub async fn next(&mut self) -> Result<String> {
+        let announced = self.0.try_recv().await?;
+        let lost = || StoreError::Unavailable(sqlx::Error::PoolClosed);
+        announced.map(|announced| announced.payload().to_owned()).ok_or_else(lost)
+    }
 }
 
 /// A transaction, or a [`Db::glance`]. Dropped without [`Tx::commit`], it is rolled back.
@@ -273,6 +293,32 @@ impl Db {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres { .. })
+    }
+
+    /// Tells the other processes that share the database something, at most [`ANNOUNCEMENT_BYTES`] of it.
+    ///
+    /// It is no part of a transaction that writes: PostgreSQL lets commits that announce something wait for each other, all
+    /// tenants' together.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn announce(&self, what: &str) -> Result<()> {
+        if let Self::Postgres { pool, .. } = self {
+            sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(what).execute(pool).await?;
+        }
+        Ok(())
+    }
+
+    /// What is announced from now on; `None`: no other process shares the database.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn listen(&self) -> Result<Option<Listener>> {
+        let Self::Postgres { pool, .. } = self else { return Ok(None) };
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        Ok(Some(Listener(listener)))
     }
 
     /// The reading transactions under way. An old one keeps SQLite's log from being truncated, and PostgreSQL from taking

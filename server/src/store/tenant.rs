@@ -91,7 +91,7 @@ pub struct Glance {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn glance(tx: &mut Tx, tenant: i64, device: Option<Uuid>) -> Result<Option<Glance>, StoreError> {
+pub async fn glance(tx: &mut Tx, tenant: i64, device: Uuid) -> Result<Option<Glance>, StoreError> {
     type Row = (i64, Option<i64>, Option<i64>, Option<i64>);
     let row: Option<Row> = tx
         .query_as(
@@ -138,21 +138,22 @@ pub async fn set_durable(tx: &mut Tx, tenant: i64, version: i64) -> Result<(), S
     Ok(())
 }
 
-/// Where all tenants are that have committed anything.
+/// Where all tenants are that have committed anything, and up to which version each of them survives the loss of the server.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn positions(tx: &mut Tx) -> Result<Vec<(i64, Position)>, StoreError> {
-    let rows: Vec<(i64, i64, i64)> = tx
+pub async fn positions(tx: &mut Tx) -> Result<Vec<(i64, Position, i64)>, StoreError> {
+    let rows: Vec<(i64, i64, i64, i64)> = tx
         .query_as(
-            "SELECT t.id, c.version, c.nonce \
+            "SELECT t.id, c.version, c.nonce, t.durable_version \
              FROM tenant t JOIN commit_point c ON c.tenant = t.id \
                   AND c.version = (SELECT MAX(version) FROM commit_point WHERE tenant = t.id)",
         )
         .all()
         .await?;
     let position = |version, nonce: i64| Position { version, nonce: nonce.cast_unsigned() };
-    Ok(rows.into_iter().map(|(tenant, version, nonce)| (tenant, position(version, nonce))).collect())
+    let row = |(tenant, version, nonce, durable_version)| (tenant, position(version, nonce), durable_version);
+    Ok(rows.into_iter().map(row).collect())
 }
 
 /// Those of these positions that are points of the tenant's history.

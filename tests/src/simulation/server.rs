@@ -16,7 +16,8 @@ use roundsman::error::StoreError;
 use roundsman::fail::FailPoints;
 use roundsman::jobs::housekeeping;
 use roundsman::policy::Policy;
-use roundsman::pull::{Digests, Outgoing, Pull, SharedPages, Sizes};
+use roundsman::present::Present;
+use roundsman::pull::{Outgoing, Pull, SharedPages, Sizes};
 use roundsman::store::sql::Db;
 use roundsman::store::{account, bucket, tenant};
 use roundsman::tail::{Tail, Tails};
@@ -98,7 +99,6 @@ fn sizes(seed: u64) -> Sizes {
     Sizes {
         page: PageSize { rows: if seed.is_multiple_of(2) { 6 } else { 2 }, bytes: 4 * 1024 },
         cut_bytes: 4 * 1024,
-        batch_bytes: 0,
         share_from_bytes: 0,
         shared_bytes: if seed.is_multiple_of(2) { 24 * 1024 } else { 1024 * 1024 },
         // Pages live long where everything in them may have moved.
@@ -168,7 +168,6 @@ pub struct Server {
     pub log: Vec<Logged>,
     writer: Writer,
     contacts: Arc<Contacts>,
-    digests: Arc<Digests>,
     pages: Arc<SharedPages>,
     fuse: Arc<Fuse>,
     pull_fuse: Arc<Fuse>,
@@ -203,6 +202,7 @@ impl Server {
             random: Arc::new(Random::seeded(seed)),
             policy: Policy::default(),
             recent: Arc::default(),
+            present: Arc::new(Present::new(!db.is_shared())),
             format: tenant::WRITER_VERSION,
             fail: fuse.points(),
         };
@@ -213,7 +213,6 @@ impl Server {
             log: Vec::new(),
             writer,
             contacts: Arc::default(),
-            digests: Arc::default(),
             pages: Arc::new(SharedPages::new(sizes(seed))),
             fuse,
             pull_fuse: Arc::default(),
@@ -278,7 +277,7 @@ impl Server {
     pub fn restart(&mut self) {
         self.contacts = Arc::default();
         self.writer.recent = Arc::default();
-        self.digests = Arc::default();
+        self.writer.present = Arc::new(Present::new(!self.db.is_shared()));
         self.pages = Arc::new(SharedPages::new(self.pages.sizes()));
         for tenant in &mut self.tenants {
             tenant.tails = Tails::new(BEHIND);
@@ -609,8 +608,8 @@ impl Server {
             clock: Arc::clone(&self.clock),
             caller: caller.clone(),
             standing: Arc::new(|| Ok(())),
-            out: Outgoing::new(out, Duration::MAX, self.pages.sizes().batch_bytes),
-            digests: Arc::clone(&self.digests),
+            out: Outgoing::new(out, Duration::MAX, 0),
+            present: Arc::clone(&self.writer.present),
             contacts: Arc::clone(&self.contacts),
             pages: Arc::clone(&self.pages),
             tails: self.tenant_of(caller).tails.follow(),

@@ -6,6 +6,7 @@ use roundsman::auth::caller::Caller;
 use roundsman::batch::{Sender, Submission, Submitted, Writer};
 use roundsman::commands::Issuer;
 use roundsman::fail::FailPoints;
+use roundsman::present::Present;
 use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
@@ -80,6 +81,7 @@ async fn a_batch_takes_a_bounded_number_of_round_trips(kind: Kind) {
         random: Arc::clone(&app.core.random),
         policy: app.core.policy,
         recent: Arc::default(),
+        present: Arc::new(Present::new(false)),
         format: WRITER_VERSION,
         fail: FailPoints::default(),
     };

@@ -1,7 +1,6 @@
 //! How the databases answer what is asked at every push and pull: each statement searches an index for its keys, or walks one
 //! in its order, before any statistics were gathered as well as after.
 
-
 use bytes::Bytes;
 use prost::Message as _;
 use roundsman::projection;

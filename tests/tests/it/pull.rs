@@ -381,7 +381,7 @@ async fn who_takes_nothing_is_sent_away(kind: Kind) {
         standing: Arc::new(|| Ok(())),
         out: Outgoing::new(out, Duration::from_millis(50), 0),
         fail: FailPoints::default(),
-        digests: Arc::clone(&app.core.digests),
+        present: Arc::clone(&app.core.present),
         contacts: Arc::clone(&app.core.contacts),
         pages: Arc::clone(&app.core.pages),
         tails: app.core.lanes.of(world.tenant).follow(),

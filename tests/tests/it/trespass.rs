@@ -8,6 +8,7 @@ use roundsman::batch::{Committed, Sender, Submission, Submitted, Writer};
 use roundsman::commands::Issuer;
 use roundsman::fail::FailPoints;
 use roundsman::internal::planned_visit_id;
+use roundsman::present::Present;
 use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
@@ -524,6 +525,7 @@ async fn alone(app: &TestApp, world: &World, command: Command) -> (Outcome, Comm
         random: Arc::clone(&app.core.random),
         policy: app.core.policy,
         recent: Arc::default(),
+        present: Arc::new(Present::new(false)),
         format: WRITER_VERSION,
         fail: FailPoints::default(),
     };

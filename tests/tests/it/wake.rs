@@ -103,7 +103,7 @@ async fn what_can_wait_comes_by_itself_within_a_minute(kind: Kind) {
         standing: Arc::new(|| Ok(())),
         out: Outgoing::new(out, PATIENCE, 0),
         fail: FailPoints::default(),
-        digests: Arc::clone(&app.core.digests),
+        present: Arc::clone(&app.core.present),
         contacts: Arc::clone(&app.core.contacts),
         pages: Arc::clone(&app.core.pages),
         tails: app.core.lanes.of(world.tenant).follow(),
