@@ -55,23 +55,30 @@ impl fmt::Display for Part {
     }
 }
 
-/// Runs parts on the databases, one after another; returns what could not be measured, and why.
-pub async fn run(bench: &Bench, parts: &[Part], databases: &[Kind], report: &mut Report) -> Vec<String> {
+/// Runs parts on the databases, one after another, and tells the figures of each as it ends; returns what could not be
+/// measured, and why.
+pub async fn run(
+    bench: &Bench,
+    parts: &[Part],
+    databases: &[Kind],
+    report: &mut Report,
+) -> anyhow::Result<Vec<String>> {
     let mut failed = Vec::new();
     for part in parts {
-        if *part == Part::Bare {
-            if let Err(error) = bare::baselines(bench, report).await {
-                failed.push(format!("{part}: {error:#}"));
+        let kinds =
+            if *part == Part::Bare { vec![None] } else { databases.iter().copied().map(Some).collect::<Vec<_>>() };
+        for kind in kinds {
+            let (name, measured) = match kind {
+                None => (part.to_string(), bare::baselines(bench, report).await.map(drop)),
+                Some(kind) => (format!("{part} on {kind}"), on(bench, *part, kind, report).await),
+            };
+            if let Err(error) = measured {
+                failed.push(format!("{name}: {error:#}"));
             }
-            continue;
-        }
-        for kind in databases {
-            if let Err(error) = on(bench, *part, *kind, report).await {
-                failed.push(format!("{part} on {kind}: {error:#}"));
-            }
+            report.tell()?;
         }
     }
-    failed
+    Ok(failed)
 }
 
 async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyhow::Result<()> {
