@@ -12,6 +12,7 @@ mod machine;
 mod office;
 mod parts;
 mod phone;
+mod rep;
 mod report;
 mod server;
 mod stats;
