@@ -14,6 +14,7 @@ mod parts;
 mod phone;
 mod rep;
 mod report;
+mod rows;
 mod server;
 mod stats;
 mod wire;

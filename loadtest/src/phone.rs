@@ -26,6 +26,8 @@ pub async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
 /// What a pull brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
+    /// Its pages.
+    pub pages: u64,
     /// Rows in its pages.
     pub rows: u64,
     /// Bytes of its pages before compression.
@@ -42,6 +44,7 @@ impl Traffic {
         self.packed_bytes += message.encoded_len() as u64;
         match &message.message {
             Some(Pulled::Page(page)) => {
+                self.pages += 1;
                 self.rows += u64::from(page.rows);
                 self.bytes += u64::from(page.payload_size);
             }

@@ -6,6 +6,7 @@ mod followers;
 mod live;
 mod nothing_new;
 mod orders;
+mod reprice;
 
 use std::fmt;
 
@@ -30,6 +31,8 @@ pub enum Part {
     Live,
     /// Devices hand orders in.
     Orders,
+    /// All prices of a list change, while orders come in, and everybody fetches them.
+    Reprice,
     /// Ten thousand devices follow and hear nothing.
     Followers,
 }
@@ -50,6 +53,7 @@ impl fmt::Display for Part {
             Self::Catalogue => "catalogue",
             Self::Live => "live",
             Self::Orders => "orders",
+            Self::Reprice => "reprice",
             Self::Followers => "followers",
         })
     }
@@ -90,6 +94,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::Catalogue => catalogue::measure(bench, &database, report).await,
         Part::Live => live::measure(bench, &database, report).await,
         Part::Orders => orders::measure(bench, &database, report).await,
+        Part::Reprice => reprice::measure(bench, &database, report).await,
         Part::Followers => followers::measure(bench, &database, report).await,
     };
     let removed = database.remove().await;

@@ -10,9 +10,9 @@ use roundsman_proto::trade::Kind;
 use tokio::time::Instant;
 
 use super::ARTICLES;
-use super::rows::{Column, Connection, Rows};
 use crate::bench::{Bench, FLEET};
 use crate::rep::LINES;
+use crate::rows::{Column, Connection, Rows};
 use crate::stats::per_second;
 
 /// Orders that are written again in a repetition.

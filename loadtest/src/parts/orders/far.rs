@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::drive;
 use crate::rep::Reps;
 use crate::report::{Figure, Goal, Report};
-use crate::server::Server;
+use crate::server::{BATCHES, Server};
 use crate::stats::percentile_ms;
 
 /// How much later everything arrives, each way.
@@ -51,8 +51,6 @@ pub async fn measure(
     report.add(Figure::new(name("S6g"), what, "round trips", round_trips).goal(Goal::Most(15.0)));
     Ok(())
 }
-
-const BATCHES: &str = "roundsman_batch_commands_count";
 
 /// Half of the simplest questions are answered within this.
 async fn ping_ms(url: &str) -> anyhow::Result<f64> {

@@ -2,7 +2,6 @@
 
 mod batch;
 mod far;
-mod rows;
 
 use std::time::Duration;
 
