@@ -119,6 +119,11 @@ impl Connection {
         Ok(number)
     }
 
+    /// Where the tenant is.
+    pub async fn version(&mut self) -> anyhow::Result<i64> {
+        self.number("SELECT MAX(version) FROM commit_point WHERE tenant = 1").await
+    }
+
     /// What a statement finds in a table, all of whose columns it names.
     pub async fn select(&mut self, table: &str, sql: &str) -> anyhow::Result<Rows> {
         let types: Vec<(String, String)> = match self {

@@ -3,6 +3,7 @@
 pub mod bare;
 mod catalogue;
 mod followers;
+mod handover;
 mod live;
 mod nothing_new;
 mod orders;
@@ -33,6 +34,8 @@ pub enum Part {
     Orders,
     /// All prices of a list change, while orders come in, and everybody fetches them.
     Reprice,
+    /// Territories and outlets change hands.
+    Handover,
     /// Ten thousand devices follow and hear nothing.
     Followers,
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Part {
             Self::Live => "live",
             Self::Orders => "orders",
             Self::Reprice => "reprice",
+            Self::Handover => "handover",
             Self::Followers => "followers",
         })
     }
@@ -95,6 +99,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::Live => live::measure(bench, &database, report).await,
         Part::Orders => orders::measure(bench, &database, report).await,
         Part::Reprice => reprice::measure(bench, &database, report).await,
+        Part::Handover => handover::measure(bench, &database, report).await,
         Part::Followers => followers::measure(bench, &database, report).await,
     };
     let removed = database.remove().await;
