@@ -2,9 +2,11 @@
 //! and back: what that takes, what it rewrites, and what the two devices are sent.
 
 use std::future::Future;
+use std::time::Duration;
 
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{HandTerritoryOver, Kind, MoveOutlet};
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{HandTerritoryOver, Kind, MoveOutlet, Route, RouteStop};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,6 +30,12 @@ const PAST: Past = Past { visits: 3, orders: 3 };
 const BUSY: Past = Past { visits: 100, orders: 100 };
 /// Orders of the territory that are not finished.
 const OPEN_ORDERS: usize = 300;
+const WORKING_DAYS: usize = 5;
+/// The Monday from which weeks are counted, in days since 1970-01-01.
+const A_MONDAY: i32 = 4;
+/// The server looks once a minute what is to be planned.
+const PLANNING: Duration = Duration::from_secs(90);
+const PLANNED: &str = "WHERE tenant = 1 AND state = 1";
 /// The rep whose territory it was before. The two between whom it goes have one of their own besides, so that prices and stock
 /// are nothing new to either.
 const FORMER: usize = 2;
@@ -46,18 +54,26 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
         }
     }
     hand_over(&office, FORMER, 0).await?;
+    let mut rows = Connection::open(&database.url).await?;
+    plan_visits(&office, &world, &mut rows).await?;
     let phones = phone::fleet(bench, server.address, world.reps[..2].iter().map(|rep| rep.login.as_str())).await?;
-    let mut scene = Scene { office: &office, phones, rows: Connection::open(&database.url).await? };
+    let mut scene = Scene { office: &office, phones, rows };
     let name = |figure: &str| database.kind.named(figure);
     let add = |report: &mut Report, figure: Figure, goal| report.add(figure.goal(goal));
 
     let changes = scene.repeat(|from, to| hand_over(&office, from, to)).await?;
-    let what = format!("a territory of {OUTLETS} outlets and {} rows to another rep", changes[0].rows);
+    let rows = changes[0].rows;
+    let what = format!("a territory of {OUTLETS} outlets, as many planned visits and {rows} rows to another rep");
     let took = changes.iter().map(|change| change.took_ms).collect();
     let figure = Figure::new(name("S10a"), format!("{what}, from the request to the answer"), "ms", took);
     add(report, figure, Goal::Most(20.0));
     let written = changes.iter().map(|change| change.written as f64).collect();
-    let figure = Figure::new(name("S10b"), "the same: records written beside the assignments", "records", written);
+    let figure = Figure::new(
+        name("S10b"),
+        "the same: records written beside assignments and planned visits",
+        "records",
+        written,
+    );
     add(report, figure, Goal::Most(0.0));
     let sent = changes.iter().map(|change| change.sent as f64 / change.rows as f64).collect();
     let figure = Figure::new(name("S10c"), "the same: rows sent to both devices, in parts of those", "ratio", sent);
@@ -72,6 +88,32 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     let sent = changes.iter().map(|change| change.sent as f64 / (2 * change.rows) as f64).collect();
     let what = "the same: rows sent to both devices, in parts of those that leave one and reach the other";
     add(report, Figure::new(name("S10e"), what, "ratio", sent), Goal::Most(1.05));
+    Ok(())
+}
+
+/// Has every outlet visited once a week, and waits for the server to plan that, which it does within a minute.
+async fn plan_visits(office: &Office<'_>, world: &World, rows: &mut Connection) -> anyhow::Result<()> {
+    let outlets = world.reps[FORMER].outlets.iter().enumerate();
+    let stops = outlets.map(|(number, (outlet, _))| RouteStop {
+        outlet_id: bytes(*outlet),
+        weekdays: 1 << (number % WORKING_DAYS),
+        ..RouteStop::default()
+    });
+    let route = Route {
+        name: "Everybody".to_owned(),
+        territory_id: bytes(goods::id(&format!("territory {FORMER}"))),
+        cycle_start_day: A_MONDAY,
+        stops: stops.collect(),
+        ..Route::default()
+    };
+    office.import(vec![goods::entry(goods::id("route"), Record::Route(route))]).await?;
+    let bar = office.bench.progress("planned visits".to_owned(), 1);
+    let begun = Instant::now();
+    while rows.number(&format!("SELECT COUNT(*) FROM visit {PLANNED}")).await? < OUTLETS as i64 {
+        anyhow::ensure!(begun.elapsed() < PLANNING, "no visits were planned within {PLANNING:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    bar.finish_and_clear();
     Ok(())
 }
 
@@ -106,7 +148,7 @@ struct Scene<'a> {
 /// What one change gave.
 struct Change {
     took_ms: f64,
-    /// Records of the trade that were written, but for assignments.
+    /// Records of the trade that were written, but for assignments and the planned visits, which name their rep.
     written: i64,
     /// Rows sent to both devices.
     sent: u64,
@@ -151,7 +193,8 @@ impl Scene<'_> {
 
     async fn written_since(&mut self, version: i64) -> anyhow::Result<i64> {
         let sql = format!(
-            "SELECT COUNT(*) FROM record WHERE tenant = 1 AND version > {version} AND kind < 1000 AND kind <> {}",
+            "SELECT COUNT(*) FROM record WHERE tenant = 1 AND version > {version} AND kind < 1000 AND kind <> {} \
+             AND id NOT IN (SELECT id FROM visit {PLANNED})",
             Kind::Assignment as i32
         );
         self.rows.number(&sql).await
