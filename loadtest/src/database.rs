@@ -1,14 +1,17 @@
 //! A fresh database for each part.
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
+use tokio::net::lookup_host;
 
 use crate::bench::Bench;
+use crate::wire::Relay;
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,6 +81,15 @@ impl Database {
             }
             Kind::Postgres => create_postgres(bench).await,
         }
+    }
+
+    /// The same PostgreSQL database behind a wire on which everything arrives so much later, each way.
+    pub async fn far(&self, delay: Duration) -> anyhow::Result<(Relay, String)> {
+        let options: PgConnectOptions = self.url.parse().context("only PostgreSQL may be far away")?;
+        let found = lookup_host((options.get_host(), options.get_port())).await?.next();
+        let relay = Relay::start_delayed(found.context("PostgreSQL has no address")?, delay).await?;
+        let near = options.host(&relay.address.ip().to_string()).port(relay.address.port());
+        Ok((relay, near.to_url_lossy().to_string()))
     }
 
     /// Takes it away. One that a failed part leaves goes with its server.

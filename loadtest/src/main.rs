@@ -12,7 +12,9 @@ mod machine;
 mod office;
 mod parts;
 mod phone;
+mod rep;
 mod report;
+mod rows;
 mod server;
 mod stats;
 mod wire;
@@ -22,7 +24,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum as _};
 
 use crate::bench::Bench;
@@ -88,14 +89,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let program = server::program(cli.server)?;
     let bench = Bench::new(program, cli.postgres)?;
     let databases = bench.databases(cli.on)?;
-    let mut report = Report::new(format!("{}, load at the start {}", machine::describe(), machine::load()));
+    let machine = format!("{}, load at the start {}", machine::describe(), machine::load());
+    let mut report = Report::begin(machine, cli.json)?;
     let wanted = |part: &Part| cli.only.map_or(part.is_large() == cli.large, |only| only == *part);
     let parts: Vec<Part> = Part::value_variants().iter().copied().filter(wanted).collect();
-    let failed = parts::run(&bench, &parts, &databases, &mut report).await;
-    report.print();
-    if let Some(path) = &cli.json {
-        report.write(path).with_context(|| format!("the report can't be written to {}", path.display()))?;
-    }
+    let failed = parts::run(&bench, &parts, &databases, &mut report).await?;
     anyhow::ensure!(failed.is_empty(), "not measured:\n{}", failed.join("\n"));
     Ok(())
 }

@@ -26,6 +26,8 @@ pub async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
 /// What a pull brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
+    /// Its pages.
+    pub pages: u64,
     /// Rows in its pages.
     pub rows: u64,
     /// Bytes of its pages before compression.
@@ -42,6 +44,7 @@ impl Traffic {
         self.packed_bytes += message.encoded_len() as u64;
         match &message.message {
             Some(Pulled::Page(page)) => {
+                self.pages += 1;
                 self.rows += u64::from(page.rows);
                 self.bytes += u64::from(page.payload_size);
             }
@@ -101,16 +104,33 @@ impl Phone {
         Ok(self.client.clone().pull(request).await?.into_inner())
     }
 
-    /// Pulls, and applies what comes.
+    /// Pulls, and applies what comes; once more if the server asks what it holds.
     pub async fn sync(&mut self, now_us: i64) -> anyhow::Result<Traffic> {
-        let mut stream = self.open(self.request(now_us)).await?;
         let mut traffic = Traffic::default();
-        while let Some(message) = stream.message().await? {
-            traffic.count(&message);
-            self.apply(message)?;
+        for _ in 0..2 {
+            let mut stream = self.open(self.request(now_us)).await?;
+            let mut asked = false;
+            while let Some(message) = stream.message().await? {
+                traffic.count(&message);
+                asked |= matches!(message.message, Some(Pulled::InventoryRequest(_)));
+                self.apply(message)?;
+            }
+            self.replica.cut();
+            if !asked {
+                break;
+            }
         }
-        self.replica.cut();
         traffic.whole()
+    }
+
+    /// Pulls; what comes is not applied yet.
+    pub async fn fetch(&self, request: PullRequest) -> anyhow::Result<Vec<PullResponse>> {
+        let mut stream = self.open(request).await?;
+        let mut messages = Vec::new();
+        while let Some(message) = stream.message().await? {
+            messages.push(message);
+        }
+        Ok(messages)
     }
 
     /// Applies a message.

@@ -1,7 +1,9 @@
-//! The table of figures, for people and as JSON.
+//! The table of figures, for people and as JSON, told part by part: a run that is cut leaves what it has measured.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 
 use serde::{Serialize, Serializer};
 
@@ -129,18 +131,28 @@ pub struct Report {
     /// How the measured databases keep what they acknowledge.
     databases: Vec<String>,
     figures: Vec<Figure>,
+    /// Where it is kept as JSON.
+    #[serde(skip)]
+    file: Option<PathBuf>,
+    /// So many of the figures are told already.
+    #[serde(skip)]
+    told: usize,
 }
 
 impl Report {
-    /// An empty one, of this machine.
-    #[must_use]
-    pub fn new(machine: String) -> Self {
-        Self { machine, databases: Vec::new(), figures: Vec::new() }
+    /// An empty one, of this machine; written to the file, too, if one is named.
+    pub fn begin(machine: String, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        say(&machine);
+        let report = Self { machine, databases: Vec::new(), figures: Vec::new(), file, told: 0 };
+        // A file that can't be written shows now, and not after the first part.
+        report.write()?;
+        Ok(report)
     }
 
     /// Notes a database that is measured.
     pub fn database(&mut self, durability: &str) {
         if !self.databases.iter().any(|known| known == durability) {
+            say(durability);
             self.databases.push(durability.to_owned());
         }
     }
@@ -150,30 +162,36 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// Writes the figures as JSON.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        Ok(serde_json::to_writer_pretty(File::create(path)?, self)?)
-    }
-
-    /// Prints the table.
-    pub fn print(&self) {
+    /// Tells what was added since the last time: prints it, and writes the file anew with all there is.
+    pub fn tell(&mut self) -> anyhow::Result<()> {
+        let news = &self.figures[self.told..];
+        if news.is_empty() {
+            return Ok(());
+        }
         let head =
             ["", "figure", "median", "least–most", "unit", "baseline", "ratio", "goal", "met"].map(str::to_owned);
-        let rows: Vec<[String; 9]> = std::iter::once(head).chain(self.figures.iter().map(Figure::row)).collect();
+        let rows: Vec<[String; 9]> = std::iter::once(head).chain(news.iter().map(Figure::row)).collect();
         let widths: [usize; 9] =
             std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-        #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
-        {
-            for line in std::iter::once(&self.machine).chain(&self.databases) {
-                println!("{line}");
-            }
-            for row in rows {
-                let cells = row.iter().zip(&widths).enumerate();
-                let cells: Vec<String> = cells.map(|(column, (cell, width))| padded(cell, *width, column)).collect();
-                println!("{}", cells.join("  ").trim_end());
-            }
+        for row in rows {
+            let cells = row.iter().zip(&widths).enumerate();
+            let cells: Vec<String> = cells.map(|(column, (cell, width))| padded(cell, *width, column)).collect();
+            say(cells.join("  ").trim_end());
         }
+        self.told = self.figures.len();
+        self.write()
     }
+
+    fn write(&self) -> anyhow::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        fs::write(file, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("the report can't be written to {}", file.display()))
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn say(line: &str) {
+    println!("{line}");
 }
 
 /// Numbers stand to the right.
@@ -230,5 +248,24 @@ mod tests {
         assert_eq!(json["name"], "S0a");
         assert_eq!((&json["value"], &json["baseline"], &json["ratio"]), (&3.0.into(), &4.0.into(), &0.75.into()));
         assert_eq!((&json["goal"], &json["met"]), (&"ratio ≥ 0.60".into(), &true.into()));
+    }
+
+    #[test]
+    fn the_file_has_all_that_was_told_so_far() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("figures.json");
+        let mut report = Report::begin("machine".to_owned(), Some(file.clone())).expect("is written");
+        let names = || {
+            let json: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("is there")).expect("is JSON");
+            let figures = json["figures"].as_array().expect("a list");
+            figures.iter().map(|figure| figure["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(), [""; 0]);
+        for told in [&["S0a"][..], &["S0a", "S0b"]] {
+            report.add(Figure::new(told[told.len() - 1], "", "1/s", vec![1.0]));
+            report.tell().expect("is told");
+            assert_eq!(names(), told);
+        }
+        assert!(Report::begin(String::new(), Some(folder.path().to_owned())).is_err(), "a folder is no file");
     }
 }

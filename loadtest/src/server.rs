@@ -17,6 +17,11 @@ const START: Duration = Duration::from_secs(30);
 /// Linux tells processor time in hundredths of a second, whatever the kernel's own tick is.
 const TICKS_A_SECOND: f64 = 100.0;
 
+/// The metric of pages that were packed and kept for other devices.
+pub const PAGES_PACKED: &str = "roundsman_shared_pages_packed_total";
+/// The metric of batches that were committed.
+pub const BATCHES: &str = "roundsman_batch_commands_count";
+
 /// The program to measure: the one that was named, or `roundsman` beside this one.
 pub fn program(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let found = match named {

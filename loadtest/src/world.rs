@@ -1,13 +1,15 @@
 //! A distributor: one warehouse, one price list, reps with a territory and outlets each, every outlet with a customer
 //! and an agreement of its own, and as many articles as a part asks for.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Outlet, OutletStatus, PriceList, RecordToImport, Rep, RepStatus, Stock, Team,
-    Territory, Warehouse,
+    Agreement, Assignment, Customer, Order, OrderStatus, Outlet, OutletStatus, PriceList, Receivable, RecordToImport,
+    Rep, RepStatus, Stock, Team, Territory, Visit, VisitState, Warehouse,
 };
+use roundsman_sync::scope::Month;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,6 +30,15 @@ pub struct RepWorld {
     pub login: String,
     /// The outlets of the rep's territory, each with its agreement.
     pub outlets: Vec<(Uuid, Uuid)>,
+}
+
+/// What has happened at each of some outlets.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Finished visits.
+    pub visits: usize,
+    /// Delivered orders.
+    pub orders: usize,
 }
 
 /// Who and what there is.
@@ -192,6 +203,62 @@ impl World {
             records.push(entry(goods::id(&format!("stock {article}")), Record::Stock(stock)));
         }
         records
+    }
+
+    /// Imports finished visits, delivered orders and a debt for some of a rep's outlets.
+    pub async fn past(&self, office: &Office<'_>, rep: usize, outlets: Range<usize>, past: Past) -> anyhow::Result<()> {
+        let records: Vec<RecordToImport> =
+            outlets.flat_map(|outlet| self.past_of_outlet(office, (rep, outlet), past)).collect();
+        for chunk in records.chunks(CHUNK) {
+            office.import(chunk.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    fn past_of_outlet(&self, office: &Office<'_>, (rep, outlet): (usize, usize), past: Past) -> Vec<RecordToImport> {
+        let key = format!("{rep}/{outlet}");
+        let (outlet_id, agreement_id) = self.reps[rep].outlets[outlet];
+        let (rep_id, customer_id) =
+            (bytes(goods::id(&format!("rep {rep}"))), bytes(goods::id(&format!("customer {key}"))));
+        let day = office.bench.today();
+        let finished = |name: String, record| RecordToImport {
+            closed_month: Month::of_day(day).map_or(0, |month| month.number() / 12 * 100 + month.number() % 12 + 1),
+            ..entry(goods::id(&name), record)
+        };
+        let visit = |number| {
+            let visit = Visit {
+                outlet_id: bytes(outlet_id),
+                rep_id: rep_id.clone(),
+                day,
+                state: VisitState::Skipped.into(),
+                ..Visit::default()
+            };
+            finished(format!("visit {key}/{number}"), Record::Visit(visit))
+        };
+        let order = |number| {
+            let order = Order {
+                outlet_id: bytes(outlet_id),
+                customer_id: customer_id.clone(),
+                agreement_id: bytes(agreement_id),
+                rep_id: rep_id.clone(),
+                order_day: day,
+                delivery_day: day,
+                currency: CURRENCY.to_owned(),
+                status: OrderStatus::Closed.into(),
+                booked: true,
+                ..Order::default()
+            };
+            finished(format!("order {key}/{number}"), Record::Order(order))
+        };
+        let debt = Receivable {
+            customer_id: customer_id.clone(),
+            currency: CURRENCY.to_owned(),
+            debt_minor: 100_000,
+            as_of_us: office.bench.now_us(),
+            ..Receivable::default()
+        };
+        let debt = entry(goods::id(&format!("receivable {key}")), Record::Receivable(debt));
+        (0..past.visits).map(visit).chain((0..past.orders).map(order)).chain([debt]).collect()
     }
 
     /// The price list that all agreements use.

@@ -3,9 +3,11 @@
 pub mod bare;
 mod catalogue;
 mod followers;
+mod handover;
 mod live;
 mod nothing_new;
 mod orders;
+mod reprice;
 
 use std::fmt;
 
@@ -30,6 +32,10 @@ pub enum Part {
     Live,
     /// Devices hand orders in.
     Orders,
+    /// All prices of a list change, while orders come in, and everybody fetches them.
+    Reprice,
+    /// Territories and outlets change hands.
+    Handover,
     /// Ten thousand devices follow and hear nothing.
     Followers,
 }
@@ -50,28 +56,37 @@ impl fmt::Display for Part {
             Self::Catalogue => "catalogue",
             Self::Live => "live",
             Self::Orders => "orders",
+            Self::Reprice => "reprice",
+            Self::Handover => "handover",
             Self::Followers => "followers",
         })
     }
 }
 
-/// Runs parts on the databases, one after another; returns what could not be measured, and why.
-pub async fn run(bench: &Bench, parts: &[Part], databases: &[Kind], report: &mut Report) -> Vec<String> {
+/// Runs parts on the databases, one after another, and tells the figures of each as it ends; returns what could not be
+/// measured, and why.
+pub async fn run(
+    bench: &Bench,
+    parts: &[Part],
+    databases: &[Kind],
+    report: &mut Report,
+) -> anyhow::Result<Vec<String>> {
     let mut failed = Vec::new();
     for part in parts {
-        if *part == Part::Bare {
-            if let Err(error) = bare::baselines(bench, report).await {
-                failed.push(format!("{part}: {error:#}"));
+        let kinds =
+            if *part == Part::Bare { vec![None] } else { databases.iter().copied().map(Some).collect::<Vec<_>>() };
+        for kind in kinds {
+            let (name, measured) = match kind {
+                None => (part.to_string(), bare::baselines(bench, report).await.map(drop)),
+                Some(kind) => (format!("{part} on {kind}"), on(bench, *part, kind, report).await),
+            };
+            if let Err(error) = measured {
+                failed.push(format!("{name}: {error:#}"));
             }
-            continue;
-        }
-        for kind in databases {
-            if let Err(error) = on(bench, *part, *kind, report).await {
-                failed.push(format!("{part} on {kind}: {error:#}"));
-            }
+            report.tell()?;
         }
     }
-    failed
+    Ok(failed)
 }
 
 async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyhow::Result<()> {
@@ -83,6 +98,8 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::Catalogue => catalogue::measure(bench, &database, report).await,
         Part::Live => live::measure(bench, &database, report).await,
         Part::Orders => orders::measure(bench, &database, report).await,
+        Part::Reprice => reprice::measure(bench, &database, report).await,
+        Part::Handover => handover::measure(bench, &database, report).await,
         Part::Followers => followers::measure(bench, &database, report).await,
     };
     let removed = database.remove().await;

@@ -33,7 +33,7 @@ pub async fn measure(stage: &Stage<'_>, world: &World, report: &mut Report) -> a
     for repetition in 0..=REPETITIONS {
         let mut took = Vec::with_capacity(CHANGES);
         for change in 0..CHANGES {
-            let prices = prices(world, repetition * CHANGES + change, stage.bench.now_us());
+            let prices = prices(world, (repetition * CHANGES + change, CHANGED), stage.bench.now_us());
             office.execute(command(prices)).await?;
             took.push(fetch(stage, &mut phone).await?);
             bar.inc(1);
@@ -71,7 +71,7 @@ async fn on_the_wire(
     phone.connect_to(relay.address).await?;
     let mut over = Vec::new();
     for change in 0..=REPETITIONS {
-        let prices = prices(world, change, stage.bench.now_us());
+        let prices = prices(world, (change, CHANGED), stage.bench.now_us());
         let documents: usize = prices.iter().filter_map(|price| price.price.as_ref()).map(Price::encoded_len).sum();
         office.execute(command(prices)).await?;
         let before = relay.bytes();
@@ -86,30 +86,27 @@ async fn on_the_wire(
     Ok(())
 }
 
-/// Prices that nothing had before, for articles spread over all that there are.
-fn prices(world: &World, change: usize, now_us: i64) -> Vec<PriceToSet> {
+/// Some prices that nothing had before, for articles spread over all that there are.
+pub fn prices(world: &World, (change, count): (usize, usize), now_us: i64) -> Vec<PriceToSet> {
     let articles = world.price_versions.len();
     let price = |index: usize| {
-        let article = (change + index * (articles / CHANGED)) % articles;
+        let article = (change + index * (articles / count)) % articles;
         let price = goods::price(article, world.price_list(), 100_000 + now_us / 1_000 % 1_000_000_000);
         PriceToSet { price_id: bytes(goods::price_id(article)), price: Some(price) }
     };
-    (0..CHANGED).map(price).collect()
+    (0..count).map(price).collect()
 }
 
-fn command(prices: Vec<PriceToSet>) -> Command {
+/// The command that sets them.
+pub fn command(prices: Vec<PriceToSet>) -> Command {
     Command::SetPrices(SetPrices { prices })
 }
 
 /// From the request to the last byte of the answer; it is applied afterwards.
 async fn fetch(stage: &Stage<'_>, phone: &mut Phone) -> anyhow::Result<Duration> {
     let request = phone.request(stage.bench.now_us());
-    let mut messages = Vec::new();
     let begun = Instant::now();
-    let mut stream = phone.open(request).await?;
-    while let Some(message) = stream.message().await? {
-        messages.push(message);
-    }
+    let messages = phone.fetch(request).await?;
     let took = begun.elapsed();
     let mut traffic = Traffic::default();
     for message in messages {

@@ -10,6 +10,7 @@ use crate::bench::REPETITIONS;
 use crate::goods;
 use crate::phone::Phone;
 use crate::report::{Figure, Goal, Report};
+use crate::server::PAGES_PACKED;
 use crate::stats::per_second;
 use crate::wire::Relay;
 use crate::world::World;
@@ -69,9 +70,9 @@ pub async fn cold(stage: &Stage<'_>, report: &mut Report) -> anyhow::Result<()> 
         let server = stage.server().await?;
         let phone = stage.phone(&server).await?;
         first.push(drain(stage, &phone).await?);
-        packed = server.metric(PACKED).await?;
+        packed = server.metric(PAGES_PACKED).await?;
         second.push(drain(stage, &phone).await?);
-        let again = server.metric(PACKED).await?;
+        let again = server.metric(PAGES_PACKED).await?;
         anyhow::ensure!(again == packed, "the second device had {} pages packed once more", again - packed);
 
         let server = stage.server().await?;
@@ -80,7 +81,7 @@ pub async fn cold(stage: &Stage<'_>, report: &mut Report) -> anyhow::Result<()> 
             phones.push(stage.phone(&server).await?);
         }
         try_join_all(phones.iter().map(|phone| drain(stage, phone))).await?;
-        packed_at_once.push(server.metric(PACKED).await?);
+        packed_at_once.push(server.metric(PAGES_PACKED).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -94,8 +95,6 @@ pub async fn cold(stage: &Stage<'_>, report: &mut Report) -> anyhow::Result<()> 
     report.add(Figure::new(name("S2c"), what, "ratio", packings).goal(Goal::Most(1.0)));
     Ok(())
 }
-
-const PACKED: &str = "roundsman_shared_pages_packed_total";
 
 async fn drain(stage: &Stage<'_>, phone: &Phone) -> anyhow::Result<f64> {
     let begun = Instant::now();

@@ -66,7 +66,7 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
                 first_sync::warm(&stage, ["S1a", "S1b", "S1c"], report).await?;
                 first_sync::bytes(&stage, &world, report).await?;
             }
-            300_000 => device::measure(&stage, report).await?,
+            300_000 => device::measure(&stage, &world, report).await?,
             1_000_000 => {
                 first_sync::memory_of_many(&stage, report).await?;
                 first_sync::warm(&stage, ["S1d", "S1e", "S1f"], report).await?;

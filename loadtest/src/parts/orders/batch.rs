@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use roundsman_proto::trade::Kind;
 use tokio::time::Instant;
 
-use super::rows::{Column, Connection, Rows};
-use super::{ARTICLES, LINES};
+use super::ARTICLES;
 use crate::bench::{Bench, FLEET};
+use crate::rep::LINES;
+use crate::rows::{Column, Connection, Rows};
 use crate::stats::per_second;
 
 /// Orders that are written again in a repetition.

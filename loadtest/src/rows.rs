@@ -109,6 +109,21 @@ impl Connection {
         self.execute(sql).await
     }
 
+    /// The one number that a statement finds.
+    pub async fn number(&mut self, sql: &str) -> anyhow::Result<i64> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let (number,) = match self {
+            Self::Sqlite(connection) => sqlx::query_as::<_, (i64,)>(sql).fetch_one(connection).await?,
+            Self::Postgres(connection) => sqlx::query_as::<_, (i64,)>(sql).fetch_one(connection).await?,
+        };
+        Ok(number)
+    }
+
+    /// Where the tenant is.
+    pub async fn version(&mut self) -> anyhow::Result<i64> {
+        self.number("SELECT MAX(version) FROM commit_point WHERE tenant = 1").await
+    }
+
     /// What a statement finds in a table, all of whose columns it names.
     pub async fn select(&mut self, table: &str, sql: &str) -> anyhow::Result<Rows> {
         let types: Vec<(String, String)> = match self {
