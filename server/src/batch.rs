@@ -19,9 +19,9 @@ use crate::clock::{Clock, Random};
 use crate::commands::{self, Context, Decide, Issuer};
 use crate::error::StoreError;
 use crate::fail::FailPoints;
-use crate::internal::is_of_a_name;
+use crate::internal::{Granted, Internal as _, is_of_a_name};
 use crate::policy::Policy;
-use crate::present::Present;
+use crate::present::{Moved, Present};
 use crate::projection;
 use crate::publish::{self, Placed, Publication};
 use crate::recent::{Epoch, Recent};
@@ -143,6 +143,15 @@ pub struct Commit {
     pub publication: Publication,
     /// Internal records that changed; those of grants concern followers.
     pub internal: Vec<Uuid>,
+    /// Grants are among them.
+    pub regrants: bool,
+}
+
+impl Commit {
+    fn moved(&self) -> Moved {
+        let Self { position, durable_version, regrants, .. } = *self;
+        Moved { position, durable_version, regrants }
+    }
 }
 
 /// What a batch needs from its surroundings.
@@ -207,7 +216,7 @@ impl Writer {
         self.present.commits(tenant);
         tx.commit().await?;
         self.fail.pass("batch.committed")?;
-        self.present.committed(tenant, commit.as_ref().map(|commit| (commit.position, commit.durable_version)));
+        self.present.committed(tenant, commit.as_ref().map(Commit::moved));
         if let Some(commit) = &commit {
             self.recent.follow(tenant, epoch, commit.position, changes);
             for answer in &mut answers {
@@ -688,8 +697,9 @@ impl<'w> Batch<'w> {
             .filter(|change| change.after.kind >= crate::workspace::FIRST_INTERNAL_KIND)
             .map(|change| change.id)
             .collect();
+        let regrants = changes.iter().any(|change| change.after.kind == Granted::KIND);
         let durable_version = self.head.durable_version;
-        let commit = Some(Commit { position, durable_version, publication, internal });
+        let commit = Some(Commit { position, durable_version, publication, internal, regrants });
         Ok(Published { commit, writes, changes })
     }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::auth::caller::Caller;
+use crate::grants::Holding;
 use crate::store::tenant::Glance;
 
 /// So many tenants are remembered,
@@ -31,7 +32,8 @@ pub struct Present {
     hears_all: AtomicBool,
     tenants: Cache<i64, Arc<Mutex<Whereabouts>>>,
     last_seqs: Cache<(i64, Uuid), i64>,
-    digests: Cache<Holder, (Position, u64)>,
+    holdings: Cache<Holder, (Position, Arc<Holding>)>,
+    digests: Cache<(Holder, u64), (Position, u64)>,
 }
 
 /// Where a tenant is.
@@ -39,27 +41,41 @@ pub struct Present {
 struct Whereabouts {
     position: Position,
     durable_version: i64,
+    /// After this version no grant has changed.
+    granted: i64,
     /// A commit was begun that is not confirmed.
     in_doubt: bool,
 }
 
-/// Of a caller, all that the scope digest depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Where a commit has brought a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub position: Position,
+    pub durable_version: i64,
+    /// It has changed a grant.
+    pub regrants: bool,
+}
+
+/// Of a caller, all that decides what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Holder {
     tenant: i64,
     role: Role,
     rep: Option<Uuid>,
     team: Option<Uuid>,
-    /// Of the kinds, as the app names them.
-    kinds: u64,
 }
 
-impl Holder {
-    fn of(caller: &Caller, request: &PullRequest) -> Self {
+impl From<&Caller> for Holder {
+    fn from(caller: &Caller) -> Self {
         let Caller { tenant, role, rep, team, .. } = *caller;
-        let kinds: Vec<u8> = request.kinds.iter().flat_map(|kind| kind.to_le_bytes()).collect();
-        Self { tenant, role, rep, team, kinds: xxh3_64(&kinds) }
+        Self { tenant, role, rep, team }
     }
+}
+
+/// A caller with an app that names these kinds.
+fn app(caller: &Caller, request: &PullRequest) -> (Holder, u64) {
+    let kinds: Vec<u8> = request.kinds.iter().flat_map(|kind| kind.to_le_bytes()).collect();
+    (caller.into(), xxh3_64(&kinds))
 }
 
 impl Present {
@@ -70,6 +86,7 @@ impl Present {
             hears_all: hears_all.into(),
             tenants: Cache::new(TENANTS),
             last_seqs: Cache::new(DEVICES),
+            holdings: Cache::new(CALLERS),
             digests: Cache::new(CALLERS),
         }
     }
@@ -80,7 +97,7 @@ impl Present {
             return None;
         }
         let whereabouts = self.tenants.get(&tenant)?;
-        let Whereabouts { position, durable_version, in_doubt } = *lock(&whereabouts);
+        let Whereabouts { position, durable_version, in_doubt, .. } = *lock(&whereabouts);
         let last_seq = self.last_seqs.get(&(tenant, device))?;
         (!in_doubt).then_some(Glance { position, durable_version, last_seq })
     }
@@ -96,6 +113,10 @@ impl Present {
     pub(crate) fn heard(&self, tenant: i64, position: Position, durable_version: Option<i64>) {
         let whereabouts = self.of(tenant);
         let mut known = lock(&whereabouts);
+        if position != known.position && position.version >= known.position.version {
+            // What lies between is not known.
+            known.granted = position.version;
+        }
         if position.version >= known.position.version {
             known.position = position;
             known.durable_version = durable_version.unwrap_or(known.durable_version);
@@ -112,6 +133,7 @@ impl Present {
         self.hears_all.store(false, Ordering::Release);
         self.tenants.clear();
         self.last_seqs.clear();
+        self.holdings.clear();
     }
 
     /// A commit begins; unless it is confirmed, nobody knows.
@@ -120,11 +142,16 @@ impl Present {
     }
 
     /// It is confirmed; `None`: it moved nothing that devices hold.
-    pub(crate) fn committed(&self, tenant: i64, to: Option<(Position, i64)>) {
-        if let Some((position, durable_version)) = to {
-            self.heard(tenant, position, Some(durable_version));
+    pub(crate) fn committed(&self, tenant: i64, to: Option<Moved>) {
+        let whereabouts = self.of(tenant);
+        let mut known = lock(&whereabouts);
+        known.in_doubt = false;
+        let Some(Moved { position, durable_version, regrants }) = to else { return };
+        if position.version >= known.position.version {
+            let follows = position.version == known.position.version + 1;
+            known.granted = if follows && !regrants { known.granted } else { position.version };
+            (known.position, known.durable_version) = (position, durable_version);
         }
-        lock(&self.of(tenant)).in_doubt = false;
     }
 
     fn of(&self, tenant: i64) -> Arc<Mutex<Whereabouts>> {
@@ -133,16 +160,33 @@ impl Present {
         whereabouts
     }
 
+    /// What a caller holds where a tenant is; `None`: the database must be asked.
+    pub(crate) fn holding(&self, caller: &Caller, position: Position) -> Option<Arc<Holding>> {
+        if !self.hears_all.load(Ordering::Acquire) {
+            return None;
+        }
+        let (read_at, holding) = self.holdings.get(&Holder::from(caller))?;
+        let whereabouts = self.tenants.get(&caller.tenant)?;
+        let known = *lock(&whereabouts);
+        let stands = known.position == position && (known.granted..=position.version).contains(&read_at.version);
+        stands.then_some(holding)
+    }
+
+    /// Remembers what a caller was found to hold at a position.
+    pub(crate) fn holds(&self, caller: &Caller, position: Position, holding: &Arc<Holding>) {
+        self.holdings.insert(caller.into(), (position, Arc::clone(holding)));
+    }
+
     /// The digest of what a caller holds, if it was this position at which it was last read: as long as the tenant is there,
     /// it is so.
     pub(crate) fn digest_at(&self, position: Position, caller: &Caller, request: &PullRequest) -> Option<u64> {
-        let (read_at, digest) = self.digests.get(&Holder::of(caller, request))?;
+        let (read_at, digest) = self.digests.get(&app(caller, request))?;
         (read_at == position).then_some(digest)
     }
 
     /// Remembers a digest that was read at this position.
     pub(crate) fn digest_is(&self, position: Position, caller: &Caller, request: &PullRequest, digest: u64) {
-        self.digests.insert(Holder::of(caller, request), (position, digest));
+        self.digests.insert(app(caller, request), (position, digest));
     }
 }
 
@@ -165,6 +209,47 @@ mod tests {
         Glance { position: at(version), durable_version: 2, last_seq: 3 }
     }
 
+    fn moved(version: i64, regrants: bool) -> Option<Moved> {
+        Some(Moved { position: at(version), durable_version: 2, regrants })
+    }
+
+    #[test]
+    fn what_a_caller_holds_stands_until_a_grant_may_have_changed() {
+        let present = Present::new(true);
+        let caller = Caller {
+            tenant: TENANT,
+            user: DEVICE,
+            role: Role::Rep,
+            rep: Some(DEVICE),
+            team: None,
+            device: Some(DEVICE),
+        };
+        let holding = Arc::default();
+        let stands = |version| present.holding(&caller, at(version)).is_some();
+        present.heard(TENANT, at(5), None);
+        present.holds(&caller, at(5), &holding);
+        assert!(stands(5));
+        present.committed(TENANT, moved(6, false));
+        assert!(stands(6) && !stands(5), "nobody knows what it was where the tenant is no more");
+        let other = Caller { rep: Some(Uuid::from_u128(2)), ..caller.clone() };
+        assert!(present.holding(&other, at(6)).is_none());
+        present.committed(TENANT, moved(7, true));
+        assert!(!stands(7), "a grant has changed");
+        present.holds(&caller, at(7), &holding);
+        assert!(stands(7));
+        present.heard(TENANT, at(8), None);
+        assert!(!stands(8), "another process may have changed one");
+        present.holds(&caller, at(8), &holding);
+        present.committed(TENANT, moved(10, false));
+        assert!(!stands(10), "one commit was not heard of");
+        present.holds(&caller, at(10), &holding);
+        assert!(stands(10));
+        present.hears_no_more();
+        present.heard(TENANT, at(10), None);
+        present.hears_all();
+        assert!(!stands(10));
+    }
+
     #[test]
     fn what_was_seen_does_until_it_moves() {
         let present = Present::new(true);
@@ -175,7 +260,7 @@ mod tests {
         assert_eq!(present.glance(TENANT + 1, DEVICE), None, "nor of another tenant's");
         present.commits(TENANT);
         assert_eq!(present.glance(TENANT, DEVICE), None, "it may have happened");
-        present.committed(TENANT, Some((at(6), 2)));
+        present.committed(TENANT, moved(6, false));
         assert_eq!(present.glance(TENANT, DEVICE), Some(glance(6)));
         present.saw(TENANT, DEVICE, &glance(5));
         assert_eq!(present.glance(TENANT, DEVICE), Some(glance(6)), "that was read before");

@@ -106,7 +106,7 @@ impl Tail {
     /// Packs what was published.
     #[must_use]
     pub fn of(commit: Commit) -> Self {
-        let Commit { position, durable_version, publication, internal } = commit;
+        let Commit { position, durable_version, publication, internal, .. } = commit;
         let after = position.version - 1;
         let bytes: usize = publication.rows.iter().map(|row| row.frame.len()).sum();
         if bytes > TAIL_BYTES {

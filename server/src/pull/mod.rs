@@ -113,24 +113,13 @@ pub(crate) struct View {
     /// Where the tenant is.
     pub head: Head,
     /// What the caller holds.
-    pub holding: Holding,
+    pub holding: Arc<Holding>,
     /// The buckets of these scopes and of the kinds that the app understands, by number.
     pub buckets: Vec<Bucket>,
 }
 
-impl View {
-    async fn of(tx: &mut Tx, caller: &Caller, kinds: &BTreeSet<i64>, head: Head) -> Result<Self, StoreError> {
-        let holding = grants::holding(tx, caller).await?;
-        let mut buckets = bucket::of_scopes(tx, caller.tenant, &holding.texts()).await?;
-        buckets.retain(|bucket| kinds.contains(&bucket.kind));
-        Ok(Self { head, holding, buckets })
-    }
-}
-
-/// Where the tenant is.
-async fn head(tx: &mut Tx, tenant: i64) -> Result<Head, StoreError> {
-    let head = tenant::head(tx, tenant).await?;
-    head.ok_or_else(|| StoreError::Corrupt(format!("tenant {tenant} has users but no row")))
+fn no_row(tenant: i64) -> StoreError {
+    StoreError::Corrupt(format!("tenant {tenant} has users but no row"))
 }
 
 impl Pull {
@@ -175,6 +164,21 @@ impl Pull {
         }))
     }
 
+    /// What the caller holds, and its buckets, where the tenant is.
+    async fn view(&self, tx: &mut Tx, kinds: &BTreeSet<i64>, head: Head) -> Result<View, StoreError> {
+        let holding = match self.present.holding(&self.caller, head.position) {
+            Some(holding) => holding,
+            None => {
+                let holding = Arc::new(grants::holding(tx, &self.caller).await?);
+                self.present.holds(&self.caller, head.position, &holding);
+                holding
+            }
+        };
+        let mut buckets = bucket::of_scopes(tx, self.caller.tenant, &holding.texts()).await?;
+        buckets.retain(|bucket| kinds.contains(&bucket.kind));
+        Ok(View { head, holding, buckets })
+    }
+
     /// Plans from the position alone if that says enough, from the inventory otherwise; without one, asks for it and ends.
     /// What is little is cut in the same transaction, so that a delta costs one; says whether that was everything.
     async fn begin(&mut self, request: &PullRequest) -> Result<Option<(State, bool)>, PullError> {
@@ -184,11 +188,13 @@ impl Pull {
             return Ok(None);
         }
         let mut tx = self.db.read().await?;
-        let head = head(&mut tx, self.caller.tenant).await?;
         let shared = self.pages.newest(self.caller.tenant);
-        let known = Known::read(&mut tx, &self.caller, request, (&head, shared)).await?;
+        let points = [request.position.map(Position::from), shared];
+        let standing = tenant::standing(&mut tx, self.caller.tenant, self.caller.device, points).await?;
+        let standing = standing.ok_or_else(|| no_row(self.caller.tenant))?;
+        let known = Known::read(&mut tx, &self.caller, request, (&standing, points)).await?;
         let epoch = self.pages.enter(self.caller.tenant, shared, shared.is_none_or(|newest| known.has(newest)));
-        let view = View::of(&mut tx, &self.caller, &kinds, head).await?;
+        let view = self.view(&mut tx, &kinds, standing.head).await?;
         self.present.digest_is(view.head.position, &self.caller, request, view.holding.digest(&kinds));
         let planner = Planner { request, view: &view, known: &known, kinds: &kinds, month: self.month() };
         let planned = planner.plan();
@@ -330,10 +336,10 @@ impl Pull {
     async fn cut(&mut self, state: &mut State, group: Group, everything: bool) -> Result<Cut, PullError> {
         self.out.flush().await?;
         let mut tx = self.db.read().await?;
-        let head = head(&mut tx, self.caller.tenant).await?;
+        let head = tenant::head(&mut tx, self.caller.tenant).await?.ok_or_else(|| no_row(self.caller.tenant))?;
         let view = match state.seen(&head) {
             Some(view) => view,
-            None => View::of(&mut tx, &self.caller, state.kinds(), head).await?,
+            None => self.view(&mut tx, state.kinds(), head).await?,
         };
         state.enter(self.pages.open(&mut tx, self.caller.tenant, view.head.position).await?);
         let cut = self.cut_at(&mut tx, &view, state, group, everything).await?;

@@ -12,9 +12,8 @@ use super::state::{Held, entry, named};
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
 use crate::store::bucket::Bucket;
-use crate::store::command;
 use crate::store::sql::Tx;
-use crate::store::tenant::{self, Head};
+use crate::store::tenant::{self, Standing};
 
 /// A request may name many positions; beyond so many different ones the rest counts as unknown.
 const POSITIONS: usize = 32;
@@ -33,32 +32,26 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// `shared` is the newest point of what is shared, asked for together with the device's.
+    /// `shared` is the newest point of what is shared. It and the device's own have been asked for with the standing.
     pub async fn read(
         tx: &mut Tx,
         caller: &Caller,
         request: &PullRequest,
-        (head, shared): (&Head, Option<Position>),
+        (standing, [own, shared]): (&Standing, [Option<Position>; 2]),
     ) -> Result<Self, StoreError> {
-        let own = request.position.map(Position::from);
-        let first = shared.into_iter().chain(own);
-        let named: Vec<Position> = first.chain(named_positions(request)).take(POSITIONS).collect();
-        let mut positions: HashSet<Position> = named.iter().copied().filter(|at| *at == head.position).collect();
-        let others: Vec<Position> = named.into_iter().filter(|at| *at != head.position).collect();
+        let Standing { head, last_seq, known } = standing;
+        let here = |point: &Position| *point == head.position;
+        let asked = [own, shared].into_iter().zip(known).filter_map(|(point, known)| point.filter(|_| *known));
+        let mut positions: HashSet<Position> = asked.collect();
+        let named: Vec<Position> = named_positions(request).into_iter().take(POSITIONS).collect();
+        positions.extend(own.into_iter().chain(named.iter().copied()).filter(here));
+        let others: Vec<Position> = named.into_iter().filter(|point| !here(point) && own != Some(*point)).collect();
         positions.extend(tenant::known(tx, caller.tenant, &others).await?);
         let unproven = own.filter(|position| !positions.contains(position));
         let unknown = unproven.is_some_and(|position| position.version > head.horizon);
         let ahead = request.at_least > head.position.version;
-        let mut fork = None;
-        if let Some(device) = caller.device
-            && (unknown || ahead || request.last_outcome_seq > 0)
-        {
-            let found = command::sequences(tx, caller.tenant, &[device]).await?;
-            let last_seq = found.first().map_or(0, |(_, sequence)| sequence.last_seq);
-            if unknown || ahead || request.last_outcome_seq > last_seq {
-                fork = Some(last_seq + 1);
-            }
-        }
+        let lost = unknown || ahead || request.last_outcome_seq > *last_seq;
+        let fork = (lost && caller.device.is_some()).then_some(last_seq + 1);
         Ok(Self { positions, horizon: head.horizon, fork, foreign: fork.is_some() || unproven.is_some() })
     }
 

@@ -90,7 +90,7 @@ impl Waiting {
 pub(super) struct State {
     kinds: BTreeSet<i64>,
     month: Month,
-    holding: Holding,
+    holding: Arc<Holding>,
     served: Position,
     /// Up to here it is known what commits mean for the device: nothing, or something that waits.
     heard: i64,
@@ -111,7 +111,7 @@ impl State {
         (view, epoch, size): (&View, Epoch, PageSize),
         (held, oldest): (BTreeMap<i64, Held>, i64),
     ) -> Self {
-        let (holding, served) = (view.holding.clone(), view.head.position);
+        let (holding, served) = (Arc::clone(&view.holding), view.head.position);
         let (heard, waiting) = (served.version, Waiting::default());
         let mut state = Self { kinds, month, holding, served, heard, waiting, oldest, epoch, size, held, view: None };
         state.look(view);
@@ -240,7 +240,7 @@ impl State {
                 }
             }
         }
-        self.holding.clone_from(&view.holding);
+        self.holding = Arc::clone(&view.holding);
         self.look(view);
         plan
     }

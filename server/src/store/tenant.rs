@@ -35,13 +35,36 @@ pub struct Head {
     pub quarantined: bool,
 }
 
+/// What a pull has to know first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Where the tenant is.
+    pub head: Head,
+    /// The number of the device's last decided command.
+    pub last_seq: i64,
+    /// Of the points that were asked for, which are of the tenant's history.
+    pub known: [bool; 2],
+}
+
+type HeadRow = (i64, i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
+
+fn head_of((horizon, durable_version, writer_version, quarantined, version, nonce, at_us): HeadRow) -> Head {
+    Head {
+        position: Position { version: version.unwrap_or(0), nonce: nonce.unwrap_or(0).cast_unsigned() },
+        at_us: at_us.unwrap_or(0),
+        horizon,
+        durable_version,
+        writer_version,
+        quarantined: quarantined != 0,
+    }
+}
+
 /// Where the tenant is now; `None`: there is no such tenant.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> {
-    type Row = (i64, i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
-    let row: Option<Row> = tx
+    let row: Option<HeadRow> = tx
         .query_as(
             "SELECT t.horizon, t.durable_version, t.writer_version, \
                     CAST(CASE WHEN EXISTS (SELECT 1 FROM quarantine q WHERE q.tenant = t.id) THEN 1 ELSE 0 END AS BIGINT), \
@@ -53,13 +76,44 @@ pub async fn head(tx: &mut Tx, tenant: i64) -> Result<Option<Head>, StoreError> 
         .bind(tenant)
         .optional()
         .await?;
-    Ok(row.map(|(horizon, durable_version, writer_version, quarantined, version, nonce, at_us)| Head {
-        position: Position { version: version.unwrap_or(0), nonce: nonce.unwrap_or(0).cast_unsigned() },
-        at_us: at_us.unwrap_or(0),
-        horizon,
-        durable_version,
-        writer_version,
-        quarantined: quarantined != 0,
+    Ok(row.map(head_of))
+}
+
+/// Where the tenant and a device are now, and whether two points are of the tenant's history, in one statement; `None`: there
+/// is no such tenant.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn standing(
+    tx: &mut Tx,
+    tenant: i64,
+    device: Option<Uuid>,
+    points: [Option<Position>; 2],
+) -> Result<Option<Standing>, StoreError> {
+    type Row = (i64, i64, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+    let [one, other] = points.map(|point| point.map(|point| point.version));
+    let row: Option<Row> = tx
+        .query_as(
+            "SELECT t.horizon, t.durable_version, t.writer_version, c.version, c.nonce, c.at_us, \
+                    (SELECT last_seq FROM device_sequence WHERE tenant = $1 AND device = $2), \
+                    (SELECT nonce FROM commit_point WHERE tenant = $1 AND version = $3), \
+                    (SELECT nonce FROM commit_point WHERE tenant = $1 AND version = $4) \
+             FROM tenant t LEFT JOIN commit_point c ON c.tenant = $1 \
+                  AND c.version = (SELECT MAX(version) FROM commit_point WHERE tenant = $1) \
+             WHERE t.id = $1",
+        )
+        .bind(tenant)
+        .bind(device)
+        .bind(one)
+        .bind(other)
+        .optional()
+        .await?;
+    Ok(row.map(|(horizon, durable_version, writer_version, version, nonce, at_us, last_seq, first, second)| {
+        let head = head_of((horizon, durable_version, writer_version, 0, version, nonce, at_us));
+        let is = |point: Option<Position>, nonce: Option<i64>| {
+            point.is_some_and(|point| nonce == Some(point.nonce.cast_signed()))
+        };
+        Standing { head, last_seq: last_seq.unwrap_or(0), known: [is(points[0], first), is(points[1], second)] }
     }))
 }
 
