@@ -19,6 +19,10 @@ const TICKS_A_SECOND: f64 = 100.0;
 
 /// The metric of pages that were packed and kept for other devices.
 pub const PAGES_PACKED: &str = "roundsman_shared_pages_packed_total";
+/// The metric of pages that were packed for another device before.
+pub const PAGES_REUSED: &str = "roundsman_shared_pages_used_total";
+/// The metric of all pages that were sent.
+pub const PAGES_SENT: &str = "roundsman_pages_sent_total";
 /// The metric of batches that were committed.
 pub const BATCHES: &str = "roundsman_batch_commands_count";
 

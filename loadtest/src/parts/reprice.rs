@@ -20,7 +20,7 @@ use crate::phone::{Phone, Traffic};
 use crate::rep::Reps;
 use crate::report::{Figure, Goal, Report};
 use crate::rows::Connection;
-use crate::server::{PAGES_PACKED, Server};
+use crate::server::{PAGES_REUSED, PAGES_SENT, Server};
 use crate::world::{RepWorld, World};
 
 /// Products, and so prices.
@@ -120,6 +120,11 @@ struct Devices {
     light: Vec<(Phone, Arc<PullRequest>)>,
 }
 
+/// Pages that were packed, whether or not they were kept for others.
+async fn packed(server: &Server) -> anyhow::Result<f64> {
+    Ok(server.metric(PAGES_SENT).await? - server.metric(PAGES_REUSED).await?)
+}
+
 /// What everybody's pulls gave.
 struct Fetched {
     pulls: usize,
@@ -150,7 +155,7 @@ impl Devices {
     /// All of them fetch what has changed, [`FLEET`] at a time.
     async fn fetch(&mut self, bench: &Bench, server: &Server) -> anyhow::Result<Fetched> {
         let bar = bench.progress("pulls".to_owned(), self.light.len() * FETCHES);
-        let packed = server.metric(PAGES_PACKED).await?;
+        let before = packed(server).await?;
         let (mut cpu_ms, mut rows_of_all) = (Vec::new(), BTreeSet::new());
         for _ in 0..FETCHES {
             let cpu = server.cpu_seconds()?;
@@ -166,7 +171,7 @@ impl Devices {
             rows_of_all.extend(try_join_all(fleet).await?.into_iter().flatten());
             cpu_ms.push((server.cpu_seconds()? - cpu) * 1e3 / self.light.len() as f64);
         }
-        let packed = server.metric(PAGES_PACKED).await? - packed;
+        let packed = packed(server).await? - before;
         bar.finish_and_clear();
         // One stores what it gets, and so looks whether it is right.
         let Traffic { rows, pages, .. } = self.whole.sync(bench.now_us()).await?;
