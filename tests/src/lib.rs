@@ -1,6 +1,7 @@
 //! The harness of the tests: the whole app in one value, on a database of its own.
 
 pub mod app;
+pub mod asked;
 pub mod database;
 pub mod fuzz;
 pub mod simulation;

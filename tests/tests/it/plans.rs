@@ -16,6 +16,7 @@ use roundsman_proto::trade::{Order, OrderLine};
 use roundsman_sync::kind::Record as _;
 use roundsman_sync::page::Cursor;
 use roundsman_sync::version::Position;
+use roundsman_tests::asked::Asked;
 use roundsman_tests::database::{Database, Kind};
 use uuid::Uuid;
 
@@ -281,12 +282,12 @@ async fn hot_statements_search_their_index(kind: Kind) {
             tx = db.write().await.expect("begins");
         }
         let mut wrong = Vec::new();
-        let before = tx.asked().len();
+        let asked = Asked::listen();
         ask(&mut tx).await;
-        let asked = tx.asked()[before..].to_vec();
+        let asked = asked.take();
         assert_eq!(asked.len(), HOT.len(), "each function asks one statement");
         for (hot, sql) in HOT.iter().zip(asked) {
-            let plan = tx.explain(sql).await.expect("is explained");
+            let plan = tx.explain(&sql).await.expect("is explained");
             let faults = faults(kind, hot, &plan);
             if !faults.is_empty() {
                 wrong.push((faults, plan));
@@ -313,6 +314,7 @@ async fn a_projection_is_cleared_by_its_index(kind: Kind) {
         tx.write(projection::of(TENANT, &changes).expect("is projected").rows).await.expect("is written");
     }
     let shrunk = [Change { id: id(5), before: Some(order(2)), after: order(1) }];
+    let asked = Asked::listen();
     projection::of(TENANT, &shrunk).expect("is projected").clear(&mut tx).await.expect("is cleared");
     let hot = Hot {
         name: "lines that are gone",
@@ -320,8 +322,8 @@ async fn a_projection_is_cleared_by_its_index(kind: Kind) {
         sqlite: &["SEARCH sales_order_line USING PRIMARY KEY (tenant=? AND sales_order=?)"],
         sorts: false,
     };
-    let sql = *tx.asked().last().expect("a statement");
-    let plan = tx.explain(sql).await.expect("is explained");
+    let sql = asked.take().pop().expect("a statement");
+    let plan = tx.explain(&sql).await.expect("is explained");
     assert_eq!(faults(kind, &hot, &plan), Vec::<String>::new(), "{plan:#?}");
     drop(tx);
     db.close().await;
