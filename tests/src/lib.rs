@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod asked;
+pub mod counts;
 pub mod database;
 pub mod fuzz;
 pub mod simulation;
