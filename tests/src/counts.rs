@@ -53,12 +53,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// None yet.
+    /// None yet, on a database or without one.
     #[must_use]
-    pub fn of(unit: Unit, kind: Kind) -> Self {
+    pub fn of(unit: Unit, kind: Option<Kind>) -> Self {
         let database = match kind {
-            Kind::Sqlite => "sqlite",
-            Kind::Postgres => "postgres",
+            Some(Kind::Sqlite) => "sqlite",
+            Some(Kind::Postgres) => "postgres",
+            None => "none",
         };
         Self { unit, database, counted: BTreeMap::new() }
     }
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
 
     fn differences(unit: Unit, old: u64, new: u64) -> Vec<String> {
-        let mut counts = Counts::of(unit, Kind::Sqlite);
+        let mut counts = Counts::of(unit, Some(Kind::Sqlite));
         counts.add("login", new);
         let text = format!("unit\tof\ton\tcount\n{}\tlogin\tsqlite\t{old}\n", unit.name());
         counts.differences(&Lines::read(&text))
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_is_not_written_down_and_what_nobody_counts_is_told() {
-        let mut counts = Counts::of(Unit::Bytes, Kind::Postgres);
+        let mut counts = Counts::of(Unit::Bytes, Some(Kind::Postgres));
         counts.add("login", 7);
         let lines = Lines::read("unit\tof\ton\tcount\nbytes\tpush\tpostgres\t7\nbytes\tpull\tsqlite\t7\n");
         assert_eq!(

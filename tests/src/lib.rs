@@ -7,4 +7,5 @@ pub mod database;
 pub mod fuzz;
 pub mod simulation;
 pub mod vectors;
+pub mod workload;
 pub mod world;

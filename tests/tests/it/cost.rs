@@ -1,41 +1,27 @@
 //! What operations cost, counted instead of timed: statements, and bytes of messages.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
-use std::sync::Arc;
 
-use roundsman::auth::caller::Caller;
-use roundsman::batch::{Sender, Submission, Submitted, Writer};
-use roundsman::commands::Issuer;
 use roundsman::device::Synced;
-use roundsman::fail::FailPoints;
-use roundsman::store::tenant::WRITER_VERSION;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{
-    BlockOutlet, HandTerritoryOver, MoveOutlet, NewOrderLine, Packaging, Price, Product, SubmitOrder,
-};
+use roundsman_proto::trade::{BlockOutlet, HandTerritoryOver, MoveOutlet, Price};
 use roundsman_sync::outbox::Outbox;
-use roundsman_sync::version::Position;
-use roundsman_tests::app::{TODAY, TestApp, TestDevice, encoded};
+use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::asked::Asked;
 use roundsman_tests::counts::{Counts, Unit};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
-use uuid::Uuid;
+use roundsman_tests::workload::{self, ARTICLES, IMPORTED, article_id, order, orders, run_orders};
+use roundsman_tests::world::{PRICE_MINOR, World, bytes};
 
 use crate::desk::{entry, import};
 use crate::pull::{follow, to_checkpoint};
 
 on_both_databases!(what_operations_cost);
 
-/// Articles that all devices hold: more than one page of them.
-const ARTICLES: usize = 5_000;
 /// What changes while a device is away.
 const CHANGED: usize = 100;
-/// What an office imports at once.
-const IMPORTED: usize = 1_000;
 /// Orders in a full batch.
 const ORDERS: usize = 50;
 
@@ -54,102 +40,16 @@ pub struct Counted {
 struct Counting {
     app: TestApp,
     world: World,
-    articles: Vec<Uuid>,
     asked: Asked,
     counted: Counted,
-}
-
-/// An order of ten lines, one piece of each article.
-fn order(app: &TestApp, world: &World) -> Command {
-    let line = |index: usize| NewOrderLine {
-        line_id: bytes(app.id()),
-        product_id: bytes(world.products[index]),
-        packaging_code: "piece".to_owned(),
-        coefficient_milli: 1_000,
-        quantity_milli: 1_000,
-        price_id: bytes(world.prices[index]),
-        price_version: 1,
-        shown_price_minor: PRICE_MINOR,
-        discount_bp: 0,
-    };
-    Command::SubmitOrder(SubmitOrder {
-        order_id: bytes(app.id()),
-        outlet_id: bytes(world.anna.outlets[0]),
-        agreement_id: bytes(world.agreements[0]),
-        order_day: TODAY,
-        delivery_day: TODAY + 1,
-        currency: CURRENCY.to_owned(),
-        lines: (0..10).map(line).collect(),
-        ..SubmitOrder::default()
-    })
-}
-
-/// An article as an ERP knows it, with names, a group and bar codes.
-fn article(id: Uuid, state: &str) -> Product {
-    let number = id.as_u128() % 1_000_000;
-    let packaging = |code: &str, coefficient_milli| Packaging {
-        code: code.to_owned(),
-        name: code.to_owned(),
-        coefficient_milli,
-        barcodes: vec![format!("640{:010}", id.as_u128() % 10_000_000_000 + u128::from(coefficient_milli == 1_000))],
-    };
-    Product {
-        name: format!("Coffee {number}, ground, 500 g, {state}"),
-        code: format!("A{number}"),
-        group_path: vec!["Drinks".to_owned(), format!("Group {}", number % 40)],
-        base_unit: "piece".to_owned(),
-        packagings: vec![packaging("piece", 1_000), packaging("case", 12_000)],
-        vat_bp: 1_350,
-        multiple_milli: 1_000,
-        ..Product::default()
-    }
-}
-
-/// One order from each of so many devices.
-fn orders(app: &TestApp, world: &World, devices: usize) -> Vec<Submission> {
-    let submission = |_| {
-        let device = app.id();
-        let submitted = Submitted {
-            id: app.id(),
-            seq: 1,
-            captured_at_us: app.now_us(),
-            clock_correction_us: 0,
-            business_day: TODAY,
-            body: encoded(order(app, world)).into(),
-        };
-        // Each device is somewhere else.
-        let position = Some(Position { version: 1, nonce: device.as_u128() as u64 });
-        let sender = Sender { device, confirmed_seq: 0, last_outcome_seq: 0, skip: None, position };
-        Submission {
-            issuer: Issuer::User(Caller { device: Some(device), ..world.caller(&world.anna) }),
-            sender: Some(sender),
-            request: String::new(),
-            received_at_us: app.now_us(),
-            released: false,
-            commands: vec![submitted],
-        }
-    };
-    (0..devices).map(submission).collect()
 }
 
 impl Counting {
     async fn begin(kind: Kind) -> Self {
         let app = TestApp::start_doors(kind).await;
         let world = World::make(&app).await;
-        // Scattered, as ids are: others would pack too well.
-        let articles: Vec<Uuid> =
-            (0..ARTICLES).map(|number| Uuid::new_v5(&Uuid::NAMESPACE_OID, &number.to_be_bytes())).collect();
-        let counting = Self { app, world, articles, asked: Asked::listen(), counted: Counted::default() };
-        for from in (0..ARTICLES).step_by(IMPORTED) {
-            counting.import_articles(from..from + IMPORTED, "new").await;
-        }
-        counting
-    }
-
-    async fn import_articles(&self, numbers: Range<usize>, state: &str) {
-        let article =
-            |number: usize| entry(self.articles[number], Record::Product(article(self.articles[number], state)));
-        import(&self.app, numbers.map(article).collect()).await;
+        workload::import_catalogue(&app).await;
+        Self { app, world, asked: Asked::listen(), counted: Counted::default() }
     }
 
     /// What follows is counted, and nothing before.
@@ -204,7 +104,7 @@ impl Counting {
         self.end("nothing new");
         self.bytes("nothing new, up", nothing.bytes_up);
         self.bytes("nothing new, down", nothing.bytes_down);
-        self.import_articles(0..CHANGED, "changed").await;
+        workload::import_articles(&self.app, 0..CHANGED, "changed").await;
         self.start();
         let delta = self.pull(&mut anna).await;
         assert_eq!(delta.rows, CHANGED as u64);
@@ -263,11 +163,11 @@ impl Counting {
     }
 
     async fn office(&mut self) {
-        let price = |product: &Uuid| {
-            let price = Price { product_id: bytes(*product), ..self.world.price(0, PRICE_MINOR) };
+        let price = |number: usize| {
+            let price = Price { product_id: bytes(article_id(number)), ..self.world.price(0, PRICE_MINOR) };
             entry(self.app.id(), Record::Price(price))
         };
-        let prices = self.articles[..IMPORTED].iter().map(price).collect();
+        let prices = (0..IMPORTED).map(price).collect();
         self.start();
         import(&self.app, prices).await;
         self.end("import of 1,000 prices");
@@ -292,28 +192,14 @@ impl Counting {
     }
 
     async fn batches(&mut self) {
-        let writer = Writer {
-            db: self.app.core.db.clone(),
-            clock: Arc::clone(&self.app.core.clock),
-            random: Arc::clone(&self.app.core.random),
-            policy: self.app.core.policy,
-            recent: Arc::clone(&self.app.core.recent),
-            format: WRITER_VERSION,
-            fail: FailPoints::default(),
-        };
+        let writer = workload::writer(&self.app);
         let mut taken = Vec::new();
         for (name, devices) in [("batch of 1 order", 1), ("batch of 50 orders", ORDERS)] {
             let submissions = orders(&self.app, &self.world, devices);
             self.start();
-            let committed = writer.run(self.world.tenant, &submissions, None).await.expect("commits");
-            let outcomes = committed.answers.iter().flat_map(|answer| &answer.results);
-            let applied = outcomes.filter(|result| {
-                let status = result.outcome.as_ref().expect("an outcome").status();
-                matches!(status, Status::Applied | Status::Held)
-            });
-            assert_eq!(applied.count(), devices);
+            let told = run_orders(&writer, &self.world, &submissions).await;
             let statements = self.end(name);
-            assert_eq!(u32::try_from(statements), Ok(committed.statements), "what the server's metric says");
+            assert_eq!(u32::try_from(statements), Ok(told), "what the server's metric says");
             taken.push(statements);
         }
         assert!(taken[1] <= taken[0] + 1, "as many for {ORDERS} orders as for one: {taken:?}");
@@ -335,11 +221,11 @@ pub async fn operations(kind: Kind) -> Counted {
 
 async fn what_operations_cost(kind: Kind) {
     let counted = operations(kind).await;
-    let mut statements = Counts::of(Unit::Statements, kind);
+    let mut statements = Counts::of(Unit::Statements, Some(kind));
     for (name, count) in counted.statements {
         statements.add(name, count as u64);
     }
-    let mut bytes = Counts::of(Unit::Bytes, kind);
+    let mut bytes = Counts::of(Unit::Bytes, Some(kind));
     for (name, count) in counted.bytes {
         bytes.add(name, count);
     }
