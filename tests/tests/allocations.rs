@@ -28,8 +28,10 @@ use tokio::sync::mpsc;
 const MESSAGES: usize = 1_000;
 /// Orders in a full batch.
 const ORDERS: usize = 50;
-/// What asks a database is counted so often.
-const REPETITIONS: usize = 9;
+/// A pull is counted so often.
+const PULLS: usize = 40;
+/// A batch is counted so often.
+const BATCHES: usize = 5;
 /// Rows that are packed by themselves.
 const ROWS: usize = 1_000;
 
@@ -83,7 +85,7 @@ impl Serving {
 
     /// What the server allocates at least for a pull of Anna's, and what it answers.
     fn pull(&self, request: &PullRequest, pages: impl Fn() -> Arc<SharedPages>) -> (u64, Vec<PullResponse>) {
-        let pulls = (0..REPETITIONS).map(|_| self.pull_once(request, pages()));
+        let pulls = (0..PULLS).map(|_| self.pull_once(request, pages()));
         pulls.min_by_key(|(allocations, _)| *allocations).expect("pulls")
     }
 
@@ -115,7 +117,7 @@ impl Serving {
             let submissions = orders(&self.app, &self.world, ORDERS);
             self.counted(run_orders(&writer, &self.world, &submissions)).0
         };
-        (0..REPETITIONS).map(batch).min().expect("batches")
+        (0..BATCHES).map(batch).min().expect("batches")
     }
 }
 
@@ -129,29 +131,29 @@ fn rows(messages: &[PullResponse]) -> u64 {
 
 fn what_a_server_costs(kind: Kind) {
     let serving = Serving::start(kind);
-    let mut counts = Counts::of(Unit::Allocations, Some(kind));
+    let mut counts = Counts::of(Some(kind));
     let mut replica = Replica::open(MemoryStorage::default()).expect("opens");
     let first = replica.request(&Want::default()).expect("reads");
     let none = || Arc::new(SharedPages::new(Sizes::default()));
     let (allocations, came) = serving.pull(&first, none);
     let rows = rows(&came);
     assert!(rows > ARTICLES as u64);
-    counts.add("first sync, the first, 1,000 rows", allocations * 1_000 / rows);
+    counts.add(Unit::Allocations, "first sync, the first, 1,000 rows", allocations * 1_000 / rows);
     let shared = || Arc::clone(&serving.app.core.pages);
     let (allocations, came) = serving.pull(&first, shared);
-    counts.add("first sync, from shared pages, 1,000 rows", allocations * 1_000 / rows);
+    counts.add(Unit::Allocations, "first sync, from shared pages, 1,000 rows", allocations * 1_000 / rows);
     let (allocations, ()) = counted(|| {
         for message in came {
             replica.receive(message).expect("takes it");
         }
     });
-    counts.add("first sync, the device's half, 1,000 rows", allocations * 1_000 / rows);
+    counts.add(Unit::Allocations, "first sync, the device's half, 1,000 rows", allocations * 1_000 / rows);
     replica.cut();
     let nothing = replica.request(&Want::default()).expect("reads");
     let (allocations, answer) = serving.pull(&nothing, shared);
     assert_eq!(answer.len(), 1, "a checkpoint");
-    counts.add("nothing new", allocations);
-    counts.add("an order of 50 in a batch", serving.orders() / ORDERS as u64);
+    counts.add(Unit::Allocations, "nothing new", allocations);
+    counts.add(Unit::Allocations, "an order of 50 in a batch", serving.orders() / ORDERS as u64);
     let Serving { runtime, app, .. } = serving;
     runtime.block_on(app.finish());
     counts.check();
@@ -175,11 +177,11 @@ fn packed() -> (u64, Page) {
 
 #[test]
 fn what_a_page_costs() {
-    let mut counts = Counts::of(Unit::Allocations, None);
+    let mut counts = Counts::of(None);
     let (allocations, packed) = packed();
-    counts.add("a page is packed, 1,000 rows", allocations);
+    counts.add(Unit::Allocations, "a page is packed, 1,000 rows", allocations);
     let (allocations, unpacked) = counted(|| page::unpack(&packed));
     assert_eq!(unpacked.expect("unpacks").len(), ROWS);
-    counts.add("a page is unpacked, 1,000 rows", allocations);
+    counts.add(Unit::Allocations, "a page is unpacked, 1,000 rows", allocations);
     counts.check();
 }

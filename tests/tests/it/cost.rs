@@ -221,14 +221,12 @@ pub async fn operations(kind: Kind) -> Counted {
 
 async fn what_operations_cost(kind: Kind) {
     let counted = operations(kind).await;
-    let mut statements = Counts::of(Unit::Statements, Some(kind));
-    for (name, count) in counted.statements {
-        statements.add(name, count as u64);
+    let mut counts = Counts::of(Some(kind));
+    for (name, statements) in counted.statements {
+        counts.add(Unit::Statements, name, statements as u64);
     }
-    let mut bytes = Counts::of(Unit::Bytes, Some(kind));
-    for (name, count) in counted.bytes {
-        bytes.add(name, count);
+    for (name, bytes) in counted.bytes {
+        counts.add(Unit::Bytes, name, bytes);
     }
-    statements.check();
-    bytes.check();
+    counts.check();
 }
