@@ -13,7 +13,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: demo run test check simulate mutants fuzz bench vectors baseline data help
+.PHONY: demo run test check simulate mutants fuzz bench counts vectors baseline data help
 
 demo: ## play one day of sales visits against a server of its own, then stop
 	cargo run --release -p roundsman -- demo
@@ -55,6 +55,9 @@ mutants: ## put bugs into a copy of the product, one at a time, and see that the
 bench: ## what the server does beside what the machine can do, on SQLite and on a PostgreSQL of its own that keeps what it acknowledges (BENCH=orders for a part, BENCH=large for what takes minutes, BENCH_JSON=file)
 	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- \
 		$(if $(filter large,$(BENCH)),--large,$(if $(BENCH),--only $(BENCH))) $(if $(BENCH_JSON),--json $(BENCH_JSON))
+
+counts: ## write down anew what operations cost in statements, bytes and allocations, to which tests hold them
+	ROUNDSMAN_WRITE_COUNTS=1 scripts/postgres cargo test -p roundsman-tests cost
 
 vectors: ## write the test vectors of the protocol again
 	cargo run -p roundsman-tests --bin vectors

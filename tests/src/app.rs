@@ -33,6 +33,8 @@ use roundsman_sync::replica::memory::MemoryStorage;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
@@ -89,31 +91,36 @@ impl TestApp {
 
     /// The same, failing where the test says.
     pub async fn start_failing(kind: Kind, fail: FailPoints) -> Self {
-        Self::start_with(Database::create(kind).await, fail, None, None).await
+        Self::start_with(Database::create(kind).await, fail, Serve::All(None), None).await
+    }
+
+    /// The same as the first, without what is done by the clock: whatever it does, the test has asked for.
+    pub async fn start_doors(kind: Kind) -> Self {
+        Self::start_with(Database::create(kind).await, FailPoints::default(), Serve::Doors, None).await
     }
 
     /// The same, serving only apps of this version and newer ones.
     pub async fn start_requiring(kind: Kind, version: &str) -> Self {
         let version = version.parse().expect("a version");
-        Self::start_with(Database::create(kind).await, FailPoints::default(), None, Some(version)).await
+        Self::start_with(Database::create(kind).await, FailPoints::default(), Serve::All(None), Some(version)).await
     }
 
     /// The same, with `/metrics`. All measured servers of a process count together.
     pub async fn start_measured(kind: Kind) -> Self {
         static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
         let metrics = METRICS.get_or_init(|| telemetry::metrics().expect("nobody else counts")).clone();
-        Self::start_with(Database::create(kind).await, FailPoints::default(), Some(metrics), None).await
+        Self::start_with(Database::create(kind).await, FailPoints::default(), Serve::All(Some(metrics)), None).await
     }
 
     /// The same as the first, on an empty database that is there.
     pub async fn start_on(database: Database) -> Self {
-        Self::start_with(database, FailPoints::default(), None, None).await
+        Self::start_with(database, FailPoints::default(), Serve::All(None), None).await
     }
 
     async fn start_with(
         database: Database,
         fail: FailPoints,
-        metrics: Option<PrometheusHandle>,
+        what: Serve,
         min_app_version: Option<AppVersion>,
     ) -> Self {
         let db = Db::connect(&database.url).await.expect("connects");
@@ -125,7 +132,7 @@ impl TestApp {
         let (policy, sizes, format) = (Policy::default(), Sizes::default(), WRITER_VERSION);
         let parts = Parts { db, clock, session_clock, random, policy, min_app_version, sizes, format, fail };
         let core = Core::start(parts).await.expect("starts");
-        let (address, channel, stop, server) = serve(&core, metrics).await;
+        let (address, channel, stop, server) = serve(&core, what).await;
         AuthServiceClient::new(channel.clone())
             .claim_server(ClaimServerRequest {
                 setup_code: code,
@@ -149,7 +156,7 @@ impl TestApp {
         let sizes = Sizes::default();
         let parts = Parts { db, clock, session_clock, random, policy, min_app_version, sizes, format, fail };
         let core = Core::start(parts).await.expect("starts");
-        let (_, channel, stop, server) = serve(&core, None).await;
+        let (_, channel, stop, server) = serve(&core, Serve::All(None)).await;
         Neighbour { channel, stop, server }
     }
 
@@ -468,15 +475,37 @@ async fn login(channel: &Channel, name: &str) -> String {
 
 type Serving = (SocketAddr, Channel, oneshot::Sender<()>, tokio::task::JoinHandle<anyhow::Result<()>>);
 
-async fn serve(core: &Arc<Core>, metrics: Option<PrometheusHandle>) -> Serving {
+/// What of a server runs.
+enum Serve {
+    /// Everything, perhaps with `/metrics`.
+    All(Option<PrometheusHandle>),
+    /// Nothing but the doors.
+    Doors,
+}
+
+async fn serve(core: &Arc<Core>, what: Serve) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(app::serve(Arc::clone(core), metrics, listener, async move {
+    let stopped = async move {
         let _ = stopped.await;
-    }));
+    };
+    let server = match what {
+        Serve::All(metrics) => tokio::spawn(app::serve(Arc::clone(core), metrics, listener, stopped)),
+        Serve::Doors => tokio::spawn(doors(Arc::clone(core), listener, stopped)),
+    };
     let endpoint = Endpoint::try_from(format!("http://{address}")).expect("an address");
     (address, endpoint.connect_lazy(), stop, server)
+}
+
+async fn doors(core: Arc<Core>, listener: TcpListener, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let routes = Routes::from(app::router(&core).await);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = tonic::transport::Server::builder().add_routes(routes).serve_with_incoming(incoming);
+    let serving = tokio::spawn(server);
+    stop.await;
+    serving.abort();
+    Ok(core.stop().await?)
 }
 
 /// A command's message as bytes, for tests that send it in their own way.

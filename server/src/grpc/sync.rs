@@ -36,7 +36,7 @@ const PROTOCOL_VERSION: u32 = 1;
 /// Batches of messages of a pull that wait for a slow device: together less than a megabyte.
 const PULL_BATCHES: usize = 2;
 /// Pages of a pull that are handed over at once, in bytes, about.
-const BATCH_BYTES: usize = 128 * 1024;
+pub const BATCH_BYTES: usize = 128 * 1024;
 /// What a request may name of buckets: what a device may hold, and as many that it is about to drop.
 const NAMED_BUCKETS: usize = 2 * DEVICE_BUCKETS;
 /// A device may tell of at most so many lost commands at once.

@@ -258,7 +258,7 @@ impl Pull {
     async fn bring(&mut self, state: &mut State, group: Group) -> Result<(), PullError> {
         if !self.is_little(state) {
             // Many that are small are read together, in the cut.
-            let large = i64::try_from(self.pages.sizes().share_from_bytes).unwrap_or(i64::MAX);
+            let large = i64::try_from(self.pages.sizes().large_bytes).unwrap_or(i64::MAX);
             self.scan(state, (group, state.served()), large).await?;
         }
         for attempt in 0.. {
@@ -312,7 +312,7 @@ impl Pull {
         Ok(())
     }
 
-    /// The next page of a bucket, in a short transaction, while nobody else packs the same.
+    /// The next page of a bucket, in a short transaction.
     async fn scan_page(
         &mut self,
         state: &mut State,
@@ -320,7 +320,6 @@ impl Pull {
         through: Position,
     ) -> Result<Option<Packed>, PullError> {
         self.out.flush().await?;
-        let _turn = self.pages.turn(place.tenant, place.bucket).await;
         let mut tx = self.db.read().await?;
         // Rows that have moved since the plan are missing: a server that is restored to before their move must not
         // take this page for one of its own.
@@ -397,6 +396,7 @@ impl Pull {
             return read_repair(tx, bucket, place.cursor, &repair, (built, place.source.rows)).await.map(Some);
         }
         let at = place.cursor;
+        let mut turn = None;
         loop {
             match self.pages.find(&place) {
                 Found::Page(packed) => return Ok(Some(beginning_at(at, packed))),
@@ -404,6 +404,8 @@ impl Pull {
                     let unmoved = bucket::count_rows(tx, bucket, (from, through)).await?;
                     self.pages.check(&place, from, unmoved, built);
                 }
+                // Somebody may be packing it.
+                Found::Nothing(_) if turn.is_none() => turn = Some(self.pages.turn(place.tenant, place.bucket).await),
                 Found::Nothing(until) => {
                     let packed = self.pack(tx, &place, until, (through, built)).await?;
                     match until {
@@ -430,16 +432,17 @@ impl Pull {
             fill(tx, bucket, (place.cursor, until), (through.version, size, place.source.rows)).await?;
         let Some(middle) = rows.get(rows.len() / 2).copied() else { return Ok(None) };
         // What was committed since the plan may follow the last of its rows.
-        let wanted = self.pages.wants(page.payload_bytes(), last) && (!last || through == built);
-        // Who is anywhere behind the row before it can use it.
-        let from = if wanted && place.cursor.record.is_none() && place.cursor.version > 0 {
+        let shared = !last || through == built;
+        // Who is anywhere behind the row before it can use it; of a small one that is not worth a question.
+        let large = page.payload_bytes() >= self.pages.sizes().large_bytes;
+        let from = if shared && large && place.cursor.record.is_none() && place.cursor.version > 0 {
             bucket::place_before(tx, bucket, place.cursor).await?
         } else {
             place.cursor
         };
         let read_to = page.through();
         let packed = Packed { page: page.finish(place.bucket, from, built), through: read_to, at: built, last };
-        if wanted {
+        if shared {
             self.pages.share(place, &packed, middle);
         }
         Ok(Some(packed))

@@ -35,8 +35,9 @@ pub struct Sizes {
     pub page: PageSize,
     /// What a cut holds in memory, in bytes.
     pub cut_bytes: usize,
-    /// The last page of a bucket, which rows will follow, is shared from so many bytes on, before compression.
-    pub share_from_bytes: usize,
+    /// From so many bytes on, before compression, a bucket that begins from nothing is read page by page, not in the cut; and
+    /// a page is made for all who lack no row before it, wherever they are.
+    pub large_bytes: usize,
     /// All shared pages of the process together, in bytes as packed.
     pub shared_bytes: usize,
     /// At most one of so many rows of a shared page may have moved. If it is a fifth of each page, then all of a bucket's
@@ -49,7 +50,7 @@ impl Default for Sizes {
         Self {
             page: PageSize::default(),
             cut_bytes: 512 * 1024,
-            share_from_bytes: 32 * 1024,
+            large_bytes: 32 * 1024,
             shared_bytes: 64 * 1024 * 1024,
             one_moved_of: 5,
         }
@@ -284,12 +285,7 @@ impl SharedPages {
         }
     }
 
-    /// Whether a page is worth sharing: one that no row will follow, or a large one.
-    pub(super) fn wants(&self, payload_bytes: usize, last: bool) -> bool {
-        !last || payload_bytes >= self.sizes.share_from_bytes
-    }
-
-    /// Shares a page that was just packed, and begins right after the last row before it.
+    /// Shares a page that was just packed.
     pub(super) fn share(&self, place: &Place, packed: &Packed, middle: Cursor) {
         let Some(from) = packed.page.from.as_ref().and_then(|from| Cursor::try_from(from).ok()) else { return };
         let mut shelf = self.lock();

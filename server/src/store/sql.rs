@@ -142,7 +142,6 @@ pub struct Tx {
     statements: u32,
     /// Of a reading one.
     _snapshot: Option<Age>,
-    asked: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -268,13 +267,14 @@ impl Db {
     /// # Errors
     /// When the database does not answer.
     pub async fn read(&self) -> Result<Tx> {
+        tell("BEGIN");
         let inner = match self {
             Self::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
             Self::Postgres { pool, .. } => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, statements: 1, asked: Vec::new(), _snapshot: Some(self.snapshots().start()) })
+        Ok(Tx { inner, statements: 1, _snapshot: Some(self.snapshots().start()) })
     }
 
     /// For one statement that reads, and needs no view in common with others: it is spared the round trips around it.
@@ -286,7 +286,7 @@ impl Db {
             Self::Sqlite { readers, .. } => Inner::SqliteGlance(readers.acquire().await?),
             Self::Postgres { pool, .. } => Inner::PostgresGlance(pool.acquire().await?),
         };
-        Ok(Tx { inner, statements: 0, asked: Vec::new(), _snapshot: None })
+        Ok(Tx { inner, statements: 0, _snapshot: None })
     }
 
     /// Whether other processes may write to it, too.
@@ -394,6 +394,7 @@ impl Db {
 
     async fn begin(&self, tenant: Option<i64>) -> Result<Tx> {
         let mut statements = 1;
+        tell("BEGIN");
         let inner = match self {
             // A deferred transaction that upgrades to writing fails at once if anybody wrote meanwhile.
             Self::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
@@ -405,13 +406,15 @@ impl Db {
                 // Not beside BEGIN: if it fails there, sqlx takes the transaction for one that has not begun, and puts the
                 // connection back into the pool with it. Whoever gets that one can do nothing.
                 if let Some(tenant) = tenant {
-                    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(tenant).execute(&mut *tx).await?;
+                    let lock = "SELECT pg_advisory_xact_lock($1)";
+                    tell(lock);
+                    sqlx::query(lock).bind(tenant).execute(&mut *tx).await?;
                     statements += 1;
                 }
                 Inner::Postgres(tx)
             }
         };
-        Ok(Tx { inner, statements, asked: Vec::new(), _snapshot: None })
+        Ok(Tx { inner, statements, _snapshot: None })
     }
 
     /// Which database it is, for logs and metrics.
@@ -465,13 +468,16 @@ fn parse_version(text: &str) -> (u32, u32, u32) {
     (next(), next(), next())
 }
 
+/// Each round trip is an event of this module with the text of its statement, for logs and for whoever counts.
+fn tell(sql: &str) {
+    tracing::trace!(sql);
+}
+
 impl Tx {
     /// A statement without rows.
     pub fn query(&mut self, sql: &'static str) -> Query<'_> {
         self.statements += 1;
-        if cfg!(debug_assertions) {
-            self.asked.push(sql);
-        }
+        tell(sql);
         match self.inner.connection() {
             Connection::Sqlite(conn) => Query::Sqlite(sqlx::query(AssertSqlSafe(for_sqlite(sql))), conn),
             Connection::Postgres(conn) => Query::Postgres(sqlx::query(AssertSqlSafe(for_postgres(sql))), conn),
@@ -481,9 +487,7 @@ impl Tx {
     /// A statement that returns rows.
     pub fn query_as<T: Row>(&mut self, sql: &'static str) -> QueryAs<'_, T> {
         self.statements += 1;
-        if cfg!(debug_assertions) {
-            self.asked.push(sql);
-        }
+        tell(sql);
         match self.inner.connection() {
             Connection::Sqlite(conn) => QueryAs::Sqlite(sqlx::query_as(AssertSqlSafe(for_sqlite(sql))), conn),
             Connection::Postgres(conn) => QueryAs::Postgres(sqlx::query_as(AssertSqlSafe(for_postgres(sql))), conn),
@@ -521,12 +525,6 @@ impl Tx {
         self.statements
     }
 
-    /// The texts of the statements so far, as they were written.
-    #[must_use]
-    pub fn asked(&self) -> &[&'static str] {
-        &self.asked
-    }
-
     /// How the database would answer a statement, whatever its parameters are: a line for each step.
     ///
     /// # Errors
@@ -558,6 +556,10 @@ impl Tx {
     /// # Errors
     /// When the database does not confirm; whether it was committed is then unknown.
     pub async fn commit(self) -> Result<()> {
+        if matches!(self.inner, Inner::SqliteGlance(_) | Inner::PostgresGlance(_)) {
+            return Ok(());
+        }
+        tell("COMMIT");
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await,
             Inner::Postgres(tx) => tx.commit().await,
@@ -886,7 +888,9 @@ async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Result<u32> {
     while rows.peek().is_some() {
         let chunk: Vec<Vec<Cell>> = rows.by_ref().take(largest).collect();
         let padded = chunk.len().next_power_of_two().min(largest);
-        let mut query = sqlx::query(AssertSqlSafe(insert_sqlite(table, padded)));
+        let sql = insert_sqlite(table, padded);
+        tell(&sql);
+        let mut query = sqlx::query(AssertSqlSafe(sql));
         let padding = (padded - chunk.len()) * width;
         for cell in chunk.into_iter().flatten() {
             query = match cell {
@@ -943,6 +947,7 @@ async fn write_postgres(conn: &mut PgConnection, writes: Vec<Rows>) -> Result<()
         .expect("writing to a string never fails");
     }
     sql.push_str(" SELECT 1");
+    tell(&sql);
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for Rows { table, rows } in writes {
         let mut rows: Vec<std::vec::IntoIter<Cell>> = rows.into_iter().map(Vec::into_iter).collect();

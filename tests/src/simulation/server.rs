@@ -99,7 +99,7 @@ fn sizes(seed: u64) -> Sizes {
     Sizes {
         page: PageSize { rows: if seed.is_multiple_of(2) { 6 } else { 2 }, bytes: 4 * 1024 },
         cut_bytes: 4 * 1024,
-        share_from_bytes: 0,
+        large_bytes: 0,
         shared_bytes: if seed.is_multiple_of(2) { 24 * 1024 } else { 1024 * 1024 },
         // Pages live long where everything in them may have moved.
         one_moved_of: if seed.is_multiple_of(2) { 5 } else { 1 },

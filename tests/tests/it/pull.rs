@@ -45,7 +45,7 @@ on_both_databases!(
 type Stream = Streaming<PullResponse>;
 
 /// Reads a stream up to its next last checkpoint; returns the rows that came.
-async fn to_checkpoint(device: &mut TestDevice, stream: &mut Stream) -> u64 {
+pub async fn to_checkpoint(device: &mut TestDevice, stream: &mut Stream) -> u64 {
     let mut synced = Synced::default();
     loop {
         let message = stream.message().await.expect("goes on").expect("does not end");
