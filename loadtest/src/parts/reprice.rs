@@ -25,8 +25,8 @@ use crate::world::{RepWorld, World};
 
 /// Products, and so prices.
 const PRICES: usize = 15_000;
-/// Prices in a command, at most.
-const CHUNK: usize = 1_000;
+/// Prices in a command: few enough that whoever orders meanwhile waits a moment only.
+const CHUNK: usize = 250;
 const OUTLETS: usize = 4;
 /// Reps who order while prices change.
 const ORDERING: usize = 10;

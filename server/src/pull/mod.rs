@@ -430,7 +430,9 @@ impl Pull {
         let size = self.pages.sizes().page;
         let Filled { page, rows, last } =
             fill(tx, bucket, (place.cursor, until), (through.version, size, place.source.rows)).await?;
-        let Some(middle) = rows.get(rows.len() / 2).copied() else { return Ok(None) };
+        let Some((first, middle)) = rows.first().copied().zip(rows.get(rows.len() / 2).copied()) else {
+            return Ok(None);
+        };
         // What was committed since the plan may follow the last of its rows.
         let shared = !last || through == built;
         // Who is anywhere behind the row before it can use it; of a small one that is not worth a question.
@@ -443,7 +445,7 @@ impl Pull {
         let read_to = page.through();
         let packed = Packed { page: page.finish(place.bucket, from, built), through: read_to, at: built, last };
         if shared {
-            self.pages.share(place, &packed, middle);
+            self.pages.share(place, &packed, (first, middle));
         }
         Ok(Some(packed))
     }

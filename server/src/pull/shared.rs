@@ -285,8 +285,8 @@ impl SharedPages {
         }
     }
 
-    /// Shares a page that was just packed.
-    pub(super) fn share(&self, place: &Place, packed: &Packed, middle: Cursor) {
+    /// Shares a page that was just packed, with its first row and the one in its middle.
+    pub(super) fn share(&self, place: &Place, packed: &Packed, (first, middle): (Cursor, Cursor)) {
         let Some(from) = packed.page.from.as_ref().and_then(|from| Cursor::try_from(from).ok()) else { return };
         let mut shelf = self.lock();
         shelf.uses += 1;
@@ -299,9 +299,11 @@ impl SharedPages {
         shared.newest = if packed.at.version > shared.newest.version { packed.at } else { shared.newest };
         let new = Shared { packed: packed.clone(), middle, checked: packed.at.version, moved: 0, used: *uses };
         *bytes += new.bytes();
-        if let Some(old) = pages.insert(from, new) {
-            *bytes -= old.bytes();
-        }
+        // Before its first row is nothing: what begins there has lost its rows, and would be found in its place.
+        let hidden = pages.range((Bound::Excluded(from), Bound::Excluded(first))).map(|(from, _)| *from);
+        let hidden: Vec<Cursor> = hidden.collect();
+        let gone = hidden.iter().filter_map(|from| pages.remove(from)).map(|page| page.bytes()).sum::<usize>();
+        *bytes -= gone + pages.insert(from, new).map_or(0, |old| old.bytes());
         metrics::counter!("roundsman_shared_pages_packed_total").increment(1);
         if *bytes > self.sizes.shared_bytes {
             shelf.shrink(self.sizes.shared_bytes / 8 * 7);
@@ -343,6 +345,7 @@ mod tests {
     const TENANT: i64 = 7;
     const BUCKET: i64 = 3;
     const NOW: Position = Position { version: 20, nonce: 1 };
+    const LATER: Position = Position { version: 30, nonce: 2 };
 
     fn row(number: i64) -> Cursor {
         Cursor { version: number, record: Some(Uuid::from_u128(number.unsigned_abs().into())) }
@@ -371,7 +374,7 @@ mod tests {
     fn share(pages: &SharedPages, (first, last): (i64, i64), is_last: bool) {
         let epoch = pages.enter(TENANT, None, true);
         let here = Place { epoch, ..place(Cursor::default()) };
-        pages.share(&here, &packed((first, last), NOW, is_last), row(i64::midpoint(first, last) + 1));
+        pages.share(&here, &packed((first, last), NOW, is_last), (row(first), row(i64::midpoint(first, last) + 1)));
     }
 
     fn reach(pages: &SharedPages, place: &Place) -> Option<Cursor> {
@@ -438,7 +441,7 @@ mod tests {
     fn what_has_moved_is_counted_and_too_much_of_it_ends_a_page() {
         let pages = SharedPages::new(Sizes::default());
         share(&pages, (1, 10), false);
-        let later = Position { version: 30, nonce: 2 };
+        let later = LATER;
         let source = Source { head: later.version, ..Source::default() };
         let fresh = Place { source, ..place(Cursor::default()) };
         let Found::Unchecked(from, through) = pages.find(&fresh) else { panic!("it is not known what has moved") };
@@ -449,6 +452,22 @@ mod tests {
         let latest = Position { version: 31, nonce: 3 };
         pages.check(&fresh, from, 7, latest);
         assert!(matches!(pages.find(&fresh), Found::Nothing(None)));
+    }
+
+    #[test]
+    fn what_has_lost_its_rows_hides_no_page() {
+        let pages = SharedPages::new(Sizes::default());
+        share(&pages, (1, 4), false);
+        share(&pages, (5, 8), false);
+        let before = pages.bytes();
+        // All rows have moved behind version 10.
+        let epoch = pages.enter(TENANT, None, true);
+        let Packed { page, through, .. } = packed((11, 14), NOW, false);
+        let moved =
+            Packed { page: Page { from: Some(Cursor::default().into()), ..page }, through, at: LATER, last: false };
+        pages.share(&Place { epoch, ..place(Cursor::default()) }, &moved, (row(11), row(13)));
+        assert_eq!(reach(&pages, &place(Cursor::after(9))), Some(row(14)));
+        assert!(pages.bytes() < before, "what nobody is given takes no place");
     }
 
     #[test]
@@ -470,7 +489,7 @@ mod tests {
         let after = pages.enter(TENANT, Some(NOW), false);
         assert_ne!(after, before);
         let late = Place { epoch: before, ..place(Cursor::default()) };
-        pages.share(&late, &packed((1, 8), NOW, false), row(5));
+        pages.share(&late, &packed((1, 8), NOW, false), (row(1), row(5)));
         let place = Place { epoch: after, ..place(Cursor::default()) };
         assert_eq!(
             (reach(&pages, &place), pages.bytes()),
