@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use roundsman::auth::caller::Caller;
 use roundsman::fail::FailPoints;
 use roundsman::grpc::sync::BATCH_BYTES;
 use roundsman::pull::{Outgoing, PATIENCE, Pull, SharedPages, Sizes};
@@ -24,9 +25,12 @@ use roundsman_tests::workload::{self, ARTICLES, article_id, orders, run_orders};
 use roundsman_tests::world::World;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// Messages of a first sync, at most.
 const MESSAGES: usize = 1_000;
+/// The device that pulls.
+const DEVICE: Uuid = Uuid::from_u128(1);
 /// Orders in a full batch.
 const ORDERS: usize = 50;
 /// A pull is counted so often.
@@ -96,7 +100,7 @@ impl Serving {
         let pull = Pull {
             db: core.db.clone(),
             clock: Arc::clone(&core.clock),
-            caller: self.world.caller(&self.world.anna),
+            caller: Caller { device: Some(DEVICE), ..self.world.caller(&self.world.anna) },
             standing: Arc::new(|| Ok(())),
             out: Outgoing::new(out, PATIENCE, BATCH_BYTES),
             fail: FailPoints::default(),

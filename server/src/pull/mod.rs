@@ -192,6 +192,9 @@ impl Pull {
         let points = [request.position.map(Position::from), shared];
         let standing = tenant::standing(&mut tx, self.caller.tenant, self.caller.device, points).await?;
         let standing = standing.ok_or_else(|| no_row(self.caller.tenant))?;
+        if let Some(device) = self.caller.device {
+            self.present.saw(self.caller.tenant, device, &standing.glance());
+        }
         let known = Known::read(&mut tx, &self.caller, request, (&standing, points)).await?;
         let epoch = self.pages.enter(self.caller.tenant, shared, shared.is_none_or(|newest| known.has(newest)));
         let view = self.view(&mut tx, &kinds, standing.head).await?;

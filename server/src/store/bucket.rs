@@ -271,7 +271,7 @@ pub async fn frames(
             "SELECT JOINED(frame) FROM ( \
                  SELECT frame FROM bucket_row \
                  WHERE tenant = $1 AND bucket = $2 AND (version, record) > ($3, $4) AND version <= $5 \
-                 ORDER BY version, record LIMIT $6) AS wanted",
+                 ORDER BY version, record LIMIT $6) AS page",
         )
         .bind(tenant)
         .bind(bucket)

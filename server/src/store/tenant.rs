@@ -46,6 +46,15 @@ pub struct Standing {
     pub known: [bool; 2],
 }
 
+impl Standing {
+    /// What the device will have to know when it holds everything.
+    #[must_use]
+    pub fn glance(&self) -> Glance {
+        let Head { position, durable_version, .. } = self.head;
+        Glance { position, durable_version, last_seq: self.last_seq }
+    }
+}
+
 type HeadRow = (i64, i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
 
 fn head_of((horizon, durable_version, writer_version, quarantined, version, nonce, at_us): HeadRow) -> Head {

@@ -305,7 +305,8 @@ const FIRST_ROW: [&str; 4] = [
 fn walks(kind: Kind, plan: &[String]) -> Vec<&String> {
     match kind {
         Kind::Sqlite => {
-            let few = ["SCAN json_each", "SCAN CONSTANT ROW", "VALUES CLAUSE", "SCAN (subquery"];
+            // What was given, and what a subquery with a limit has found.
+            let few = ["SCAN json_each", "SCAN CONSTANT ROW", "VALUES CLAUSE", "SCAN (subquery", "SCAN page"];
             let walks = |step: &&String| {
                 let scans = step.starts_with("SCAN") && !few.iter().any(|few| step.contains(few));
                 scans || step.contains("(tenant=?)")
