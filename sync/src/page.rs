@@ -167,7 +167,7 @@ fn next_field<'m>(rest: &mut &'m [u8]) -> Result<(u32, Value<'m>), PageError> {
             Value::Bytes(bytes)
         }
         WireType::Varint => Value::Number(encoding::decode_varint(rest).map_err(damaged)?),
-        _ => {
+        WireType::SixtyFourBit | WireType::StartGroup | WireType::EndGroup | WireType::ThirtyTwoBit => {
             encoding::skip_field(wire_type, number, rest, DecodeContext::default()).map_err(damaged)?;
             Value::Other
         }
