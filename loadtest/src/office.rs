@@ -15,11 +15,12 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::bench::Bench;
+use crate::database::Database;
 use crate::goods::bytes;
 use crate::phone;
-use crate::server::Server;
+use crate::server::{self, Server};
 
-/// The name of the tenant.
+/// The name of the tenant that is there when a server was claimed.
 pub const TENANT: &str = "Bench";
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -31,6 +32,8 @@ const ADMIN: &str = "admin";
 pub struct Office<'b> {
     /// The surroundings of the run.
     pub bench: &'b Bench,
+    /// The tenant's name.
+    pub tenant: String,
     channel: Channel,
     token: String,
 }
@@ -49,13 +52,23 @@ impl<'b> Office<'b> {
         Self::open(bench, server).await
     }
 
+    /// Makes a further tenant, in the database of a server that was claimed before.
+    pub async fn found(bench: &'b Bench, server: &Server, database: &Database, tenant: &str) -> anyhow::Result<Self> {
+        server::create_tenant(&bench.program, &database.url, tenant, (ADMIN, PASSWORD))?;
+        Self::of(bench, server, tenant).await
+    }
+
     /// Logs in at a server that was claimed before.
     pub async fn open(bench: &'b Bench, server: &Server) -> anyhow::Result<Self> {
+        Self::of(bench, server, TENANT).await
+    }
+
+    async fn of(bench: &'b Bench, server: &Server, tenant: &str) -> anyhow::Result<Self> {
         let channel = phone::connect(server.address).await?;
         let answer =
-            device::login(channel.clone(), (TENANT, ADMIN, PASSWORD), None).await.context("the office's login")?;
+            device::login(channel.clone(), (tenant, ADMIN, PASSWORD), None).await.context("the office's login")?;
         let token = answer.tokens.context("a login without tokens")?.access_token;
-        Ok(Self { bench, channel, token })
+        Ok(Self { bench, tenant: tenant.to_owned(), channel, token })
     }
 
     /// Makes the user who a rep is.

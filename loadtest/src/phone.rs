@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::bench::Bench;
 use crate::office::{PASSWORD, TENANT};
+use crate::world::RepWorld;
 
 /// A connection of its own.
 pub async fn connect(address: SocketAddr) -> anyhow::Result<Channel> {
@@ -71,10 +72,10 @@ pub struct Phone {
 
 impl Phone {
     /// A fresh installation of the app, with a connection of its own.
-    pub async fn login(bench: &Bench, address: SocketAddr, login: &str) -> anyhow::Result<Self> {
+    pub async fn login(bench: &Bench, address: SocketAddr, rep: &RepWorld) -> anyhow::Result<Self> {
         let channel = connect(address).await?;
-        let answer = device::login(channel.clone(), (TENANT, login, PASSWORD), Some(bench.id())).await;
-        let answer = answer.with_context(|| format!("the login of {login}"))?;
+        let answer = device::login(channel.clone(), (&rep.tenant, &rep.login, PASSWORD), Some(bench.id())).await;
+        let answer = answer.with_context(|| format!("the login of {}", rep.login))?;
         let token = answer.tokens.context("a login without tokens")?.access_token;
         let replica = Replica::open(MemoryStorage::default())?;
         Ok(Self { client: SyncServiceClient::new(channel), token, replica })
@@ -186,16 +187,12 @@ async fn pull(
     anyhow::bail!("a stream ended before its last checkpoint")
 }
 
-/// Logs devices in, each with a connection of its own; `login` names the user of each.
-pub async fn fleet(
-    bench: &Bench,
-    address: SocketAddr,
-    logins: impl ExactSizeIterator<Item = &str>,
-) -> anyhow::Result<Vec<Phone>> {
-    let bar = bench.progress("devices".to_owned(), logins.len());
-    let mut phones = Vec::with_capacity(logins.len());
-    for login in logins {
-        let mut phone = Phone::login(bench, address, login).await?;
+/// Logs in a device of each of these reps, with a connection of its own.
+pub async fn fleet(bench: &Bench, address: SocketAddr, reps: &[RepWorld]) -> anyhow::Result<Vec<Phone>> {
+    let bar = bench.progress("devices".to_owned(), reps.len());
+    let mut phones = Vec::with_capacity(reps.len());
+    for rep in reps {
+        let mut phone = Phone::login(bench, address, rep).await?;
         phone.sync(bench.now_us()).await?;
         phones.push(phone);
         bar.inc(1);

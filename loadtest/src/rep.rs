@@ -122,7 +122,7 @@ pub struct Reps {
 impl Reps {
     /// Logs these reps of a world in.
     pub async fn login(bench: &Bench, address: SocketAddr, world: &World, reps: &[RepWorld]) -> anyhow::Result<Self> {
-        let phones = phone::fleet(bench, address, reps.iter().map(|rep| rep.login.as_str())).await?;
+        let phones = phone::fleet(bench, address, reps).await?;
         let held = Arc::new(AtomicU64::new(0));
         let price_versions: Arc<[i64]> = world.price_versions.as_slice().into();
         let rep = |(phone, rep): (Phone, &RepWorld)| Rep {

@@ -41,6 +41,23 @@ pub fn program(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(found)
 }
 
+/// Makes a further tenant, as an operator does.
+pub fn create_tenant(
+    program: &Path,
+    database_url: &str,
+    name: &str,
+    (login, password): (&str, &str),
+) -> anyhow::Result<()> {
+    let mut command = Command::new(program);
+    command.args(["tenant", "create", name, "--login", login]);
+    command.env("ROUNDSMAN_DATABASE", database_url).env("ROUNDSMAN_PASSWORD", password);
+    command.env("ROUNDSMAN_LOG", "warn").env_remove("ROUNDSMAN_CONFIG").env_remove("ROUNDSMAN_LOG_FORMAT");
+    let output = command.output().context("the server's program can't be started")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "the tenant {name} is not made: {}", said.trim());
+    Ok(())
+}
+
 /// A running process, which ends with this value.
 #[derive(Debug)]
 pub struct Server {

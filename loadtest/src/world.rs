@@ -2,6 +2,7 @@
 //! and an agreement of its own, and as many articles as a part asks for.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use roundsman_proto::trade::record_to_import::Record;
@@ -26,6 +27,8 @@ const CREDIT_LIMIT_MINOR: i64 = 1_000_000_000_000;
 /// A rep.
 #[derive(Clone, Debug)]
 pub struct RepWorld {
+    /// The tenant's name.
+    pub tenant: Arc<str>,
     /// The login.
     pub login: String,
     /// The outlets of the rep's territory, each with its agreement.
@@ -48,6 +51,7 @@ pub struct World {
     pub reps: Vec<RepWorld>,
     /// By article, the version of its price.
     pub price_versions: Vec<i64>,
+    tenant: Arc<str>,
     price_list: Uuid,
     warehouse: Uuid,
     stocked: bool,
@@ -63,7 +67,8 @@ impl World {
             entry(warehouse, Record::Warehouse(Warehouse { name: "Main".to_owned(), ..Warehouse::default() })),
             entry(price_list, Record::PriceList(list)),
         ];
-        let mut world = Self { reps: Vec::new(), price_versions: Vec::new(), price_list, warehouse, stocked };
+        let tenant = office.tenant.as_str().into();
+        let mut world = Self { reps: Vec::new(), price_versions: Vec::new(), tenant, price_list, warehouse, stocked };
         for number in 0..reps {
             records.extend(world.rep(number, team, outlets, office.bench.today()));
             // A rep's records refer to one another, so a chunk ends between two reps.
@@ -106,7 +111,7 @@ impl World {
             records.extend(self.outlet(&key, territory));
             own.push((goods::id(&format!("outlet {key}")), goods::id(&format!("agreement {key}"))));
         }
-        self.reps.push(RepWorld { login, outlets: own });
+        self.reps.push(RepWorld { tenant: Arc::clone(&self.tenant), login, outlets: own });
         records
     }
 

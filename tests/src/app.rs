@@ -208,6 +208,12 @@ impl TestApp {
         format!("http://{}", self.address)
     }
 
+    /// Where its database is.
+    #[must_use]
+    pub fn database_url(&self) -> &str {
+        &self.database.url
+    }
+
     /// A figure as `/metrics` shows it; `None`: it does not.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let mut stream = tokio::net::TcpStream::connect(self.address).await.expect("connects");

@@ -56,7 +56,7 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     hand_over(&office, FORMER, 0).await?;
     let mut rows = Connection::open(&database.url).await?;
     plan_visits(&office, &world, &mut rows).await?;
-    let phones = phone::fleet(bench, server.address, world.reps[..2].iter().map(|rep| rep.login.as_str())).await?;
+    let phones = phone::fleet(bench, server.address, &world.reps[..2]).await?;
     let mut scene = Scene { office: &office, phones, rows };
     let name = |figure: &str| database.kind.named(figure);
     let add = |report: &mut Report, figure: Figure, goal| report.add(figure.goal(goal));

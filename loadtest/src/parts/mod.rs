@@ -8,6 +8,7 @@ mod live;
 mod nothing_new;
 mod orders;
 mod reprice;
+mod tenants;
 
 use std::fmt;
 
@@ -32,6 +33,8 @@ pub enum Part {
     Live,
     /// Devices hand orders in.
     Orders,
+    /// Devices of many tenants hand orders in at once.
+    Tenants,
     /// All prices of a list change, while orders come in, and everybody fetches them.
     Reprice,
     /// Territories and outlets change hands.
@@ -56,6 +59,7 @@ impl fmt::Display for Part {
             Self::Catalogue => "catalogue",
             Self::Live => "live",
             Self::Orders => "orders",
+            Self::Tenants => "tenants",
             Self::Reprice => "reprice",
             Self::Handover => "handover",
             Self::Followers => "followers",
@@ -98,6 +102,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::Catalogue => catalogue::measure(bench, &database, report).await,
         Part::Live => live::measure(bench, &database, report).await,
         Part::Orders => orders::measure(bench, &database, report).await,
+        Part::Tenants => tenants::measure(bench, &database, report).await,
         Part::Reprice => reprice::measure(bench, &database, report).await,
         Part::Handover => handover::measure(bench, &database, report).await,
         Part::Followers => followers::measure(bench, &database, report).await,

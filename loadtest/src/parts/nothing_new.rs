@@ -40,7 +40,7 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     let (server, office) = super::claimed(bench, database).await?;
     let mut world = World::make(&office, (FLEET, OUTLETS), false).await?;
     world.grow(&office, ARTICLES).await?;
-    let phones = phone::fleet(bench, server.address, world.reps.iter().map(|rep| rep.login.as_str())).await?;
+    let phones = phone::fleet(bench, server.address, &world.reps).await?;
     let idle = |phone: Phone| Idle { request: phone.request(bench.now_us()), phone };
     let mut callers: Vec<Idle> = phones.into_iter().map(idle).collect();
     let bar = bench.progress("nothing new".to_owned(), 1);

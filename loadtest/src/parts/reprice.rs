@@ -139,11 +139,11 @@ impl Devices {
         let bar = bench.progress("devices".to_owned(), DEVICES);
         let (mut whole, mut light) = (None, Vec::with_capacity(DEVICES));
         for rep in reps {
-            let mut phone = Phone::login(bench, server.address, &rep.login).await?;
+            let mut phone = Phone::login(bench, server.address, rep).await?;
             phone.sync(bench.now_us()).await?;
             let request = Arc::new(phone.request(bench.now_us()));
             for _ in 0..DEVICES / reps.len() {
-                light.push((Phone::login(bench, server.address, &rep.login).await?, Arc::clone(&request)));
+                light.push((Phone::login(bench, server.address, rep).await?, Arc::clone(&request)));
                 bar.inc(1);
             }
             whole = Some(phone);

@@ -1,4 +1,5 @@
-//! How users come into being: the first with a code that the server shows once, the others by an administrator.
+//! How users come into being: the first of a server with a code that it shows once, the first of a further tenant by whoever
+//! has the database, the others by an administrator.
 
 use std::net::IpAddr;
 
@@ -8,22 +9,29 @@ use uuid::Uuid;
 use super::{Auth, AuthError, Refusal, Secret, Taken, sha256};
 use crate::clock::Random;
 use crate::error::StoreError;
-use crate::store::account::{self, User};
+use crate::store::account::{self, PasswordHash, User};
 use crate::store::sql::{Db, Tx};
 
 const SETUP_CODE: &str = "setup-code";
+
+/// A tenant that is to be made, and its first administrator.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// The tenant's name.
+    pub name: String,
+    /// The administrator's login, in small letters.
+    pub login: String,
+    /// The administrator's password.
+    pub password: Secret,
+}
 
 /// Makes a tenant and its first administrator on a server that has no user yet.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The one-time code.
     pub setup_code: Secret,
-    /// The tenant's name.
-    pub tenant: String,
-    /// The administrator's login, in small letters.
-    pub login: String,
-    /// The administrator's password.
-    pub password: Secret,
+    /// Who claims it.
+    pub tenant: NewTenant,
     /// Where it comes from.
     pub address: Option<IpAddr>,
 }
@@ -69,20 +77,44 @@ async fn consume(auth: &Auth, claim: Claim) -> Result<Uuid, AuthError> {
     if !stored.iter().any(|(_, hash)| *hash == sha256(&code)) {
         return Err(Refusal::SetupCodeInvalid.into());
     }
-    let hash = auth.passwords.hash(claim.password).await?;
+    let hash = auth.passwords.hash(claim.tenant.password).await?;
 
-    let now_us = auth.clock.now_us();
     let mut tx = auth.db.write().await?;
     if !account::consume_secret(&mut tx, SETUP_CODE, &sha256(&code)).await? || account::any_user(&mut tx).await? {
         return Err(Refusal::SetupCodeInvalid.into());
     }
-    let tenant = account::create_tenant(&mut tx, &claim.tenant).await?.ok_or(AuthError::Taken(Taken::Tenant))?;
-    let id = auth.random.uuid(now_us);
-    let admin = User { tenant, id, login: claim.login, role: Role::Admin, rep: None, team: None, disabled: false };
-    account::insert_user(&mut tx, &admin, &hash, now_us).await?;
+    let User { tenant, id, .. } = insert_tenant(auth, &mut tx, (&claim.tenant.name, claim.tenant.login), &hash).await?;
     tx.commit().await?;
     tracing::info!(tenant, user = %id, "the server was claimed");
     Ok(id)
+}
+
+/// Makes a tenant with its first administrator, and says who that is. Servers may run meanwhile: they look a tenant up when
+/// somebody logs in.
+///
+/// # Errors
+/// When the name is taken, or the database does not answer.
+pub async fn create_tenant(auth: &Auth, new: NewTenant) -> Result<User, AuthError> {
+    let hash = auth.passwords.hash(new.password).await?;
+    let mut tx = auth.db.write().await?;
+    let admin = insert_tenant(auth, &mut tx, (&new.name, new.login), &hash).await?;
+    tx.commit().await?;
+    Ok(admin)
+}
+
+/// Neither is there without the other: both come with the transaction.
+async fn insert_tenant(
+    auth: &Auth,
+    tx: &mut Tx,
+    (name, login): (&str, String),
+    hash: &PasswordHash,
+) -> Result<User, AuthError> {
+    let tenant = account::create_tenant(tx, name).await?.ok_or(AuthError::Taken(Taken::Tenant))?;
+    let now_us = auth.clock.now_us();
+    let id = auth.random.uuid(now_us);
+    let admin = User { tenant, id, login, role: Role::Admin, rep: None, team: None, disabled: false };
+    account::insert_user(tx, &admin, hash, now_us).await?;
+    Ok(admin)
 }
 
 fn parse(code: &Secret) -> Option<[u8; 16]> {
@@ -109,7 +141,7 @@ pub async fn create(auth: &Auth, user: User, password: Secret) -> Result<(), Aut
 }
 
 /// The transaction ends here, before the password is checked.
-async fn existing(mut tx: Tx, user: &User) -> Result<(User, account::PasswordHash), AuthError> {
+async fn existing(mut tx: Tx, user: &User) -> Result<(User, PasswordHash), AuthError> {
     let found = account::find_user(&mut tx, user.tenant, user.id).await?;
     found.ok_or(AuthError::Taken(Taken::Login))
 }
@@ -125,9 +157,7 @@ mod tests {
     fn claim_with(code: &str) -> Claim {
         Claim {
             setup_code: Secret::new(code),
-            tenant: "Acme".to_owned(),
-            login: "anna".to_owned(),
-            password: Secret::new(PASSWORD),
+            tenant: NewTenant { name: "Acme".to_owned(), login: "anna".to_owned(), password: Secret::new(PASSWORD) },
             address: None,
         }
     }

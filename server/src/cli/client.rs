@@ -43,7 +43,7 @@ pub struct Login {
     /// Where.
     #[command(flatten)]
     pub server: Server,
-    /// The company's name, as it was given when the server was claimed.
+    /// The company's name, as it was given when the server was claimed or the tenant was made.
     #[arg(long, env = "ROUNDSMAN_TENANT", value_name = "NAME")]
     pub tenant: String,
     /// The login of whoever does this.

@@ -9,6 +9,7 @@ pub mod import;
 pub mod inspect;
 mod print;
 pub mod quarantine;
+pub mod tenant;
 pub mod user;
 pub mod verify;
 
@@ -41,6 +42,9 @@ pub enum Verb {
     Quarantine(quarantine::Verb),
     /// Makes the first administrator of a new server, with the setup code that it printed at its first start.
     Claim(claim::Args),
+    /// Makes and lists tenants, in the database itself; servers may run meanwhile.
+    #[command(subcommand)]
+    Tenant(tenant::Verb),
     /// Copies an SQLite database while it is in use, checks the copy, and tells devices that they need not keep what it holds.
     ///
     /// Devices keep what they captured for a week, and then until a backup has it: after a restore they bring it back.
@@ -63,6 +67,7 @@ impl Verb {
             Self::Bucket(verb) => inspect::bucket(verb).await,
             Self::Quarantine(verb) => quarantine::run(verb).await,
             Self::Claim(args) => claim::run(args).await,
+            Self::Tenant(verb) => tenant::run(verb, config).await,
             Self::Backup(args) => backup::run(&args, config).await,
             Self::Verify(args) => verify::run(&args, config).await,
         }

@@ -12,7 +12,7 @@ use super::detached::detached;
 use super::fields::Fields;
 use crate::auth::authenticate::peer;
 use crate::auth::session::{self, Login, Tokens};
-use crate::auth::users::{self, Claim};
+use crate::auth::users::{self, Claim, NewTenant};
 use crate::auth::{Auth, Secret};
 use crate::store::account::NewDevice;
 
@@ -89,13 +89,30 @@ fn claim(request: proto::ClaimServerRequest, address: Option<IpAddr>) -> Result<
     let mut fields = Fields::default();
     let claim = Claim {
         setup_code: fields.secret("setup_code", request.setup_code, 1..=TOKEN_CHARS),
-        tenant: fields.text("tenant", request.tenant, 1..=NAME_CHARS),
-        login: login_name(&mut fields, "login", &request.login),
-        password: fields.secret("password", request.password, PASSWORD_LEAST_CHARS..=PASSWORD_MOST_CHARS),
+        tenant: tenant_of(&mut fields, (request.tenant, &request.login), request.password),
         address,
     };
     fields.check()?;
     Ok(claim)
+}
+
+/// A tenant that is to be made, of fields that are as they must be.
+///
+/// # Errors
+/// INVALID_ARGUMENT with all that is wrong.
+pub fn new_tenant(name: String, login: &str, password: &Secret) -> Result<NewTenant, Status> {
+    let mut fields = Fields::default();
+    let new = tenant_of(&mut fields, (name, login), password.expose().to_owned());
+    fields.check()?;
+    Ok(new)
+}
+
+fn tenant_of(fields: &mut Fields, (name, login): (String, &str), password: String) -> NewTenant {
+    NewTenant {
+        name: fields.text("tenant", name, 1..=NAME_CHARS),
+        login: login_name(fields, "login", login),
+        password: fields.secret("password", password, PASSWORD_LEAST_CHARS..=PASSWORD_MOST_CHARS),
+    }
 }
 
 fn login(request: proto::LoginRequest, address: Option<IpAddr>) -> Result<Login, Status> {

@@ -54,18 +54,29 @@ impl std::fmt::Debug for PasswordHash {
 /// # Errors
 /// When the database does not answer.
 pub async fn create_tenant(tx: &mut Tx, name: &str) -> Result<Option<i64>> {
-    let (id,): (i64,) = tx.query_as("SELECT COALESCE(MAX(id), 0) + 1 FROM tenant").one().await?;
-    let written = tx
-        .query(
-            "INSERT INTO tenant (id, name, horizon, writer_version, durable_version) VALUES ($1, $2, 0, $3, 0) \
-             ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(id)
-        .bind(name.to_owned())
-        .bind(WRITER_VERSION)
-        .execute()
-        .await?;
-    Ok((written == 1).then_some(id))
+    loop {
+        let (id,): (i64,) = tx.query_as("SELECT COALESCE(MAX(id), 0) + 1 FROM tenant").one().await?;
+        let written = tx
+            .query(
+                "INSERT INTO tenant (id, name, horizon, writer_version, durable_version) VALUES ($1, $2, 0, $3, 0) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(name.to_owned())
+            .bind(WRITER_VERSION)
+            .execute()
+            .await?;
+        if written == 1 {
+            return Ok(Some(id));
+        }
+        let taken: Option<(i64,)> =
+            tx.query_as("SELECT id FROM tenant WHERE name = $1").bind(name.to_owned()).optional().await?;
+        if taken.is_some() {
+            return Ok(None);
+        }
+        // Another tenant was made meanwhile and has the number. It is committed, for the statement has waited for that: so
+        // the next one sees it, and takes the number after.
+    }
 }
 
 /// Whether anybody could log in to this server.

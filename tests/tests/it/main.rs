@@ -34,6 +34,7 @@ mod shared;
 mod simulation;
 mod supervision;
 mod sync;
+mod tenants;
 mod trespass;
 mod typescript;
 mod vectors;

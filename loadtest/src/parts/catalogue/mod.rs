@@ -13,7 +13,7 @@ use crate::phone::Phone;
 use crate::report::{Figure, Goal, Report};
 use crate::server::Server;
 use crate::stats::per_second;
-use crate::world::World;
+use crate::world::{RepWorld, World};
 
 /// Rows of products and prices, one after another.
 const ROWS: [usize; 4] = [10_000, 100_000, 300_000, 1_000_000];
@@ -25,7 +25,7 @@ const OUTLETS: usize = 4;
 struct Stage<'a> {
     bench: &'a Bench,
     database: &'a Database,
-    login: &'a str,
+    rep: &'a RepWorld,
     rows: usize,
 }
 
@@ -37,7 +37,7 @@ impl Stage<'_> {
 
     /// A device that has just been installed.
     async fn phone(&self, server: &Server) -> anyhow::Result<Phone> {
-        Phone::login(self.bench, server.address, self.login).await
+        Phone::login(self.bench, server.address, self.rep).await
     }
 
     fn name(&self, figure: &str) -> String {
@@ -56,7 +56,7 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
         let office = Office::open(bench, &server).await?;
         let (records, took) = world.grow(&office, rows / goods::ROWS_AN_ARTICLE).await?;
         drop((server, office));
-        let stage = Stage { bench, database, login: &world.reps[0].login, rows };
+        let stage = Stage { bench, database, rep: &world.reps[0], rows };
         match rows {
             100_000 => {
                 let what = format!("import of {records} products and prices, 1,000 at a time");

@@ -13,9 +13,12 @@ use crate::report::{Figure, Goal, Report};
 use crate::stats::Spread;
 use crate::world::World;
 
-const ARTICLES: usize = 1_000;
-const OUTLETS: usize = 20;
-const ROUND: Duration = Duration::from_secs(3);
+/// Articles that are ordered.
+pub const ARTICLES: usize = 1_000;
+/// Outlets of each rep.
+pub const OUTLETS: usize = 20;
+/// How long a repetition takes.
+pub const ROUND: Duration = Duration::from_secs(3);
 
 /// Measures it.
 pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) -> anyhow::Result<()> {
