@@ -156,9 +156,9 @@ impl Pull {
             return Ok(None);
         };
         let mut tx = self.db.glance().await?;
-        let glance = tenant::glance(&mut tx, self.caller.tenant, device).await?;
+        let standing = tenant::standing(&mut tx, self.caller.tenant, Some(device), [None; 2]).await?;
         tx.commit().await?;
-        Ok(glance.and_then(|glance| {
+        Ok(standing.map(|standing| standing.glance()).and_then(|glance| {
             self.present.saw(self.caller.tenant, device, &glance);
             asking.checkpoint(&glance, self.clock.now_us())
         }))

@@ -150,31 +150,6 @@ pub struct Glance {
     pub last_seq: i64,
 }
 
-/// Where the tenant and a device are now, in one statement; `None`: there is no such tenant.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn glance(tx: &mut Tx, tenant: i64, device: Uuid) -> Result<Option<Glance>, StoreError> {
-    type Row = (i64, Option<i64>, Option<i64>, Option<i64>);
-    let row: Option<Row> = tx
-        .query_as(
-            "SELECT t.durable_version, c.version, c.nonce, \
-                    (SELECT last_seq FROM device_sequence WHERE tenant = $1 AND device = $2) \
-             FROM tenant t LEFT JOIN commit_point c ON c.tenant = $1 \
-                  AND c.version = (SELECT MAX(version) FROM commit_point WHERE tenant = $1) \
-             WHERE t.id = $1",
-        )
-        .bind(tenant)
-        .bind(device)
-        .optional()
-        .await?;
-    Ok(row.map(|(durable_version, version, nonce, last_seq)| Glance {
-        position: Position { version: version.unwrap_or(0), nonce: nonce.unwrap_or(0).cast_unsigned() },
-        durable_version,
-        last_seq: last_seq.unwrap_or(0),
-    }))
-}
-
 /// The tenant's last committed batch.
 ///
 /// # Errors
