@@ -40,6 +40,8 @@ pub const BATCH_BYTES: usize = 256 * 1024;
 const WAVES: usize = 3;
 /// Records that a command may turn out to need beyond what it asked for.
 const LATE_LOADS: usize = 256;
+/// So often a batch is tried anew because another program wrote while it was under way.
+const OVERTAKEN: u32 = 3;
 
 /// A command as it reached the server.
 #[derive(Clone, Debug)]
@@ -190,7 +192,22 @@ impl Writer {
         submissions: &[Submission],
         quarantine: Option<&str>,
     ) -> Result<Committed, StoreError> {
-        let mut tx = self.db.write_tenant(tenant).await?;
+        let mut overtaken = 0;
+        loop {
+            match self.attempt(tenant, submissions, quarantine).await {
+                Err(StoreError::Overtaken) if overtaken < OVERTAKEN => overtaken += 1,
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        tenant: i64,
+        submissions: &[Submission],
+        quarantine: Option<&str>,
+    ) -> Result<Committed, StoreError> {
+        let mut tx = self.db.batch(tenant).await?;
         self.fail.pass("batch.begun")?;
         let mut batch = Batch::begin(self, &mut tx, tenant, submissions).await?;
         if quarantine.is_none() {

@@ -28,6 +28,9 @@ pub enum StoreError {
         /// The format that this server writes.
         written: i64,
     },
+    /// Another program wrote while a batch was under way; nothing of the batch is written.
+    #[error("another program has written meanwhile")]
+    Overtaken,
     /// A setting that the server refuses to run with.
     #[error("{0}")]
     Setting(String),

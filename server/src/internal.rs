@@ -1,7 +1,7 @@
 //! Internal records: the sums, sets and spans that rules need. They live beside the records, are found by a key instead
 //! of an id, are never placed in a bucket, have no history, and can be computed anew from the records (`verify` does).
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Write as _};
 
 use prost::Message;
 use roundsman_proto::trade::{Order, Price};
@@ -11,6 +11,7 @@ use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
+use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
 use crate::workspace::Revocation;
@@ -25,12 +26,17 @@ pub trait Internal: Message + Default {
     /// Its number, 1000 or above.
     const KIND: i64;
 
-    /// The key in words, such as `granted{territory:…}`; different for different keys of all internal kinds.
-    fn name(key: &Self::Key) -> String;
+    /// Writes the key in words, such as `granted{territory:…}`; different for different keys of all internal kinds.
+    fn display(key: &Self::Key) -> impl fmt::Display;
+
+    /// The key in words.
+    fn name(key: &Self::Key) -> String {
+        Self::display(key).to_string()
+    }
 
     /// The id under which it is stored.
     fn id(key: &Self::Key) -> Uuid {
-        server_id(&Self::name(key))
+        server_id(Self::display(key))
     }
 }
 
@@ -38,16 +44,28 @@ pub trait Internal: Message + Default {
 /// anybody can compute a UUID of version 5; so what comes from outside must not have an id of this version
 /// ([`is_server_id`]), or a device could write what only the server may.
 #[must_use]
-pub fn server_id(name: &str) -> Uuid {
-    let hash = Uuid::new_v5(&NAMESPACE, name.as_bytes());
-    uuid::Builder::from_bytes(hash.into_bytes()).with_version(uuid::Version::Custom).into_uuid()
+pub fn server_id(name: impl fmt::Display) -> Uuid {
+    let mut hashing = Hashing(Sha1::new_with_prefix(NAMESPACE));
+    write!(hashing, "{name}").expect("hashing never fails");
+    let [hash @ .., _, _, _, _] = <[u8; 20]>::from(hashing.0.finalize());
+    uuid::Builder::from_sha1_bytes(hash).with_version(uuid::Version::Custom).into_uuid()
+}
+
+/// A name on its way into a hash: no text is made of it, since an order asks for a hundred ids.
+struct Hashing(Sha1);
+
+impl fmt::Write for Hashing {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0.update(part);
+        Ok(())
+    }
 }
 
 /// The id of the visit that a route plans at an outlet on a day: the same, whoever plans it and however often. Nobody else
 /// can make a record of this id before.
 #[must_use]
 pub fn planned_visit_id(route: Uuid, outlet: Uuid, day: i32) -> Uuid {
-    server_id(&format!("visit{{route:{route} outlet:{outlet} {day}}}"))
+    server_id(format_args!("visit{{route:{route} outlet:{outlet} {day}}}"))
 }
 
 /// Whether this is an id that only the server makes.
@@ -86,8 +104,8 @@ impl Internal for Granted {
     type Key = Scope;
     const KIND: i64 = 1_000;
 
-    fn name(holder: &Scope) -> String {
-        format!("granted{{{holder}}}")
+    fn display(holder: &Scope) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "granted{{{holder}}}"))
     }
 }
 
@@ -151,11 +169,11 @@ impl Internal for Reach {
     type Key = Reaching;
     const KIND: i64 = 1_001;
 
-    fn name(key: &Reaching) -> String {
-        match key {
-            Reaching::Customer(id) => format!("reach{{customer:{id}}}"),
-            Reaching::Agreement(id) => format!("reach{{agreement:{id}}}"),
-        }
+    fn display(key: &Reaching) -> impl fmt::Display {
+        fmt::from_fn(move |f| match key {
+            Reaching::Customer(id) => write!(f, "reach{{customer:{id}}}"),
+            Reaching::Agreement(id) => write!(f, "reach{{agreement:{id}}}"),
+        })
     }
 }
 
@@ -209,8 +227,8 @@ impl Internal for OutletDocuments {
     type Key = (Uuid, Month);
     const KIND: i64 = 1_002;
 
-    fn name((outlet, month): &(Uuid, Month)) -> String {
-        format!("documents{{outlet:{outlet}/{month}}}")
+    fn display((outlet, month): &(Uuid, Month)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "documents{{outlet:{outlet}/{month}}}"))
     }
 }
 
@@ -226,8 +244,8 @@ impl Internal for OutletMonths {
     type Key = Uuid;
     const KIND: i64 = 1_003;
 
-    fn name(outlet: &Uuid) -> String {
-        format!("months{{outlet:{outlet}}}")
+    fn display(outlet: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "months{{outlet:{outlet}}}"))
     }
 }
 
@@ -243,8 +261,8 @@ impl Internal for OutletCustomers {
     type Key = Uuid;
     const KIND: i64 = 1_024;
 
-    fn name(outlet: &Uuid) -> String {
-        format!("customers{{outlet:{outlet}}}")
+    fn display(outlet: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "customers{{outlet:{outlet}}}"))
     }
 }
 
@@ -260,8 +278,8 @@ impl Internal for TerritoryReps {
     type Key = Uuid;
     const KIND: i64 = 1_004;
 
-    fn name(territory: &Uuid) -> String {
-        format!("reps{{territory:{territory}}}")
+    fn display(territory: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "reps{{territory:{territory}}}"))
     }
 }
 
@@ -269,8 +287,8 @@ impl Internal for Assigned {
     type Key = Uuid;
     const KIND: i64 = 1_005;
 
-    fn name(rep: &Uuid) -> String {
-        format!("assigned{{rep:{rep}}}")
+    fn display(rep: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "assigned{{rep:{rep}}}"))
     }
 }
 
@@ -278,8 +296,8 @@ impl Internal for Placed {
     type Key = Uuid;
     const KIND: i64 = 1_006;
 
-    fn name(outlet: &Uuid) -> String {
-        format!("placed{{outlet:{outlet}}}")
+    fn display(outlet: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "placed{{outlet:{outlet}}}"))
     }
 }
 
@@ -307,8 +325,8 @@ impl Internal for RepAssignments {
     type Key = Uuid;
     const KIND: i64 = 1_007;
 
-    fn name(rep: &Uuid) -> String {
-        format!("assignments{{rep:{rep}}}")
+    fn display(rep: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "assignments{{rep:{rep}}}"))
     }
 }
 
@@ -317,8 +335,8 @@ impl Internal for Available {
     type Key = (Uuid, Uuid);
     const KIND: i64 = 1_008;
 
-    fn name((warehouse, product): &(Uuid, Uuid)) -> String {
-        format!("available{{warehouse:{warehouse} product:{product}}}")
+    fn display((warehouse, product): &(Uuid, Uuid)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "available{{warehouse:{warehouse} product:{product}}}"))
     }
 }
 
@@ -335,8 +353,8 @@ impl Internal for Credit {
     type Key = Debtor;
     const KIND: i64 = 1_009;
 
-    fn name((customer, currency): &Debtor) -> String {
-        format!("credit{{customer:{customer} {currency}}}")
+    fn display((customer, currency): &Debtor) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "credit{{customer:{customer} {currency}}}"))
     }
 }
 
@@ -345,8 +363,8 @@ impl Internal for RepDay {
     type Key = (Uuid, i32);
     const KIND: i64 = 1_020;
 
-    fn name((rep, day): &(Uuid, i32)) -> String {
-        format!("rep_day{{rep:{rep} {day}}}")
+    fn display((rep, day): &(Uuid, i32)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "rep_day{{rep:{rep} {day}}}"))
     }
 }
 
@@ -380,8 +398,8 @@ impl Internal for ProductPrices {
     type Key = (Uuid, Uuid);
     const KIND: i64 = 1_021;
 
-    fn name((price_list, product): &(Uuid, Uuid)) -> String {
-        format!("prices{{price_list:{price_list} product:{product}}}")
+    fn display((price_list, product): &(Uuid, Uuid)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "prices{{price_list:{price_list} product:{product}}}"))
     }
 }
 
@@ -432,8 +450,8 @@ impl Internal for ProductStocks {
     type Key = Uuid;
     const KIND: i64 = 1_022;
 
-    fn name(product: &Uuid) -> String {
-        format!("stocks{{product:{product}}}")
+    fn display(product: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "stocks{{product:{product}}}"))
     }
 }
 
@@ -464,8 +482,8 @@ impl Internal for Claims {
     type Key = Uuid;
     const KIND: i64 = 1_023;
 
-    fn name(shipment: &Uuid) -> String {
-        format!("claims{{shipment:{shipment}}}")
+    fn display(shipment: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "claims{{shipment:{shipment}}}"))
     }
 }
 
@@ -481,8 +499,8 @@ impl Internal for TerritoryRoutes {
     type Key = Uuid;
     const KIND: i64 = 1_010;
 
-    fn name(territory: &Uuid) -> String {
-        format!("routes{{territory:{territory}}}")
+    fn display(territory: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "routes{{territory:{territory}}}"))
     }
 }
 
@@ -499,8 +517,8 @@ impl Internal for TerritoryDay {
     type Key = (Uuid, i32);
     const KIND: i64 = 1_011;
 
-    fn name((territory, day): &(Uuid, i32)) -> String {
-        format!("planned{{territory:{territory} {day}}}")
+    fn display((territory, day): &(Uuid, i32)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "planned{{territory:{territory} {day}}}"))
     }
 }
 
@@ -540,8 +558,8 @@ impl Internal for TerritoryCalendar {
     type Key = Uuid;
     const KIND: i64 = 1_012;
 
-    fn name(territory: &Uuid) -> String {
-        format!("calendar{{territory:{territory}}}")
+    fn display(territory: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "calendar{{territory:{territory}}}"))
     }
 }
 
@@ -577,11 +595,11 @@ impl Internal for Revoked {
     type Key = Revocation;
     const KIND: i64 = 1_013;
 
-    fn name(key: &Revocation) -> String {
-        match key {
-            Revocation::Device(device) => format!("revoked{{device:{device}}}"),
-            Revocation::Rep(rep) => format!("revoked{{rep:{rep}}}"),
-        }
+    fn display(key: &Revocation) -> impl fmt::Display {
+        fmt::from_fn(move |f| match key {
+            Revocation::Device(device) => write!(f, "revoked{{device:{device}}}"),
+            Revocation::Rep(rep) => write!(f, "revoked{{rep:{rep}}}"),
+        })
     }
 }
 
@@ -614,8 +632,8 @@ impl Internal for Restampings {
     type Key = ();
     const KIND: i64 = 1_014;
 
-    fn name((): &()) -> String {
-        "restampings{}".to_owned()
+    fn display((): &()) -> impl fmt::Display {
+        "restampings{}"
     }
 }
 
@@ -639,6 +657,15 @@ mod tests {
         let entry = prices.prices.first().expect("noted");
         assert_eq!((entry.before.clone(), entry.before_version, entry.changed_at_us), (Some(price(100)), 7, 20));
         assert_eq!(prices.ids().collect::<Vec<_>>(), [id]);
+    }
+
+    #[test]
+    fn an_id_of_the_servers_own_is_that_of_its_name_but_for_the_version() {
+        let name = "stocks{product:00000000-0000-0000-0000-000000000001}";
+        let named = Uuid::new_v5(&NAMESPACE, name.as_bytes());
+        let expected = uuid::Builder::from_bytes(named.into_bytes()).with_version(uuid::Version::Custom).into_uuid();
+        assert_eq!(server_id(name), expected);
+        assert_eq!(ProductStocks::id(&Uuid::from_u128(1)), expected, "however many parts it comes in");
     }
 
     #[test]

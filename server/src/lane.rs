@@ -334,6 +334,7 @@ fn is_of_its_content(error: &StoreError) -> bool {
     match error {
         StoreError::Data(_) | StoreError::Corrupt(_) | StoreError::Panicked(_) => true,
         StoreError::Unavailable(_)
+        | StoreError::Overtaken
         | StoreError::Outdated { .. }
         | StoreError::Migration(_)
         | StoreError::Setting(_) => false,

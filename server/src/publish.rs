@@ -69,7 +69,7 @@ fn scopes(change: &Change) -> Result<Vec<Scope>, StoreError> {
     }
     let corrupt = |what: String| StoreError::Corrupt(format!("record {id}: {what}"));
     let kind = kind::from_number(after.kind).ok_or_else(|| corrupt(format!("unknown kind {}", after.kind)))?;
-    let stamps = Stamps::decode(after.stamps.clone()).map_err(|error| corrupt(error.to_string()))?;
+    let stamps = Stamps::decode(&*after.stamps).map_err(|error| corrupt(error.to_string()))?;
     place(kind, *id, &after.document, &stamps).map_err(|error| corrupt(error.to_string()))
 }
 

@@ -167,7 +167,7 @@ impl Workspace {
         if stored.removed_at_us.is_some() {
             return Ok(None);
         }
-        let record = R::decode(stored.document.clone())
+        let record = R::decode(&*stored.document)
             .map_err(|error| Stop::Corrupt(format!("record {id} of kind {:?}: {error}", R::KIND)))?;
         Ok(Some(record))
     }
@@ -193,7 +193,7 @@ impl Workspace {
         let Some(stored) = self.stored(id)? else {
             return Ok(Stamps::default());
         };
-        Stamps::decode(stored.stamps.clone()).map_err(|error| Stop::Corrupt(format!("stamps of {id}: {error}")))
+        Stamps::decode(&*stored.stamps).map_err(|error| Stop::Corrupt(format!("stamps of {id}: {error}")))
     }
 
     /// The version of the record's last change, 0 when this batch made it.
@@ -268,7 +268,7 @@ impl Workspace {
             Some(stored) if stored.kind != T::KIND => {
                 Err(Stop::Corrupt(format!("{key:?} stands at a record of kind {}", stored.kind)))
             }
-            Some(stored) => T::decode(stored.document.clone())
+            Some(stored) => T::decode(&*stored.document)
                 .map_err(|error| Stop::Corrupt(format!("internal record {key:?}: {error}"))),
         }
     }

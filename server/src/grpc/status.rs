@@ -155,6 +155,10 @@ pub fn of_store(error: &StoreError) -> Status {
             tracing::warn!(error = %inner, "the database is not available");
             unavailable("the database does not answer; try again")
         }
+        StoreError::Overtaken => {
+            tracing::warn!(%error, "again and again");
+            unavailable("another program writes to the database; try again")
+        }
         StoreError::Panicked(_) => {
             tracing::error!(%error, "commands are neither decided nor kept");
             unavailable("the server has failed; try again")

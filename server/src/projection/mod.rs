@@ -70,6 +70,7 @@ impl Projected {
     /// When the database does not answer.
     pub async fn clear(&self, tx: &mut Tx) -> Result<(), StoreError> {
         for (projection, records) in &self.shrunk {
+            tx.exclude().await?;
             tx.query(projection.delete).bind(self.tenant).bind_uuids(records).execute().await?;
         }
         Ok(())

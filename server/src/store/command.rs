@@ -380,6 +380,7 @@ pub async fn release(tx: &mut Tx, tenant: i64, commands: &[Uuid]) -> Result<(), 
     if commands.is_empty() {
         return Ok(());
     }
+    tx.exclude().await?;
     for statement in ["DELETE FROM BY_UUIDS(command.id, $2)", "DELETE FROM BY_UUIDS(quarantine.command, $2)"] {
         tx.query(statement).bind(tenant).bind_uuids(commands).execute().await?;
     }

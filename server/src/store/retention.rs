@@ -11,6 +11,7 @@ use crate::error::StoreError;
 /// # Errors
 /// When the database does not answer.
 pub async fn set_horizon(tx: &mut Tx, tenant: i64, horizon: i64) -> Result<(), StoreError> {
+    tx.exclude().await?;
     tx.query("UPDATE tenant SET horizon = $2 WHERE id = $1 AND horizon < $2")
         .bind(tenant)
         .bind(horizon)

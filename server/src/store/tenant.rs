@@ -131,6 +131,7 @@ pub async fn standing(
 /// # Errors
 /// When the database does not answer.
 pub async fn raise_writer_version(tx: &mut Tx, tenant: i64, format: i64) -> Result<(), StoreError> {
+    tx.exclude().await?;
     tx.query("UPDATE tenant SET writer_version = $2 WHERE id = $1 AND writer_version < $2")
         .bind(tenant)
         .bind(format)

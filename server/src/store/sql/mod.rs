@@ -15,6 +15,9 @@
 //! - `JOINED(frame)` is the bytes of all rows, one after another, in the order of the subquery that it reads.
 //! - Rows are written with [`Tx::write`], any number of tables and rows at a time.
 
+mod joint;
+mod write;
+
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -35,6 +38,9 @@ use uuid::Uuid;
 
 use crate::ages::{Age, Ages};
 use crate::error::StoreError;
+use joint::{BEGIN as BEGIN_SQLITE, Held, Joint, Shared};
+pub use write::{Cell, Column, Rows, Table};
+use write::{write_postgres, write_sqlite};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -43,7 +49,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A writer that is silent for so long in its transaction loses it, and the lock with it: it hangs, or its machine
 /// is gone. A batch is silent for as long as it computes, which is milliseconds.
 const HUNG_WRITER: &str = "5s";
-/// SQLite readers beside the one writer.
+/// SQLite readers beside the one writer, and as many for batches.
 const SQLITE_READERS: u32 = 4;
 /// A page holds several orders with their lines; in SQLite's own 4 KiB each of them would need a page of its own beside.
 const SQLITE_PAGE_BYTES: u32 = 8_192;
@@ -65,8 +71,6 @@ const POSTGRES_TRUSTED: Duration = Duration::from_secs(5);
 const CHANNEL: &str = "roundsman";
 /// PostgreSQL takes announcements of fewer than 8,000 bytes.
 pub const ANNOUNCEMENT_BYTES: usize = 7_999;
-/// SQLite's limit of parameters in a statement.
-const SQLITE_PARAMETERS: usize = 32_766;
 
 /// What PostgreSQL may plan. Where nothing is known of a table yet it takes a tenant for one of two hundred, and reads all
 /// of its rows rather than searching for a few; and a plan that it keeps was made for the table as it was then. So a plan
@@ -105,6 +109,10 @@ pub enum Db {
         writer: SqlitePool,
         /// Readers see the last commit, and never wait for the writer.
         readers: SqlitePool,
+        /// The same for batches, which a device that pulls for a long time must not hold up.
+        batches: SqlitePool,
+        /// What batches have in common.
+        joint: Arc<Joint>,
         /// The log beside the file: commits stand there until they are moved into the file.
         wal: PathBuf,
         /// The reading transactions under way.
@@ -142,12 +150,15 @@ pub struct Tx {
     statements: u32,
     /// Of a reading one.
     _snapshot: Option<Age>,
+    /// On SQLite, of one that has a tenant for itself.
+    _held: Option<Held>,
 }
 
 #[derive(Debug)]
 enum Inner {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     Postgres(sqlx::Transaction<'static, Postgres>),
+    SqliteShared(Box<Shared>),
     SqliteGlance(PoolConnection<Sqlite>),
     PostgresGlance(PoolConnection<Postgres>),
 }
@@ -157,6 +168,7 @@ impl Inner {
         match self {
             Self::Sqlite(tx) => Connection::Sqlite(tx),
             Self::Postgres(tx) => Connection::Postgres(tx),
+            Self::SqliteShared(shared) => Connection::Sqlite(shared.connection()),
             Self::SqliteGlance(connection) => Connection::Sqlite(connection),
             Self::PostgresGlance(connection) => Connection::Postgres(connection),
         }
@@ -191,7 +203,9 @@ impl Db {
     pub async fn open_copy(file: &Path) -> Result<Self> {
         let options = SqliteConnectOptions::new().filename(file).read_only(true).immutable(true);
         let readers = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-        Ok(Self::Sqlite { writer: readers.clone(), readers, wal: PathBuf::new(), snapshots: Arc::default() })
+        let (writer, batches) = (readers.clone(), readers.clone());
+        let joint = Arc::new(Joint::new(writer.clone()).await?);
+        Ok(Self::Sqlite { writer, readers, batches, joint, wal: PathBuf::new(), snapshots: Arc::default() })
     }
 
     async fn connect_sqlite(options: SqliteConnectOptions) -> Result<Self> {
@@ -229,12 +243,11 @@ impl Db {
         let mut wal = options.get_filename().as_os_str().to_owned();
         wal.push("-wal");
         let options = options.pragma("cache_size", SQLITE_READER_CACHE).read_only(true);
-        let readers = SqlitePoolOptions::new()
-            .max_connections(SQLITE_READERS)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await?;
-        Ok(Self::Sqlite { writer, readers, wal: wal.into(), snapshots: Arc::default() })
+        let reading = SqlitePoolOptions::new().max_connections(SQLITE_READERS).test_before_acquire(false);
+        let readers = reading.clone().connect_with(options.clone()).await?;
+        let batches = reading.connect_with(options).await?;
+        let joint = Arc::new(Joint::new(writer.clone()).await?);
+        Ok(Self::Sqlite { writer, readers, batches, joint, wal: wal.into(), snapshots: Arc::default() })
     }
 
     async fn connect_postgres(url: &str) -> Result<Self> {
@@ -274,7 +287,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, statements: 1, _snapshot: Some(self.snapshots().start()) })
+        Ok(Tx { inner, statements: 1, _snapshot: Some(self.snapshots().start()), _held: None })
     }
 
     /// For one statement that reads, and needs no view in common with others: it is spared the round trips around it.
@@ -286,7 +299,7 @@ impl Db {
             Self::Sqlite { readers, .. } => Inner::SqliteGlance(readers.acquire().await?),
             Self::Postgres { pool, .. } => Inner::PostgresGlance(pool.acquire().await?),
         };
-        Ok(Tx { inner, statements: 0, _snapshot: None })
+        Ok(Tx { inner, statements: 0, _snapshot: None, _held: None })
     }
 
     /// Whether other processes may write to it, too.
@@ -380,8 +393,9 @@ impl Db {
         self.begin(None).await
     }
 
-    /// A tenant's write transaction: on PostgreSQL it holds the tenant's lock before anything is read, on SQLite the
-    /// file's only writer. It must be READ COMMITTED: under REPEATABLE READ the snapshot would be older than the lock.
+    /// A tenant's write transaction: nobody else writes what is the tenant's, from its first read to its end. On PostgreSQL it
+    /// holds the tenant's lock before anything is read, on SQLite the file's only writer as well. It must be READ COMMITTED:
+    /// under REPEATABLE READ the snapshot would be older than the lock.
     ///
     /// The lock lives and dies with the transaction, so nobody has to be fenced: a process that wakes up after it has lost
     /// the lock has lost its transaction too, and can't write.
@@ -392,16 +406,32 @@ impl Db {
         self.begin(Some(tenant)).await
     }
 
+    /// The same for a batch that reads, decides, and then writes rows. On SQLite it leaves the writer to others until then,
+    /// and shares it with them; what is no row takes [`Tx::exclude`].
+    ///
+    /// # Errors
+    /// As [`Db::write_tenant`].
+    pub async fn batch(&self, tenant: i64) -> Result<Tx> {
+        let Self::Sqlite { batches, joint, .. } = self else { return self.write_tenant(tenant).await };
+        let inner = Inner::SqliteShared(Box::new(joint.batch(tenant, batches).await?));
+        Ok(Tx { inner, statements: 0, _snapshot: None, _held: None })
+    }
+
     async fn begin(&self, tenant: Option<i64>) -> Result<Tx> {
-        let mut statements = 1;
-        tell("BEGIN");
+        let (mut statements, mut held) = (1, None);
         let inner = match self {
-            // A deferred transaction that upgrades to writing fails at once if anybody wrote meanwhile.
-            Self::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { writer, joint, .. } => {
+                if let Some(tenant) = tenant {
+                    held = Some(joint.hold(tenant).await);
+                }
+                tell(BEGIN_SQLITE);
+                Inner::Sqlite(writer.begin_with(BEGIN_SQLITE).await?)
+            }
             Self::Postgres { pool, .. } => {
                 let begin = format!(
                     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '{HUNG_WRITER}'"
                 );
+                tell("BEGIN");
                 let mut tx = pool.begin_with(AssertSqlSafe(begin)).await?;
                 // Not beside BEGIN: if it fails there, sqlx takes the transaction for one that has not begun, and puts the
                 // connection back into the pool with it. Whoever gets that one can do nothing.
@@ -414,7 +444,7 @@ impl Db {
                 Inner::Postgres(tx)
             }
         };
-        Ok(Tx { inner, statements, _snapshot: None })
+        Ok(Tx { inner, statements, _snapshot: None, _held: held })
     }
 
     /// Which database it is, for logs and metrics.
@@ -443,8 +473,9 @@ impl Db {
     /// Waits until everything is written, and closes.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers, .. } => {
+            Self::Sqlite { writer, readers, batches, .. } => {
                 readers.close().await;
+                batches.close().await;
                 writer.close().await;
             }
             Self::Postgres { pool, .. } => pool.close().await,
@@ -494,13 +525,19 @@ impl Tx {
         }
     }
 
-    /// Writes rows into any number of tables: on PostgreSQL in one round trip, on SQLite one statement a table.
+    /// Writes rows into any number of tables: on PostgreSQL in one round trip, on SQLite one statement a table. A batch on
+    /// SQLite writes them when it commits.
     ///
     /// # Errors
     /// When a constraint is broken, or the database does not answer.
     pub async fn write(&mut self, writes: Vec<Rows>) -> Result<()> {
         let writes: Vec<Rows> = writes.into_iter().filter(|rows| !rows.rows.is_empty()).collect();
         if writes.is_empty() {
+            return Ok(());
+        }
+        if let Inner::SqliteShared(shared) = &mut self.inner {
+            self.statements += u32::try_from(writes.len()).unwrap_or(u32::MAX);
+            shared.write(writes);
             return Ok(());
         }
         self.statements += match self.inner.connection() {
@@ -517,6 +554,17 @@ impl Tx {
             }
         };
         Ok(())
+    }
+
+    /// Before a batch writes anything that is no row.
+    ///
+    /// # Errors
+    /// When the database does not answer; [`StoreError::Overtaken`].
+    pub async fn exclude(&mut self) -> Result<()> {
+        match &mut self.inner {
+            Inner::SqliteShared(shared) => shared.exclude().await,
+            Inner::Sqlite(_) | Inner::Postgres(_) | Inner::SqliteGlance(_) | Inner::PostgresGlance(_) => Ok(()),
+        }
     }
 
     /// How many round trips this transaction has taken so far, its begin included.
@@ -556,16 +604,19 @@ impl Tx {
     /// # Errors
     /// When the database does not confirm; whether it was committed is then unknown.
     pub async fn commit(self) -> Result<()> {
-        if matches!(self.inner, Inner::SqliteGlance(_) | Inner::PostgresGlance(_)) {
-            return Ok(());
-        }
-        tell("COMMIT");
         match self.inner {
-            Inner::Sqlite(tx) => tx.commit().await,
-            Inner::Postgres(tx) => tx.commit().await,
-            Inner::SqliteGlance(_) | Inner::PostgresGlance(_) => Ok(()),
+            Inner::Sqlite(tx) => {
+                tell("COMMIT");
+                tx.commit().await?;
+            }
+            Inner::Postgres(tx) => {
+                tell("COMMIT");
+                tx.commit().await?;
+            }
+            Inner::SqliteShared(shared) => shared.commit().await?,
+            Inner::SqliteGlance(_) | Inner::PostgresGlance(_) => {}
         }
-        .map_err(StoreError::from)
+        Ok(())
     }
 }
 
@@ -809,179 +860,6 @@ fn json_of_uuids(keys: &[Uuid]) -> String {
     }
     list.push(']');
     list
-}
-
-/// A column's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
-    /// BIGINT.
-    Int,
-    /// UUID.
-    Id,
-    /// TEXT.
-    Text,
-    /// BYTEA.
-    Bytes,
-}
-
-/// One value of a row, or NULL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
-    /// BIGINT.
-    Int(Option<i64>),
-    /// UUID.
-    Id(Option<Uuid>),
-    /// TEXT.
-    Text(Option<String>),
-    /// BYTEA.
-    Bytes(Option<Vec<u8>>),
-}
-
-macro_rules! cell {
-    ($type:ty, $variant:ident) => {
-        impl From<$type> for Cell {
-            fn from(value: $type) -> Self {
-                Self::$variant(Some(value))
-            }
-        }
-        impl From<Option<$type>> for Cell {
-            fn from(value: Option<$type>) -> Self {
-                Self::$variant(value)
-            }
-        }
-    };
-}
-cell!(i64, Int);
-cell!(Uuid, Id);
-cell!(String, Text);
-cell!(Vec<u8>, Bytes);
-
-/// A table as [`Tx::write`] writes it.
-#[derive(Debug)]
-pub struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// The columns that are written; the first one, the tenant or the key, is never NULL.
-    pub columns: &'static [(&'static str, Column)],
-    /// What happens with a row that is there: an `ON CONFLICT` clause, or nothing, and then it is an error.
-    pub conflict: &'static str,
-}
-
-/// Rows to be written into a table, each with a cell for each of the table's columns.
-#[derive(Debug)]
-pub struct Rows {
-    /// The table.
-    pub table: &'static Table,
-    /// The rows; no two with the same key.
-    pub rows: Vec<Vec<Cell>>,
-}
-
-/// One statement for a number of rows out of few, so that the statement cache stays small: the number is rounded up to a
-/// power of two, and the rest, without a first column, is left out. A LIMIT would do so sooner; but SQLite takes the value of
-/// a LIMIT for a part of the plan, and prepares the statement anew for each.
-async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Result<u32> {
-    let Rows { table, rows } = rows;
-    let width = table.columns.len();
-    let largest = (SQLITE_PARAMETERS / width).min(1_024);
-    let mut statements = 0;
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let chunk: Vec<Vec<Cell>> = rows.by_ref().take(largest).collect();
-        let padded = chunk.len().next_power_of_two().min(largest);
-        let sql = insert_sqlite(table, padded);
-        tell(&sql);
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        let padding = (padded - chunk.len()) * width;
-        for cell in chunk.into_iter().flatten() {
-            query = match cell {
-                Cell::Int(value) => query.bind(value),
-                Cell::Id(value) => query.bind(value),
-                Cell::Text(value) => query.bind(value),
-                Cell::Bytes(value) => query.bind(value),
-            };
-        }
-        for _ in 0..padding {
-            query = query.bind(None::<i64>);
-        }
-        query.execute(&mut *conn).await?;
-        statements += 1;
-    }
-    Ok(statements)
-}
-
-fn insert_sqlite(table: &Table, rows: usize) -> String {
-    let row = format!("({})", vec!["?"; table.columns.len()].join(","));
-    let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-    format!(
-        "INSERT INTO {} ({}) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL {}",
-        table.name,
-        names.join(","),
-        vec![row.as_str(); rows].join(","),
-        table.conflict
-    )
-}
-
-/// All tables in one statement with a data-modifying WITH: one round trip, however many tables and rows.
-async fn write_postgres(conn: &mut PgConnection, writes: Vec<Rows>) -> Result<()> {
-    let mut sql = String::from("WITH ");
-    let mut parameter = 0;
-    for (index, Rows { table, .. }) in writes.iter().enumerate() {
-        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-        let arrays: Vec<String> = table
-            .columns
-            .iter()
-            .map(|(_, column)| {
-                parameter += 1;
-                format!("${parameter}::{}[]", postgres_type(*column))
-            })
-            .collect();
-        let comma = if index == 0 { "" } else { ", " };
-        write!(
-            sql,
-            "{comma}w{index} AS (INSERT INTO {} ({}) SELECT * FROM UNNEST({}) {})",
-            table.name,
-            names.join(","),
-            arrays.join(","),
-            table.conflict
-        )
-        .expect("writing to a string never fails");
-    }
-    sql.push_str(" SELECT 1");
-    tell(&sql);
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for Rows { table, rows } in writes {
-        let mut rows: Vec<std::vec::IntoIter<Cell>> = rows.into_iter().map(Vec::into_iter).collect();
-        for (name, column) in table.columns {
-            let cells = rows.iter_mut().map(|row| row.next());
-            let mismatch = || StoreError::Corrupt(format!("a row for {}.{name} has another type", table.name));
-            query = match column {
-                Column::Int => query
-                    .bind(collect(cells, |c| if let Cell::Int(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
-                Column::Id => query
-                    .bind(collect(cells, |c| if let Cell::Id(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
-                Column::Text => query
-                    .bind(collect(cells, |c| if let Cell::Text(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?),
-                Column::Bytes => query.bind(
-                    collect(cells, |c| if let Cell::Bytes(v) = c { Some(v) } else { None }).ok_or_else(mismatch)?,
-                ),
-            };
-        }
-    }
-    query.execute(conn).await?;
-    Ok(())
-}
-
-fn collect<T>(cells: impl Iterator<Item = Option<Cell>>, value: impl Fn(Cell) -> Option<T>) -> Option<Vec<T>> {
-    cells.map(|cell| cell.and_then(&value)).collect()
-}
-
-fn postgres_type(column: Column) -> &'static str {
-    match column {
-        Column::Int => "bigint",
-        Column::Id => "uuid",
-        Column::Text => "text",
-        Column::Bytes => "bytea",
-    }
 }
 
 /// Whether a connection answers, for readiness.
