@@ -268,8 +268,9 @@ impl Workspace {
             Some(stored) if stored.kind != T::KIND => {
                 Err(Stop::Corrupt(format!("{key:?} stands at a record of kind {}", stored.kind)))
             }
-            Some(stored) => T::decode(&*stored.document)
-                .map_err(|error| Stop::Corrupt(format!("internal record {key:?}: {error}"))),
+            Some(stored) => {
+                T::decode(&*stored.document).map_err(|error| Stop::Corrupt(format!("internal record {key:?}: {error}")))
+            }
         }
     }
 

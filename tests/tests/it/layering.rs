@@ -81,6 +81,7 @@ fn rules_stand_in_the_pure_crate_and_not_in_sql() {
 #[test]
 fn writers_begin_with_their_lock() {
     // A deferred transaction of SQLite that upgrades to writing fails at once when anybody wrote meanwhile.
-    let found = lines_naming("server/src", ".begin()", &["store/sql/mod.rs", "store/sql/joint.rs", "store/sql/write.rs"]);
+    let found =
+        lines_naming("server/src", ".begin()", &["store/sql/mod.rs", "store/sql/joint.rs", "store/sql/write.rs"]);
     assert!(found.is_empty(), "use Db::read, Db::write, Db::write_tenant or Db::batch: {found:#?}");
 }

@@ -120,7 +120,8 @@ impl Joint {
                 Err(StoreError::Data(error)) => tracing::error!(%error, "batches are written one by one"),
                 attempted => {
                     for part in parts {
-                        let failed = |error: &StoreError| StoreError::Unavailable(sqlx::Error::Protocol(error.to_string()));
+                        let failed =
+                            |error: &StoreError| StoreError::Unavailable(sqlx::Error::Protocol(error.to_string()));
                         let now = attempted.as_ref().map_err(failed);
                         // Whoever went away needs no answer.
                         let _ = part.reply.send(now.and_then(|now| current(part.began, *now)));

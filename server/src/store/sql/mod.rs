@@ -16,6 +16,7 @@
 //! - Rows are written with [`Tx::write`], any number of tables and rows at a time.
 
 mod joint;
+mod text;
 mod write;
 
 use std::fmt::Write as _;
@@ -510,8 +511,8 @@ impl Tx {
         self.statements += 1;
         tell(sql);
         match self.inner.connection() {
-            Connection::Sqlite(conn) => Query::Sqlite(sqlx::query(AssertSqlSafe(for_sqlite(sql))), conn),
-            Connection::Postgres(conn) => Query::Postgres(sqlx::query(AssertSqlSafe(for_postgres(sql))), conn),
+            Connection::Sqlite(conn) => Query::Sqlite(sqlx::query(AssertSqlSafe(text::sqlite(sql))), conn),
+            Connection::Postgres(conn) => Query::Postgres(sqlx::query(AssertSqlSafe(text::postgres(sql))), conn),
         }
     }
 
@@ -520,8 +521,8 @@ impl Tx {
         self.statements += 1;
         tell(sql);
         match self.inner.connection() {
-            Connection::Sqlite(conn) => QueryAs::Sqlite(sqlx::query_as(AssertSqlSafe(for_sqlite(sql))), conn),
-            Connection::Postgres(conn) => QueryAs::Postgres(sqlx::query_as(AssertSqlSafe(for_postgres(sql))), conn),
+            Connection::Sqlite(conn) => QueryAs::Sqlite(sqlx::query_as(AssertSqlSafe(text::sqlite(sql))), conn),
+            Connection::Postgres(conn) => QueryAs::Postgres(sqlx::query_as(AssertSqlSafe(text::postgres(sql))), conn),
         }
     }
 
@@ -580,12 +581,12 @@ impl Tx {
     pub async fn explain(&mut self, sql: &str) -> Result<Vec<String>> {
         match self.inner.connection() {
             Connection::Sqlite(conn) => {
-                let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", for_sqlite(sql)));
+                let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", text::for_sqlite(sql)));
                 let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut *conn).await?;
                 Ok(steps.into_iter().map(|(.., step)| step).collect())
             }
             Connection::Postgres(conn) => {
-                let sql = for_postgres(sql);
+                let sql = text::for_postgres(sql);
                 let prepare = AssertSqlSafe(format!("PREPARE explained AS {sql}"));
                 sqlx::raw_sql(prepare).execute(&mut *conn).await?;
                 let parameters = (1..).take_while(|number| sql.contains(&format!("${number}")));
@@ -618,79 +619,6 @@ impl Tx {
         }
         Ok(())
     }
-}
-
-/// The types of keys, with how they are taken from the one parameter: on SQLite, which has no arrays, out of a JSON list of
-/// hexadecimal or plain text.
-const KEYS: [(&str, &str, &str); 3] =
-    [("BY_UUIDS(", "unhex(value)", "uuid[]"), ("BY_TEXTS(", "value", "text[]"), ("BY_INTS(", "value", "bigint[]")];
-
-/// The bytes of all rows, one after another.
-const JOINED: &str = "JOINED(frame)";
-
-/// The keys drive: a CROSS JOIN is never turned around. What joins texts joins bytes as they are, and calls them a text.
-fn for_sqlite(sql: &str) -> String {
-    let mut sql = sql.replace(JOINED, "CAST(string_agg(frame, '') AS BLOB)");
-    for (token, value, _) in KEYS {
-        sql = rewrite(&sql, &format!("DELETE FROM {token}"), |Keyed { table, column, keys, .. }| {
-            let wanted = format!("SELECT {value} FROM json_each({keys})");
-            format!("DELETE FROM {table} WHERE tenant = $1 AND {column} IN ({wanted})")
-        });
-        sql = rewrite(&sql, token, |Keyed { table, column, keys, index }| {
-            let indexed = index.map(|index| format!(" INDEXED BY {index}")).unwrap_or_default();
-            format!(
-                "(SELECT {value} AS wanted FROM json_each({keys})) \
-                 CROSS JOIN {table}{indexed} ON {table}.tenant = $1 AND {table}.{column} = wanted"
-            )
-        });
-    }
-    sql
-}
-
-/// The keys drive: what can't be merged into the statement around it, for the sake of `OFFSET 0`, is searched for each.
-fn for_postgres(sql: &str) -> String {
-    let mut sql = sql.replace(JOINED, "string_agg(frame, '')");
-    for (token, _, array) in KEYS {
-        sql = rewrite(&sql, &format!("DELETE FROM {token}"), |Keyed { table, column, keys, .. }| {
-            format!(
-                "DELETE FROM {table} WHERE ctid = ANY (ARRAY (SELECT found.ctid \
-                 FROM unnest({keys}::{array}) AS wanted CROSS JOIN LATERAL \
-                 (SELECT ctid FROM {table} WHERE tenant = $1 AND {column} = wanted OFFSET 0) AS found))"
-            )
-        });
-        sql = rewrite(&sql, token, |Keyed { table, column, keys, .. }| {
-            format!(
-                "unnest({keys}::{array}) AS wanted CROSS JOIN LATERAL \
-                 (SELECT * FROM {table} WHERE tenant = $1 AND {column} = wanted OFFSET 0) AS {table}"
-            )
-        });
-    }
-    sql
-}
-
-/// What stands in the parentheses after a token: `table.column, $n`, and `BY index` if it is not that of the table's key.
-#[derive(Clone, Copy)]
-struct Keyed<'s> {
-    table: &'s str,
-    column: &'s str,
-    keys: &'s str,
-    index: Option<&'s str>,
-}
-
-fn rewrite(sql: &str, token: &str, with: impl Fn(Keyed<'_>) -> String) -> String {
-    let mut rest = sql;
-    let mut out = String::with_capacity(sql.len() + 128);
-    while let Some((before, after)) = rest.split_once(token) {
-        let (inside, tail) = after.split_once(')').expect("our own SQL closes its parenthesis");
-        let (inside, index) = inside.split_once(" BY ").map_or((inside, None), |(inside, index)| (inside, Some(index)));
-        let (column, keys) = inside.split_once(", ").expect("our own SQL names column and parameter");
-        let (table, column) = column.split_once('.').expect("our own SQL names table and column");
-        out.push_str(before);
-        out.push_str(&with(Keyed { table, column, keys, index }));
-        rest = tail;
-    }
-    out.push_str(rest);
-    out
 }
 
 /// A statement in the making.

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{Result, tell};
+use super::{Result, tell, text};
 use crate::error::StoreError;
 
 /// SQLite's limit of parameters in a statement.
@@ -90,7 +90,7 @@ pub(super) async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Res
     while rows.peek().is_some() {
         let chunk: Vec<Vec<Cell>> = rows.by_ref().take(largest).collect();
         let padded = chunk.len().next_power_of_two().min(largest);
-        let sql = insert_sqlite(table, padded);
+        let sql = text::sqlite_insert(table, padded);
         tell(&sql);
         let mut query = sqlx::query(AssertSqlSafe(sql));
         let padding = (padded - chunk.len()) * width;
@@ -109,18 +109,6 @@ pub(super) async fn write_sqlite(conn: &mut SqliteConnection, rows: Rows) -> Res
         statements += 1;
     }
     Ok(statements)
-}
-
-fn insert_sqlite(table: &Table, rows: usize) -> String {
-    let row = format!("({})", vec!["?"; table.columns.len()].join(","));
-    let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-    format!(
-        "INSERT INTO {} ({}) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL {}",
-        table.name,
-        names.join(","),
-        vec![row.as_str(); rows].join(","),
-        table.conflict
-    )
 }
 
 /// All tables in one statement with a data-modifying WITH: one round trip, however many tables and rows.
