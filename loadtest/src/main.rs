@@ -7,6 +7,7 @@ mod bare;
 mod bench;
 mod database;
 mod drive;
+mod fleet;
 mod goods;
 mod machine;
 mod office;
@@ -83,8 +84,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Some(Verb::Bare { listen }) = cli.verb {
-        return bare::serve(listen).await;
+    match cli.verb {
+        Some(Verb::Bare { listen }) => return bare::serve(listen).await,
+        None => {}
     }
     let program = server::program(cli.server)?;
     let bench = Bench::new(program, cli.postgres)?;
