@@ -13,6 +13,7 @@ mod machine;
 mod office;
 mod parts;
 mod phone;
+mod plot;
 mod rep;
 mod report;
 mod rows;
@@ -67,6 +68,13 @@ enum Verb {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// Draws curves of growth from what `--json` has written.
+    Plot {
+        /// The figures of a run.
+        file: PathBuf,
+        /// Where the drawings go.
+        folder: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -86,6 +94,7 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.verb {
         Some(Verb::Bare { listen }) => return bare::serve(listen).await,
+        Some(Verb::Plot { file, folder }) => return plot::draw(&file, &folder),
         None => {}
     }
     let program = server::program(cli.server)?;
