@@ -13,7 +13,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundsman-tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: demo run test check simulate mutants fuzz bench counts vectors baseline data help
+.PHONY: demo run test check simulate mutants fuzz bench bench-plot counts vectors baseline data help
 
 demo: ## play one day of sales visits against a server of its own, then stop
 	cargo run --release -p roundsman -- demo
@@ -56,6 +56,9 @@ bench: ## what the server does beside what the machine can do, on SQLite and on 
 	cargo build --release -p roundsman && ROUNDSMAN_TEST_PG_FAST=0 scripts/postgres cargo run --release -p roundsman-loadtest -- \
 		$(if $(filter large,$(BENCH)),--large,$(if $(BENCH),--only $(BENCH))) $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
+bench-plot: ## draw curves of growth into docs/ from the figures of a run (BENCH_JSON=file)
+	cargo run --release -p roundsman-loadtest -- plot $(BENCH_JSON) docs
+
 counts: ## write down anew what operations cost in statements, bytes and allocations, to which tests hold them
 	ROUNDSMAN_WRITE_COUNTS=1 scripts/postgres cargo test -p roundsman-tests cost
 
@@ -70,4 +73,4 @@ data: ## extract the outlets of the demo again
 	scripts/extract-outlets
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

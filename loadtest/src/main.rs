@@ -7,11 +7,13 @@ mod bare;
 mod bench;
 mod database;
 mod drive;
+mod fleet;
 mod goods;
 mod machine;
 mod office;
 mod parts;
 mod phone;
+mod plot;
 mod rep;
 mod report;
 mod rows;
@@ -66,6 +68,13 @@ enum Verb {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// Draws curves of growth from what `--json` has written.
+    Plot {
+        /// The figures of a run.
+        file: PathBuf,
+        /// Where the drawings go.
+        folder: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -83,8 +92,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Some(Verb::Bare { listen }) = cli.verb {
-        return bare::serve(listen).await;
+    match cli.verb {
+        Some(Verb::Bare { listen }) => return bare::serve(listen).await,
+        Some(Verb::Plot { file, folder }) => return plot::draw(&file, &folder),
+        None => {}
     }
     let program = server::program(cli.server)?;
     let bench = Bench::new(program, cli.postgres)?;

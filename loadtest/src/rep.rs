@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use prost::Message as _;
 use roundsman::clock::{Clock, Random};
-use roundsman_proto::sync::{self, PushRequest, Status};
+use roundsman_proto::sync::{self, Position, PushRequest, PushResponse, Status};
 use roundsman_proto::trade::{self, NewOrderLine, SubmitOrder, command::Command};
 use uuid::Uuid;
 
@@ -20,19 +19,69 @@ use crate::world::{RepWorld, World};
 /// Lines of an order.
 pub const LINES: usize = 10;
 
-/// A rep who does nothing but order.
+/// The orders of a rep, one after another.
 #[derive(Debug)]
-pub struct Rep {
-    phone: Phone,
+pub struct Orders {
     outlets: Vec<(Uuid, Uuid)>,
     price_versions: Arc<[i64]>,
-    held: Arc<AtomicU64>,
     random: Random,
     business_day: i32,
     seq: i64,
+    held: u64,
 }
 
-impl Rep {
+impl Orders {
+    /// For the outlets of a rep; the price versions are those of the world, by article.
+    #[must_use]
+    pub fn new(bench: &Bench, rep: &RepWorld, price_versions: &Arc<[i64]>) -> Self {
+        Self {
+            outlets: rep.outlets.clone(),
+            price_versions: Arc::clone(price_versions),
+            random: Random::seeded(bench.number()),
+            business_day: bench.today(),
+            seq: 1,
+            held: 0,
+        }
+    }
+
+    /// What hands the next one in, of a device that is at this position.
+    #[must_use]
+    pub fn request(&self, position: Option<Position>) -> PushRequest {
+        let now_us = Clock::Machine.now_us();
+        let body = trade::Command { command: Some(Command::SubmitOrder(self.order())) }.encode_to_vec();
+        let command = sync::Command {
+            command_id: bytes(self.id()),
+            seq: self.seq,
+            captured_at_us: now_us,
+            business_day: self.business_day,
+            body: body.into(),
+        };
+        PushRequest {
+            protocol_version: 1,
+            device_clock_us: now_us,
+            commands: vec![command],
+            confirmed_seq: self.seq - 1,
+            last_outcome_seq: self.seq - 1,
+            position,
+            ..PushRequest::default()
+        }
+    }
+
+    /// Takes what the server says of it; one that was not taken is an error.
+    pub fn answered(&mut self, answer: &PushResponse) -> anyhow::Result<()> {
+        let result = answer.results.first().context("an order without a result")?;
+        let outcome = result.outcome.as_ref().context("an order without an outcome")?;
+        match outcome.status() {
+            Status::Applied => {}
+            Status::Held => self.held += 1,
+            Status::Unspecified | Status::Merged | Status::Rejected | Status::Quarantined | Status::Duplicate => {
+                anyhow::bail!("an order was not taken: {:?} {:?} {}", outcome.status(), outcome.reason(), outcome.text)
+            }
+        }
+        self.seq += 1;
+        Ok(())
+    }
+
     fn id(&self) -> Uuid {
         self.random.uuid(Clock::Machine.now_us())
     }
@@ -74,40 +123,18 @@ impl Rep {
     }
 }
 
+/// A rep who does nothing but order.
+#[derive(Debug)]
+pub struct Rep {
+    phone: Phone,
+    orders: Orders,
+}
+
 impl Caller for Rep {
     async fn call(&mut self) -> anyhow::Result<()> {
-        let now_us = Clock::Machine.now_us();
-        let body = trade::Command { command: Some(Command::SubmitOrder(self.order())) }.encode_to_vec();
-        let command = sync::Command {
-            command_id: bytes(self.id()),
-            seq: self.seq,
-            captured_at_us: now_us,
-            business_day: self.business_day,
-            body: body.into(),
-        };
-        let request = PushRequest {
-            protocol_version: 1,
-            device_clock_us: now_us,
-            commands: vec![command],
-            confirmed_seq: self.seq - 1,
-            last_outcome_seq: self.seq - 1,
-            position: self.phone.replica.position().map(Into::into),
-            ..PushRequest::default()
-        };
+        let request = self.orders.request(self.phone.replica.position().map(Into::into));
         let answer = self.phone.push(request).await?;
-        let result = answer.results.first().context("an order without a result")?;
-        let outcome = result.outcome.as_ref().context("an order without an outcome")?;
-        match outcome.status() {
-            Status::Applied => {}
-            Status::Held => {
-                self.held.fetch_add(1, Ordering::Relaxed);
-            }
-            Status::Unspecified | Status::Merged | Status::Rejected | Status::Quarantined | Status::Duplicate => {
-                anyhow::bail!("an order was not taken: {:?} {:?} {}", outcome.status(), outcome.reason(), outcome.text)
-            }
-        }
-        self.seq += 1;
-        Ok(())
+        self.orders.answered(&answer)
     }
 }
 
@@ -116,25 +143,15 @@ impl Caller for Rep {
 pub struct Reps {
     /// They.
     pub callers: Vec<Rep>,
-    held: Arc<AtomicU64>,
 }
 
 impl Reps {
     /// Logs these reps of a world in.
     pub async fn login(bench: &Bench, address: SocketAddr, world: &World, reps: &[RepWorld]) -> anyhow::Result<Self> {
         let phones = phone::fleet(bench, address, reps).await?;
-        let held = Arc::new(AtomicU64::new(0));
         let price_versions: Arc<[i64]> = world.price_versions.as_slice().into();
-        let rep = |(phone, rep): (Phone, &RepWorld)| Rep {
-            phone,
-            outlets: rep.outlets.clone(),
-            price_versions: Arc::clone(&price_versions),
-            held: Arc::clone(&held),
-            random: Random::seeded(bench.number()),
-            business_day: bench.today(),
-            seq: 1,
-        };
-        Ok(Self { callers: phones.into_iter().zip(reps).map(rep).collect(), held })
+        let rep = |(phone, rep)| Rep { phone, orders: Orders::new(bench, rep, &price_versions) };
+        Ok(Self { callers: phones.into_iter().zip(reps).map(rep).collect() })
     }
 
     /// Reach the server by another address from now on.
@@ -148,12 +165,12 @@ impl Reps {
     /// Orders that were taken so far.
     #[must_use]
     pub fn taken(&self) -> i64 {
-        self.callers.iter().map(|rep| rep.seq - 1).sum()
+        self.callers.iter().map(|rep| rep.orders.seq - 1).sum()
     }
 
     /// Of these, those that are held.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+        self.callers.iter().map(|rep| rep.orders.held).sum()
     }
 }

@@ -201,7 +201,8 @@ fn padded(cell: &str, width: usize, column: usize) -> String {
 }
 
 /// Three digits that count, and commas between thousands.
-fn number(value: f64) -> String {
+#[must_use]
+pub fn number(value: f64) -> String {
     if value.abs() < 10.0 {
         return format!("{value:.2}");
     }

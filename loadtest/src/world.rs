@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Order, OrderStatus, Outlet, OutletStatus, PriceList, Receivable, RecordToImport,
-    Rep, RepStatus, Stock, Team, Territory, Visit, VisitState, Warehouse,
+    Agreement, Assignment, Customer, Order, OrderStatus, Outlet, OutletStatus, PriceList, PriceToSet, Receivable,
+    RecordToImport, Rep, RepStatus, SetPrices, SetStock, Stock, StockToSet, Team, Territory, Visit, VisitState,
+    Warehouse,
 };
 use roundsman_sync::scope::Month;
 use tokio::time::Instant;
@@ -19,6 +21,8 @@ use crate::office::Office;
 
 /// Records in a command of the import, at most.
 const CHUNK: usize = 1_000;
+/// Prices in a command: few enough that whoever orders meanwhile waits a moment only.
+pub const PRICES_AT_ONCE: usize = 250;
 /// What lies in the warehouse of every article, so that stock is judged and never runs out: a million pieces.
 const ON_HAND_MILLI: i64 = 1_000_000_000;
 /// What a customer may owe: enough for every order.
@@ -199,25 +203,59 @@ impl World {
             entry(goods::price_id(article), Record::Price(price)),
         ];
         if self.stocked {
-            let stock = Stock {
-                warehouse_id: bytes(self.warehouse),
-                product_id: bytes(product),
-                on_hand_milli: ON_HAND_MILLI,
-                ..Stock::default()
-            };
-            records.push(entry(goods::id(&format!("stock {article}")), Record::Stock(stock)));
+            records.push(entry(stock_id(article), Record::Stock(self.stock(article, ON_HAND_MILLI, 0))));
         }
         records
     }
 
-    /// Imports finished visits, delivered orders and a debt for some of a rep's outlets.
-    pub async fn past(&self, office: &Office<'_>, rep: usize, outlets: Range<usize>, past: Past) -> anyhow::Result<()> {
-        let records: Vec<RecordToImport> =
-            outlets.flat_map(|outlet| self.past_of_outlet(office, (rep, outlet), past)).collect();
-        for chunk in records.chunks(CHUNK) {
-            office.import(chunk.to_vec()).await?;
+    /// Imports finished visits, delivered orders and a debt for some outlets of each of some reps.
+    pub async fn past(
+        &self,
+        office: &Office<'_>,
+        reps: Range<usize>,
+        outlets: Range<usize>,
+        past: Past,
+    ) -> anyhow::Result<()> {
+        let bar = office.bench.progress("visits, orders and debts".to_owned(), reps.len() * outlets.len());
+        let places = reps.flat_map(|rep| outlets.clone().map(move |outlet| (rep, outlet))).collect::<Vec<_>>();
+        // Of each visits, orders and a debt.
+        for chunk in places.chunks(CHUNK / (past.visits + past.orders + 1)) {
+            office.import(chunk.iter().flat_map(|place| self.past_of_outlet(office, *place, past)).collect()).await?;
+            bar.inc(chunk.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Gives the prices of these articles a value that lies so far above their first one.
+    pub async fn reprice(&self, office: &Office<'_>, articles: &[usize], above: i64) -> anyhow::Result<()> {
+        let price = |article: &usize| {
+            let price = goods::price(*article, self.price_list, goods::price_minor(*article) + above);
+            PriceToSet { price_id: bytes(goods::price_id(*article)), price: Some(price) }
+        };
+        for chunk in articles.chunks(PRICES_AT_ONCE) {
+            let prices = chunk.iter().map(price).collect();
+            office.execute(Command::SetPrices(SetPrices { prices })).await?;
         }
         Ok(())
+    }
+
+    /// Has these articles counted: so much more lies there than at first.
+    pub async fn restock(&self, office: &Office<'_>, articles: &[usize], more: i64) -> anyhow::Result<()> {
+        let stock = |article: &usize| {
+            let stock = self.stock(*article, ON_HAND_MILLI + more, office.bench.now_us());
+            StockToSet { stock_id: bytes(stock_id(*article)), stock: Some(stock) }
+        };
+        for chunk in articles.chunks(CHUNK) {
+            let stocks = chunk.iter().map(stock).collect();
+            office.execute(Command::SetStock(SetStock { stocks })).await?;
+        }
+        Ok(())
+    }
+
+    fn stock(&self, article: usize, on_hand_milli: i64, as_of_us: i64) -> Stock {
+        let (warehouse_id, product_id) = (bytes(self.warehouse), bytes(goods::product_id(article)));
+        Stock { warehouse_id, product_id, on_hand_milli, as_of_us, ..Stock::default() }
     }
 
     fn past_of_outlet(&self, office: &Office<'_>, (rep, outlet): (usize, usize), past: Past) -> Vec<RecordToImport> {
@@ -271,4 +309,8 @@ impl World {
     pub fn price_list(&self) -> Uuid {
         self.price_list
     }
+}
+
+fn stock_id(article: usize) -> Uuid {
+    goods::id(&format!("stock {article}"))
 }

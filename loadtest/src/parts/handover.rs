@@ -45,8 +45,8 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     let (server, office) = super::claimed(bench, database).await?;
     let mut world = World::make(&office, (3, OUTLETS), true).await?;
     world.grow(&office, ARTICLES).await?;
-    world.past(&office, FORMER, 1..OUTLETS, PAST).await?;
-    world.past(&office, FORMER, 0..1, BUSY).await?;
+    world.past(&office, FORMER..FORMER + 1, 1..OUTLETS, PAST).await?;
+    world.past(&office, FORMER..FORMER + 1, 0..1, BUSY).await?;
     let mut reps = Reps::login(bench, server.address, &world, &world.reps[FORMER..]).await?;
     for rep in &mut reps.callers {
         for _ in 0..OPEN_ORDERS {

@@ -2,9 +2,11 @@
 
 pub mod bare;
 mod catalogue;
+mod day;
 mod followers;
 mod handover;
 mod live;
+mod morning;
 mod nothing_new;
 mod orders;
 mod reprice;
@@ -41,13 +43,17 @@ pub enum Part {
     Handover,
     /// Ten thousand devices follow and hear nothing.
     Followers,
+    /// Three thousand devices come online within a minute.
+    Morning,
+    /// Reps pull and order all day, at one process or two.
+    Day,
 }
 
 impl Part {
     /// It takes minutes, and is not for every run.
     #[must_use]
     pub fn is_large(self) -> bool {
-        matches!(self, Self::Followers)
+        matches!(self, Self::Followers | Self::Morning | Self::Day)
     }
 }
 
@@ -63,6 +69,8 @@ impl fmt::Display for Part {
             Self::Reprice => "reprice",
             Self::Handover => "handover",
             Self::Followers => "followers",
+            Self::Morning => "morning",
+            Self::Day => "day",
         })
     }
 }
@@ -106,6 +114,8 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::Reprice => reprice::measure(bench, &database, report).await,
         Part::Handover => handover::measure(bench, &database, report).await,
         Part::Followers => followers::measure(bench, &database, report).await,
+        Part::Morning => morning::measure(bench, &database, report).await,
+        Part::Day => day::measure(bench, &database, report).await,
     };
     let removed = database.remove().await;
     measured.and(removed)

@@ -7,26 +7,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use futures::future::try_join_all;
 use roundsman_proto::sync::PullRequest;
-use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{PriceToSet, SetPrices};
 use tokio::time::Instant;
 
 use crate::bench::{Bench, FLEET, REPETITIONS};
 use crate::database::Database;
 use crate::drive;
-use crate::goods::{self, bytes};
 use crate::office::Office;
 use crate::phone::{Phone, Traffic};
 use crate::rep::Reps;
 use crate::report::{Figure, Goal, Report};
 use crate::rows::Connection;
 use crate::server::{PAGES_REUSED, PAGES_SENT, Server};
-use crate::world::{RepWorld, World};
+use crate::world::{PRICES_AT_ONCE, RepWorld, World};
 
 /// Products, and so prices.
 const PRICES: usize = 15_000;
-/// Prices in a command: few enough that whoever orders meanwhile waits a moment only.
-const CHUNK: usize = 250;
 const OUTLETS: usize = 4;
 /// Reps who order while prices change.
 const ORDERING: usize = 10;
@@ -62,7 +57,7 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     let name = |figure: &str| database.kind.named(figure);
     let what = format!("{PRICES} prices change: rows written into buckets beyond one for each");
     report.add(Figure::new(name("S8a"), what, "rows", beyond).goal(Goal::Most(0.0)));
-    let what = format!("{PRICES} prices change, {CHUNK} at a time: how long that takes");
+    let what = format!("{PRICES} prices change, {PRICES_AT_ONCE} at a time: how long that takes");
     report.add(Figure::new(name("S8f"), what, "s", seconds).goal(Goal::Most(2.0)));
 
     let Fetched { pulls, pages, packed, cpu_ms } = devices.fetch(bench, &server).await?;
@@ -95,16 +90,9 @@ impl Night<'_> {
     /// Gives all prices a value that they never had; says how many seconds that took.
     async fn change(&mut self) -> anyhow::Result<f64> {
         self.changes += 1;
-        let price = |article: usize| {
-            let minor = goods::price_minor(article) + self.changes;
-            let price = goods::price(article, self.world.price_list(), minor);
-            PriceToSet { price_id: bytes(goods::price_id(article)), price: Some(price) }
-        };
+        let articles: Vec<usize> = (0..PRICES).collect();
         let begun = Instant::now();
-        for first in (0..PRICES).step_by(CHUNK) {
-            let prices = (first..PRICES.min(first + CHUNK)).map(price).collect();
-            self.office.execute(Command::SetPrices(SetPrices { prices })).await?;
-        }
+        self.world.reprice(self.office, &articles, self.changes).await?;
         Ok(begun.elapsed().as_secs_f64())
     }
 
