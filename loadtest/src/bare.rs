@@ -50,9 +50,10 @@ pub async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let last = PullResponse { message: Some(Message::Checkpoint(Checkpoint { last: true, ..Checkpoint::default() })) };
     let price_list = goods::id("price list");
     let products = frames(goods::product_id, |article| goods::product(article).encode_to_vec());
-    let prices = frames(goods::price_id, |article| {
-        goods::price(article, price_list, goods::price_minor(article)).encode_to_vec()
-    });
+    let prices = frames(
+        |article| goods::price_id(0, article),
+        |article| goods::price(article, price_list, goods::price_minor(article)).encode_to_vec(),
+    );
     let pages = pages(&products).into_iter().chain(pages(&prices));
     let whole = pages.map(|page| PullResponse { message: Some(Message::Page(page)) }).chain([last.clone()]).collect();
     let service = SyncServiceServer::new(Bare { whole, nothing: Arc::new([last]) });

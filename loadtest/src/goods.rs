@@ -39,10 +39,10 @@ pub fn product_id(article: usize) -> Uuid {
     id(&format!("product {article}"))
 }
 
-/// The price record of an article.
+/// The price record of an article in a price list, by the list's number.
 #[must_use]
-pub fn price_id(article: usize) -> Uuid {
-    id(&format!("price {article}"))
+pub fn price_id(list: usize, article: usize) -> Uuid {
+    id(&format!("price {list}/{article}"))
 }
 
 /// The price of one piece, at first.

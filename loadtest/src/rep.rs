@@ -1,4 +1,4 @@
-//! Reps who hand orders in, one order in each request.
+//! What reps hand in, one order or one visit in each request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use prost::Message as _;
 use roundsman::clock::{Clock, Random};
 use roundsman_proto::sync::{self, Position, PushRequest, PushResponse, Status};
-use roundsman_proto::trade::{self, NewOrderLine, SubmitOrder, command::Command};
+use roundsman_proto::trade::{self, CheckIn, CheckOut, NewOrderLine, SubmitOrder, command::Command};
 use uuid::Uuid;
 
 use crate::bench::Bench;
@@ -19,10 +19,11 @@ use crate::world::{RepWorld, World};
 /// Lines of an order.
 pub const LINES: usize = 10;
 
-/// The orders of a rep, one after another.
+/// The orders and visits of a rep, one after another.
 #[derive(Debug)]
-pub struct Orders {
+pub struct Work {
     outlets: Vec<(Uuid, Uuid)>,
+    price_list: usize,
     price_versions: Arc<[i64]>,
     random: Random,
     business_day: i32,
@@ -30,13 +31,14 @@ pub struct Orders {
     held: u64,
 }
 
-impl Orders {
-    /// For the outlets of a rep; the price versions are those of the world, by article.
+impl Work {
+    /// At the outlets of a rep; the price versions are those of the world, by price list and article.
     #[must_use]
-    pub fn new(bench: &Bench, rep: &RepWorld, price_versions: &Arc<[i64]>) -> Self {
+    pub fn new(bench: &Bench, rep: &RepWorld, price_versions: &[Arc<[i64]>]) -> Self {
         Self {
             outlets: rep.outlets.clone(),
-            price_versions: Arc::clone(price_versions),
+            price_list: rep.price_list,
+            price_versions: Arc::clone(&price_versions[rep.price_list]),
             random: Random::seeded(bench.number()),
             business_day: bench.today(),
             seq: 1,
@@ -44,22 +46,34 @@ impl Orders {
         }
     }
 
-    /// What hands the next one in, of a device that is at this position.
+    /// What hands the next order in, of a device that is at this position.
     #[must_use]
-    pub fn request(&self, position: Option<Position>) -> PushRequest {
+    pub fn order(&self, position: Option<Position>) -> PushRequest {
+        self.request(position, vec![Command::SubmitOrder(self.new_order())])
+    }
+
+    /// The same for a visit that nobody planned, from its beginning to its end.
+    #[must_use]
+    pub fn visit(&self, position: Option<Position>) -> PushRequest {
+        let (visit_id, (outlet, _)) = (bytes(self.id()), self.outlets[self.pick(self.outlets.len())]);
+        let check_in = CheckIn { visit_id: visit_id.clone(), outlet_id: bytes(outlet), ..CheckIn::default() };
+        let check_out = CheckOut { visit_id, productive: true, ..CheckOut::default() };
+        self.request(position, vec![Command::CheckIn(check_in), Command::CheckOut(check_out)])
+    }
+
+    fn request(&self, position: Option<Position>, commands: Vec<Command>) -> PushRequest {
         let now_us = Clock::Machine.now_us();
-        let body = trade::Command { command: Some(Command::SubmitOrder(self.order())) }.encode_to_vec();
-        let command = sync::Command {
+        let command = |(seq, command)| sync::Command {
             command_id: bytes(self.id()),
-            seq: self.seq,
+            seq,
             captured_at_us: now_us,
             business_day: self.business_day,
-            body: body.into(),
+            body: trade::Command { command: Some(command) }.encode_to_vec().into(),
         };
         PushRequest {
             protocol_version: 1,
             device_clock_us: now_us,
-            commands: vec![command],
+            commands: (self.seq..).zip(commands).map(command).collect(),
             confirmed_seq: self.seq - 1,
             last_outcome_seq: self.seq - 1,
             position,
@@ -67,18 +81,21 @@ impl Orders {
         }
     }
 
-    /// Takes what the server says of it; one that was not taken is an error.
+    /// Takes what the server says of it; what was not taken is an error.
     pub fn answered(&mut self, answer: &PushResponse) -> anyhow::Result<()> {
-        let result = answer.results.first().context("an order without a result")?;
-        let outcome = result.outcome.as_ref().context("an order without an outcome")?;
-        match outcome.status() {
-            Status::Applied => {}
-            Status::Held => self.held += 1,
-            Status::Unspecified | Status::Merged | Status::Rejected | Status::Quarantined | Status::Duplicate => {
-                anyhow::bail!("an order was not taken: {:?} {:?} {}", outcome.status(), outcome.reason(), outcome.text)
+        anyhow::ensure!(!answer.results.is_empty(), "a push without a result");
+        for result in &answer.results {
+            let outcome = result.outcome.as_ref().context("a command without an outcome")?;
+            match outcome.status() {
+                Status::Applied => {}
+                Status::Held => self.held += 1,
+                Status::Unspecified | Status::Merged | Status::Rejected | Status::Quarantined | Status::Duplicate => {
+                    let (status, reason) = (outcome.status(), outcome.reason());
+                    anyhow::bail!("a command was not taken: {status:?} {reason:?} {}", outcome.text)
+                }
             }
+            self.seq += 1;
         }
-        self.seq += 1;
         Ok(())
     }
 
@@ -90,7 +107,7 @@ impl Orders {
         usize::try_from(self.random.next_u64() % among.max(1) as u64).unwrap_or_default()
     }
 
-    fn order(&self) -> SubmitOrder {
+    fn new_order(&self) -> SubmitOrder {
         let (outlet, agreement) = self.outlets[self.pick(self.outlets.len())];
         let articles = self.price_versions.len();
         let first = self.pick(articles);
@@ -115,7 +132,7 @@ impl Orders {
             packaging_code: "box".to_owned(),
             coefficient_milli: 12_000,
             quantity_milli: 12_000,
-            price_id: bytes(goods::price_id(article)),
+            price_id: bytes(goods::price_id(self.price_list, article)),
             price_version: self.price_versions[article],
             shown_price_minor: goods::price_minor(article),
             discount_bp: 0,
@@ -127,14 +144,14 @@ impl Orders {
 #[derive(Debug)]
 pub struct Rep {
     phone: Phone,
-    orders: Orders,
+    work: Work,
 }
 
 impl Caller for Rep {
     async fn call(&mut self) -> anyhow::Result<()> {
-        let request = self.orders.request(self.phone.replica.position().map(Into::into));
+        let request = self.work.order(self.phone.replica.position().map(Into::into));
         let answer = self.phone.push(request).await?;
-        self.orders.answered(&answer)
+        self.work.answered(&answer)
     }
 }
 
@@ -149,8 +166,8 @@ impl Reps {
     /// Logs these reps of a world in.
     pub async fn login(bench: &Bench, address: SocketAddr, world: &World, reps: &[RepWorld]) -> anyhow::Result<Self> {
         let phones = phone::fleet(bench, address, reps).await?;
-        let price_versions: Arc<[i64]> = world.price_versions.as_slice().into();
-        let rep = |(phone, rep)| Rep { phone, orders: Orders::new(bench, rep, &price_versions) };
+        let price_versions = world.shared_versions();
+        let rep = |(phone, rep)| Rep { phone, work: Work::new(bench, rep, &price_versions) };
         Ok(Self { callers: phones.into_iter().zip(reps).map(rep).collect() })
     }
 
@@ -165,12 +182,12 @@ impl Reps {
     /// Orders that were taken so far.
     #[must_use]
     pub fn taken(&self) -> i64 {
-        self.callers.iter().map(|rep| rep.orders.seq - 1).sum()
+        self.callers.iter().map(|rep| rep.work.seq - 1).sum()
     }
 
     /// Of these, those that are held.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.callers.iter().map(|rep| rep.orders.held).sum()
+        self.callers.iter().map(|rep| rep.work.held).sum()
     }
 }

@@ -48,13 +48,18 @@ pub fn create_tenant(
     name: &str,
     (login, password): (&str, &str),
 ) -> anyhow::Result<()> {
+    let verb = ["tenant", "create", name, "--login", login];
+    operate(program, database_url, &verb, &[("ROUNDSMAN_PASSWORD", password)])
+}
+
+/// What an operator does on the command line, with secrets in the environment.
+pub fn operate(program: &Path, database_url: &str, verb: &[&str], secrets: &[(&str, &str)]) -> anyhow::Result<()> {
     let mut command = Command::new(program);
-    command.args(["tenant", "create", name, "--login", login]);
-    command.env("ROUNDSMAN_DATABASE", database_url).env("ROUNDSMAN_PASSWORD", password);
+    command.args(verb).env("ROUNDSMAN_DATABASE", database_url).envs(secrets.iter().copied());
     command.env("ROUNDSMAN_LOG", "warn").env_remove("ROUNDSMAN_CONFIG").env_remove("ROUNDSMAN_LOG_FORMAT");
     let output = command.output().context("the server's program can't be started")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "the tenant {name} is not made: {}", said.trim());
+    anyhow::ensure!(output.status.success(), "`roundsman {}` fails: {}", verb.join(" "), said.trim());
     Ok(())
 }
 

@@ -37,6 +37,28 @@ pub struct RepWorld {
     pub login: String,
     /// The outlets of the rep's territory, each with its agreement.
     pub outlets: Vec<(Uuid, Uuid)>,
+    /// The number of the price list that all their agreements name.
+    pub price_list: usize,
+}
+
+/// How many of everything there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Reps, each with a territory.
+    pub reps: usize,
+    /// Of them, those who can log in.
+    pub users: usize,
+    /// Outlets of each rep.
+    pub outlets: usize,
+    /// Price lists; reps have them by turns.
+    pub price_lists: usize,
+}
+
+impl From<(usize, usize)> for Size {
+    /// Reps with so many outlets each, who can all log in, and one price list.
+    fn from((reps, outlets): (usize, usize)) -> Self {
+        Self { reps, users: reps, outlets, price_lists: 1 }
+    }
 }
 
 /// What has happened at each of some outlets.
@@ -53,28 +75,35 @@ pub struct Past {
 pub struct World {
     /// The reps.
     pub reps: Vec<RepWorld>,
-    /// By article, the version of its price.
-    pub price_versions: Vec<i64>,
+    /// By price list and article, the version of the price.
+    pub price_versions: Vec<Vec<i64>>,
+    users: usize,
     tenant: Arc<str>,
-    price_list: Uuid,
     warehouse: Uuid,
     stocked: bool,
 }
 
 impl World {
     /// Makes reps with outlets, and no articles yet. With `stocked`, articles have a stock figure each.
-    pub async fn make(office: &Office<'_>, (reps, outlets): (usize, usize), stocked: bool) -> anyhow::Result<Self> {
-        let (team, warehouse, price_list) = (goods::id("team"), goods::id("warehouse"), goods::id("price list"));
-        let list = PriceList { name: "Retail".to_owned(), currency: CURRENCY.to_owned(), vat_included: false };
+    pub async fn make(office: &Office<'_>, size: impl Into<Size>, stocked: bool) -> anyhow::Result<Self> {
+        let Size { reps, users, outlets, price_lists } = size.into();
+        let (team, warehouse) = (goods::id("team"), goods::id("warehouse"));
         let mut records = vec![
             entry(team, Record::Team(Team { name: "City".to_owned(), ..Team::default() })),
             entry(warehouse, Record::Warehouse(Warehouse { name: "Main".to_owned(), ..Warehouse::default() })),
-            entry(price_list, Record::PriceList(list)),
         ];
+        for number in 0..price_lists {
+            let list =
+                PriceList { name: format!("Retail {number}"), currency: CURRENCY.to_owned(), vat_included: false };
+            records.push(entry(price_list_id(number), Record::PriceList(list)));
+        }
         let tenant = office.tenant.as_str().into();
-        let mut world = Self { reps: Vec::new(), price_versions: Vec::new(), tenant, price_list, warehouse, stocked };
+        let price_versions = vec![Vec::new(); price_lists];
+        let mut world = Self { reps: Vec::new(), price_versions, users, tenant, warehouse, stocked };
+        let bar = office.bench.progress("reps with their outlets".to_owned(), reps);
         for number in 0..reps {
             records.extend(world.rep(number, team, outlets, office.bench.today()));
+            bar.inc(1);
             // A rep's records refer to one another, so a chunk ends between two reps.
             if records.len() + CHUNK / 2 > CHUNK {
                 office.import(std::mem::take(&mut records)).await?;
@@ -83,8 +112,9 @@ impl World {
         if !records.is_empty() {
             office.import(records).await?;
         }
-        let bar = office.bench.progress("users".to_owned(), reps);
-        for (number, rep) in world.reps.iter().enumerate() {
+        bar.finish_and_clear();
+        let bar = office.bench.progress("users".to_owned(), users);
+        for (number, rep) in world.users().enumerate() {
             office.user(&rep.login, goods::id(&format!("rep {number}"))).await?;
             bar.inc(1);
         }
@@ -109,13 +139,13 @@ impl World {
             entry(rep, Record::Rep(person)),
             entry(goods::id(&format!("assignment {number}")), Record::Assignment(assignment)),
         ];
-        let mut own = Vec::with_capacity(outlets);
+        let (mut own, price_list) = (Vec::with_capacity(outlets), number % self.price_versions.len());
         for outlet in 0..outlets {
             let key = format!("{number}/{outlet}");
-            records.extend(self.outlet(&key, territory));
+            records.extend(self.outlet(&key, territory, price_list));
             own.push((goods::id(&format!("outlet {key}")), goods::id(&format!("agreement {key}"))));
         }
-        self.reps.push(RepWorld { tenant: Arc::clone(&self.tenant), login, outlets: own });
+        self.reps.push(RepWorld { tenant: Arc::clone(&self.tenant), login, outlets: own, price_list });
         records
     }
 
@@ -148,13 +178,13 @@ impl World {
         Ok(())
     }
 
-    fn outlet(&self, key: &str, territory: Uuid) -> [RecordToImport; 3] {
+    fn outlet(&self, key: &str, territory: Uuid, price_list: usize) -> [RecordToImport; 3] {
         let customer = goods::id(&format!("customer {key}"));
         let agreement = goods::id(&format!("agreement {key}"));
         let terms = Agreement {
             name: format!("Agreement {key}"),
             customer_id: bytes(customer),
-            price_list_id: bytes(self.price_list),
+            price_list_id: bytes(price_list_id(price_list)),
             currency: CURRENCY.to_owned(),
             credit_limit_minor: Some(CREDIT_LIMIT_MINOR),
             overdue_ban: true,
@@ -176,19 +206,18 @@ impl World {
         ]
     }
 
-    /// Imports articles until there are so many; returns how many records that took, and how long.
+    /// Imports articles, with their prices in the first list, until there are so many; returns how many records that took, and how long.
     pub async fn grow(&mut self, office: &Office<'_>, articles: usize) -> anyhow::Result<(u64, Duration)> {
         let each = goods::ROWS_AN_ARTICLE + usize::from(self.stocked);
         let bar = office.bench.progress("articles".to_owned(), articles);
-        bar.set_position(self.price_versions.len() as u64);
+        bar.set_position(self.articles() as u64);
         let (begun, mut records) = (Instant::now(), 0);
-        while self.price_versions.len() < articles {
-            let end = articles.min(self.price_versions.len() + CHUNK / each);
-            let chunk: Vec<RecordToImport> =
-                (self.price_versions.len()..end).flat_map(|article| self.article(article)).collect();
+        while self.articles() < articles {
+            let end = articles.min(self.articles() + CHUNK / each);
+            let chunk: Vec<RecordToImport> = (self.articles()..end).flat_map(|article| self.article(article)).collect();
             records += chunk.len() as u64;
             let version = office.import(chunk).await?;
-            self.price_versions.resize(end, version);
+            self.price_versions[0].resize(end, version);
             bar.set_position(end as u64);
         }
         bar.finish_and_clear();
@@ -197,10 +226,10 @@ impl World {
 
     fn article(&self, article: usize) -> Vec<RecordToImport> {
         let product = goods::product_id(article);
-        let price = goods::price(article, self.price_list, goods::price_minor(article));
+        let price = goods::price(article, price_list_id(0), goods::price_minor(article));
         let mut records = vec![
             entry(product, Record::Product(goods::product(article))),
-            entry(goods::price_id(article), Record::Price(price)),
+            entry(goods::price_id(0, article), Record::Price(price)),
         ];
         if self.stocked {
             records.push(entry(stock_id(article), Record::Stock(self.stock(article, ON_HAND_MILLI, 0))));
@@ -227,11 +256,50 @@ impl World {
         Ok(())
     }
 
-    /// Gives the prices of these articles a value that lies so far above their first one.
+    /// Imports the prices of all articles in the other lists; returns how many, and how long that took.
+    pub async fn fill_lists(&mut self, office: &Office<'_>) -> anyhow::Result<(u64, Duration)> {
+        let (lists, articles) = (self.price_versions.len(), self.articles());
+        let bar = office.bench.progress("prices".to_owned(), (lists - 1) * articles);
+        let begun = Instant::now();
+        for list in 1..lists {
+            while self.price_versions[list].len() < articles {
+                let first = self.price_versions[list].len();
+                let end = articles.min(first + PRICES_AT_ONCE);
+                let price = |article| {
+                    let price = goods::price(article, price_list_id(list), goods::price_minor(article));
+                    entry(goods::price_id(list, article), Record::Price(price))
+                };
+                let version = office.import((first..end).map(price).collect()).await?;
+                self.price_versions[list].resize(end, version);
+                bar.inc((end - first) as u64);
+            }
+        }
+        bar.finish_and_clear();
+        Ok((((lists - 1) * articles) as u64, begun.elapsed()))
+    }
+
+    /// The reps who can log in.
+    pub fn users(&self) -> impl Iterator<Item = &RepWorld> {
+        self.reps.iter().take(self.users)
+    }
+
+    /// The versions of prices, for those who order.
+    #[must_use]
+    pub fn shared_versions(&self) -> Vec<Arc<[i64]>> {
+        self.price_versions.iter().map(|versions| versions.as_slice().into()).collect()
+    }
+
+    /// How many articles there are.
+    #[must_use]
+    pub fn articles(&self) -> usize {
+        self.price_versions[0].len()
+    }
+
+    /// Gives the prices of these articles in the first list a value that lies so far above their first one.
     pub async fn reprice(&self, office: &Office<'_>, articles: &[usize], above: i64) -> anyhow::Result<()> {
         let price = |article: &usize| {
-            let price = goods::price(*article, self.price_list, goods::price_minor(*article) + above);
-            PriceToSet { price_id: bytes(goods::price_id(*article)), price: Some(price) }
+            let price = goods::price(*article, price_list_id(0), goods::price_minor(*article) + above);
+            PriceToSet { price_id: bytes(goods::price_id(0, *article)), price: Some(price) }
         };
         for chunk in articles.chunks(PRICES_AT_ONCE) {
             let prices = chunk.iter().map(price).collect();
@@ -307,8 +375,12 @@ impl World {
     /// The price list that all agreements use.
     #[must_use]
     pub fn price_list(&self) -> Uuid {
-        self.price_list
+        price_list_id(0)
     }
+}
+
+fn price_list_id(number: usize) -> Uuid {
+    goods::id(&format!("price list {number}"))
 }
 
 fn stock_id(article: usize) -> Uuid {

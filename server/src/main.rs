@@ -15,8 +15,8 @@ use roundsman::fail::FailPoints;
 use roundsman::policy::Policy;
 use roundsman::pull::Sizes;
 use roundsman::store::sql::Db;
-use roundsman::store::tenant::{self, WRITER_VERSION};
-use roundsman::{app, cli, projection, telemetry};
+use roundsman::store::tenant::WRITER_VERSION;
+use roundsman::{app, cli, telemetry};
 use tokio::net::TcpListener;
 
 /// A batch is made of many small things that live as long as it does, and the C library's allocator spends a fifth of the
@@ -74,27 +74,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.verb {
             Verb::Serve(simulated) => serve(config, simulated).await,
             Verb::Demo(options) => demo::run(options).await,
-            Verb::Migrate { rebuild } => migrate(&config, rebuild).await,
+            Verb::Migrate { rebuild } => cli::migrate::run(&config, rebuild).await,
             Verb::Other(verb) => verb.run(&config).await,
         }
     })
-}
-
-async fn migrate(config: &Config, rebuild: bool) -> anyhow::Result<()> {
-    let db = Db::connect(&config.database).await?;
-    db.migrate().await?;
-    if rebuild {
-        let mut tx = db.read().await?;
-        let tenants = tenant::all(&mut tx).await?;
-        tx.commit().await?;
-        for (id, name) in tenants {
-            projection::rebuild(&db, id).await?;
-            tracing::info!(tenant = name, "the tables for the office are made anew");
-        }
-    }
-    db.close().await;
-    tracing::info!("the schema is up to date");
-    Ok(())
 }
 
 async fn serve(config: Config, simulated: Simulated) -> anyhow::Result<()> {

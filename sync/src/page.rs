@@ -118,32 +118,56 @@ pub fn encode_frame(record: Uuid, version: i64, document: Option<&[u8]>) -> Vec<
 /// # Errors
 /// When it is not a sequence of frames.
 pub fn decode_frames(payload: Bytes) -> Result<Vec<Row>, PageError> {
-    let mut rows = Vec::new();
-    let mut rest = &payload[..];
-    while !rest.is_empty() {
-        match next_field(&mut rest)? {
-            (1, Value::Bytes(frame)) => rows.push(decode_frame(&payload, frame)?),
-            (1, _) => return Err(PageError::Payload),
-            _ => {}
-        }
+    let row = |frame: Result<Frame<'_>, PageError>| {
+        let Frame { record, version, document } = frame?;
+        Ok(Row { record, version, document: document.map(|document| payload.slice_ref(document)) })
+    };
+    frames(&payload).map(row).collect()
+}
+
+/// A frame where it stands.
+struct Frame<'p> {
+    record: Uuid,
+    version: i64,
+    document: Option<&'p [u8]>,
+}
+
+impl Frame<'_> {
+    fn at(&self) -> Cursor {
+        Cursor { version: self.version, record: Some(self.record) }
     }
-    Ok(rows)
+}
+
+/// The frames of an uncompressed payload, whatever fields else it has.
+fn frames(payload: &[u8]) -> impl Iterator<Item = Result<Frame<'_>, PageError>> {
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            match next_field(&mut rest) {
+                Ok((1, Value::Bytes(frame))) => return Some(decode_frame(frame)),
+                Ok((1, _)) => return Some(Err(PageError::Payload)),
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        None
+    })
 }
 
 /// A `roundsman.sync.v1.Frame`, read by hand: a first sync has a million of them, and generated code allocates for each.
-fn decode_frame(payload: &Bytes, frame: &[u8]) -> Result<Row, PageError> {
+fn decode_frame(frame: &[u8]) -> Result<Frame<'_>, PageError> {
     let (mut record, mut version, mut document) = (&[][..], 0, None);
     let mut rest = frame;
     while !rest.is_empty() {
         match next_field(&mut rest)? {
             (1, Value::Bytes(id)) => record = id,
             (2, Value::Number(number)) => version = number.cast_signed(),
-            (3, Value::Bytes(bytes)) => document = Some(payload.slice_ref(bytes)),
+            (3, Value::Bytes(bytes)) => document = Some(bytes),
             (1..=3, _) => return Err(PageError::Payload),
             _ => {}
         }
     }
-    Ok(Row { record: Uuid::from_slice(record).map_err(|_| PageError::Id)?, version, document })
+    Ok(Frame { record: Uuid::from_slice(record).map_err(|_| PageError::Id)?, version, document })
 }
 
 /// What a field holds.
@@ -333,12 +357,28 @@ fn compress(payload: Vec<u8>) -> (proto::Compression, Bytes) {
     (proto::Compression::Identity, payload.into())
 }
 
-/// Unpacks a page's rows, and refuses whatever is not as it says: memory is bounded by [`PAYLOAD_BYTES`] before anything
-/// is unpacked.
+/// Unpacks a page's rows, and refuses whatever is not as it says.
 ///
 /// # Errors
 /// See [`PageError`].
 pub fn unpack(page: &proto::Page) -> Result<Vec<Row>, PageError> {
+    let rows = decode_frames(unpack_payload(page)?)?;
+    check_places(page, rows.iter().map(|row| Ok(Cursor { version: row.version, record: Some(row.record) })))?;
+    Ok(rows)
+}
+
+/// Unpacks a page's payload, and refuses whatever [`unpack`] would: memory is bounded by [`PAYLOAD_BYTES`] before anything is
+/// unpacked.
+///
+/// # Errors
+/// See [`PageError`].
+pub fn check(page: &proto::Page) -> Result<Bytes, PageError> {
+    let payload = unpack_payload(page)?;
+    check_places(page, frames(&payload).map(|frame| frame.map(|frame| frame.at())))?;
+    Ok(payload)
+}
+
+fn unpack_payload(page: &proto::Page) -> Result<Bytes, PageError> {
     let size = page.payload_size as usize;
     if size > PAYLOAD_BYTES {
         return Err(PageError::TooLarge(size));
@@ -352,30 +392,25 @@ pub fn unpack(page: &proto::Page) -> Result<Vec<Row>, PageError> {
         }
         Err(_) => return Err(PageError::Payload),
     };
-    if payload.len() != size {
-        return Err(PageError::Payload);
-    }
-    let rows = decode_frames(payload)?;
-    if rows.len() != page.rows as usize {
-        return Err(PageError::Rows { announced: page.rows as usize, found: rows.len() });
-    }
-    check_order(page, &rows)?;
-    Ok(rows)
+    if payload.len() == size { Ok(payload) } else { Err(PageError::Payload) }
 }
 
-fn check_order(page: &proto::Page, rows: &[Row]) -> Result<(), PageError> {
-    let (Some(from), Some(through), Some(_)) = (&page.from, &page.through, &page.build) else {
-        return Err(PageError::Range);
-    };
+/// Whether these are the places of the page's frames, as it says how many they are and where.
+fn check_places(page: &proto::Page, places: impl Iterator<Item = Result<Cursor, PageError>>) -> Result<(), PageError> {
+    let range = page.from.as_ref().zip(page.through.as_ref()).filter(|_| page.build.is_some());
+    let (from, through) = range.ok_or(PageError::Range)?;
     let (mut last, through) = (Cursor::try_from(from)?, Cursor::try_from(through)?);
-    for row in rows {
-        let here = Cursor { version: row.version, record: Some(row.record) };
-        if here <= last {
-            return Err(PageError::Order);
-        }
+    let (mut found, mut ordered) = (0, true);
+    for here in places {
+        let here = here?;
+        found += 1;
+        ordered &= here > last;
         last = here;
     }
-    if last > through { Err(PageError::Order) } else { Ok(()) }
+    if found != page.rows as usize {
+        return Err(PageError::Rows { announced: page.rows as usize, found });
+    }
+    if ordered && last <= through { Ok(()) } else { Err(PageError::Order) }
 }
 
 #[cfg(test)]

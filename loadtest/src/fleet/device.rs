@@ -9,6 +9,7 @@ use roundsman::clock::Clock;
 use roundsman::device;
 use roundsman_proto::auth::auth_service_client::AuthServiceClient;
 use roundsman_proto::auth::{RefreshRequest, Tokens};
+use roundsman_proto::sync::PushRequest;
 use roundsman_proto::sync::pull_response::Message;
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
 use tokio::time::{Instant, sleep_until};
@@ -19,7 +20,7 @@ use super::memory::Memory;
 use super::schedule::{Call, Session};
 use crate::office::{PASSWORD, TENANT};
 use crate::phone::{self, Traffic};
-use crate::rep::Orders;
+use crate::rep::Work;
 
 /// What takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub enum What {
     Pull,
     /// An order.
     Order,
+    /// A visit.
+    Visit,
 }
 
 /// How long each call of a device took.
@@ -52,7 +55,7 @@ pub struct Device {
     pub memory: Memory,
     /// What its pulls have brought.
     pub rows: u64,
-    orders: Orders,
+    work: Work,
 }
 
 impl Device {
@@ -61,9 +64,9 @@ impl Device {
         (number, servers): (usize, Arc<[SocketAddr]>),
         (login, installation): (&str, Uuid),
         memory: Memory,
-        orders: Orders,
+        work: Work,
     ) -> anyhow::Result<Self> {
-        let mut device = Self { number, servers, times: 0, tokens: Tokens::default(), memory, rows: 0, orders };
+        let mut device = Self { number, servers, times: 0, tokens: Tokens::default(), memory, rows: 0, work };
         let channel = device.connect().await?;
         let answer = device::login(channel.clone(), (TENANT, login, PASSWORD), Some(installation)).await;
         let answer = answer.with_context(|| format!("the login of {login}"))?;
@@ -94,7 +97,8 @@ impl Device {
             let asked = Instant::now();
             let (what, end) = match call {
                 Call::Pull => (What::Pull, self.pull(&channel).await?.1),
-                Call::Order => (What::Order, self.order(&channel).await?),
+                Call::Order => (What::Order, self.push(&channel, self.work.order(self.memory.position())).await?),
+                Call::Visit => (What::Visit, self.push(&channel, self.work.visit(self.memory.position())).await?),
             };
             took.push((what, end - asked));
         }
@@ -132,11 +136,11 @@ impl Device {
         first.zip(last).context("a pull without a checkpoint")
     }
 
-    async fn order(&mut self, channel: &Channel) -> anyhow::Result<Instant> {
-        let request = device::authorized(&self.tokens.access_token, self.orders.request(self.memory.position()))?;
+    async fn push(&mut self, channel: &Channel, request: PushRequest) -> anyhow::Result<Instant> {
+        let request = device::authorized(&self.tokens.access_token, request)?;
         let answer = SyncServiceClient::new(channel.clone()).push(request).await?.into_inner();
         let end = Instant::now();
-        self.orders.answered(&answer)?;
+        self.work.answered(&answer)?;
         Ok(end)
     }
 }

@@ -20,8 +20,8 @@ use self::device::{Device, Took};
 use self::memory::Memory;
 use crate::bench::Bench;
 use crate::machine;
-use crate::rep::Orders;
-use crate::world::World;
+use crate::rep::Work;
+use crate::world::{RepWorld, World};
 
 pub use self::device::What;
 pub use self::schedule::Habits;
@@ -54,16 +54,16 @@ impl Fleet {
             most >= needed,
             "{devices} devices need {needed} open files, and {most} are allowed: ulimit -n"
         );
-        let (servers, price_versions): (Arc<[SocketAddr]>, Arc<[i64]>) =
-            (servers.into(), world.price_versions.as_slice().into());
+        let (servers, price_versions): (Arc<[SocketAddr]>, _) = (servers.into(), world.shared_versions());
+        let users: Vec<&RepWorld> = world.users().collect();
         let bar = bench.progress("devices".to_owned(), devices);
         let logins = (0..devices).map(|number| {
-            let rep = &world.reps[number % world.reps.len()];
-            let orders = Orders::new(bench, rep, &price_versions);
+            let rep = users[number % users.len()];
+            let work = Work::new(bench, rep, &price_versions);
             let (place, bar) = ((number, Arc::clone(&servers)), &bar);
             async move {
                 let memory = Memory::new(number % devices.div_ceil(whole) == 0)?;
-                let device = Device::login(place, (&rep.login, bench.id()), memory, orders).await?;
+                let device = Device::login(place, (&rep.login, bench.id()), memory, work).await?;
                 bar.inc(1);
                 anyhow::Ok(device)
             }
@@ -114,14 +114,14 @@ impl Fleet {
 /// How long calls took.
 #[derive(Debug)]
 pub struct Latencies {
-    of: [(What, Histogram<u64>); 5],
+    of: [(What, Histogram<u64>); 6],
 }
 
 impl Latencies {
     fn new() -> anyhow::Result<Self> {
         let longest = u64::try_from(LONGEST.as_micros())?;
         let empty = Histogram::new_with_bounds(1, longest, 3)?;
-        let all = [What::Refresh, What::Ready, What::Whole, What::Pull, What::Order];
+        let all = [What::Refresh, What::Ready, What::Whole, What::Pull, What::Order, What::Visit];
         Ok(Self { of: all.map(|what| (what, empty.clone())) })
     }
 

@@ -17,8 +17,10 @@ pub struct Habits {
     pub offline: Duration,
     /// Its user thinks between two calls.
     pub think: Duration,
-    /// So many calls in a hundred hand an order in; the others pull.
+    /// So many calls in a hundred hand an order in,
     pub orders_percent: u64,
+    /// and so many a visit; the others pull.
+    pub visits_percent: u64,
 }
 
 /// What a device calls while it is online.
@@ -26,8 +28,10 @@ pub struct Habits {
 pub enum Call {
     /// It asks for news.
     Pull,
-    /// It hands an order in.
+    /// It hands an order in,
     Order,
+    /// or a visit.
+    Visit,
 }
 
 /// A time online. It begins with new tokens and a pull.
@@ -42,6 +46,15 @@ pub struct Session {
 }
 
 impl Habits {
+    /// What is called, by a number below 100.
+    fn call(&self, drawn: u64) -> Call {
+        match drawn {
+            drawn if drawn < self.orders_percent => Call::Order,
+            drawn if drawn < self.orders_percent + self.visits_percent => Call::Visit,
+            _ => Call::Pull,
+        }
+    }
+
     /// The sessions of a device.
     #[must_use]
     pub fn sessions(&self, seed: u64) -> Vec<Session> {
@@ -53,8 +66,7 @@ impl Habits {
             let leaves = self.length.min(wakes + about(self.online));
             let (mut calls, mut at) = (Vec::new(), wakes + about(self.think));
             while at < leaves {
-                let orders = random.next_u64() % 100 < self.orders_percent;
-                calls.push((at, if orders { Call::Order } else { Call::Pull }));
+                calls.push((at, self.call(random.next_u64() % 100)));
                 at += about(self.think);
             }
             sessions.push(Session { wakes, calls, leaves });
@@ -75,6 +87,7 @@ mod tests {
         offline: Duration::from_secs(5),
         think: Duration::from_secs(1),
         orders_percent: 30,
+        visits_percent: 20,
     };
 
     #[test]
@@ -100,10 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn some_calls_are_orders() {
-        let calls = (0..100).flat_map(|seed| HABITS.sessions(seed)).flat_map(|session| session.calls);
-        let (orders, pulls): (Vec<_>, Vec<_>) = calls.partition(|(_, call)| *call == Call::Order);
-        let part = orders.len() as f64 / (orders.len() + pulls.len()) as f64;
-        assert!((0.25..0.35).contains(&part), "{part}");
+    fn some_calls_are_orders_and_some_visits() {
+        let sessions = (0..100).flat_map(|seed| HABITS.sessions(seed));
+        let calls: Vec<Call> = sessions.flat_map(|session| session.calls).map(|(_, call)| call).collect();
+        let part = |of| calls.iter().filter(|call| **call == of).count() as f64 / calls.len() as f64;
+        let parts = [Call::Order, Call::Visit, Call::Pull].map(part);
+        assert!((0.25..0.35).contains(&parts[0]), "{parts:?}");
+        assert!((0.15..0.25).contains(&parts[1]), "{parts:?}");
+        assert!((0.45..0.55).contains(&parts[2]), "{parts:?}");
     }
 }

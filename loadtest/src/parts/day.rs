@@ -24,6 +24,7 @@ const HABITS: Habits = Habits {
     offline: Duration::from_secs(5),
     think: Duration::from_secs(2),
     orders_percent: 50,
+    visits_percent: 0,
 };
 /// The same in every run.
 const SEED: u64 = 14;
@@ -47,9 +48,9 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     fleet.verify(version)?;
     let what = format!("a day of {REPS} reps in {} s, {} processes", HABITS.length.as_secs(), servers.len());
     let figures = [
-        ("S14a", What::Ready, "connection, new tokens and today's work"),
-        ("S14b", What::Pull, "pulls"),
-        ("S14c", What::Order, "orders"),
+        ("S16a", What::Ready, "connection, new tokens and today's work"),
+        ("S16b", What::Pull, "pulls"),
+        ("S16c", What::Order, "orders"),
     ];
     for (name, call, of) in figures {
         let (count, half) = (latencies.count(call), latencies.within_ms(call, 0.5)?);
@@ -57,6 +58,6 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
         let p99 = latencies.within_ms(call, 0.99)?;
         report.add(Figure::new(database.kind.named(name), what, "ms", vec![p99]));
     }
-    report.add(Figure::new(database.kind.named("S14d"), format!("{what}: the servers' time"), "CPU s", vec![cpu]));
+    report.add(Figure::new(database.kind.named("S16d"), format!("{what}: the servers' time"), "CPU s", vec![cpu]));
     Ok(())
 }

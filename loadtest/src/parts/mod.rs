@@ -10,6 +10,7 @@ mod morning;
 mod nothing_new;
 mod orders;
 mod reprice;
+mod sizes;
 mod tenants;
 
 use std::fmt;
@@ -47,13 +48,25 @@ pub enum Part {
     Morning,
     /// Reps pull and order all day, at one process or two.
     Day,
+    /// A large distributor is brought in, and its busiest hour is played.
+    Sizes,
 }
 
 impl Part {
+    /// On which of these databases it runs; `None`: on none.
+    fn databases(self, all: &[Kind]) -> Vec<Option<Kind>> {
+        if self == Self::Bare {
+            return vec![None];
+        }
+        // What takes a quarter of an hour is for PostgreSQL, if it is there.
+        let postgres = self == Self::Sizes && all.contains(&Kind::Postgres);
+        all.iter().copied().filter(|kind| !postgres || *kind == Kind::Postgres).map(Some).collect()
+    }
+
     /// It takes minutes, and is not for every run.
     #[must_use]
     pub fn is_large(self) -> bool {
-        matches!(self, Self::Followers | Self::Morning | Self::Day)
+        matches!(self, Self::Followers | Self::Morning | Self::Day | Self::Sizes)
     }
 }
 
@@ -71,6 +84,7 @@ impl fmt::Display for Part {
             Self::Followers => "followers",
             Self::Morning => "morning",
             Self::Day => "day",
+            Self::Sizes => "sizes",
         })
     }
 }
@@ -85,9 +99,7 @@ pub async fn run(
 ) -> anyhow::Result<Vec<String>> {
     let mut failed = Vec::new();
     for part in parts {
-        let kinds =
-            if *part == Part::Bare { vec![None] } else { databases.iter().copied().map(Some).collect::<Vec<_>>() };
-        for kind in kinds {
+        for kind in part.databases(databases) {
             let (name, measured) = match kind {
                 None => (part.to_string(), bare::baselines(bench, report).await.map(drop)),
                 Some(kind) => (format!("{part} on {kind}"), on(bench, *part, kind, report).await),
@@ -116,6 +128,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::Followers => followers::measure(bench, &database, report).await,
         Part::Morning => morning::measure(bench, &database, report).await,
         Part::Day => day::measure(bench, &database, report).await,
+        Part::Sizes => sizes::measure(bench, &database, report).await,
     };
     let removed = database.remove().await;
     measured.and(removed)

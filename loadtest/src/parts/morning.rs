@@ -28,6 +28,7 @@ const HABITS: Habits = Habits {
     offline: PEAK,
     think: PEAK.saturating_mul(2),
     orders_percent: 0,
+    visits_percent: 0,
 };
 /// The same in every run.
 const SEED: u64 = 9;

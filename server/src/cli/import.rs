@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
 use roundsman_proto::admin::{ExecuteRequest, ExecuteResponse};
 use roundsman_proto::sync::{Outcome, Status as Decision};
@@ -91,8 +90,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut session = args.login.open().await?;
-    let bar = ProgressBar::new(records as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} records, {eta} left")?);
+    let bar = print::bar(records as u64, "records");
     let imported = import(&mut session, &chunks, |sent| bar.inc(sent as u64)).await;
     bar.finish_and_clear();
     session.close().await;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod device;
 pub mod import;
 pub mod inspect;
+pub mod migrate;
 mod print;
 pub mod quarantine;
 pub mod tenant;

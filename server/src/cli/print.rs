@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{Write as _, stderr, stdout};
 
+use indicatif::{ProgressBar, ProgressStyle};
+
 /// A line of what was asked for. That nobody reads on, as behind `| head`, is no error.
 pub(super) fn line(text: impl Display) {
     let _ = writeln!(stdout(), "{text}");
@@ -17,6 +19,12 @@ pub(super) fn note(text: impl Display) {
 pub(super) fn ask(question: &str) {
     let _ = write!(stderr(), "{question}: ");
     let _ = stderr().flush();
+}
+
+/// How far long work is, on a terminal.
+pub(super) fn bar(length: u64, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}, {eta} left");
+    ProgressBar::new(length).with_message(what).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Rows under a heading, in columns as wide as what stands in them.

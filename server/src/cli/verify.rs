@@ -6,8 +6,9 @@ use anyhow::Context as _;
 
 use super::print;
 use crate::config::Config;
+use crate::error::StoreError;
 use crate::store::sql::Db;
-use crate::store::tenant;
+use crate::store::{record, tenant};
 use crate::verify::{Report, report};
 
 /// What is verified.
@@ -62,10 +63,22 @@ pub async fn all(db: &Db, name: Option<&str>) -> anyhow::Result<Vec<(String, Rep
     }
     let mut verified = Vec::new();
     for (tenant, name) in chosen {
-        let report = report(db, tenant).await.with_context(|| format!("can't verify {name}"))?;
+        let bar = print::bar(records(db, tenant).await.context("can't count the records")?, "records");
+        let report = report(db, tenant, &mut |seen| bar.inc(seen as u64)).await;
+        bar.finish_and_clear();
+        let report = report.with_context(|| format!("can't verify {name}"))?;
         verified.push((name, report));
     }
     Ok(verified)
+}
+
+/// How many records a tenant has, those of the server's own too.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn records(db: &Db, tenant: i64) -> Result<u64, StoreError> {
+    let kinds = record::kinds(&mut db.glance().await?, tenant).await?;
+    Ok(kinds.iter().map(|(_, records)| records.unsigned_abs()).sum())
 }
 
 /// A look must not make an empty database where there is none.

@@ -147,6 +147,8 @@ mod tests {
     use futures::stream;
     use roundsman_proto::sync::{Checkpoint, Page, Position};
 
+    use tonic::Code;
+
     use super::*;
 
     fn message(message: Message) -> PullResponse {
@@ -210,5 +212,47 @@ mod tests {
         assert_eq!(decoded(&data), [page(b"rows")]);
         assert_eq!(trailers["grpc-status"], "10");
         assert_eq!(trailers["grpc-message"], "over");
+    }
+
+    /// A message of a body, as its head says it is.
+    fn framed(flag: u8, length: usize, bytes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(length).expect("is short");
+        [&[flag][..], &length.to_be_bytes(), bytes].concat()
+    }
+
+    async fn decoded_request(body: Vec<u8>, encoding: Option<&str>) -> Result<PullRequest, Code> {
+        let mut request = Request::new(axum::body::Body::from(body));
+        if let Some(encoding) = encoding {
+            request.headers_mut().insert("grpc-encoding", encoding.parse().expect("is a header"));
+        }
+        decode(request).await.map(tonic::Request::into_inner).map_err(|status| status.code())
+    }
+
+    #[tokio::test]
+    async fn only_a_whole_request_is_taken() {
+        let sent = PullRequest { protocol_version: 1, app_version: "1.2.3".to_owned(), ..PullRequest::default() };
+        let bytes = sent.encode_to_vec();
+        let good = framed(0, bytes.len(), &bytes);
+        assert_eq!(decoded_request(good.clone(), None).await, Ok(sent.clone()));
+        assert_eq!(decoded_request(good.clone(), Some("identity")).await, Ok(sent));
+        assert_eq!(decoded_request(framed(0, 0, &[]), None).await, Ok(PullRequest::default()), "all fields are unset");
+        for (body, encoding, refused) in [
+            (Vec::new(), None, Code::InvalidArgument),
+            (good.clone(), Some("gzip"), Code::Unimplemented),
+            (framed(1, bytes.len(), &bytes), None, Code::Internal),
+            (framed(7, bytes.len(), &bytes), None, Code::Internal),
+            (good[..3].to_vec(), None, Code::Internal),
+            (good[..good.len() - 1].to_vec(), None, Code::Internal),
+            (framed(0, bytes.len() - 1, &bytes[..bytes.len() - 1]), None, Code::Internal),
+            (framed(0, MESSAGE_BYTES + 1, &[]), None, Code::OutOfRange),
+            (framed(0, 2, &[0xFF, 0xFF]), None, Code::Internal),
+        ] {
+            assert_eq!(
+                decoded_request(body.clone(), encoding).await,
+                Err(refused),
+                "{:?} {encoding:?}",
+                &body[..body.len().min(8)]
+            );
+        }
     }
 }

@@ -106,8 +106,8 @@ fn unreadable(id: Uuid, error: &prost::DecodeError) -> StoreError {
 ///
 /// # Errors
 /// When the database does not answer, or a record can't be read; what was done by then stays, and a repeat completes
-/// it.
-pub async fn rebuild(db: &Db, tenant: i64) -> Result<(), StoreError> {
+/// it. `seen` hears how many records were read since the last time.
+pub async fn rebuild(db: &Db, tenant: i64, seen: &mut (dyn FnMut(usize) + Send)) -> Result<(), StoreError> {
     for projection in PROJECTIONS {
         let mut after = Some(Uuid::nil());
         while let Some(from) = after {
@@ -116,14 +116,26 @@ pub async fn rebuild(db: &Db, tenant: i64) -> Result<(), StoreError> {
             tx.query(projection.delete_range).bind(tenant).bind(from).bind(page.through).execute().await?;
             tx.write(vec![Rows { table: &projection.table, rows: page.rows }]).await?;
             tx.commit().await?;
+            seen(page.records);
             after = page.next;
         }
     }
     Ok(())
 }
 
+/// How many records [`rebuild`] reads; one that fills two tables is read twice.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn records(db: &Db, tenant: i64) -> Result<u64, StoreError> {
+    let kinds: BTreeMap<i64, i64> = record::kinds(&mut db.glance().await?, tenant).await?.into_iter().collect();
+    let records = |projection: &&Projection| kinds.get(&i64::from(projection.kind as i32)).copied().unwrap_or(0);
+    Ok(PROJECTIONS.iter().map(records).map(i64::unsigned_abs).sum())
+}
+
 /// What the records of a stretch of ids say that a projection should hold.
 struct Page {
+    records: usize,
     rows: Vec<Vec<Cell>>,
     /// The last id of the stretch.
     through: Uuid,
@@ -139,7 +151,7 @@ impl Page {
             rows.extend(rows_of(projection, tenant, *id, stored)?);
         }
         let next = records.last().map(|(id, _)| *id);
-        Ok(Self { rows, through: next.unwrap_or(Uuid::max()), next })
+        Ok(Self { records: records.len(), rows, through: next.unwrap_or(Uuid::max()), next })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::{Pages, Report};
+use super::{Pages, Report, Seen};
 use crate::error::StoreError;
 use crate::internal::{Internal, server_id};
 use crate::store::sql::Tx;
@@ -13,20 +13,22 @@ use crate::store::sql::Tx;
 pub(super) struct Internals<T>(BTreeMap<String, (i64, T)>);
 
 /// Reads internal records, kind by kind.
-pub(super) struct Reader<'a> {
+pub(super) struct Reader<'a, 's> {
     pub(super) tx: &'a mut Tx,
     pub(super) tenant: i64,
     pub(super) report: &'a mut Report,
+    pub(super) seen: &'a mut Seen<'s>,
     /// Those that were read.
     pub(super) kinds: BTreeSet<i64>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// All of a kind. What can't be read, or can't be found by its name, is reported and left out.
     pub(super) async fn read<T: Internal>(&mut self, what: &'static str) -> Result<Internals<T>, StoreError> {
         let mut found = BTreeMap::new();
         let mut pages = Pages::of(T::KIND);
         while let Some(page) = pages.next(self.tx, self.tenant).await? {
+            (self.seen)(page.len());
             for (id, stored) in page {
                 let Ok(name) = String::from_utf8(stored.stamps.to_vec()) else {
                     self.report.find(format!("the internal record {id} of kind {} has no name", T::KIND));

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 
+use bytes::Bytes;
 use roundsman_proto::sync as proto;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -22,6 +23,9 @@ impl Hasher for Xxh {
     fn write(&mut self, bytes: &[u8]) {
         self.0 = xxh3_64_with_seed(bytes, self.0);
     }
+
+    /// The length of what follows, which is always that of a record's id.
+    fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {
         self.0
@@ -93,9 +97,15 @@ impl MemoryStorage {
         }
     }
 
-    fn put_page(&mut self, slot: Slot, page: &proto::Page) -> Undo {
+    /// Keeps a page as it was unpacked, which the documents that come out of it are slices of.
+    fn put_page(&mut self, slot: Slot, page: &proto::Page, payload: &Bytes) -> Undo {
+        let compression = proto::Compression::Identity.into();
         let pages = self.pages.entry(slot).or_default();
-        pages.push(page.clone());
+        pages.push(proto::Page { compression, payload: payload.clone(), ..page.clone() });
+        // Room for what will come out of them, so that it need not be moved again and again.
+        let rows = pages.iter().map(|page| page.rows as usize).sum();
+        self.rows.members.entry(slot).or_default().reserve(rows);
+        self.rows.documents.reserve(rows);
         Undo::Page(slot)
     }
 
@@ -160,7 +170,7 @@ impl Storage for MemoryStorage {
         let undo = match change {
             Change::Head(head) => Some(Undo::Head(mem::replace(&mut self.state.head, head.clone()))),
             Change::Bucket(slot, bucket) => Some(Undo::Bucket(slot, self.put_bucket(slot, bucket.cloned()))),
-            Change::Page(slot, _, page) => Some(self.put_page(slot, page)),
+            Change::Page(slot, _, page, payload) => Some(self.put_page(slot, page, payload)),
             Change::Unstage(slot) => self.pages.remove(&slot).map(|pages| Undo::Pages(slot, pages)),
             Change::Member(slot, record, member) => {
                 Some(Undo::Member(slot, record, self.put_member(slot, record, member)))

@@ -442,7 +442,7 @@ impl<S: Storage> Replica<S> {
         let (slot, course) = comes.ok_or(ReplicaError::NotPlanned(bucket_id))?;
         let malformed = |source| ReplicaError::Page { bucket_id, source };
         let range = Range::of(page).map_err(malformed)?;
-        page::unpack(page).map_err(malformed)?;
+        let payload = page::check(page).map_err(malformed)?;
         let staged = self.state.buckets[&slot].staging;
         let cursor = staged.map_or(course.base, |staging| staging.cursor);
         if range.from > cursor {
@@ -454,7 +454,7 @@ impl<S: Storage> Replica<S> {
         }
         let staging = next_staging(staged, &range, &course);
         let bucket = Bucket { staging: Some(staging), ..self.state.buckets[&slot].clone() };
-        let page_change = Change::Page(slot, staging.pages - 1, page);
+        let page_change = Change::Page(slot, staging.pages - 1, page, &payload);
         let written =
             self.storage.write(page_change).and_then(|()| self.storage.write(Change::Bucket(slot, Some(&bucket))));
         self.settle(written.map_err(ReplicaError::Storage))?;

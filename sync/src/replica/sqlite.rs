@@ -263,7 +263,7 @@ impl Storage for SqliteStorage {
             }
             Change::Bucket(slot, Some(bucket)) => self.put_bucket(slot, bucket),
             Change::Bucket(slot, None) => execute(connection, "DELETE FROM replica_bucket WHERE slot = ?", [slot.0]),
-            Change::Page(slot, number, page) => {
+            Change::Page(slot, number, page, _) => {
                 let sql = "INSERT INTO replica_page VALUES (?, ?)";
                 execute(connection, sql, params![place(slot, number), page.encode_to_vec()])
             }

@@ -140,8 +140,8 @@ pub enum Change<'a> {
     Head(&'a Head),
     /// Puts a bucket's row, or takes it away; its pages and memberships are taken away by changes of their own.
     Bucket(Slot, Option<&'a Bucket>),
-    /// Stages a page under the next number, from 0.
-    Page(Slot, u32, &'a proto::Page),
+    /// Stages a page under the next number, from 0; with its payload, unpacked.
+    Page(Slot, u32, &'a proto::Page, &'a Bytes),
     /// Takes all staged pages of a bucket away.
     Unstage(Slot),
     /// Puts a membership, or takes it away.

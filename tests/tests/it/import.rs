@@ -13,6 +13,7 @@ use roundsman::exchange::csv::{Kind as File, parse};
 use roundsman::exchange::plan::{Chunk, chunks};
 use roundsman::exchange::{key, table};
 use roundsman::fail::FailPoints;
+use roundsman::verify;
 use roundsman_proto::admin::CreateUserRequest;
 use roundsman_proto::auth::Role;
 use roundsman_proto::trade::{Customer, Outlet, Price, Product};
@@ -129,7 +130,7 @@ async fn a_file_is_imported_once(kind: Kind) {
     assert_eq!(sent(&app, &first).await.changed, 0, "this file was imported before");
     assert_eq!(sent(&app, &plan(File::Prices, &price("9.50"), Some(app.id()))).await.changed, 1);
     assert_eq!(minor(&app).await, [1_000, 950]);
-    assert_eq!(roundsman::verify::verify(&app.core.db, world.tenant).await.expect("answers"), Vec::<String>::new());
+    assert_eq!(verify::verify(&app.core.db, world.tenant).await.expect("answers"), Vec::<String>::new());
     app.finish().await;
 }
 
@@ -188,12 +189,17 @@ async fn outlets_hang_on_what_is_there(kind: Kind) {
     let mut device = app.device("anna").await;
     app.sync(&mut device).await;
     assert_eq!(app.shown::<Outlet>(&device, key::id("outlet", "O1")).expect("is shown").name, "Kiosk");
-    assert_eq!(roundsman::verify::verify(&app.core.db, world.tenant).await.expect("answers"), Vec::<String>::new());
+    assert_eq!(verify::verify(&app.core.db, world.tenant).await.expect("answers"), Vec::<String>::new());
     let verified = cli::verify::all(&app.core.db, Some(TENANT)).await.expect("answers");
     let [(name, report)] = &verified[..] else { panic!("one tenant") };
     assert_eq!((name.as_str(), report.findings.len()), (TENANT, 0));
     let compared: BTreeMap<_, _> = report.compared.iter().copied().collect();
     assert!(compared["live records"] > 50 && compared["bucket rows"] > 50 && compared["granted{}"] > 0, "{compared:?}");
+    let mut seen = 0;
+    let report = verify::report(&app.core.db, world.tenant, &mut |records| seen += records).await.expect("answers");
+    assert_eq!(report, verified[0].1);
+    let records = cli::verify::records(&app.core.db, world.tenant).await.expect("are counted");
+    assert_eq!(records, seen as u64, "a bar comes to its end");
     cli::verify::all(&app.core.db, Some("Nobody")).await.expect_err("there is no such tenant");
     app.finish().await;
 }

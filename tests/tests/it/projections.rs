@@ -241,7 +241,9 @@ async fn what_is_damaged_is_found_and_made_anew(kind: Kind) {
         change(&app, damage).await;
         let found = findings(&app, &world).await;
         assert_eq!(found.len(), records, "{damage}: {found:#?}");
-        projection::rebuild(&app.core.db, world.tenant).await.expect("is rebuilt");
+        let (db, mut seen) = (&app.core.db, 0);
+        projection::rebuild(db, world.tenant, &mut |records| seen += records as u64).await.expect("is rebuilt");
+        assert_eq!(projection::records(db, world.tenant).await.expect("are counted"), seen, "a bar comes to its end");
         assert_eq!(findings(&app, &world).await, Vec::<String>::new(), "{damage}");
     }
     app.finish().await;

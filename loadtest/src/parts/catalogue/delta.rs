@@ -88,11 +88,11 @@ async fn on_the_wire(
 
 /// Some prices that nothing had before, for articles spread over all that there are.
 pub fn prices(world: &World, (change, count): (usize, usize), now_us: i64) -> Vec<PriceToSet> {
-    let articles = world.price_versions.len();
+    let articles = world.articles();
     let price = |index: usize| {
         let article = (change + index * (articles / count)) % articles;
         let price = goods::price(article, world.price_list(), 100_000 + now_us / 1_000 % 1_000_000_000);
-        PriceToSet { price_id: bytes(goods::price_id(article)), price: Some(price) }
+        PriceToSet { price_id: bytes(goods::price_id(0, article)), price: Some(price) }
     };
     (0..count).map(price).collect()
 }

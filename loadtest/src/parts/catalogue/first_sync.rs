@@ -147,7 +147,7 @@ pub async fn warm(stage: &Stage<'_>, names: [&str; 3], report: &mut Report) -> a
 
 /// A first sync on the wire, beside its documents as zstd alone would pack them.
 pub async fn bytes(stage: &Stage<'_>, world: &World, report: &mut Report) -> anyhow::Result<()> {
-    let articles = world.price_versions.len();
+    let articles = world.articles();
     let mut documents = Vec::new();
     for article in 0..articles {
         goods::product(article).encode(&mut documents)?;

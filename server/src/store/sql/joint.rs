@@ -138,7 +138,7 @@ impl Joint {
 
     /// One transaction of batches that began at these counts, without those that are overtaken; returns the count of now.
     async fn attempt(&self, writer: &mut SqliteConnection, batches: Vec<(u64, Vec<Rows>)>) -> Result<u64> {
-        tell(BEGIN);
+        tell("BEGIN");
         let mut tx = writer.begin_with(BEGIN).await?;
         let now = self.count_foreign(&mut tx).await?;
         let batches = batches.into_iter().filter(|(began, _)| *began == now).map(|(_, rows)| rows);
@@ -173,20 +173,24 @@ impl Shared {
         }
     }
 
-    /// Takes the writer for this batch alone, so that it can write more than rows.
-    pub(super) async fn exclude(&mut self) -> Result<()> {
-        if self.exclusive.is_none() {
-            tell(BEGIN);
+    /// Takes the writer for this batch alone, so that it can write more than rows. Returns how many statements that took.
+    pub(super) async fn exclude(&mut self) -> Result<u32> {
+        let begins = self.exclusive.is_none();
+        if begins {
+            tell("BEGIN");
             let mut tx = self.joint.writer.begin_with(BEGIN).await?;
             current(self.began, self.joint.count_foreign(&mut tx).await?)?;
             self.exclusive = Some(tx);
         }
-        Ok(())
+        Ok(if begins { AROUND } else { 0 })
     }
 
-    /// Rows to be written in the end.
-    pub(super) fn write(&mut self, rows: Vec<Rows>) {
+    /// Rows to be written in the end. Returns how many statements that will take, if no others share them.
+    pub(super) fn write(&mut self, rows: Vec<Rows>) -> u32 {
+        let around = if self.writes.is_empty() && self.exclusive.is_none() { AROUND } else { 0 };
+        let tables = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         self.writes.extend(rows);
+        tables.saturating_add(around)
     }
 
     /// Writes them.
@@ -203,6 +207,8 @@ impl Shared {
     }
 }
 
+/// Statements at the beginning of a transaction.
+const AROUND: u32 = 2;
 /// A deferred transaction that upgrades to writing fails at once if anybody wrote meanwhile.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
@@ -233,12 +239,17 @@ fn merged(batches: impl Iterator<Item = Vec<Rows>>) -> Vec<Rows> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
     use std::path::Path;
     use std::time::Duration;
 
     use roundsman_sync::version::Position;
     use tempfile::TempDir;
     use tokio::task::JoinHandle;
+    use tracing::field::Field;
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{Layer, layer, layer::SubscriberExt as _, registry};
 
     use super::super::{Db, Tx};
     use super::*;
@@ -286,16 +297,30 @@ mod tests {
         ended
     }
 
+    /// Counts the statements that are this one.
+    struct Told(&'static str, Arc<AtomicU64>);
+
+    impl<S: Subscriber> Layer<S> for Told {
+        fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+            event.record(&mut |_: &Field, value: &dyn Debug| {
+                self.1.fetch_add(u64::from(format!("{value:?}").trim_matches('"') == self.0), Ordering::Relaxed);
+            });
+        }
+    }
+
     #[tokio::test]
     async fn what_waits_for_the_writer_is_written_together() {
         let folder = TempDir::new().expect("a folder");
         let db = open(folder.path()).await;
+        let commits = Arc::default();
+        let _listening = registry().with(Told("COMMIT", Arc::clone(&commits))).set_default();
         for ended in together(&db, &[(1, 1), (2, 1), (3, 1)]).await {
             ended.expect("is written");
         }
         for tenant in 1..=3 {
             assert_eq!(version(&db, tenant).await, 1);
         }
+        assert_eq!(commits.load(Ordering::Relaxed), 1);
         db.close().await;
     }
 

@@ -425,7 +425,7 @@ impl Db {
                 if let Some(tenant) = tenant {
                     held = Some(joint.hold(tenant).await);
                 }
-                tell(BEGIN_SQLITE);
+                tell("BEGIN");
                 Inner::Sqlite(writer.begin_with(BEGIN_SQLITE).await?)
             }
             Self::Postgres { pool, .. } => {
@@ -537,8 +537,7 @@ impl Tx {
             return Ok(());
         }
         if let Inner::SqliteShared(shared) = &mut self.inner {
-            self.statements += u32::try_from(writes.len()).unwrap_or(u32::MAX);
-            shared.write(writes);
+            self.statements += shared.write(writes);
             return Ok(());
         }
         self.statements += match self.inner.connection() {
@@ -563,9 +562,10 @@ impl Tx {
     /// When the database does not answer; [`StoreError::Overtaken`].
     pub async fn exclude(&mut self) -> Result<()> {
         match &mut self.inner {
-            Inner::SqliteShared(shared) => shared.exclude().await,
-            Inner::Sqlite(_) | Inner::Postgres(_) | Inner::SqliteGlance(_) | Inner::PostgresGlance(_) => Ok(()),
+            Inner::SqliteShared(shared) => self.statements += shared.exclude().await?,
+            Inner::Sqlite(_) | Inner::Postgres(_) | Inner::SqliteGlance(_) | Inner::PostgresGlance(_) => {}
         }
+        Ok(())
     }
 
     /// How many round trips this transaction has taken so far, its begin included.
