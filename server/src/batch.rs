@@ -559,6 +559,10 @@ impl<'w> Batch<'w> {
             retention::set_horizon(tx, self.tenant, horizon).await?;
             self.head.horizon = horizon;
         }
+        if !revocations.is_empty() {
+            // Nobody logs in on a further device between the look at a rep's devices and the commit that shuts them out.
+            tx.exclude().await?;
+        }
         for revocation in revocations {
             let (users, devices) = match revocation {
                 Revocation::Device(device) => (Vec::new(), vec![device]),

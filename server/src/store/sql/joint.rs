@@ -18,6 +18,9 @@ use super::write::{Rows, write_sqlite};
 use super::{Result, tell};
 use crate::error::StoreError;
 
+/// So many batches are one transaction at most: nobody waits for the disk longer than that takes.
+const TOGETHER: usize = 64;
+
 /// A tenant, held.
 pub(super) type Held = OwnedMutexGuard<()>;
 
@@ -104,9 +107,14 @@ impl Joint {
     /// Waits for the writer, and writes what waits by then.
     async fn lead(self: Arc<Self>) {
         let writer = self.writer.acquire().await;
-        let parts = std::mem::take(&mut *self.waiting());
+        let mut parts = std::mem::take(&mut *self.waiting());
         match writer {
-            Ok(mut writer) => self.settle(&mut writer, parts).await,
+            Ok(mut writer) => {
+                while !parts.is_empty() {
+                    let later = parts.split_off(parts.len().min(TOGETHER));
+                    self.settle(&mut writer, std::mem::replace(&mut parts, later)).await;
+                }
+            }
             Err(error) => tracing::warn!(%error, batches = parts.len(), "there is no writer"),
         }
     }
@@ -314,13 +322,15 @@ mod tests {
         let db = open(folder.path()).await;
         let commits = Arc::default();
         let _listening = registry().with(Told("COMMIT", Arc::clone(&commits))).set_default();
-        for ended in together(&db, &[(1, 1), (2, 1), (3, 1)]).await {
+        let tenants = i64::try_from(TOGETHER).expect("is small") + 1;
+        let all: Vec<(i64, i64)> = (1..=tenants).map(|tenant| (tenant, 1)).collect();
+        for ended in together(&db, &all).await {
             ended.expect("is written");
         }
-        for tenant in 1..=3 {
+        for (tenant, _) in all {
             assert_eq!(version(&db, tenant).await, 1);
         }
-        assert_eq!(commits.load(Ordering::Relaxed), 1);
+        assert_eq!(commits.load(Ordering::Relaxed), 2, "as many as fit, and the last one");
         db.close().await;
     }
 
