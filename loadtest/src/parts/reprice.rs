@@ -10,7 +10,7 @@ use roundsman_proto::sync::PullRequest;
 use tokio::time::Instant;
 
 use crate::bench::{Bench, FLEET, REPETITIONS};
-use crate::database::Database;
+use crate::database::{Database, Kind};
 use crate::drive;
 use crate::office::Office;
 use crate::phone::{Phone, Traffic};
@@ -60,6 +60,11 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
     let what = format!("{PRICES} prices change, {PRICES_AT_ONCE} at a time: how long that takes");
     report.add(Figure::new(name("S8f"), what, "s", seconds).goal(Goal::Most(2.0)));
 
+    if database.kind == Kind::Postgres {
+        let what = "a price changes alone: what PostgreSQL writes into its log";
+        report.add(Figure::new(name("S12e"), what, "bytes", night.logged().await?).goal(Goal::Most(2_560.0)));
+    }
+
     let Fetched { pulls, pages, packed, cpu_ms } = devices.fetch(bench, &server).await?;
     let what = format!("{pulls} pulls of these prices: pages packed, in parts of the {pages} of one pull");
     report.add(Figure::new(name("S8d"), what, "ratio", vec![packed / pages as f64]).goal(Goal::Most(1.0)));
@@ -94,6 +99,23 @@ impl Night<'_> {
         let begun = Instant::now();
         self.world.reprice(self.office, &articles, self.changes).await?;
         Ok(begun.elapsed().as_secs_f64())
+    }
+
+    /// What each of some changes of one price adds to PostgreSQL's log, in bytes.
+    async fn logged(&mut self) -> anyhow::Result<Vec<f64>> {
+        const LOGGED: &str = "SELECT CAST(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS BIGINT)";
+        let (mut bytes, mut before) = (Vec::new(), 0);
+        for _ in 0..=10 * REPETITIONS {
+            self.changes += 1;
+            self.world.reprice(self.office, &[0], self.changes).await?;
+            let after = self.rows.number(LOGGED).await?;
+            // The first one writes whole pages that were not touched since the last checkpoint.
+            if before > 0 {
+                bytes.push((after - before) as f64);
+            }
+            before = after;
+        }
+        Ok(bytes)
     }
 
     async fn rows_since(&mut self, version: i64) -> anyhow::Result<i64> {
