@@ -58,7 +58,7 @@ cell!(Uuid, Id);
 cell!(String, Text);
 cell!(Vec<u8>, Bytes);
 
-/// A table as [`Tx::write`] writes it.
+/// A table as [`super::Tx::write`] writes it.
 #[derive(Debug)]
 pub struct Table {
     /// Its name.
