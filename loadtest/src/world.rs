@@ -206,7 +206,8 @@ impl World {
         ]
     }
 
-    /// Imports articles, with their prices in the first list, until there are so many; returns how many records that took, and how long.
+    /// Imports articles, with their prices in the first list, until there are so many; returns how many records that took, and
+    /// how long.
     pub async fn grow(&mut self, office: &Office<'_>, articles: usize) -> anyhow::Result<(u64, Duration)> {
         let each = goods::ROWS_AN_ARTICLE + usize::from(self.stocked);
         let bar = office.bench.progress("articles".to_owned(), articles);

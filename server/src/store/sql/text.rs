@@ -46,7 +46,7 @@ pub(super) fn sqlite_insert(table: &'static Table, rows: usize) -> Arc<str> {
     })
 }
 
-/// Where a text or a table of the program stands, and how long it is: quicker to compare than the text.
+/// Where a text of the program stands, with its length, or a table, with a number of rows: quicker to compare than texts.
 type Place = (usize, usize);
 
 fn place(sql: &'static str) -> Place {
