@@ -88,7 +88,7 @@ pub fn price(article: usize, price_list: Uuid, price_minor: i64) -> Price {
         product_id: bytes(product_id(article)),
         breaks: (0..BREAKS).map(step).collect(),
         valid_from_day: 20_000,
-        valid_to_day: 0,
+        ..Price::default()
     }
 }
 

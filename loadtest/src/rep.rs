@@ -136,6 +136,7 @@ impl Work {
             price_version: self.price_versions[article],
             shown_price_minor: goods::price_minor(article),
             discount_bp: 0,
+            ..NewOrderLine::default()
         }
     }
 }

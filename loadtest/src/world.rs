@@ -93,8 +93,12 @@ impl World {
             entry(warehouse, Record::Warehouse(Warehouse { name: "Main".to_owned(), ..Warehouse::default() })),
         ];
         for number in 0..price_lists {
-            let list =
-                PriceList { name: format!("Retail {number}"), currency: CURRENCY.to_owned(), vat_included: false };
+            let list = PriceList {
+                name: format!("Retail {number}"),
+                currency: CURRENCY.to_owned(),
+                vat_included: false,
+                ..PriceList::default()
+            };
             records.push(entry(price_list_id(number), Record::PriceList(list)));
         }
         let tenant = office.tenant.as_str().into();

@@ -38,6 +38,8 @@ pub const BATCH_COMMANDS: usize = 64;
 pub const BATCH_BYTES: usize = 256 * 1024;
 /// Waves in which a command asks for its keys.
 const WAVES: usize = 3;
+/// The most waves for those that lead on: prices that are computed, and the lowest ones, hang on lists that hang on lists.
+const DEEPEST: usize = 5;
 /// Records that a command may turn out to need beyond what it asked for.
 const LATE_LOADS: usize = 256;
 /// So often a batch is tried anew because another program wrote while it was under way.
@@ -324,18 +326,22 @@ impl<'w> Batch<'w> {
             .filter_map(|(submission, submitted)| Some((submission, submitted, decode(&submitted.body)?)))
             .filter(|(submission, _, command)| admit(&submission.issuer, commands::of(command)).is_ok())
             .collect();
-        for _ in 0..WAVES {
+        for wave in 1..=DEEPEST {
             let mut keys = Keys::default();
             for (submission, submitted, command) in &commands {
                 let context = self.context(submission, submitted);
                 // A stop only means that it can't ask for more yet; the decision meets it again.
                 let _ = commands::of(command).keys(&context, &self.workspace, &mut keys);
             }
+            let leads_on = keys.leads_on();
             let missing = keys.missing(&self.workspace);
             if missing.is_empty() {
                 break;
             }
             self.fetch(tx, &missing).await?;
+            if wave >= WAVES && !leads_on {
+                break;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Who holds what. A caller's role gives the first scopes, and some scopes give more: a rep's the assigned territories, a
-//! team's its territories, a territory's the price lists, the warehouse, the customers and the months that belong to it.
+//! team's its territories, a territory's the price lists, the warehouse, the customers and the months that belong to it, and
+//! a price list those that it is computed from or may not go below.
 //! The lane keeps these grants as internal records ([`Granted`]), by reference count.
 
 use std::collections::BTreeSet;
@@ -66,9 +67,9 @@ fn roots(caller: &Caller) -> BTreeSet<Scope> {
 /// Whether holding a scope may give others.
 fn gives(scope: Scope) -> bool {
     match scope {
-        Scope::Territory(_) | Scope::Rep(_) | Scope::Team(_) => true,
+        Scope::Territory(_) | Scope::Rep(_) | Scope::Team(_) | Scope::PriceList(_) => true,
         Scope::Tenant | Scope::Supervision | Scope::TerritoryMonth(..) => false,
-        Scope::PriceList(_) | Scope::Warehouse(_) | Scope::Customer(_) => false,
+        Scope::Warehouse(_) | Scope::Customer(_) => false,
     }
 }
 
@@ -96,14 +97,16 @@ pub fn refuse_too_many(workspace: &Workspace, rep: Uuid, territories: Vec<Uuid>)
 #[must_use]
 pub fn buckets(scope: Scope) -> usize {
     match scope {
-        // Products, price lists, warehouses, surveys, standard agreements.
-        Scope::Tenant => 5,
+        // Products, price lists, warehouses, surveys, standard agreements, promotions.
+        Scope::Tenant => 6,
         Scope::Supervision => 0,
         // Outlets, routes, the territory; customers, agreements, receivables; visits, orders, shipments, payments, claims,
         // responses, tasks.
         Scope::Territory(_) => 13,
         Scope::TerritoryMonth(..) => 7,
-        Scope::PriceList(_) | Scope::Warehouse(_) => 1,
+        // Its prices; those of its base, of its lowest prices, and of their base come at most beside them.
+        Scope::PriceList(_) => 4,
+        Scope::Warehouse(_) => 1,
         // The customer, its agreements, its receivables.
         Scope::Customer(_) => 3,
         // The rep or the team with its reps, their assignments; tasks.

@@ -4,10 +4,11 @@
 use std::fmt::{self, Debug, Write as _};
 
 use prost::Message;
-use roundsman_proto::trade::{Order, Price};
+use roundsman_proto::trade::{Order, Price, PriceList, Promotion};
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::promotion::Spent;
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
@@ -423,6 +424,144 @@ impl ProductPrices {
     /// The price records.
     pub fn ids(&self) -> impl Iterator<Item = Uuid> {
         self.prices.iter().filter_map(|entry| Uuid::from_slice(&entry.price_id).ok())
+    }
+}
+
+/// How a price list has computed its prices before, and which lists depend on it.
+#[derive(Clone, PartialEq, Message)]
+pub struct ListState {
+    /// When it began to compute them as it does now, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "1")]
+    pub changed_at_us: i64,
+    /// What it said before; missing: it never computed them otherwise.
+    #[prost(message, optional, tag = "2")]
+    pub before: Option<PriceList>,
+    /// The lists that are computed from it, or have it as their lowest prices, in ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub dependents: Vec<Vec<u8>>,
+}
+
+impl Internal for ListState {
+    /// The price list.
+    type Key = Uuid;
+    const KIND: i64 = 1_025;
+
+    fn display(price_list: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "list{{price_list:{price_list}}}"))
+    }
+}
+
+/// The promotions that may apply to an order that arrives now.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Promotions {
+    /// In ascending order of their ids.
+    #[prost(message, repeated, tag = "1")]
+    pub promotions: Vec<LivePromotion>,
+}
+
+/// What decides without its record whether a promotion may apply.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct LivePromotion {
+    /// The record; 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub promotion_id: Vec<u8>,
+    /// Its currency.
+    #[prost(string, tag = "2")]
+    pub currency: String,
+    /// The first order's day on which it applies; 0: no beginning.
+    #[prost(sint32, tag = "3")]
+    pub from_day: i32,
+    /// The last one; 0: no end.
+    #[prost(sint32, tag = "4")]
+    pub to_day: i32,
+    /// When the record changed last, or was made, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "5")]
+    pub changed_at_us: i64,
+    /// It has a budget.
+    #[prost(bool, tag = "6")]
+    pub limited: bool,
+}
+
+impl Internal for Promotions {
+    type Key = ();
+    const KIND: i64 = 1_026;
+
+    fn display((): &()) -> impl fmt::Display {
+        "promotions{}"
+    }
+}
+
+impl Promotions {
+    /// Sets the entry of a promotion.
+    pub fn note(&mut self, entry: LivePromotion) {
+        match self.promotions.binary_search_by(|known| known.promotion_id.cmp(&entry.promotion_id)) {
+            Ok(index) => self.promotions[index] = entry,
+            Err(index) => self.promotions.insert(index, entry),
+        }
+    }
+
+    /// The promotions for orders of a day in a currency.
+    pub fn on<'a>(&'a self, day: i32, currency: &'a str) -> impl Iterator<Item = (Uuid, &'a LivePromotion)> {
+        let valid = move |entry: &&LivePromotion| {
+            entry.currency == currency
+                && (entry.from_day == 0 || entry.from_day <= day)
+                && (entry.to_day == 0 || day <= entry.to_day)
+        };
+        let id = |entry: &'a LivePromotion| Some((Uuid::from_slice(&entry.promotion_id).ok()?, entry));
+        self.promotions.iter().filter(valid).filter_map(id)
+    }
+}
+
+/// What a promotion has taken off confirmed orders, and how it changed last.
+#[derive(Clone, PartialEq, Message)]
+pub struct PromotionState {
+    /// When it changed, or was made, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "1")]
+    pub changed_at_us: i64,
+    /// What it said before; missing: it was not there.
+    #[prost(message, optional, tag = "2")]
+    pub before: Option<Promotion>,
+    /// The version that had written that.
+    #[prost(sint64, tag = "3")]
+    pub before_version: i64,
+    /// What it has taken off confirmed orders, in minor units.
+    #[prost(sint64, tag = "4")]
+    pub spent_minor: i64,
+    /// Of which quantity, in thousandths of base units.
+    #[prost(sint64, tag = "5")]
+    pub spent_milli: i64,
+}
+
+impl Internal for PromotionState {
+    /// The promotion.
+    type Key = Uuid;
+    const KIND: i64 = 1_027;
+
+    fn display(promotion: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "promotion{{{promotion}}}"))
+    }
+}
+
+impl PromotionState {
+    /// Notes that it changes; see [`ProductPrices::note`].
+    pub fn note(&mut self, at_us: i64, before: Option<(Promotion, i64)>) {
+        if before.as_ref().is_some_and(|(_, version)| *version == 0) {
+            return;
+        }
+        self.changed_at_us = at_us;
+        (self.before, self.before_version) = before.map_or((None, 0), |(before, version)| (Some(before), version));
+    }
+
+    /// What it has taken off.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        Spent { minor: self.spent_minor, milli: self.spent_milli }
+    }
+
+    /// With so much taken off.
+    #[must_use]
+    pub fn spending(self, spent: Spent) -> Self {
+        Self { spent_minor: spent.minor, spent_milli: spent.milli, ..self }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod app;
 pub mod app_version;
 pub mod auth;
 pub mod batch;
+pub mod budgets;
 pub mod calendar;
 pub mod cli;
 pub mod clock;

@@ -51,33 +51,47 @@ impl From<Rejection> for Stop {
 
 /// The keys that a command asks for before it is decided.
 #[derive(Debug, Default)]
-pub struct Keys(Vec<Uuid>);
+pub struct Keys {
+    ids: Vec<Uuid>,
+    leads_on: bool,
+}
 
 impl Keys {
     /// A record, by the id as it came; a malformed id is not asked for, and found missing later.
     pub fn record(&mut self, id: &[u8]) {
         if let Ok(id) = Uuid::from_slice(id) {
-            self.0.push(id);
+            self.ids.push(id);
         }
     }
 
     /// A record, by its id.
     pub fn id(&mut self, id: Uuid) {
-        self.0.push(id);
+        self.ids.push(id);
     }
 
     /// An internal record.
     pub fn internal<T: Internal>(&mut self, key: &T::Key) {
-        self.0.push(T::id(key));
+        self.ids.push(T::id(key));
+    }
+
+    /// What is asked for now will lead to more than the usual waves would bring.
+    pub fn lead_on(&mut self) {
+        self.leads_on = true;
+    }
+
+    /// Whether more is to be asked for than the usual waves bring.
+    #[must_use]
+    pub fn leads_on(&self) -> bool {
+        self.leads_on
     }
 
     /// The keys that `workspace` does not have yet, each once.
     #[must_use]
     pub fn missing(mut self, workspace: &Workspace) -> Vec<Uuid> {
-        self.0.retain(|id| !workspace.knows(*id));
-        self.0.sort_unstable();
-        self.0.dedup();
-        self.0
+        self.ids.retain(|id| !workspace.knows(*id));
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        self.ids
     }
 }
 

@@ -60,6 +60,7 @@ pub fn order(app: &TestApp, world: &World) -> Command {
         price_version: 1,
         shown_price_minor: PRICE_MINOR,
         discount_bp: 0,
+        ..NewOrderLine::default()
     };
     Command::SubmitOrder(SubmitOrder {
         order_id: bytes(app.id()),

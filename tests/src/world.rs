@@ -151,6 +151,7 @@ impl World {
                     name: "A".to_owned(),
                     currency: CURRENCY.to_owned(),
                     vat_included: false,
+                    ..PriceList::default()
                 }),
             ),
         ];
@@ -170,7 +171,7 @@ impl World {
             product_id: bytes(self.products[index]),
             breaks: vec![PriceBreak { min_quantity_milli: 0, price_minor }],
             valid_from_day: TODAY - 100,
-            valid_to_day: 0,
+            ..Price::default()
         }
     }
 

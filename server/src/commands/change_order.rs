@@ -34,7 +34,7 @@ impl Decide for ChangeOrder {
         keys.record(&self.order_id);
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
-        Needs::of_order(&order).with_change(self, &order).keys(workspace, keys);
+        Needs::of_order(&order).with_change(self, &order, field::editor(context)).keys(workspace, keys);
         if let Some(debtor) = debtor(&order) {
             let credit: Credit = workspace.internal(&debtor)?;
             // What the edit leaves of the order's value is not known yet: at most all of it becomes free.
@@ -48,9 +48,9 @@ impl Decide for ChangeOrder {
             field::known_at(context, workspace, &self.order_id, |order: &Order| &order.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
         edit::change_form(self, current.order_day, &capture)?;
-        let needs = Needs::of_order(&current).with_change(self, &current);
-        let ground = needs.read(workspace, id, place.clone(), capture)?;
         let editor = field::editor(context);
+        let needs = Needs::of_order(&current).with_change(self, &current, editor);
+        let ground = needs.read(workspace, id, place.clone(), capture)?;
         let decision = ground.decide(|setting| edit::decide_change(&current, editor, self, setting))?;
         let verdict = ground.store(context, workspace, Some(&current), decision)?;
         if let Some(debtor) = debtor(&current) {

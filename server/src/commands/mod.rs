@@ -149,7 +149,7 @@ pub trait Decide: Sync {
         Ok(())
     }
 
-    /// Asks for the records that the decision needs. Called again, at most three times in all, when what it asked for is
+    /// Asks for the records that the decision needs. Called again, at most five times in all, when what it asked for is
     /// loaded; a stop on the way means "not loaded yet".
     ///
     /// # Errors

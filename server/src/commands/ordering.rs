@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Stock, SubmitOrder,
+    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Promotion, Stock, SubmitOrder,
 };
-use roundsman_sync::trade::capture::Capture;
+use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
 use roundsman_sync::trade::order::{self, Decision, Goods, Setting, Terms, hold};
-use roundsman_sync::trade::price::{self, Known};
+use roundsman_sync::trade::price::{self, Known, List};
+use roundsman_sync::trade::promotion::{self, Spent};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_sync::trade::verdict::Verdict;
@@ -18,7 +19,10 @@ use uuid::Uuid;
 
 use super::Context;
 use super::field::{self, Place};
-use crate::internal::{Debtor, PriceChange, ProductPrices, ProductStocks, debtor};
+use crate::budgets;
+use crate::internal::{
+    Debtor, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState, Promotions, debtor,
+};
 use crate::network::{optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -36,21 +40,29 @@ pub struct Needs {
     currency: String,
     /// Prices are judged.
     priced: bool,
+    /// The promotions that its lines name, each with the lowest version that a device held of it.
+    shown: BTreeMap<Uuid, i64>,
+    /// Promotions are computed, whatever lines name.
+    promotes: bool,
+    /// The order's day.
+    day: i32,
 }
 
 impl Needs {
     /// Of an order that is handed in.
     #[must_use]
-    pub fn of_submit(command: &SubmitOrder) -> Self {
+    pub fn of_submit(command: &SubmitOrder, context: &Context<'_>) -> Self {
         let mut needs = Self {
             outlet: command.outlet_id.clone(),
             currency: command.currency.clone(),
             priced: true,
+            day: if command.order_day == 0 { context.business_day } else { command.order_day },
             ..Self::default()
         };
         needs.agreement(&command.agreement_id);
         for line in &command.lines {
             needs.line(&line.product_id, &line.price_id, line.price_version);
+            needs.shown(line.promotions.iter().map(|shown| (&shown.promotion_id, shown.promotion_version)));
         }
         needs
     }
@@ -62,6 +74,8 @@ impl Needs {
             outlet: order.outlet_id.clone(),
             warehouse: Some(order.warehouse_id.clone()),
             debtor: debtor(order),
+            currency: order.currency.clone(),
+            day: order.order_day,
             // A price that nobody disputes is left as it is.
             priced: hold::open(order, HoldReason::Price).is_some(),
             ..Self::default()
@@ -69,21 +83,28 @@ impl Needs {
         needs.agreement(&order.agreement_id);
         for line in &order.lines {
             needs.line(&line.product_id, &line.price_id, line.price_version);
+            needs.shown(line.promotions.iter().map(|part| (&part.promotion_id, part.promotion_version)));
         }
         needs
     }
 
-    /// The same, and what an edit names.
+    /// The same, and what an edit names. What the office edits is promoted by the server.
     #[must_use]
-    pub fn with_change(mut self, command: &ChangeOrder, order: &Order) -> Self {
+    pub fn with_change(mut self, command: &ChangeOrder, order: &Order, editor: Editor) -> Self {
         self.priced = true;
+        self.promotes = editor == Editor::Office;
         if let Some(change) = &command.agreement_id {
             self.agreement(&change.value);
         }
         for edit in command.lines.iter().filter_map(|line| line.edit.as_ref()) {
             match edit {
-                Edit::Add(line) => self.line(&line.product_id, &line.price_id, line.price_version),
+                Edit::Add(line) => {
+                    self.line(&line.product_id, &line.price_id, line.price_version);
+                    self.shown(line.promotions.iter().map(|shown| (&shown.promotion_id, shown.promotion_version)));
+                }
                 Edit::Change(change) => {
+                    let shown = change.promotions.iter().flat_map(|shown| &shown.promotions);
+                    self.shown(shown.map(|shown| (&shown.promotion_id, shown.promotion_version)));
                     let line = order.lines.iter().find(|line| line.line_id == change.line_id);
                     if let Some(line) = line {
                         self.line(&line.product_id, &change.price_id, change.price_version);
@@ -109,6 +130,19 @@ impl Needs {
         }
     }
 
+    fn shown<'a>(&mut self, promotions: impl Iterator<Item = (&'a Vec<u8>, i64)>) {
+        for (id, version) in promotions {
+            if let Ok(id) = Uuid::from_slice(id) {
+                self.shown.entry(id).and_modify(|held| *held = version.min(*held)).or_insert(version);
+            }
+        }
+    }
+
+    /// Whether promotions are looked at. Where nobody has shown any, there is nothing to judge.
+    fn promoted(&self) -> bool {
+        self.promotes || !self.shown.is_empty()
+    }
+
     /// Asks for all of it that can be named by now.
     pub fn keys(&self, workspace: &Workspace, keys: &mut Keys) {
         field::place_keys(&self.outlet, workspace, keys);
@@ -124,10 +158,10 @@ impl Needs {
         }
         let agreements = self.agreements.iter().filter_map(|id| workspace.find::<Agreement>(*id).ok().flatten());
         for agreement in agreements {
-            keys.record(&agreement.price_list_id);
-            if let Ok(price_list) = Uuid::from_slice(&agreement.price_list_id) {
-                self.price_keys(price_list, workspace, keys);
-            }
+            self.list_keys(&agreement.price_list_id, workspace, keys);
+        }
+        if self.promoted() {
+            self.promotion_keys(workspace, keys);
         }
         if let Ok(Some(debtor)) = self.debtor(workspace) {
             keys.internal::<Credit>(&debtor);
@@ -142,6 +176,41 @@ impl Needs {
         match &self.warehouse {
             Some(id) => optional_id(id),
             None => optional_id(&field::place(workspace, &self.outlet)?.territory.warehouse_id),
+        }
+    }
+
+    fn promotion_keys(&self, workspace: &Workspace, keys: &mut Keys) {
+        keys.internal::<Promotions>(&());
+        for id in self.shown.keys() {
+            keys.id(*id);
+            keys.internal::<PromotionState>(id);
+        }
+        let Ok(live) = workspace.internal::<Promotions>(&()) else { return };
+        for (id, entry) in live.on(self.day, &self.currency) {
+            keys.id(id);
+            if entry.limited {
+                keys.internal::<PromotionState>(&id);
+            }
+        }
+    }
+
+    /// A price list, those that it depends on, and their prices.
+    fn list_keys(&self, id: &[u8], workspace: &Workspace, keys: &mut Keys) {
+        keys.record(id);
+        let Ok(id) = Uuid::from_slice(id) else { return };
+        self.price_keys(id, workspace, keys);
+        let Ok(Some(list)) = workspace.find::<PriceList>(id) else { return };
+        if !list.base_list_id.is_empty() {
+            keys.lead_on();
+            keys.internal::<ListState>(&id);
+            if let Ok(base) = Uuid::from_slice(&list.base_list_id) {
+                self.price_keys(base, workspace, keys);
+            }
+        }
+        if !list.floor_list_id.is_empty() && self.priced {
+            keys.lead_on();
+            // It has no lowest prices itself.
+            self.list_keys(&list.floor_list_id, workspace, keys);
         }
     }
 
@@ -163,12 +232,11 @@ impl Needs {
         let Some(id) = self.agreements.first() else {
             return Ok(None);
         };
-        let Some((agreement, price_list)) = terms(workspace, *id)? else {
+        let Some(agreed) = agreed(workspace, *id)? else {
             return Ok(None);
         };
         let outlet = field::place(workspace, &self.outlet)?.outlet;
-        let terms = Terms { agreement: &agreement, price_list: &price_list };
-        let customer = order::customer(terms, &outlet).ok().and_then(|id| Uuid::from_slice(id).ok());
+        let customer = order::customer(agreed.terms(), &outlet).ok().and_then(|id| Uuid::from_slice(id).ok());
         Ok(customer.map(|customer| (customer, self.currency.clone())))
     }
 
@@ -179,7 +247,7 @@ impl Needs {
     pub fn read(&self, workspace: &Workspace, order_id: Uuid, place: Place, capture: Capture) -> Result<Ground, Stop> {
         let mut agreements = BTreeMap::new();
         for id in &self.agreements {
-            agreements.extend(terms(workspace, *id)?.map(|terms| (*id, terms)));
+            agreements.extend(agreed(workspace, *id)?.map(|agreed| (*id, agreed)));
         }
         let warehouse = self.warehouse(workspace)?;
         let mut goods = BTreeMap::new();
@@ -187,7 +255,7 @@ impl Needs {
             let Some(product) = field::named::<Product>(workspace, Some(*id))? else {
                 continue;
             };
-            let lists = agreements.values().map(|(agreement, _)| agreement.price_list_id.as_slice());
+            let lists = agreements.values().flat_map(Agreed::lists);
             let prices = if self.priced { prices(workspace, *id, lists, named)? } else { Vec::new() };
             let available = match warehouse {
                 Some(warehouse) => workspace.find_internal::<Available>(&(warehouse, *id))?,
@@ -200,16 +268,111 @@ impl Needs {
             Some(debtor) => workspace.internal(debtor)?,
             None => Credit::default(),
         };
-        Ok(Ground { order_id, place, capture, warehouse, agreements, goods, debtor, credit })
+        let promotions = if self.promoted() { self.promotions(workspace)? } else { Vec::new() };
+        Ok(Ground { order_id, place, capture, warehouse, agreements, goods, promotions, debtor, credit })
+    }
+
+    /// The promotions that may apply on the order's day, and those that its lines name.
+    fn promotions(&self, workspace: &Workspace) -> Result<Vec<Promoted>, Stop> {
+        let live: Promotions = workspace.internal(&())?;
+        let entries: BTreeMap<Uuid, &LivePromotion> = live.on(self.day, &self.currency).collect();
+        let ids: BTreeSet<Uuid> = entries.keys().chain(self.shown.keys()).copied().collect();
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(promotion) = field::named::<Promotion>(workspace, Some(id))? else {
+                continue;
+            };
+            let (held, entry) = (self.shown.get(&id), entries.get(&id));
+            // Of one that nobody has shown and that has no budget, the list knows enough.
+            let state = match (held, entry) {
+                (None, Some(entry)) if !entry.limited => {
+                    PromotionState { changed_at_us: entry.changed_at_us, ..PromotionState::default() }
+                }
+                _ => workspace.internal(&id)?,
+            };
+            let version = current_version(workspace, id)?;
+            let spent = state.spent();
+            let before = state.before.filter(|_| held.is_some_and(|held| *held >= state.before_version));
+            found.push(Promoted { id, version, changed_at_us: state.changed_at_us, promotion, before, spent });
+        }
+        Ok(found)
     }
 }
 
-fn terms(workspace: &Workspace, agreement: Uuid) -> Result<Option<(Agreement, PriceList)>, Stop> {
+fn agreed(workspace: &Workspace, agreement: Uuid) -> Result<Option<Agreed>, Stop> {
     let Some(agreement) = field::named::<Agreement>(workspace, Some(agreement))? else {
         return Ok(None);
     };
-    let price_list = workspace.find::<PriceList>(stored_id(&agreement.price_list_id)?)?;
-    Ok(price_list.map(|price_list| (agreement, price_list)))
+    let Some(price_list) = listed(workspace, &agreement.price_list_id)? else {
+        return Ok(None);
+    };
+    let floor = &price_list.list.floor_list_id;
+    let floor_list = if floor.is_empty() { None } else { listed(workspace, floor)? };
+    Ok(Some(Agreed { agreement, price_list, floor_list }))
+}
+
+fn listed(workspace: &Workspace, id: &[u8]) -> Result<Option<Listed>, Stop> {
+    let id = stored_id(id)?;
+    let Some(list) = workspace.find::<PriceList>(id)? else {
+        return Ok(None);
+    };
+    let state = if list.base_list_id.is_empty() { ListState::default() } else { workspace.internal(&id)? };
+    Ok(Some(Listed { id, list, before: state.before.map(|before| (before, state.changed_at_us)) }))
+}
+
+/// What this batch has written is newer than anything that a device can hold.
+fn current_version(workspace: &Workspace, id: Uuid) -> Result<i64, Stop> {
+    Ok(workspace.version(id)?.filter(|version| *version != 0).unwrap_or(i64::MAX))
+}
+
+/// An agreement, with its lists.
+#[derive(Debug)]
+struct Agreed {
+    agreement: Agreement,
+    price_list: Listed,
+    floor_list: Option<Listed>,
+}
+
+impl Agreed {
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            agreement: &self.agreement,
+            price_list: self.price_list.list(),
+            floor_list: self.floor_list.as_ref().map(Listed::list),
+        }
+    }
+
+    /// All lists that its prices may come from.
+    fn lists(&self) -> impl Iterator<Item = &[u8]> {
+        let all = std::iter::once(&self.price_list).chain(&self.floor_list);
+        all.flat_map(|listed| [listed.id.as_bytes().as_slice(), &listed.list.base_list_id]).filter(|id| !id.is_empty())
+    }
+}
+
+/// A price list, and how it computed its prices before.
+#[derive(Debug)]
+struct Listed {
+    id: Uuid,
+    list: PriceList,
+    before: Option<(PriceList, i64)>,
+}
+
+impl Listed {
+    fn list(&self) -> List<'_> {
+        let before = self.before.as_ref().map(|(before, changed_at_us)| (before, *changed_at_us));
+        List { id: self.id, list: &self.list, before }
+    }
+}
+
+/// A promotion, and what is known of its last change and its budget.
+#[derive(Debug)]
+struct Promoted {
+    id: Uuid,
+    version: i64,
+    changed_at_us: i64,
+    promotion: Promotion,
+    before: Option<Promotion>,
+    spent: Spent,
 }
 
 /// All prices of a product in these lists, and those that its lines name.
@@ -233,8 +396,7 @@ fn prices<'a>(
             continue;
         };
         let change = changes.remove(&id).unwrap_or_default();
-        // What this batch has written is newer than anything that a device can hold.
-        let version = workspace.version(id)?.filter(|version| *version != 0).unwrap_or(i64::MAX);
+        let version = current_version(workspace, id)?;
         let before_known = named.get(&id).is_some_and(|held| *held >= change.before_version);
         let before = change.before.filter(|_| before_known);
         prices.push(Priced { id, version, changed_at_us: change.changed_at_us, price, before });
@@ -279,8 +441,9 @@ pub struct Ground {
     place: Place,
     capture: Capture,
     warehouse: Option<Uuid>,
-    agreements: BTreeMap<Uuid, (Agreement, PriceList)>,
+    agreements: BTreeMap<Uuid, Agreed>,
     goods: BTreeMap<Uuid, Ware>,
+    promotions: Vec<Promoted>,
     debtor: Option<Debtor>,
     credit: Credit,
 }
@@ -291,7 +454,15 @@ impl Ground {
     /// # Errors
     /// Those of the rule.
     pub fn decide<T>(&self, rule: impl FnOnce(&Setting<'_>) -> Result<T, Rejection>) -> Result<T, Rejection> {
-        let terms = self.agreements.iter().map(|(id, (agreement, price_list))| (*id, Terms { agreement, price_list }));
+        let terms = self.agreements.iter().map(|(id, agreed)| (*id, agreed.terms()));
+        let promotions = self.promotions.iter().map(|promoted| promotion::Known {
+            id: promoted.id,
+            version: promoted.version,
+            changed_at_us: promoted.changed_at_us,
+            promotion: &promoted.promotion,
+            before: promoted.before.as_ref(),
+            spent: promoted.spent,
+        });
         let goods = self.goods.iter().map(|(id, ware)| {
             let prices = ware.prices.iter().map(|priced| Known {
                 id: priced.id,
@@ -310,6 +481,7 @@ impl Ground {
             warehouse_id: self.warehouse,
             terms: &terms.collect(),
             goods: &goods.collect(),
+            promotions: &promotions.collect::<Vec<_>>(),
             credit: &self.credit,
             capture: &self.capture,
             price_grace_us: price::GRACE_US,
@@ -361,6 +533,7 @@ pub fn put_order(
         OrderStatus::Confirmed | OrderStatus::Released => place.open(),
     };
     workspace.put(id, order, &stamps)?;
+    budgets::put(workspace, before, order)?;
     if before.is_none() {
         field::hang(context, workspace, place, id)?;
     }

@@ -7,7 +7,7 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 
 use super::{Context, Decide, Target, applied, applied_because};
-use crate::reference;
+use crate::reference::goods;
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// At most so many prices in one command.
@@ -30,11 +30,11 @@ impl Decide for SetPrices {
         check::count(self.prices.len(), PRICES, "prices")
     }
 
-    fn keys(&self, _: &Context<'_>, _: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         for entry in &self.prices {
             keys.record(&entry.price_id);
             if let Some(price) = &entry.price {
-                reference::price_keys(price, keys);
+                goods::price_keys(price, workspace, keys);
             }
         }
         Ok(())
@@ -44,7 +44,7 @@ impl Decide for SetPrices {
         for (index, entry) in self.prices.iter().enumerate() {
             let id = check::id(&entry.price_id, "price_id").map_err(check::at("prices", index))?;
             let price = entry.price.as_ref().ok_or_else(|| check::at("prices", index)(check::missing("price")))?;
-            reference::put_price(workspace, id, price, context.now_us)?;
+            goods::put_price(workspace, id, price, context.now_us)?;
         }
         Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }

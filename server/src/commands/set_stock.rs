@@ -7,7 +7,7 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 
 use super::{Context, Decide, Target, applied, applied_because};
-use crate::reference;
+use crate::reference::goods;
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// At most so many figures in one command.
@@ -34,7 +34,7 @@ impl Decide for SetStock {
         for entry in &self.stocks {
             keys.record(&entry.stock_id);
             if let Some(stock) = &entry.stock {
-                reference::stock_keys(stock, keys);
+                goods::stock_keys(stock, keys);
             }
         }
         Ok(())
@@ -44,7 +44,7 @@ impl Decide for SetStock {
         for (index, entry) in self.stocks.iter().enumerate() {
             let id = check::id(&entry.stock_id, "stock_id").map_err(check::at("stocks", index))?;
             let stock = entry.stock.as_ref().ok_or_else(|| check::at("stocks", index)(check::missing("stock")))?;
-            reference::put_stock(workspace, id, stock)?;
+            goods::put_stock(workspace, id, stock)?;
         }
         Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }

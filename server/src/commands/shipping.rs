@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Context;
 use super::field::{self, Place};
 use super::ordering;
+use crate::budgets;
 use crate::internal::{Debtor, debtor};
 use crate::network::{optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -55,6 +56,7 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
         ordering::stock_keys(warehouse, products(&shipment).into_iter(), workspace, keys);
     }
     let (order_id, order) = workspace.live::<Order>(&shipment.order_id)?;
+    budgets::keys(&order, keys);
     keys.record(&order.agreement_id);
     if let Ok(agreement) = Uuid::from_slice(&order.agreement_id)
         && let Ok(Some(agreement)) = workspace.find::<Agreement>(agreement)

@@ -32,7 +32,7 @@ impl Decide for SubmitOrder {
         keys.record(&self.visit_id);
         field::keys(context, &self.outlet_id, workspace, keys);
         field::hang_keys(context, &self.outlet_id, workspace, keys);
-        Needs::of_submit(self).keys(workspace, keys);
+        Needs::of_submit(self, context).keys(workspace, keys);
         Ok(())
     }
 
@@ -43,7 +43,7 @@ impl Decide for SubmitOrder {
         order::submit_form(self, &capture)?;
         let (id, current) = field::existing::<Order>(workspace, &self.order_id)?;
         let visit: Option<Visit> = field::named(workspace, check::optional_id(&self.visit_id, "visit_id")?)?;
-        let ground = Needs::of_submit(self).read(workspace, id, place.clone(), capture)?;
+        let ground = Needs::of_submit(self, context).read(workspace, id, place.clone(), capture)?;
         let decision =
             ground.decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), rep, self, setting))?;
         let verdict = ground.store(context, workspace, current.as_ref(), decision)?;

@@ -80,7 +80,7 @@ fn organisation(world: &World) -> Vec<RecordToImport> {
     }
     for list in PriceList::ALL {
         let (name, currency) = (list.name().to_owned(), CURRENCY.to_owned());
-        let record = PriceListRecord { name, currency, vat_included: false };
+        let record = PriceListRecord { name, currency, vat_included: false, ..PriceListRecord::default() };
         records.push(entry(price_list_id(list), Record::PriceList(record)));
     }
     for (team, name) in TEAM_NAMES.iter().enumerate() {
@@ -203,6 +203,7 @@ pub fn price_book(world: &World) -> BTreeMap<Uuid, Price> {
             breaks: Vec::new(),
             valid_from_day: row.valid_from_day,
             valid_to_day: row.valid_to_day.unwrap_or(0),
+            ..Price::default()
         });
         price.breaks.push(PriceBreak {
             min_quantity_milli: row.from_quantity_milli.max(least),
@@ -364,7 +365,14 @@ fn past_line(world: &World, order: Uuid, number: usize, line: &super::history::P
     let price = &world.catalogue.prices[line.price];
     let coefficient_milli = article.packagings[line.packaging].coefficient_milli;
     let price_minor = per_unit(price.amount_minor, coefficient_milli);
-    let rate = Rate { price_minor, discount_bp: 0, vat_bp: article.vat_bp, vat_included: false };
+    let rate = Rate {
+        price_minor,
+        per_milli: money::UNIT_MILLI,
+        promotions_minor: 0,
+        discount_bp: 0,
+        vat_bp: article.vat_bp,
+        vat_included: false,
+    };
     let sum = money::line(line.quantity_milli, rate).unwrap_or_default();
     OrderLine {
         line_id: bytes(id("line", format!("{order}/{number}"))),

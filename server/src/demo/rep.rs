@@ -7,10 +7,11 @@ use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     Agreement, AnswerSurvey, CancelOrder, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask,
     FileClaim, Int64Change, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OutletClass, PaymentMethod, Price,
-    Product, QuestionType, Receivable, ReclamationCause, RegisterOutlet, Shipment, ShipmentState, Stock, SubmitOrder,
-    Survey, SurveyAnswer, SurveyChoice, SurveyQuestion, Task, TaskState, UnproductiveReason, Visit, VisitState,
+    PriceList, Product, QuestionType, Receivable, ReclamationCause, RegisterOutlet, Shipment, ShipmentState, Stock,
+    SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion, Task, TaskState, UnproductiveReason, Visit,
+    VisitState,
 };
-use roundsman_sync::trade::price;
+use roundsman_sync::trade::price::{self, List, Wanted};
 use uuid::Uuid;
 
 use super::app::{App, Evening, Storages};
@@ -184,7 +185,9 @@ fn order<S: Storages>(app: &mut App<S>, place: usize) -> anyhow::Result<Option<C
     let agreement_id = outlet.agreement_ids.first().cloned().unwrap_or_default();
     let Some((_, agreement)) = app.shown::<Agreement>(&agreement_id)? else { return Ok(None) };
     let order = order_id(app.rep, place);
-    let shelf = Shelf { prices: app.all()?, stocks: app.all()?, price_list: agreement.price_list_id.clone() };
+    let Some((_, price_list)) = app.shown::<PriceList>(&agreement.price_list_id)? else { return Ok(None) };
+    let price_list_id = Uuid::from_slice(&agreement.price_list_id)?;
+    let shelf = Shelf { prices: app.all()?, stocks: app.all()?, price_list_id, price_list };
     let shared = std::sync::Arc::clone(&app.shared);
     let plan = &shared.day.reps[app.rep].visits[place];
     let mut lines: Vec<NewOrderLine> = Vec::new();
@@ -225,7 +228,8 @@ fn delivery_day(weekdays: u32) -> i32 {
 struct Shelf {
     prices: Vec<(Uuid, i64, Price)>,
     stocks: Vec<(Uuid, i64, Stock)>,
-    price_list: Vec<u8>,
+    price_list_id: Uuid,
+    price_list: PriceList,
 }
 
 impl Shelf {
@@ -246,22 +250,25 @@ impl Shelf {
         let coefficient_milli = carton.map_or(ONE_UNIT_MILLI, |carton| carton.coefficient_milli);
         let step = if carton.is_some() { coefficient_milli } else { product.multiple_milli.max(1) };
         let quantity_milli = (want.quantity_milli + step - 1) / step * step;
-        let named = |price: &Price| price.price_list_id == self.price_list && price.product_id == product_id;
-        let prices = self.prices.iter().filter(|(_, _, price)| named(price));
-        let force = price::in_force(prices.clone().map(|(id, _, price)| (*id, price)), TODAY);
-        let Some((price_id, price)) = force else { return Ok(None) };
-        let Some(shown_price_minor) = price::at_quantity(price, quantity_milli) else { return Ok(None) };
-        let version = prices.into_iter().find(|(id, _, _)| *id == price_id).map_or(0, |(_, version, _)| *version);
+        let prices = self.prices.iter().filter(|(_, _, price)| price.product_id == product_id);
+        let packaging_code = carton.map_or("", |carton| &carton.code);
+        let wanted = Wanted { quantity_milli, packaging_code, day: TODAY };
+        let list = List::new(self.price_list_id, &self.price_list);
+        let quote = price::quote(prices.clone().map(|(id, _, price)| (*id, price)), &list, &wanted);
+        let Some(quote) = quote else { return Ok(None) };
+        let version = prices.into_iter().find(|(id, _, _)| *id == quote.price_id).map_or(0, |(_, version, _)| *version);
         Ok(Some(NewOrderLine {
             line_id: Vec::new(),
             product_id,
-            packaging_code: carton.map_or_else(String::new, |carton| carton.code.clone()),
+            packaging_code: packaging_code.to_owned(),
             coefficient_milli,
             quantity_milli,
-            price_id: bytes(price_id),
+            price_id: bytes(quote.price_id),
             price_version: version,
-            shown_price_minor,
+            shown_price_minor: quote.rate.price_minor,
+            price_per_milli: quote.rate.per_milli,
             discount_bp: 0,
+            ..NewOrderLine::default()
         }))
     }
 }

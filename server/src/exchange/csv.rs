@@ -287,12 +287,16 @@ mod tests {
             .collect();
         assert_eq!(breaks, [vec![(0, 1_000), (10_000, 950)], vec![(0, 1_100)]]);
         assert_eq!((two[0].valid_from_day, two[1].valid_from_day), (20_780, 0));
+        let dozen = [("price_list", "A"), ("product", "A1"), ("price", "10"), ("per", "12"), ("packaging", "BOX")];
+        let both = prices(&[&dozen, &row("", "", "1")]);
+        let of = |price: &Price| (price.packaging_code.clone(), price.per_milli);
+        assert_eq!((of(&both[0]), of(&both[1])), (("BOX".to_owned(), 12_000), (String::new(), 0)), "two records");
 
         let short =
             [("price_list", "A"), ("product", "A1"), ("valid_to", "2026-01-01"), ("min_quantity", "9"), ("price", "1")];
         let rows = [&row("", "", "11")[..], &row("", "0", "12"), &short, &row("yesterday", "", "")];
         let mut text = file(Kind::Prices, &rows);
-        text += "A,A2,2026-01-02,2026-01-01,,\"12,x\"\n";
+        text += "A,A2,2026-01-02,2026-01-01,,\"12,x\",,\n";
         let errors = parse(Kind::Prices, text.as_bytes(), 2).expect_err("is wrong").to_string();
         let expected = [
             "line 3, column min_quantity: \"0\" is one for which there is a price already",

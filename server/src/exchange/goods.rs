@@ -31,15 +31,17 @@ pub const PRODUCTS: &[Column] = &[
     Column { name: "packaging_barcodes", help: "barcodes of the packaging, separated by |" },
 ];
 
-/// The columns of a file of prices. The key is price list, product and first day; a price with quantity breaks has a row
-/// for each of them.
+/// The columns of a file of prices. The key is price list, product, packaging and first day; a price with quantity breaks has
+/// a row for each of them.
 pub const PRICES: &[Column] = &[
     Column { name: "price_list", help: "the price list, as a reference; required" },
     Column { name: "product", help: "the product, as a reference; required" },
     Column { name: "valid_from", help: "the first day, as YYYY-MM-DD; empty: no beginning" },
     Column { name: "valid_to", help: "the last day, as YYYY-MM-DD; empty: no end" },
     Column { name: "min_quantity", help: "the quantity from which it counts; empty: any. One row for each break" },
-    Column { name: "price", help: "the price of one unit, such as 12.50, with a decimal point; required" },
+    Column { name: "price", help: "the price, such as 12.50, with a decimal point; required" },
+    Column { name: "per", help: "for how many units it is, such as 12; empty: one" },
+    Column { name: "packaging", help: "the packaging for which it is, by its code; empty: for all of them" },
 ];
 
 /// The columns of a packaging that need a code.
@@ -101,14 +103,20 @@ pub fn price(fields: &mut Fields<'_>, decimals: u32) -> Price {
         breaks: vec![only],
         valid_from_day,
         valid_to_day,
+        packaging_code: fields.name("packaging"),
+        per_milli: fields.optional("per", value::content).unwrap_or(0),
     }
 }
 
 /// The id of a price: what never changes about it is its key.
 #[must_use]
 pub fn price_id(price: &Price) -> Uuid {
-    let key = [hex::encode(&price.price_list_id), hex::encode(&price.product_id), price.valid_from_day.to_string()];
-    key::id("price", &key.join("/"))
+    let ids = [&price.price_list_id, &price.product_id].map(hex::encode);
+    let mut key = format!("{}/{}/{}", ids[0], ids[1], price.valid_from_day);
+    if !price.packaging_code.is_empty() {
+        key = format!("{key}/{}", price.packaging_code);
+    }
+    key::id("price", &key)
 }
 
 /// What is wrong with a row that belongs to a record of an earlier row.
@@ -142,6 +150,9 @@ pub fn add_packaging(product: &mut Product, row: Product, first_line: u64) -> Re
 pub fn add_break(price: &mut Price, row: Price, first_line: u64) -> Result<(), Clash> {
     if price.valid_to_day != row.valid_to_day {
         return Err(("valid_to", format!("is another than on line {first_line}, for the same price")));
+    }
+    if price.per_milli != row.per_milli {
+        return Err(("per", format!("is another than on line {first_line}, for the same price")));
     }
     for step in row.breaks {
         match price.breaks.binary_search_by_key(&step.min_quantity_milli, |other| other.min_quantity_milli) {

@@ -39,6 +39,7 @@ pub const OUTLETS: &[Column] = &[
     Column { name: "contact_phone", help: "the person's telephone number; only with contact_name" },
     Column { name: "tax_id", help: "the tax number, while no customer is linked" },
     Column { name: "comment", help: "a note for whoever goes there" },
+    Column { name: "labels", help: "labels by which promotions choose outlets, separated by |" },
 ];
 
 fn bytes(id: Uuid) -> Vec<u8> {
@@ -80,6 +81,7 @@ pub fn outlet(fields: &mut Fields<'_>, id: Uuid) -> Record {
         contacts: contact(fields, id).into_iter().collect(),
         tax_id: fields.name("tax_id"),
         comment: fields.text("comment", check::TEXT_CHARS),
+        labels: value::list(&fields.text("labels", check::TEXT_CHARS)),
     })
 }
 

@@ -1,10 +1,12 @@
 //! Whole documents that another system or the office is the master of: what they refer to, what follows from them, where
 //! they are placed.
 
+pub mod goods;
+
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, Price, PriceList, Product, Reason,
-    Receivable, RecordToImport, Rep, RepStatus, Route, Stock, Team, Territory, Visit, VisitState, Warehouse,
+    Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, PriceList, Reason, Receivable,
+    RecordToImport, Rep, RepStatus, Route, Team, Territory, Visit, VisitState, Warehouse,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{self, Assigned, Span};
@@ -12,14 +14,13 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
-use roundsman_sync::trade::stock::{Available, coarse};
 use uuid::Uuid;
 
+use crate::budgets;
 use crate::calendar;
 use crate::grants;
 use crate::internal::{
-    Granted, ProductPrices, ProductStocks, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps,
-    TerritoryRoutes, debtor, insert_id,
+    Granted, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps, TerritoryRoutes, debtor, insert_id,
 };
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -62,8 +63,8 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
                 network::growth_keys(territory, workspace, keys);
             }
         }
-        Record::Price(price) => price_keys(price, keys),
-        Record::Stock(stock) => stock_keys(stock, keys),
+        Record::Price(price) => goods::price_keys(price, workspace, keys),
+        Record::Stock(stock) => goods::stock_keys(stock, keys),
         Record::Rep(rep) => {
             keys.record(&rep.team_id);
             keys.internal::<RepAssignments>(&own);
@@ -94,11 +95,19 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             if let Some(debtor) = debtor(order) {
                 keys.internal::<Credit>(&debtor);
             }
-            let before = workspace.find::<Order>(own)?.map(|before| before.outlet_id);
-            left_outlet_keys(before, &order.outlet_id, workspace, keys)?;
+            budgets::keys(order, keys);
+            let before = workspace.find::<Order>(own)?;
+            before.iter().for_each(|before| budgets::keys(before, keys));
+            left_outlet_keys(before.map(|before| before.outlet_id), &order.outlet_id, workspace, keys)?;
         }
         Record::Receivable(receivable) => receivable_keys(receivable, keys),
-        Record::Product(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
+        Record::PriceList(list) => {
+            goods::list_keys(own, list, keys);
+            // What it leaves changes as well.
+            workspace.find::<PriceList>(own)?.iter().for_each(|before| goods::list_keys(own, before, keys));
+        }
+        Record::Promotion(_) => goods::promotion_keys(own, keys),
+        Record::Product(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
     }
     Ok(())
 }
@@ -107,25 +116,6 @@ fn route_keys(territory: &[u8], keys: &mut Keys) {
     let territory = Uuid::from_slice(territory).unwrap_or_default();
     keys.internal::<TerritoryRoutes>(&territory);
     keys.internal::<TerritoryCalendar>(&territory);
-}
-
-/// Asks for what [`put_price`] needs, beside the record itself.
-pub fn price_keys(price: &Price, keys: &mut Keys) {
-    let price_list = Uuid::from_slice(&price.price_list_id).unwrap_or_default();
-    let product = Uuid::from_slice(&price.product_id).unwrap_or_default();
-    keys.id(price_list);
-    keys.id(product);
-    keys.internal::<ProductPrices>(&(price_list, product));
-}
-
-/// Asks for what [`put_stock`] needs, beside the record itself.
-pub fn stock_keys(stock: &Stock, keys: &mut Keys) {
-    let warehouse = Uuid::from_slice(&stock.warehouse_id).unwrap_or_default();
-    let product = Uuid::from_slice(&stock.product_id).unwrap_or_default();
-    keys.id(warehouse);
-    keys.id(product);
-    keys.internal::<Available>(&(warehouse, product));
-    keys.internal::<ProductStocks>(&product);
 }
 
 /// Asks for what [`put_receivable`] needs.
@@ -203,11 +193,15 @@ pub fn month(number: i32) -> Result<Month, Rejection> {
 #[must_use]
 pub fn rank(record: &Record) -> u32 {
     match record {
-        Record::Customer(_) | Record::PriceList(_) | Record::Warehouse(_) | Record::Team(_) => 0,
-        Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) => 1,
-        Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 2,
-        Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 3,
-        Record::Route(_) | Record::Visit(_) | Record::Order(_) => 4,
+        Record::Customer(_) | Record::Warehouse(_) | Record::Team(_) => 0,
+        // A list of lowest prices may be computed from another, and has none itself.
+        Record::PriceList(list) => {
+            u32::from(!list.base_list_id.is_empty()) + 2 * u32::from(!list.floor_list_id.is_empty())
+        }
+        Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) | Record::Promotion(_) => 1,
+        Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
+        Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 5,
+        Record::Route(_) | Record::Visit(_) | Record::Order(_) => 6,
     }
 }
 
@@ -226,21 +220,15 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         }
         Record::Outlet(outlet) => put_outlet(workspace, id, outlet, moment),
         Record::Agreement(agreement) => put_agreement(workspace, id, agreement),
-        Record::Product(product) => {
-            check_product(product)?;
-            workspace.put(id, product, &Stamps::default())
-        }
-        Record::PriceList(list) => {
-            check::required_text(&list.name, check::NAME_CHARS, "name")?;
-            check::currency(&list.currency, "currency")?;
-            workspace.put(id, list, &Stamps::default())
-        }
-        Record::Price(price) => put_price(workspace, id, price, moment.now_us),
+        Record::Product(product) => goods::put_product(workspace, id, product),
+        Record::PriceList(list) => goods::put_price_list(workspace, id, list, moment.now_us),
+        Record::Promotion(promotion) => goods::put_promotion(workspace, id, promotion, moment.now_us),
+        Record::Price(price) => goods::put_price(workspace, id, price, moment.now_us),
         Record::Warehouse(warehouse) => {
             check::required_text(&warehouse.name, check::NAME_CHARS, "name")?;
             workspace.put(id, warehouse, &Stamps::default())
         }
-        Record::Stock(stock) => put_stock(workspace, id, stock),
+        Record::Stock(stock) => goods::put_stock(workspace, id, stock),
         Record::Rep(rep) => put_rep(workspace, id, rep),
         Record::Team(team) => {
             check::required_text(&team.name, check::NAME_CHARS, "name")?;
@@ -308,83 +296,6 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
     let (customer, _) = workspace.live::<Customer>(&agreement.customer_id)?;
     let stamps = network::hang_on_customer(workspace, customer, id)?;
     workspace.put(id, agreement, &stamps)
-}
-
-fn check_product(product: &Product) -> Result<(), Rejection> {
-    check::required_text(&product.name, check::NAME_CHARS, "name")?;
-    check::text(&product.code, check::NAME_CHARS, "code")?;
-    check::basis_points(product.vat_bp, "vat_bp")?;
-    check::count(product.packagings.len(), check::ENTRIES, "packagings")?;
-    check::range(product.multiple_milli, 0..=check::QUANTITY_MILLI, "multiple_milli")?;
-    for (index, packaging) in product.packagings.iter().enumerate() {
-        check::quantity(packaging.coefficient_milli, "coefficient_milli").map_err(check::at("packagings", index))?;
-    }
-    Ok(())
-}
-
-/// Writes a price; its list and its product never change. What it said before, and until when, stays known, since orders
-/// with the old price may still come. `now_us` is the moment of the decision, in microseconds since the Unix epoch.
-///
-/// # Errors
-/// See [`Stop`].
-pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price, now_us: i64) -> Result<(), Stop> {
-    check::count(price.breaks.len(), check::ENTRIES, "breaks")?;
-    if price.breaks.is_empty() {
-        return Err(check::missing("breaks").about(id).into());
-    }
-    for (index, step) in price.breaks.iter().enumerate() {
-        check::money(step.price_minor, "price_minor").map_err(check::at("breaks", index))?;
-        check::range(step.min_quantity_milli, 0..=check::QUANTITY_MILLI, "min_quantity_milli")
-            .map_err(check::at("breaks", index))?;
-    }
-    check::optional_day(price.valid_from_day, "valid_from_day")?;
-    check::optional_day(price.valid_to_day, "valid_to_day")?;
-    let (price_list, _) = workspace.live::<PriceList>(&price.price_list_id)?;
-    let (product, _) = workspace.live::<Product>(&price.product_id)?;
-    let before = workspace.find::<Price>(id)?;
-    if before.as_ref() == Some(price) {
-        return Ok(());
-    }
-    if let Some(before) = &before
-        && (&before.price_list_id, &before.product_id) != (&price.price_list_id, &price.product_id)
-    {
-        return Err(check::mismatch("product_id").about(id).into());
-    }
-    let mut prices: ProductPrices = workspace.internal(&(price_list, product))?;
-    prices.note(id, now_us, before.zip(workspace.version(id)?));
-    workspace.put_internal(&(price_list, product), &prices)?;
-    workspace.put(id, price, &Stamps::default())
-}
-
-/// Writes a stock figure: what lies there is told, what is free is computed from what is promised, and published in coarse
-/// steps, or every order would travel to every phone. A figure that was counted before the one that is known says nothing.
-///
-/// # Errors
-/// See [`Stop`].
-pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(), Stop> {
-    check::range(stock.on_hand_milli, 0..=check::QUANTITY_MILLI, "on_hand_milli")?;
-    let (warehouse, _) = workspace.live::<Warehouse>(&stock.warehouse_id)?;
-    let (product, _) = workspace.live::<Product>(&stock.product_id)?;
-    if let Some(before) = workspace.find::<Stock>(id)? {
-        if (&before.warehouse_id, &before.product_id) != (&stock.warehouse_id, &stock.product_id) {
-            return Err(check::mismatch("product_id").about(id).into());
-        }
-        if stock.as_of_us < before.as_of_us {
-            return Ok(());
-        }
-    }
-    let key = (warehouse, product);
-    let mut stocks: ProductStocks = workspace.internal(&product)?;
-    if let Some(other) = stocks.at(warehouse).filter(|other| *other != id) {
-        // Two figures of the same goods, of which devices would believe either.
-        return Err(check::mismatch("product_id").about(id).fact(Some(other), "stock_id", other).into());
-    }
-    let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
-    workspace.put_internal(&key, &available)?;
-    stocks.note(warehouse, id);
-    workspace.put_internal(&product, &stocks)?;
-    let published = Stock { free_milli: coarse(available.free_milli()), ..stock.clone() };
-    workspace.put(id, &published, &Stamps::default())
 }
 
 fn put_rep(workspace: &mut Workspace, id: Uuid, rep: &Rep) -> Result<(), Stop> {
@@ -528,6 +439,7 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
     }
     let credit: Credit = workspace.internal(&debtor)?;
     workspace.put_internal(&debtor, &credit.with_order(id, before.as_ref(), &order)?)?;
+    budgets::put(workspace, before.as_ref(), &order)?;
     let left = before.map(|before| before.outlet_id);
     put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))
 }
@@ -565,6 +477,11 @@ fn past_line(line: &OrderLine) -> Result<(), Rejection> {
         check::range(quantity_milli, 0..=check::QUANTITY_MILLI, field)?;
     }
     check::range(line.reserved_milli, 0..=0, "reserved_milli")?;
+    check::count(line.promotions.len(), check::ENTRIES, "promotions")?;
+    for (index, part) in line.promotions.iter().enumerate() {
+        check::id(&part.promotion_id, "promotion_id").map_err(check::at("promotions", index))?;
+        check::money(part.counted_minor, "counted_minor").map_err(check::at("promotions", index))?;
+    }
     check::money(line.price_minor, "price_minor")?;
     check::money(line.shown_price_minor, "shown_price_minor")?;
     check::money(line.amount_minor, "amount_minor")

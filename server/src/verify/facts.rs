@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Hold, HoldReason, Order, OrderStatus, Outlet, Payment, Price, Receivable, Reclamation, Rep,
-    Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
+    Agreement, Assignment, Hold, HoldReason, Order, OrderStatus, Outlet, Payment, Price, PriceList, Promotion,
+    Receivable, Reclamation, Rep, Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory,
+    Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -99,6 +100,12 @@ pub(super) struct Facts {
     pub(super) receivables: BTreeMap<Uuid, Uuid>,
     /// By price list and product.
     pub(super) prices: BTreeMap<(Uuid, Uuid), BTreeSet<Uuid>>,
+    /// By price list, those on which it depends.
+    pub(super) lists: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    /// Currency, first and last day.
+    pub(super) promotions: BTreeMap<Uuid, (String, i32, i32)>,
+    /// What confirmed orders take of a promotion's budget: money, and quantity.
+    pub(super) spent: BTreeMap<Uuid, (i64, i64)>,
     /// By product, then by warehouse.
     pub(super) stocks: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<Uuid>>>,
     /// By rep, the team.
@@ -157,6 +164,7 @@ impl Facts {
             Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => {
                 self.note_goods(kind, record, stored)
             }
+            Kind::Promotion => self.note_goods(kind, record, stored),
             Kind::Unspecified => Err("it has no kind".to_owned()),
         }
     }
@@ -235,6 +243,17 @@ impl Facts {
             let (warehouse, product) = (id(&stock.warehouse_id, "warehouse_id")?, id(&stock.product_id, "product_id")?);
             self.stocks.entry(product).or_default().entry(warehouse).or_default().insert(record);
             self.free.insert(record, (warehouse, product, stock.free_milli));
+        } else if kind == Kind::PriceList {
+            let list: PriceList = read(stored)?;
+            let others = [("base_list_id", &list.base_list_id), ("floor_list_id", &list.floor_list_id)];
+            for (field, other) in others {
+                if let Some(other) = optional(other, field)? {
+                    self.lists.entry(record).or_default().insert(other);
+                }
+            }
+        } else if kind == Kind::Promotion {
+            let promotion: Promotion = read(stored)?;
+            self.promotions.insert(record, (promotion.currency, promotion.valid_from_day, promotion.valid_to_day));
         }
         Ok(())
     }
@@ -254,7 +273,8 @@ impl Facts {
                 return Ok(());
             }
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
-            Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Unspecified => return Ok(()),
+            Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
+            Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.
@@ -319,6 +339,13 @@ impl Facts {
             OrderStatus::Confirmed | OrderStatus::Released => (Age::Open, true),
             OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => (Age::Open, false),
         };
+        for (line, part) in order.lines.iter().flat_map(|line| line.promotions.iter().map(move |part| (line, part))) {
+            if promised {
+                let spent = self.spent.entry(id(&part.promotion_id, "promotion_id")?).or_default();
+                spent.0 = spent.0.saturating_add(part.counted_minor);
+                spent.1 = spent.1.saturating_add(line.confirmed_milli);
+            }
+        }
         let open: Vec<HoldReason> =
             order.holds.iter().filter(|hold| hold.released_at_us == 0).map(Hold::reason).collect();
         let of_credit = |reason: &HoldReason| *reason == HoldReason::CreditLimit || *reason == HoldReason::Overdue;

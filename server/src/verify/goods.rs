@@ -1,4 +1,4 @@
-//! Which price and stock records belong to a product.
+//! Which price and stock records belong to a product, which price lists depend on which, and which promotions there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,13 @@ use uuid::Uuid;
 use super::facts::Facts;
 use super::internals::{differing_ids, list};
 use super::{Derived, Report};
-use crate::internal::{Internal as _, ProductPrices, ProductStocks, WarehouseStock};
+use crate::internal::{Internal as _, ListState, ProductPrices, ProductStocks, PromotionState, WarehouseStock};
 
-/// Compares `prices{}` and `stocks{}`.
+/// Compares `prices{}`, `list{}`, `promotions{}`, `promotion{}` and `stocks{}`.
 pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     check_prices(facts, derived, report);
+    check_lists(facts, derived, report);
+    check_promotions(facts, derived, report);
     let mut expected = BTreeMap::new();
     for (product, by_warehouse) in &facts.stocks {
         let stored = derived.stocks.of(product);
@@ -32,6 +34,54 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         differing_ids(&warehouses(stored), &warehouses(right))
             .or_else(|| differing_ids(&records(stored), &records(right)))
             .or_else(|| Some("gives warehouses the stock records of others".to_owned()))
+    });
+}
+
+/// `list{}`: which lists depend on it. What it said before is history.
+fn check_lists(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let mut dependents: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    for (list, others) in &facts.lists {
+        for other in others {
+            dependents.entry(*other).or_default().insert(*list);
+        }
+    }
+    let mut expected: BTreeMap<String, ListState> = derived
+        .lists
+        .iter()
+        .map(|(name, stored)| (name.to_owned(), ListState { dependents: Vec::new(), ..stored.clone() }))
+        .collect();
+    for (other, lists) in &dependents {
+        expected.entry(ListState::name(other)).or_default().dependents = list(lists);
+    }
+    derived.lists.compare(&expected, report, |stored, right| differing_ids(&stored.dependents, &right.dependents));
+}
+
+/// `promotions{}`: each that is there is of a record, and says of it what it says; which of those that are long over have left
+/// is history. `promotion{}`: what confirmed orders have taken.
+fn check_promotions(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let live = derived.live_promotions.of(&());
+    if !live.promotions.is_sorted_by(|one, other| one.promotion_id < other.promotion_id) {
+        report.find("promotions{} is not in order".to_owned());
+    }
+    for entry in &live.promotions {
+        let id = Uuid::from_slice(&entry.promotion_id).unwrap_or_default();
+        let says = (entry.currency.clone(), entry.from_day, entry.to_day);
+        if facts.promotions.get(&id) != Some(&says) {
+            report.find(format!("promotions{{}} has {id} otherwise than its record"));
+        }
+    }
+    let mut expected: BTreeMap<String, PromotionState> = derived
+        .promotions
+        .iter()
+        .map(|(name, stored)| (name.to_owned(), PromotionState { spent_minor: 0, spent_milli: 0, ..stored.clone() }))
+        .collect();
+    for (promotion, (minor, milli)) in &facts.spent {
+        let state = expected.entry(PromotionState::name(promotion)).or_default();
+        (state.spent_minor, state.spent_milli) = (*minor, *milli);
+    }
+    derived.promotions.compare(&expected, report, |stored, right| {
+        let spent = |state: &PromotionState| format!("{} and {} thousandths", state.spent_minor, state.spent_milli);
+        Some(format!("counts {}, and orders have taken {}", spent(stored), spent(right)))
     });
 }
 

@@ -28,6 +28,11 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             grant(Scope::Territory(outlet.territory), Scope::PriceList(agreement.price_list));
         }
     }
+    for (list, others) in &facts.lists {
+        for other in others {
+            grant(Scope::PriceList(*list), Scope::PriceList(*other));
+        }
+    }
     for (customer, territories) in reach::of_customers(facts) {
         // Once wide, always wide: that is history, and `reach` has looked whether it can be.
         if derived.reach.of(&Reaching::Customer(customer)).own_scope {

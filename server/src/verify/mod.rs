@@ -11,6 +11,7 @@
 //! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
+//! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
 //! - `credit{}`, what is promised in `available{}`, and what devices are told to be free (`sums`).
 //!
 //! **Checked for consistency only**, because it depends on when something was decided, which records do not tell:
@@ -29,6 +30,8 @@
 //! - `calendar{territory}`: its days ascend, and no plan knows a later revision;
 //! - `rep_day{rep day}`: names the rep's visit in progress, and each visit in progress is named;
 //! - what `prices{}` says of the last change: it is of this price, and not later than the last commit;
+//! - `promotions{}`: of live ones, and as they are; which of them are long over is history, as is what `list{}` and
+//!   `promotion{}` say of the last change;
 //! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
 //! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
 //! - `restampings{}`: outlets. While one stands there its later documents may still be where it was.
@@ -247,6 +250,9 @@ struct Derived {
     restampings: Internals<crate::internal::Restampings>,
     rep_days: Internals<roundsman_sync::trade::visit::RepDay>,
     prices: Internals<crate::internal::ProductPrices>,
+    lists: Internals<crate::internal::ListState>,
+    live_promotions: Internals<crate::internal::Promotions>,
+    promotions: Internals<crate::internal::PromotionState>,
     stocks: Internals<crate::internal::ProductStocks>,
     claims: Internals<roundsman_sync::trade::reclamation::Claims>,
     available: Internals<Available>,
@@ -281,6 +287,9 @@ impl Derived {
             restampings: reader.read("restampings{}").await?,
             rep_days: reader.read("rep_day{}").await?,
             prices: reader.read("prices{}").await?,
+            lists: reader.read("list{}").await?,
+            live_promotions: reader.read("promotions{}").await?,
+            promotions: reader.read("promotion{}").await?,
             stocks: reader.read("stocks{}").await?,
             claims: reader.read("claims{}").await?,
             available: reader.read("available{}").await?,

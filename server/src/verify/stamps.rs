@@ -31,7 +31,9 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
                 facts.assignments.get(id).map(|assignment| of_team(facts, assignment.rep)).unwrap_or_default()
             }
             Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock => Stamps::default(),
-            Kind::Survey | Kind::Team | Kind::Territory | Kind::Route | Kind::Task => Stamps::default(),
+            Kind::Survey | Kind::Team | Kind::Territory | Kind::Route | Kind::Task | Kind::Promotion => {
+                Stamps::default()
+            }
             Kind::Visit | Kind::Order | Kind::Payment | Kind::Shipment | Kind::Reclamation => continue,
             Kind::SurveyResponse | Kind::Unspecified => continue,
         };

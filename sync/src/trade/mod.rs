@@ -12,6 +12,7 @@ pub mod outlet;
 pub mod payment;
 pub mod placement;
 pub mod price;
+pub mod promotion;
 pub mod reclamation;
 pub mod rejection;
 pub mod shipment;

@@ -1,16 +1,17 @@
 //! Orders: submitting, calling off, releasing holds, and handing to the warehouse. [`edit`] merges changes, [`decide`]
-//! confirms or holds, [`hold`] knows why, [`fulfil`] follows the goods.
+//! confirms or holds, [`promote`] judges what is off, [`hold`] knows why an order waits, [`fulfil`] follows the goods.
 
 pub mod decide;
 pub mod edit;
 pub mod fulfil;
 pub mod hold;
+mod promote;
 
 use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
-    Agreement, CancelOrder, HoldReason, NewOrderLine, Order, OrderLine, OrderStatus, Outlet, PriceList, Product,
-    Reason, ReleaseHold, ReleaseOrder, SubmitOrder, Visit,
+    Agreement, CancelOrder, HoldReason, LinePromotion, NewOrderLine, Order, OrderLine, OrderStatus, Outlet, Product,
+    Reason, ReleaseHold, ReleaseOrder, ShownPromotion, SubmitOrder, Visit,
 };
 use uuid::Uuid;
 
@@ -18,7 +19,9 @@ use self::decide::{Touch, Touched};
 use super::capture::{Capture, Editor};
 use super::check;
 use super::credit::Credit;
-use super::price::Known;
+use super::money::{self, Rate};
+use super::price::{self, Known, List, UnitPrice};
+use super::promotion;
 use super::rejection::Rejection;
 use super::stock::{Available, reserved_by};
 use super::verdict::Verdict;
@@ -26,13 +29,16 @@ use super::verdict::Verdict;
 /// An order's day may lie this long after the business date on which it was captured, and never before it, so that nobody
 /// chooses an old price; its delivery this long after the order's day. In days.
 const DAYS_AHEAD: i32 = 366;
+/// So many promotions at most count on one line.
+const LINE_PROMOTIONS: usize = 20;
 
 /// A product of an order, with what is known about it.
 #[derive(Clone, Debug)]
 pub struct Goods<'a> {
     /// The product.
     pub product: &'a Product,
-    /// Its prices in the price lists of all agreements of [`Setting::terms`], and the records that the lines name.
+    /// Its prices in all lists of [`Setting::terms`] and in those from which these are computed, and the records that the
+    /// lines name.
     pub prices: Vec<Known<'a>>,
     /// Its stock in the order's warehouse; `None`: not known there, and not checked.
     pub available: Option<Available>,
@@ -44,7 +50,15 @@ pub struct Terms<'a> {
     /// The agreement.
     pub agreement: &'a Agreement,
     /// The price list that it names.
-    pub price_list: &'a PriceList,
+    pub price_list: List<'a>,
+    /// The list of the lowest prices, if that one names one.
+    pub floor_list: Option<List<'a>>,
+}
+
+impl Terms<'_> {
+    fn vat_included(&self) -> bool {
+        self.price_list.list.vat_included
+    }
 }
 
 /// What an order is decided by, beside order and command.
@@ -62,12 +76,21 @@ pub struct Setting<'a> {
     pub terms: &'a BTreeMap<Uuid, Terms<'a>>,
     /// All products of the order's lines, and of those that the command adds.
     pub goods: &'a BTreeMap<Uuid, Goods<'a>>,
+    /// The promotions that may apply on the order's day, and those that the lines name.
+    pub promotions: &'a [promotion::Known<'a>],
     /// The credit of the order's customer in the order's currency.
     pub credit: &'a Credit,
     /// How the command was captured. For a rule's own decision only `decided_at_us` counts.
     pub capture: &'a Capture,
-    /// The company's grace for prices, in microseconds; see [`super::price::GRACE_US`].
+    /// The company's grace for prices and promotions, in microseconds; see [`super::price::GRACE_US`].
     pub price_grace_us: i64,
+}
+
+impl Setting<'_> {
+    /// For so long what was shown is honoured after a change, in microseconds.
+    fn grace_us(&self, terms: Terms<'_>) -> i64 {
+        terms.agreement.price_grace_s.map_or(self.price_grace_us, |seconds| i64::from(seconds) * 1_000_000)
+    }
 }
 
 /// What is to be stored of a decision about an order.
@@ -143,7 +166,65 @@ fn new_line_form(line: &NewOrderLine) -> Result<Uuid, Rejection> {
     check::range(line.price_version, 0..=i64::MAX, "price_version")?;
     check::money(line.shown_price_minor, "shown_price_minor")?;
     check::basis_points(line.discount_bp, "discount_bp")?;
+    check::range(line.price_per_milli, 0..=check::QUANTITY_MILLI, "price_per_milli")?;
+    shown_form(&line.promotions)?;
     Ok(id)
+}
+
+fn shown_form(promotions: &[ShownPromotion]) -> Result<(), Rejection> {
+    check::count(promotions.len(), LINE_PROMOTIONS, "promotions")?;
+    let mut ids = Vec::with_capacity(promotions.len());
+    for (index, shown) in promotions.iter().enumerate() {
+        ids.push(check::id(&shown.promotion_id, "promotion_id").map_err(check::at("promotions", index))?);
+        check::range(shown.promotion_version, 0..=i64::MAX, "promotion_version")
+            .and_then(|()| check::range(shown.discount_minor, 1..=check::MONEY_MINOR, "discount_minor"))
+            .map_err(check::at("promotions", index))?;
+    }
+    check::unique(ids, "promotion_id")
+}
+
+/// Promotions as the rep saw them, before any decision about them.
+fn shown_promotions(shown: &[ShownPromotion]) -> Vec<LinePromotion> {
+    let promotion = |shown: &ShownPromotion| LinePromotion {
+        promotion_id: shown.promotion_id.clone(),
+        promotion_version: shown.promotion_version,
+        discount_minor: shown.discount_minor,
+        counted_minor: 0,
+    };
+    shown.iter().map(promotion).collect()
+}
+
+/// How a line is priced, at a price that need not be its own, with so much off by promotions.
+fn rate(line: &OrderLine, price: UnitPrice, promotions_minor: i64, vat_included: bool) -> Rate {
+    let UnitPrice { price_minor, per_milli } = price;
+    let OrderLine { discount_bp, vat_bp, .. } = *line;
+    Rate { price_minor, per_milli, promotions_minor, discount_bp, vat_bp, vat_included }
+}
+
+/// The price that the rep saw.
+fn shown_price(line: &OrderLine) -> UnitPrice {
+    UnitPrice { price_minor: line.shown_price_minor, per_milli: price::per(line.price_per_milli) }
+}
+
+/// What promotions take off what was ordered.
+fn promised_minor(line: &OrderLine) -> i64 {
+    line.promotions.iter().fold(0, |sum: i64, part| sum.saturating_add(part.discount_minor))
+}
+
+/// Sets what the confirmed quantity of a line comes to.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when it is too large.
+fn price_confirmed(line: &mut OrderLine, vat_included: bool) -> Result<(), Rejection> {
+    for part in &mut line.promotions {
+        part.counted_minor = money::share(part.discount_minor, line.confirmed_milli, line.ordered_milli);
+    }
+    let counted = line.promotions.iter().fold(0, |sum: i64, part| sum.saturating_add(part.counted_minor));
+    let price = UnitPrice { price_minor: line.price_minor, per_milli: price::per(line.price_per_milli) };
+    let sum = money::line(line.confirmed_milli, rate(line, price, counted, vat_included))?;
+    line.amount_minor = sum.amount_minor;
+    line.vat_minor = sum.vat_minor;
+    Ok(())
 }
 
 /// A rep hands an order in (C1, C2, C5–C13, C15). `current` is the order of this id, if there is one; `visit` the one
@@ -175,7 +256,7 @@ pub fn decide_submit(
     }
     let touch = Touch { price_at_us: Some(setting.capture.captured_at_us), discount: true, ..Touch::default() };
     let lines = order.lines.iter().map(|line| (line.line_id.clone(), touch)).collect();
-    decide::decide(order, None, &Touched { lines, terms: true, fewer: false }, setting)
+    decide::decide(order, None, &Touched { lines, terms: true, fewer: false, by_office: false }, setting)
 }
 
 fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Result<Order, Rejection> {
@@ -216,7 +297,7 @@ fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Re
     }
     let found = setting.terms.get(&agreement_id).copied();
     let terms = found.ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id"))?;
-    if terms.price_list.currency != terms.agreement.currency {
+    if terms.price_list.list.currency != terms.agreement.currency {
         return Err(Rejection::new(Reason::CurrencyMismatch).field("agreement_id"));
     }
     Ok(terms)
@@ -248,17 +329,21 @@ fn new_line(line: &NewOrderLine, terms: Terms<'_>, setting: &Setting<'_>) -> Res
         price_version: line.price_version,
         shown_price_minor: line.shown_price_minor,
         price_minor: line.shown_price_minor,
+        price_per_milli: line.price_per_milli,
         discount_bp: line.discount_bp,
+        promotions: shown_promotions(&line.promotions),
         vat_bp: goods.product.vat_bp,
         ..OrderLine::default()
     })
 }
 
-/// A price record that is known has to be of the line's product and of the agreement's list.
+/// A price record that is known has to be of the line's product, and of the agreement's list or its base.
 fn price_belongs(price_id: &[u8], product: &[u8], terms: Terms<'_>, goods: &Goods<'_>) -> Result<(), Rejection> {
     let named = goods.prices.iter().find(|known| known.id.as_bytes() == price_id);
     let belongs = named.is_none_or(|known| {
-        known.price.product_id == product && known.price.price_list_id == terms.agreement.price_list_id
+        let list = &known.price.price_list_id;
+        let of_list = *list == terms.agreement.price_list_id || *list == terms.price_list.list.base_list_id;
+        known.price.product_id == product && of_list
     });
     if belongs { Ok(()) } else { Err(check::mismatch("price_id")) }
 }
@@ -276,6 +361,7 @@ fn same_content(current: &Order, new: &Order) -> bool {
         amount_minor: 0,
         vat_minor: 0,
         difference: 0,
+        promotions: line.promotions.iter().map(|part| LinePromotion { counted_minor: 0, ..part.clone() }).collect(),
         ..line.clone()
     };
     let head = |order: &Order| {

@@ -13,12 +13,12 @@ import { bucketName, type Document } from "../src/bucket.js";
 import { Device, login } from "../src/device.js";
 import type { Tokens } from "../src/gen/roundsman/auth/v1/auth_service_pb.js";
 import { CommandSchema } from "../src/gen/roundsman/trade/v1/command_pb.js";
-import { PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
+import { PriceListSchema, PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
 import { Kind } from "../src/gen/roundsman/trade/v1/kind_pb.js";
 import { AgreementSchema, OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
 import { fromHex, type Id, toHex } from "../src/id.js";
 import { type Decided, Outbox } from "../src/outbox.js";
-import { priceAtQuantity, priceInForce } from "../src/price.js";
+import { quote } from "../src/price.js";
 import { Replica } from "../src/replica.js";
 import { type Place, STORAGES } from "./storages.js";
 
@@ -127,19 +127,23 @@ async function orderLine(replica: Replica, priceListId: Uint8Array) {
   const ofList = prices.filter(({ price }) => toHex(price.priceListId) === toHex(priceListId));
   const productId = ofList[0]?.price.productId;
   assert.ok(productId, "the list has a price");
-  const inForce = priceInForce(ofList.filter(({ price }) => toHex(price.productId) === toHex(productId)), day.business_day);
-  const version = prices.find(({ id }) => id === inForce?.id)?.version;
+  const listRecord = await replica.document(toHex(priceListId));
+  assert.ok(listRecord, "the list is here");
+  const list = { id: toHex(priceListId), list: fromBinary(PriceListSchema, listRecord.bytes) };
   const quantityMilli = 2_000n;
-  const shownPriceMinor = inForce && priceAtQuantity(inForce.price, quantityMilli);
-  assert.ok(inForce && version !== undefined && shownPriceMinor !== undefined, "a price is in force");
+  const ofProduct = ofList.filter(({ price }) => toHex(price.productId) === toHex(productId));
+  const found = quote(ofProduct, list, { quantityMilli, packagingCode: "", day: day.business_day });
+  const version = prices.find(({ id }) => id === found?.priceId)?.version;
+  assert.ok(found && version !== undefined, "a price is in force");
   return {
     lineId: randomId(),
     productId,
     coefficientMilli: 1_000n,
     quantityMilli,
-    priceId: fromHex(inForce.id),
+    priceId: fromHex(found.priceId),
     priceVersion: version,
-    shownPriceMinor,
+    shownPriceMinor: found.priceMinor,
+    pricePerMilli: found.perMilli,
   };
 }
 

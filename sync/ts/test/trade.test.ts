@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 
 import { fromBinary } from "@bufbuild/protobuf";
 
-import { PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
+import { PriceListSchema, PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
+import { OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
+import { PromotionSchema } from "../src/gen/roundsman/trade/v1/promotion_pb.js";
 import { fromHex } from "../src/id.js";
 import { type Merge, threeWay } from "../src/merge.js";
 import { lineSum } from "../src/money.js";
-import { priceAtQuantity, priceInForce } from "../src/price.js";
+import { quote } from "../src/price.js";
+import { promotionsOn } from "../src/promotion.js";
 import { type Hex, testFamily, type Wide } from "./vectors.js";
 
 interface Edit {
@@ -22,6 +25,8 @@ testFamily<Edit, { readonly merge: Merge }>("merge", ({ base, current, wanted },
 interface Line {
   readonly quantity_milli: Wide;
   readonly price_minor: Wide;
+  readonly per_milli: Wide;
+  readonly promotions_minor: Wide;
   readonly discount_bp: number;
   readonly vat_bp: number;
   readonly vat_included: boolean;
@@ -32,6 +37,8 @@ testFamily<Line, { readonly amount_minor: Wide; readonly vat_minor: Wide } | { r
   (line, expected) => {
     const rate = {
       priceMinor: BigInt(line.price_minor),
+      perMilli: BigInt(line.per_milli),
+      promotionsMinor: BigInt(line.promotions_minor),
       discountBp: line.discount_bp,
       vatBp: line.vat_bp,
       vatIncluded: line.vat_included,
@@ -46,18 +53,80 @@ testFamily<Line, { readonly amount_minor: Wide; readonly vat_minor: Wide } | { r
   },
 );
 
+interface Written {
+  readonly record_id: Hex;
+  readonly document: Hex;
+}
+
 interface Offer {
-  readonly prices: readonly { readonly record_id: Hex; readonly document: Hex }[];
+  readonly prices: readonly Written[];
+  readonly list_id: Hex;
+  readonly list: Hex;
   readonly day: number;
+  readonly packaging_code: string;
   readonly quantity_milli: Wide;
 }
 
-testFamily<Offer, { readonly record_id: Hex | null; readonly price_minor: Wide | null }>(
-  "price",
-  ({ prices, day, quantity_milli }, expected) => {
-    const records = prices.map(({ record_id: id, document }) => ({ id, price: fromBinary(PriceSchema, fromHex(document)) }));
-    const found = priceInForce(records, day);
-    const price = found && priceAtQuantity(found.price, BigInt(quantity_milli));
-    assert.deepEqual({ record_id: found?.id ?? null, price_minor: price === undefined ? null : `${price}` }, expected);
-  },
-);
+interface Offered {
+  readonly record_id: Hex | null;
+  readonly price_minor: Wide | null;
+  readonly per_milli: Wide | null;
+}
+
+testFamily<Offer, Offered>("price", (offer, expected) => {
+  const records = offer.prices.map(({ record_id: id, document }) => {
+    return { id, price: fromBinary(PriceSchema, fromHex(document)) };
+  });
+  const list = { id: offer.list_id, list: fromBinary(PriceListSchema, fromHex(offer.list)) };
+  const { day, packaging_code: packagingCode } = offer;
+  const found = quote(records, list, { quantityMilli: BigInt(offer.quantity_milli), packagingCode, day });
+  const wide = (number: bigint | undefined) => (number === undefined ? null : `${number}`);
+  assert.deepEqual(
+    { record_id: found?.priceId ?? null, price_minor: wide(found?.priceMinor), per_milli: wide(found?.perMilli) },
+    expected,
+  );
+});
+
+interface Promoted {
+  readonly promotions: readonly Written[];
+  readonly outlet_id: Hex;
+  readonly outlet: Hex;
+  readonly agreement_id: Hex;
+  readonly currency: string;
+  readonly day: number;
+  readonly lines: readonly {
+    readonly line_id: Hex;
+    readonly product_id: Hex;
+    readonly group_path: readonly string[];
+    readonly quantity_milli: Wide;
+    readonly price_minor: Wide;
+    readonly per_milli: Wide;
+  }[];
+}
+
+interface Off {
+  readonly lines: readonly (readonly { readonly promotion_id: Hex; readonly discount_minor: Wide }[])[];
+}
+
+testFamily<Promoted, Off>("promotion", (order, expected) => {
+  const promotions = order.promotions.map(({ record_id: id, document }) => {
+    return { id, promotion: fromBinary(PromotionSchema, fromHex(document)) };
+  });
+  const lines = order.lines.map((line) => ({
+    lineId: line.line_id,
+    productId: line.product_id,
+    groupPath: line.group_path,
+    quantityMilli: BigInt(line.quantity_milli),
+    priceMinor: BigInt(line.price_minor),
+    perMilli: BigInt(line.per_milli),
+  }));
+  const outlet = fromBinary(OutletSchema, fromHex(order.outlet));
+  const { outlet_id: outletId, agreement_id: agreementId, currency, day } = order;
+  const found = promotionsOn(promotions, lines, { outletId, outlet, agreementId, currency, day });
+  const written = found.map((parts) => {
+    return parts.map(({ promotionId, discountMinor }) => {
+      return { promotion_id: promotionId, discount_minor: `${discountMinor}` };
+    });
+  });
+  assert.deepEqual(written, expected.lines);
+});

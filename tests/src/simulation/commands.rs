@@ -194,6 +194,7 @@ impl Scene<'_> {
             price_version,
             shown_price_minor: if self.dice.chance(5) { shown + 1 } else { shown },
             discount_bp: if self.dice.chance(10) { 700 } else { 0 },
+            ..NewOrderLine::default()
         })
     }
 }

@@ -146,8 +146,12 @@ impl World {
             records.push(entry(*warehouse, Record::Warehouse(Warehouse { name, ..Warehouse::default() })));
         }
         for (index, list) in self.price_lists.iter().enumerate() {
-            let list_record =
-                PriceList { name: format!("List {index}"), currency: CURRENCY.to_owned(), vat_included: index == 1 };
+            let list_record = PriceList {
+                name: format!("List {index}"),
+                currency: CURRENCY.to_owned(),
+                vat_included: index == 1,
+                ..PriceList::default()
+            };
             records.push(entry(*list, Record::PriceList(list_record)));
         }
         for (index, product) in self.products.iter().enumerate() {
@@ -310,7 +314,7 @@ pub fn price(list: Uuid, product: Uuid, price_minor: i64) -> Price {
         product_id: bytes(product),
         breaks: vec![PriceBreak { min_quantity_milli: 0, price_minor }],
         valid_from_day: TODAY - 100,
-        valid_to_day: 0,
+        ..Price::default()
     }
 }
 

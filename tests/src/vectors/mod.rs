@@ -1,5 +1,6 @@
 //! Test vectors for whoever writes a device in another language: what goes in, and what the code of this repository makes
-//! of it. `make vectors` writes them to `tests/vectors/`, one file for each family.
+//! of it; of prices and promotions, what the exact arithmetic of [`naive`] makes of it, with which the code must agree.
+//! `make vectors` writes them to `tests/vectors/`, one file for each family.
 //!
 //! Bytes are lowercase hex digits, 64-bit numbers decimal strings, so that no reader of JSON rounds them.
 
@@ -7,9 +8,11 @@ mod checksum;
 mod dice;
 mod merge;
 mod money;
+mod naive;
 mod outbox;
 mod page;
 mod price;
+mod promotion;
 mod replica;
 pub mod wire;
 
@@ -78,6 +81,7 @@ pub fn families() -> Vec<Family> {
         merge::family(),
         money::family(),
         price::family(),
+        promotion::family(),
         wire::family(),
     ]
 }

@@ -540,7 +540,8 @@ async fn a_customer_that_spreads_and_shrinks_is_granted_where_its_outlets_are(ki
     let mut devices = [app.device("anna").await, app.device("boris").await, app.device("sonja").await];
     let (territories, outlets): (Vec<Uuid>, Vec<Uuid>) = (0..20).map(|_| (app.id(), app.id())).unzip();
     let other_list = app.id();
-    let list = PriceList { name: "B".to_owned(), currency: CURRENCY.to_owned(), vat_included: false };
+    let list =
+        PriceList { name: "B".to_owned(), currency: CURRENCY.to_owned(), vat_included: false, ..PriceList::default() };
     let territory = Territory {
         name: "Another".to_owned(),
         team_id: bytes(world.team),

@@ -41,9 +41,15 @@ on_both_databases!(
 );
 
 /// Lines of an order: article, pieces, shown price.
-type Lines<'a> = &'a [(usize, i64, i64)];
+pub(crate) type Lines<'a> = &'a [(usize, i64, i64)];
 
-fn order(app: &TestApp, device: &TestDevice, world: &World, rep: &RepWorld, lines: Lines<'_>) -> (Uuid, SubmitOrder) {
+pub(crate) fn order(
+    app: &TestApp,
+    device: &TestDevice,
+    world: &World,
+    rep: &RepWorld,
+    lines: Lines<'_>,
+) -> (Uuid, SubmitOrder) {
     let id = app.id();
     let line = |(article, pieces, shown): &(usize, i64, i64)| NewOrderLine {
         line_id: bytes(app.id()),
@@ -55,6 +61,7 @@ fn order(app: &TestApp, device: &TestDevice, world: &World, rep: &RepWorld, line
         price_version: held_version(device, world.prices[*article]),
         shown_price_minor: *shown,
         discount_bp: 0,
+        ..NewOrderLine::default()
     };
     let submit = SubmitOrder {
         order_id: bytes(id),
@@ -70,16 +77,16 @@ fn order(app: &TestApp, device: &TestDevice, world: &World, rep: &RepWorld, line
     (id, submit)
 }
 
-fn held_version(device: &TestDevice, record: Uuid) -> i64 {
+pub(crate) fn held_version(device: &TestDevice, record: Uuid) -> i64 {
     device.replica.document(record).expect("reads").map_or(0, |document| document.version)
 }
 
-fn open_holds(order: &Order) -> Vec<HoldReason> {
+pub(crate) fn open_holds(order: &Order) -> Vec<HoldReason> {
     order.holds.iter().filter(|hold| hold.released_at_us == 0).map(Hold::reason).collect()
 }
 
 /// A device that has synchronized, in a fresh world.
-async fn ready(kind: Kind) -> (TestApp, World, TestDevice) {
+pub(crate) async fn ready(kind: Kind) -> (TestApp, World, TestDevice) {
     let app = TestApp::start(kind).await;
     let world = World::make(&app).await;
     let mut anna = app.device("anna").await;
@@ -88,7 +95,7 @@ async fn ready(kind: Kind) -> (TestApp, World, TestDevice) {
 }
 
 /// Ends a test: the device holds what it should, and everything derived is right.
-async fn done(app: TestApp, world: &World, anna: &mut TestDevice) {
+pub(crate) async fn done(app: TestApp, world: &World, anna: &mut TestDevice) {
     app.sync(anna).await;
     app.assert_converged(anna, &world.caller(&world.anna)).await;
     let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
@@ -96,7 +103,7 @@ async fn done(app: TestApp, world: &World, anna: &mut TestDevice) {
     app.finish().await;
 }
 
-fn status(outcome: &Outcome) -> (Status, Reason) {
+pub(crate) fn status(outcome: &Outcome) -> (Status, Reason) {
     (outcome.status(), outcome.reason())
 }
 

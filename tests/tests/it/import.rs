@@ -71,7 +71,7 @@ async fn a_file_with_errors_changes_nothing(kind: Kind) {
     let app = TestApp::start(kind).await;
     World::make(&app).await;
     let before = version(&app).await;
-    let file = header(File::Prices) + "A;A1;;;;9.90\r\nA;A2;;;;12,x\r\n;A3;2026-13-01;;;1\r\n";
+    let file = header(File::Prices) + "A;A1;;;;9.90;;\r\nA;A2;;;;12,x;;\r\n;A3;2026-13-01;;;1;;\r\n";
     // What is wrong comes instead of records: there is nothing that could be sent.
     let errors: table::Errors = parse(File::Prices, file.as_bytes(), 2).expect_err("is wrong");
     let expected = "line 3, column price: \"12,x\" is not a sum of money\n\
@@ -114,7 +114,7 @@ async fn a_file_is_imported_once(kind: Kind) {
 
     let price = |price: &str| {
         let list = world.price_list;
-        header(File::Prices) + &format!("{list};A7;2026-11-01;;10;{price}\r\n{list};A7;2026-11-01;;;10.00\r\n")
+        header(File::Prices) + &format!("{list};A7;2026-11-01;;10;{price};;\r\n{list};A7;2026-11-01;;;10.00;;\r\n")
     };
     let first = plan(File::Prices, &price("9.50"), None);
     assert_eq!(
@@ -159,7 +159,7 @@ async fn a_rejected_chunk_is_told_by_its_line_and_can_be_imported_anew(kind: Kin
     let app = TestApp::start(kind).await;
     let world = World::make(&app).await;
     let list = world.price_list;
-    let file = header(File::Prices) + &format!("{list};A1;;;;1\r\n{list};A2;;;;2\r\n");
+    let file = header(File::Prices) + &format!("{list};A1;;;;1;;\r\n{list};A2;;;;2;;\r\n");
     sent(&app, &plan(File::Products, &products(1), None)).await;
     let before = version(&app).await;
     let report = sent(&app, &plan(File::Prices, &file, None)).await;
@@ -180,7 +180,7 @@ async fn outlets_hang_on_what_is_there(kind: Kind) {
     let world = World::make(&app).await;
     let (territory, agreement) = (world.anna.territory, world.agreements[0]);
     sent(&app, &plan(File::Customers, &customers(1), None)).await;
-    let row = format!("O1;Kiosk;Street 1;60.1699;24.9384;;A;;{territory};C1;{agreement};;;Liisa;+358;;\r\n");
+    let row = format!("O1;Kiosk;Street 1;60.1699;24.9384;;A;;{territory};C1;{agreement};;;Liisa;+358;;;\r\n");
     let report = sent(&app, &plan(File::Outlets, &(header(File::Outlets) + &row), None)).await;
     assert_eq!((report.changed, report.rejected), (1, Vec::new()));
     let outlet = app.stored::<Outlet>(world.tenant).await.remove(&key::id("outlet", "O1")).expect("is there");

@@ -21,6 +21,7 @@ mod layering;
 mod logistics;
 mod metrics;
 mod plans;
+mod pricing;
 mod processes;
 mod projections;
 mod pull;

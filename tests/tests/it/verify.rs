@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use roundsman::internal::{
-    Granted, Internal, OutletCustomers, OutletDocuments, OutletMonths, ProductPrices, ProductStocks, Reach, Reaching,
-    RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes,
-    server_id,
+    Granted, Internal, ListState, OutletCustomers, OutletDocuments, OutletMonths, ProductPrices, ProductStocks,
+    PromotionState, Promotions, Reach, Reaching, RepAssignments, Restamping, Restampings, TerritoryCalendar,
+    TerritoryDay, TerritoryReps, TerritoryRoutes, server_id,
 };
 use roundsman::jobs::Jobs;
 use roundsman::store::record;
@@ -13,10 +13,11 @@ use roundsman::verify::{report, verify};
 use roundsman::workspace::{Change, Stored};
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ArchiveOutlet, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, PaymentMethod, Reason, Route, RouteStop,
-    Territory,
+    ArchiveOutlet, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, PaymentMethod, PriceList, Promotion,
+    Reason, Route, RouteStop, ShownPromotion, Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
@@ -26,9 +27,10 @@ use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
-use roundsman_tests::world::{CURRENCY, World, bytes, place};
+use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes, place};
 use uuid::Uuid;
 
+use crate::conflicts;
 use crate::desk::{entry, import, short_delivery, submitted};
 
 on_both_databases!(
@@ -46,6 +48,7 @@ struct Day {
     world: World,
     route: Uuid,
     shipment: Uuid,
+    promotion: Uuid,
 }
 
 fn october() -> Month {
@@ -90,6 +93,37 @@ async fn field_work(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid
     submitted(app, world, (anna, &world.anna), 3, TODAY + 1).await
 }
 
+/// A list that is computed from the world's and has changed, and a promotion of which an order has taken something.
+async fn offers(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid {
+    let (list, promotion) = (app.id(), app.id());
+    for markup_bp in [500, 700] {
+        let computed = PriceList {
+            name: "Computed".to_owned(),
+            currency: CURRENCY.to_owned(),
+            base_list_id: bytes(world.price_list),
+            markup_bp,
+            ..PriceList::default()
+        };
+        import(app, vec![entry(list, Record::PriceList(computed))]).await;
+    }
+    let tenth = Promotion {
+        name: "Spring".to_owned(),
+        currency: CURRENCY.to_owned(),
+        benefit: Some(Benefit::PercentBp(1_000)),
+        budget_minor: Some(100_000),
+        ..Promotion::default()
+    };
+    import(app, vec![entry(promotion, Record::Promotion(tenth))]).await;
+    app.sync(anna).await;
+    let (_, mut submit) = conflicts::order(app, anna, world, &world.anna, &[(4, 2, PRICE_MINOR)]);
+    let promotion_version = conflicts::held_version(anna, promotion);
+    let promotion_id = bytes(promotion);
+    submit.lines[0].promotions = vec![ShownPromotion { promotion_id, promotion_version, discount_minor: 200 }];
+    let outcome = app.decide(anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    promotion
+}
+
 impl Day {
     async fn make(kind: Kind) -> Self {
         let app = TestApp::start(kind).await;
@@ -99,6 +133,7 @@ impl Day {
         let mut anna = app.device("anna").await;
         app.sync(&mut anna).await;
         let order = field_work(&app, &world, &mut anna).await;
+        let promotion = offers(&app, &world, &mut anna).await;
         let shipment = short_delivery(&app, &world, order).await;
         let moved = MoveOutlet { outlet_id: bytes(world.anna.outlets[1]), territory_id: bytes(world.boris.territory) };
         let [survivor, duplicate] = [0, 1].map(|index| bytes(world.boris.outlets[index]));
@@ -106,7 +141,7 @@ impl Day {
         for command in [Command::MoveOutlet(moved), Command::ArchiveOutlet(merged)] {
             assert_eq!(app.office(command).await.status(), Status::Applied);
         }
-        Self { app, world, route, shipment }
+        Self { app, world, route, shipment, promotion }
     }
 
     async fn findings(&self) -> Vec<String> {
@@ -173,7 +208,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 27, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 30, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -280,9 +315,16 @@ async fn clockwork(day: &Day) {
     assert_one(&found, &[&RepDay::name(&other), "no visit in progress"]);
 }
 
-/// Prices, stocks, claims.
+/// Prices, lists, promotions, stocks, claims.
 async fn goods(day: &Day) {
-    let Day { world, shipment, .. } = day;
+    let Day { world, shipment, promotion, .. } = day;
+    let list = world.price_list;
+    let found = day.found::<ListState>(list, |state| state.dependents.clear()).await;
+    assert_one(&found, &[&ListState::name(&list), "lacks"]);
+    let found = day.found::<Promotions>((), |live| live.promotions[0].to_day = 7).await;
+    assert_one(&found, &["promotions{}", &promotion.to_string(), "otherwise than its record"]);
+    let found = day.found::<PromotionState>(*promotion, |state| state.spent_minor += 1).await;
+    assert_one(&found, &[&PromotionState::name(promotion), "counts 201 and 2000", "orders have taken 200 and 2000"]);
     let price = (world.price_list, world.products[0]);
     let found = day.found::<ProductPrices>(price, |prices| prices.prices.clear()).await;
     assert_one(&found, &[&ProductPrices::name(&price), &format!("lacks {}", world.prices[0])]);

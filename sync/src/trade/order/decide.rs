@@ -1,7 +1,8 @@
 //! The decision about an order: what can be confirmed, what it comes to, and why it has to wait.
 //!
 //! What is decided anew, and what is left as it was promised:
-//! - A line's price and discount are decided when the line was touched, and as long as a hold about them is open.
+//! - A line's price and discount are decided when the line was touched, and as long as a hold about them is open. Its
+//!   promotions are, whenever any line was: what is off one may depend on the others.
 //! - A line's confirmed quantity of a confirmed order is left alone unless the line was touched; it is never lowered
 //!   below what the order has reserved. A held order reserves nothing more than it had before.
 //! - Credit, overdue debt and a blocked outlet hold a confirmed order only if its value grows.
@@ -16,11 +17,12 @@ use roundsman_proto::trade::{
 use uuid::Uuid;
 
 use super::hold::{self, Cause};
-use super::{Decision, Goods, Setting, Terms};
+use super::promote;
+use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, rate, shown_price};
 use crate::trade::check;
 use crate::trade::credit::{CreditTerms, owed};
-use crate::trade::money::{self, Rate, Sum};
-use crate::trade::price::{self, Judgement, Known, Occasion, Shown};
+use crate::trade::money::{self, Sum};
+use crate::trade::price::{self, Judgement, Known, Occasion, Shown, UnitPrice, Wanted};
 use crate::trade::rejection::Rejection;
 use crate::trade::stock::{self, Available, reserved_by};
 use crate::trade::verdict::Verdict;
@@ -47,18 +49,27 @@ pub struct Touched {
     pub terms: bool,
     /// A line was taken out.
     pub fewer: bool,
+    /// The office has done it.
+    pub by_office: bool,
+}
+
+impl Touched {
+    /// Whether anything is decided anew that lines say.
+    pub(super) fn any(&self) -> bool {
+        !self.lines.is_empty() || self.terms || self.fewer
+    }
 }
 
 /// A line, with what the decision needs.
-struct Item<'a> {
-    line: OrderLine,
+pub(super) struct Item<'a> {
+    pub(super) line: OrderLine,
     product_id: Uuid,
-    goods: &'a Goods<'a>,
-    touch: Option<Touch>,
-    /// The sum at the price that the rep saw, of all that was ordered.
+    pub(super) goods: &'a Goods<'a>,
+    pub(super) touch: Option<Touch>,
+    /// The sum at the price and with the promotions that the rep saw, of all that was ordered.
     ordered: Sum,
     /// The price in force, where the shown one does not count by itself.
-    disputed: Option<Option<i64>>,
+    disputed: Option<Option<UnitPrice>>,
 }
 
 /// Decides an order. `before` is the order before the command, if there was one.
@@ -76,11 +87,11 @@ pub fn decide(
     for line in &order.lines {
         items.push(item(line, &order, touched, terms, setting)?);
     }
+    let unearned = promote::settle(&mut items, &order, touched, terms, setting)?;
     let short = confirm(&mut items, before, terms, &order);
     for item in &mut items {
-        let sum = money::line(item.line.confirmed_milli, rate(&item.line, item.line.price_minor, terms))?;
-        item.line.amount_minor = sum.amount_minor;
-        item.line.vat_minor = sum.vat_minor;
+        item.ordered = ordered(&item.line, promised_minor(&item.line), terms)?;
+        price_confirmed(&mut item.line, terms.vat_included())?;
     }
     let mut order = Order {
         value_minor: money::total(items.iter().map(|item| item.line.amount_minor))?,
@@ -88,6 +99,7 @@ pub fn decide(
         ..order
     };
     let mut causes = line_causes(&items, &order, terms)?;
+    causes.extend(promote::cause(&items, &order, before, &unearned, terms, setting)?);
     causes.extend(short);
     causes.extend(head_causes(&order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
@@ -115,9 +127,9 @@ fn terms<'a>(order: &Order, setting: &Setting<'a>) -> Result<Terms<'a>, Rejectio
     setting.terms.get(&id).copied().ok_or_else(|| Rejection::new(Reason::NotFound).field("agreement_id").about(id))
 }
 
-fn rate(line: &OrderLine, price_minor: i64, terms: Terms<'_>) -> Rate {
-    let vat_included = terms.price_list.vat_included;
-    Rate { price_minor, discount_bp: line.discount_bp, vat_bp: line.vat_bp, vat_included }
+/// What all that was ordered comes to as it was shown, with so much off by promotions.
+pub(super) fn ordered(line: &OrderLine, promotions_minor: i64, terms: Terms<'_>) -> Result<Sum, Rejection> {
+    money::line(line.ordered_milli, rate(line, shown_price(line), promotions_minor, terms.vat_included()))
 }
 
 fn item<'a>(
@@ -136,9 +148,8 @@ fn item<'a>(
         line.vat_bp = goods.product.vat_bp;
         line.price_minor = line.shown_price_minor;
     }
-    let ordered = money::line(line.ordered_milli, rate(&line, line.shown_price_minor, terms))?;
-    let disputed = disputed(&line, touch, order, terms, goods, setting.price_grace_us);
-    Ok(Item { line, product_id, goods, touch, ordered, disputed })
+    let disputed = disputed(&line, touch, order, terms, goods, setting.grace_us(terms));
+    Ok(Item { line, product_id, goods, touch, ordered: Sum::default(), disputed })
 }
 
 /// The price in force, if the shown one does not count (C5). A line that nobody touched stays disputed until the price
@@ -149,8 +160,8 @@ fn disputed(
     order: &Order,
     terms: Terms<'_>,
     goods: &Goods<'_>,
-    company_grace_us: i64,
-) -> Option<Option<i64>> {
+    grace_us: i64,
+) -> Option<Option<UnitPrice>> {
     if touch.is_some_and(|touch| touch.price_settled) {
         return None;
     }
@@ -159,28 +170,22 @@ fn disputed(
     if captured_at_us.is_none() && !waiting {
         return None;
     }
-    let list = &terms.agreement.price_list_id;
-    let of_list = |known: &&Known<'_>| known.price.price_list_id == *list && known.price.product_id == line.product_id;
-    let prices: Vec<Known<'_>> = goods.prices.iter().filter(of_list).copied().collect();
-    let grace_us = terms.agreement.price_grace_s.map_or(company_grace_us, |seconds| i64::from(seconds) * 1_000_000);
-    let shown = Shown {
-        price_id: Uuid::from_slice(&line.price_id).ok(),
-        version: line.price_version,
-        price_minor: line.shown_price_minor,
-    };
-    let on = Occasion {
-        quantity_milli: line.ordered_milli,
-        day: order.order_day,
-        captured_at_us: captured_at_us.unwrap_or(i64::MAX),
-        grace_us,
-    };
-    match (price::judge(&shown, &prices, &on), captured_at_us) {
+    let of_product = |known: &&Known<'_>| known.price.product_id == line.product_id;
+    let prices: Vec<Known<'_>> = goods.prices.iter().filter(of_product).copied().collect();
+    let shown =
+        Shown { price_id: Uuid::from_slice(&line.price_id).ok(), version: line.price_version, rate: shown_price(line) };
+    let on = Occasion { wanted: wanted(line, order), captured_at_us: captured_at_us.unwrap_or(i64::MAX), grace_us };
+    match (price::judge(&shown, &prices, &terms.price_list, &on), captured_at_us) {
         (Judgement::InForce, _) | (Judgement::Honoured(_), Some(_)) => None,
         (Judgement::Honoured(current), None) | (Judgement::Held(current), _) => Some(current),
     }
 }
 
-fn is_among(hold: Option<&Hold>, line: &OrderLine) -> bool {
+fn wanted<'a>(line: &'a OrderLine, order: &Order) -> Wanted<'a> {
+    Wanted { quantity_milli: line.ordered_milli, packaging_code: &line.packaging_code, day: order.order_day }
+}
+
+pub(super) fn is_among(hold: Option<&Hold>, line: &OrderLine) -> bool {
     hold.is_some_and(|hold| hold.line_ids.is_empty() || hold.line_ids.contains(&line.line_id))
 }
 
@@ -234,7 +239,7 @@ fn difference(line: &OrderLine, withdrawn: bool) -> LineDifference {
     }
 }
 
-/// Causes that concern lines: price, discount, withdrawn product.
+/// Causes that concern lines: price, discount, lowest price, withdrawn product.
 fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Vec<Cause>, Rejection> {
     let ids = |found: &[&Item<'_>]| found.iter().map(|item| item.line.line_id.clone()).collect::<Vec<_>>();
     let judged = |item: &Item<'_>, reason, touched: bool| touched || is_among(hold::open(order, reason), &item.line);
@@ -254,6 +259,7 @@ fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Ve
         let facts = format!("a discount of {most} basis points is above the agreement's {limit}");
         causes.push(Cause::new(HoldReason::Discount, facts).lines(ids(&generous)));
     }
+    causes.extend(floor_cause(items, order, terms));
     let withdrawn = |item: &&Item<'_>| {
         item.goods.product.withdrawn && judged(item, HoldReason::ProductWithdrawn, item.touch.is_some())
     };
@@ -265,15 +271,58 @@ fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Ve
     Ok(causes)
 }
 
+/// Lines whose price, discount by hand included, is below the lowest one (C8). What promotions take off is the office's
+/// own doing.
+fn floor_cause(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Option<Cause> {
+    let floor_list = terms.floor_list?;
+    let lowest = |item: &Item<'_>| {
+        let of_product = item.goods.prices.iter().filter(|known| known.price.product_id == item.line.product_id);
+        let prices = of_product.map(|known| (known.id, known.price));
+        price::quote(prices, &floor_list, &wanted(&item.line, order)).map(|quote| quote.rate)
+    };
+    let judged = |item: &Item<'_>| match item.touch {
+        Some(touch) => !touch.price_settled && !touch.discount_settled,
+        None => is_among(hold::open(order, HoldReason::BelowFloor), &item.line),
+    };
+    let low: Vec<(&Item<'_>, UnitPrice)> = items
+        .iter()
+        .filter(|item| judged(item))
+        .filter_map(|item| lowest(item).filter(|floor| is_below(&item.line, *floor)).map(|floor| (item, floor)))
+        .collect();
+    let (item, floor) = low.first()?;
+    let offered =
+        money::share(item.line.price_minor, i64::from(check::WHOLE_BP - item.line.discount_bp), check::WHOLE_BP.into());
+    let facts = match low.as_slice() {
+        [_] => format!("the price of {offered} after the discount is below the lowest of {}", floor.price_minor),
+        [_, _, ..] => format!(
+            "the prices of {} lines are below the lowest ones, the first by {}",
+            low.len(),
+            floor.price_minor.saturating_sub(offered)
+        ),
+        [] => return None,
+    };
+    let cause = Cause::new(HoldReason::BelowFloor, facts)
+        .lines(low.iter().map(|(item, _)| item.line.line_id.clone()).collect());
+    Some(Cause { shown_minor: Some(offered), current_minor: Some(floor.price_minor), ..cause })
+}
+
+/// Whether the price of a line after its discount is below another price, exactly.
+fn is_below(line: &OrderLine, floor: UnitPrice) -> bool {
+    let whole = i128::from(check::WHOLE_BP);
+    let offered = i128::from(line.price_minor) * (whole - i128::from(line.discount_bp)) * i128::from(floor.per_milli);
+    offered < i128::from(floor.price_minor) * whole * i128::from(price::per(line.price_per_milli))
+}
+
 /// For one line the unit prices, for several the order's value as shown and as it would be at the prices in force.
 fn price_cause(disputed: &[&Item<'_>], order: &Order, all: &[Item<'_>], terms: Terms<'_>) -> Result<Cause, Rejection> {
     let (shown, current) = match disputed {
-        [item] => (item.line.shown_price_minor, item.disputed.flatten()),
+        [item] => (item.line.shown_price_minor, item.disputed.flatten().map(|price| price.price_minor)),
         _ => {
             let mut sums = Vec::with_capacity(all.len());
             for item in all {
-                let price = item.disputed.flatten().unwrap_or(item.line.shown_price_minor);
-                sums.push(money::line(item.line.ordered_milli, rate(&item.line, price, terms))?.amount_minor);
+                let price = item.disputed.flatten().unwrap_or(shown_price(&item.line));
+                let rate = rate(&item.line, price, promised_minor(&item.line), terms.vat_included());
+                sums.push(money::line(item.line.ordered_milli, rate)?.amount_minor);
             }
             (order.ordered_value_minor, Some(money::total(sums)?))
         }
@@ -300,7 +349,7 @@ fn head_causes(
     let is_open = |reason| hold::open(order, reason).is_some();
     let mut causes = Vec::new();
     let (value, minimum) = (order.ordered_value_minor, agreement.minimum_order_minor);
-    let judged = !touched.lines.is_empty() || touched.terms || touched.fewer || is_open(HoldReason::MinimumSum);
+    let judged = touched.any() || is_open(HoldReason::MinimumSum);
     if judged && value < minimum && agreed(order, HoldReason::MinimumSum).is_none_or(|agreed| value < agreed) {
         let facts = format!("the order's value of {value} is below the minimum of {minimum}");
         causes.push(Cause::new(HoldReason::MinimumSum, facts).limit(minimum, value));

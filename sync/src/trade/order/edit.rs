@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::decide::{Touch, Touched, decide};
 use super::{Decision, Setting, Terms, agreed, customer, delivery_day_form, new_line, new_line_form, open_for_edits};
-use super::{price_belongs, unchanged};
+use super::{price_belongs, shown_form, shown_promotions, unchanged};
 use crate::trade::capture::{Capture, Editor};
 use crate::trade::check;
 use crate::trade::edit::{Edits, Place, Policy, show_id};
@@ -63,6 +63,10 @@ fn line_form(edit: Option<&Edit>) -> Result<Uuid, Rejection> {
                 check::money(price.value, "shown_price_minor")?;
                 check::optional_id(&change.price_id, "price_id")?;
                 check::range(change.price_version, 0..=i64::MAX, "price_version")?;
+                check::range(change.price_per_milli, 0..=check::QUANTITY_MILLI, "price_per_milli")?;
+            }
+            if let Some(shown) = &change.promotions {
+                shown_form(&shown.promotions)?;
             }
             check::id(&change.line_id, "line_id")
         }
@@ -83,7 +87,8 @@ pub fn decide_change(
     change_form(command, current.order_day, setting.capture)?;
     editor.may_touch(&current.rep_id)?;
     open_for_edits(current)?;
-    let mut draft = Draft { order: current.clone(), touched: Touched::default(), editor, setting };
+    let touched = Touched { by_office: editor == Editor::Office, ..Touched::default() };
+    let mut draft = Draft { order: current.clone(), touched, editor, setting };
     let mut edits = Edits::new(setting.order_id, editor);
     draft.head(command, &mut edits)?;
     let terms = draft.terms(current)?;
@@ -105,7 +110,7 @@ pub fn decide_change(
         return Err(Rejection::new(Reason::NoLines).field("lines"));
     }
     check::count(order.lines.len(), check::LINES, "lines")?;
-    let decision = if touched.terms || touched.fewer || !touched.lines.is_empty() {
+    let decision = if touched.any() {
         if touched.terms {
             let touch = Touch { price_at_us: Some(setting.capture.captured_at_us), discount: true, ..Touch::default() };
             for line in &order.lines {
@@ -230,10 +235,16 @@ impl<'a> Draft<'a> {
                 self.price_belongs(&change.price_id, &line, terms)?;
                 line.price_id.clone_from(&change.price_id);
                 line.price_version = change.price_version;
+                line.price_per_milli = change.price_per_milli;
             }
         }
+        // They say what the rep sees on the line as it becomes; the office's are computed.
+        if let (Some(shown), Editor::Rep(_)) = (&change.promotions, self.editor) {
+            line.promotions = shown_promotions(&shown.promotions);
+        }
         if line != before {
-            let priced = line.shown_price_minor != before.shown_price_minor || line.price_id != before.price_id;
+            let of_list = |line: &OrderLine| (line.shown_price_minor, line.price_per_milli, line.price_id.clone());
+            let priced = of_list(&line) != of_list(&before);
             edits.changed = true;
             self.touch(&change.line_id, priced, line.discount_bp != before.discount_bp);
             line.set_difference(self.difference());

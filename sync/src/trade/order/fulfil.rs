@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::hold;
 use crate::trade::credit::Credit;
-use crate::trade::money::{self, Rate};
+use crate::trade::money;
 use crate::trade::rejection::Rejection;
 use crate::trade::stock::{Available, reserved_by};
 
@@ -130,11 +130,7 @@ fn follow(
         if let Some(gone) = shipment.lines.iter().find(|gone| gone.line_id == line.line_id) {
             with_line(line, gone);
         }
-        let rate =
-            Rate { price_minor: line.price_minor, discount_bp: line.discount_bp, vat_bp: line.vat_bp, vat_included };
-        let sum = money::line(line.confirmed_milli, rate)?;
-        line.amount_minor = sum.amount_minor;
-        line.vat_minor = sum.vat_minor;
+        super::price_confirmed(line, vat_included)?;
     }
     order.value_minor = money::total(order.lines.iter().map(|line| line.amount_minor))?;
     Ok(order)

@@ -97,9 +97,8 @@ fn is_decided(reason: HoldReason) -> bool {
     match reason {
         HoldReason::CreditLimit | HoldReason::Overdue | HoldReason::Price | HoldReason::Discount => true,
         HoldReason::ProductWithdrawn | HoldReason::Stock | HoldReason::MinimumSum => true,
-        HoldReason::TermsExpired | HoldReason::OutletBlocked => true,
-        HoldReason::Unspecified | HoldReason::Promotion | HoldReason::BelowFloor => false,
-        HoldReason::DuplicateSuspect => false,
+        HoldReason::TermsExpired | HoldReason::OutletBlocked | HoldReason::Promotion | HoldReason::BelowFloor => true,
+        HoldReason::Unspecified | HoldReason::DuplicateSuspect => false,
     }
 }
 

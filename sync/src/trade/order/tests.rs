@@ -3,21 +3,25 @@
 use proptest::prelude::*;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::order_line_edit::Edit;
+use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::{
     BytesChange, ChangeOrder, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
-    OrderLineEdit, OrderLineRemoval, Payment, Price, PriceBreak, Shipment, ShipmentLine, ShortageRule, StringChange,
+    OrderLineEdit, OrderLineRemoval, Payment, Price, PriceBreak, PriceList, Promotion, Shipment, ShipmentLine,
+    ShortageRule, ShownPromotions, StringChange,
 };
 
 use super::edit::decide_change;
 use super::fulfil::{self, Ledger};
 use super::*;
 use crate::trade::credit::{CreditTerms, releasable};
+use crate::trade::promotion::{Spent, counted};
 
 const ORDER: Uuid = Uuid::from_u128(1);
 const OUTLET: Uuid = Uuid::from_u128(2);
 const AGREEMENT: Uuid = Uuid::from_u128(3);
 const OTHER_AGREEMENT: Uuid = Uuid::from_u128(4);
 const LIST: Uuid = Uuid::from_u128(5);
+const FLOOR: Uuid = Uuid::from_u128(9);
 const CUSTOMER: Uuid = Uuid::from_u128(6);
 const REP: Uuid = Uuid::from_u128(7);
 const WAREHOUSE: Uuid = Uuid::from_u128(8);
@@ -42,6 +46,9 @@ struct World {
     agreement: Agreement,
     other_agreement: Agreement,
     list: PriceList,
+    floor_list: Option<PriceList>,
+    /// With version, moment of the last change, what was before, and what is spent.
+    promotions: BTreeMap<Uuid, (Promotion, i64, i64, Option<Promotion>, Spent)>,
     products: BTreeMap<Uuid, (Product, Price, i64, i64)>,
     available: BTreeMap<Uuid, Available>,
     credit: Credit,
@@ -72,6 +79,8 @@ impl World {
             other_agreement: agreement.clone(),
             agreement,
             list: PriceList { currency: "EUR".to_owned(), vat_included: true, ..PriceList::default() },
+            floor_list: None,
+            promotions: BTreeMap::new(),
             products: [(TEA, tea), (SUGAR, sugar)].into(),
             available: [(TEA, stock), (SUGAR, stock)].into(),
             credit: Credit::default(),
@@ -100,7 +109,12 @@ impl World {
         let goods = self.products.iter().map(|(id, row)| {
             (*id, Goods { product: &row.0, prices: prices.clone(), available: self.available.get(id).copied() })
         });
-        let terms = |agreement| Terms { agreement, price_list: &self.list };
+        let floor_list = self.floor_list.as_ref().map(|list| List::new(FLOOR, list));
+        let terms = |agreement| Terms { agreement, price_list: List::new(LIST, &self.list), floor_list };
+        let promotions = self.promotions.iter().map(|(id, (promotion, version, changed_at_us, before, spent))| {
+            let (version, changed_at_us, before, spent) = (*version, *changed_at_us, before.as_ref(), *spent);
+            promotion::Known { id: *id, version, changed_at_us, promotion, before, spent }
+        });
         run(&Setting {
             order_id: ORDER,
             outlet_id: OUTLET,
@@ -108,9 +122,10 @@ impl World {
             warehouse_id: Some(WAREHOUSE),
             terms: &[(AGREEMENT, terms(&self.agreement)), (OTHER_AGREEMENT, terms(&self.other_agreement))].into(),
             goods: &goods.collect(),
+            promotions: &promotions.collect::<Vec<_>>(),
             credit: &self.credit,
             capture: &self.capture,
-            price_grace_us: crate::trade::price::GRACE_US,
+            price_grace_us: price::GRACE_US,
         })
     }
 
@@ -359,6 +374,165 @@ fn c05_whoever_releases_a_price_honours_it() {
     world.set_price(TEA, 100, 10, 0);
     let again = world.with(|setting| decide_again(&order, setting)).expect("decided");
     assert_eq!((again.order.status(), again.order.holds[0].released_by_id.len()), (OrderStatus::Confirmed, 0));
+}
+
+/// Ten per cent off everything, for orders of today, with the id 200, as of version 5.
+const PROMOTION: Uuid = Uuid::from_u128(200);
+
+impl World {
+    fn promote(&mut self, promotion: Promotion) {
+        self.promotions.insert(PROMOTION, (promotion, 5, 0, None, Spent::default()));
+    }
+}
+
+fn ten_off() -> Promotion {
+    Promotion {
+        name: "Spring".to_owned(),
+        currency: "EUR".to_owned(),
+        valid_to_day: TODAY,
+        benefit: Some(Benefit::PercentBp(1_000)),
+        ..Promotion::default()
+    }
+}
+
+fn showing(discount_minor: i64, line: NewOrderLine) -> NewOrderLine {
+    let shown = ShownPromotion { promotion_id: bytes(PROMOTION), promotion_version: 5, discount_minor };
+    NewOrderLine { promotions: vec![shown], ..line }
+}
+
+#[test]
+fn c07_a_promotion_that_was_shown_rightly_counts() {
+    let mut world = World::new();
+    world.promote(ten_off());
+    let order = world.submitted(&[showing(30, tea(3)), sugar(2)]);
+    assert_eq!((order.status(), order.value_minor, order.ordered_value_minor), (OrderStatus::Confirmed, 370, 370));
+    assert_eq!((order.lines[0].amount_minor, order.lines[1].amount_minor), (270, 100), "what was shown, and no more");
+    assert_eq!(counted(&order)[&PROMOTION], Spent { minor: 30, milli: 3_000 });
+    let again = world
+        .with(|setting| decide_submit(Some(&order), None, REP, &submit(&[showing(30, tea(3)), sugar(2)]), setting));
+    assert_eq!(again.expect("taken").verdict.reason, Reason::NothingToDo);
+}
+
+#[test]
+fn c07_what_is_off_is_off_before_the_discount_and_in_proportion_to_what_is_confirmed() {
+    let mut world = World::new();
+    world.promote(ten_off());
+    world.available.insert(TEA, Available::default().counted(1_000));
+    let line = NewOrderLine { discount_bp: 500, ..showing(30, tea(3)) };
+    let order = world.submitted(&[line]);
+    assert_eq!((order.ordered_value_minor, order.value_minor), (257, 86), "270 less 5 %; 90 less 5 %");
+    assert_eq!(order.lines[0].promotions[0].counted_minor, 10);
+}
+
+#[test]
+fn c07_a_promotion_that_has_ended_holds_the_order_with_its_value_without() {
+    let mut world = World::new();
+    world.promote(Promotion { valid_to_day: TODAY - 1, ..ten_off() });
+    let held = world.submit(&[showing(30, tea(3)), sugar(2)]).expect("taken");
+    assert_eq!((held.verdict.status, held.verdict.reason), (Status::Held, Reason::HeldPromotion));
+    let hold = &held.order.holds[0];
+    assert_eq!((hold.shown_minor, hold.current_minor, &hold.line_ids), (Some(370), Some(400), &vec![line_id(1)]));
+    let released = world.release(&held.order, HoldReason::Promotion).expect("released").order;
+    assert_eq!((released.status(), released.value_minor), (OrderStatus::Confirmed, 370));
+    world.promote(ten_off());
+    let again = world.with(|setting| decide_again(&held.order, setting)).expect("decided").order;
+    assert_eq!((again.status(), again.holds[0].released_by_id.len()), (OrderStatus::Confirmed, 0), "it goes on");
+}
+
+#[test]
+fn c07_a_promotion_that_was_closed_meanwhile_is_honoured_within_the_grace() {
+    let mut world = World::new();
+    let closed = Promotion { closed: true, ..ten_off() };
+    world.promotions.insert(PROMOTION, (closed, 9, NOW_US - HOUR_US, Some(ten_off()), Spent::default()));
+    assert_eq!(world.submitted(&[showing(30, tea(3))]).value_minor, 270);
+    world.agreement.price_grace_s = Some(0);
+    assert_eq!(holds(&world.submit(&[showing(30, tea(3))]).expect("taken").order), [HoldReason::Promotion]);
+}
+
+#[test]
+fn c07_a_budget_is_never_overspent_but_by_a_person() {
+    let mut world = World::new();
+    world.promote(Promotion { budget_minor: Some(50), ..ten_off() });
+    world.promotions.get_mut(&PROMOTION).expect("there").4 = Spent { minor: 21, milli: 0 };
+    let held = world.submit(&[showing(30, tea(3))]).expect("taken").order;
+    assert_eq!(holds(&held), [HoldReason::Promotion]);
+    assert!(held.holds[0].facts.contains("29 are left, and the order takes 30"), "{}", held.holds[0].facts);
+    assert!(counted(&held).is_empty());
+    let agreed = world.release(&held, HoldReason::Promotion).expect("released").order;
+    assert_eq!((agreed.status(), agreed.value_minor), (OrderStatus::Confirmed, 270));
+    world.promotions.get_mut(&PROMOTION).expect("there").4 = Spent { minor: 20, milli: 0 };
+    let freed = world.with(|setting| decide_again(&held, setting)).expect("decided").order;
+    assert_eq!(freed.status(), OrderStatus::Confirmed, "another order was cancelled");
+}
+
+#[test]
+fn c07_an_order_that_waits_for_another_reason_asks_the_budget_when_its_turn_comes() {
+    let mut world = World::new();
+    world.promote(Promotion { budget_minor: Some(50), ..ten_off() });
+    world.outlet.blocked = true;
+    let held = world.submitted(&[showing(30, tea(3))]);
+    assert_eq!(holds(&held), [HoldReason::OutletBlocked]);
+    world.outlet.blocked = false;
+    world.promotions.get_mut(&PROMOTION).expect("there").4 = Spent { minor: 30, milli: 0 };
+    let again = world.with(|setting| decide_again(&held, setting)).expect("decided").order;
+    assert_eq!(holds(&again), [HoldReason::Promotion]);
+}
+
+#[test]
+fn c07_a_threshold_that_an_edit_misses_takes_the_promotion_away() {
+    let mut world = World::new();
+    world.promote(Promotion { min_sum_minor: 400, ..ten_off() });
+    let order = world.submitted(&[showing(30, tea(3)), showing(10, sugar(2))]);
+    assert_eq!(order.value_minor, 360);
+    let less = world.change(&order, Editor::Rep(REP), vec![removal(2, 2)]).expect("taken").order;
+    assert_eq!((holds(&less), less.holds[0].current_minor), (vec![HoldReason::Promotion], Some(300)));
+    let shown = Edit::Change(OrderLineChange {
+        line_id: line_id(1),
+        promotions: Some(ShownPromotions::default()),
+        ..OrderLineChange::default()
+    });
+    let honest = world.change(&order, Editor::Rep(REP), vec![removal(2, 2), shown]).expect("taken").order;
+    assert_eq!((honest.status(), honest.value_minor), (OrderStatus::Confirmed, 300));
+    let office = world.change(&order, Editor::Office, vec![removal(2, 2)]).expect("taken").order;
+    assert_eq!((office.status(), office.value_minor), (OrderStatus::Confirmed, 300), "computed by the server");
+    assert_eq!(office.lines[0].difference(), LineDifference::OfficeChanged);
+}
+
+#[test]
+fn c08_a_price_below_the_lowest_waits_and_the_approver_sees_both() {
+    let mut world = World::new();
+    world.agreement.manual_discount_limit_bp = 10_000;
+    world.floor_list = Some(PriceList { base_list_id: bytes(LIST), markup_bp: -500, ..world.list.clone() });
+    let line = |discount_bp| NewOrderLine { discount_bp, ..tea(3) };
+    assert_eq!(holds(&world.submit(&[line(500)]).expect("taken").order), []);
+    let low = world.submitted(&[line(501), sugar(1)]);
+    assert_eq!((holds(&low), &low.holds[0].line_ids), (vec![HoldReason::BelowFloor], &vec![line_id(1)]));
+    assert_eq!((low.holds[0].shown_minor, low.holds[0].current_minor), (Some(95), Some(95)), "94.99 and 95, rounded");
+    assert_eq!(world.release(&low, HoldReason::BelowFloor).expect("released").order.status(), OrderStatus::Confirmed);
+    world.promote(ten_off());
+    let promoted = world.submit(&[showing(30, tea(3))]).expect("taken").order;
+    assert_eq!(holds(&promoted), [], "what the office takes off it takes off");
+    let office = world.change(&low, Editor::Office, vec![discount(1, 501, 600)]).expect("taken").order;
+    assert_eq!(holds(&office), []);
+}
+
+#[test]
+fn c12_a_price_for_a_packaging_is_a_price_for_what_is_in_it() {
+    let mut world = World::new();
+    let row = world.products.get_mut(&TEA).expect("known");
+    row.1 = Price { packaging_code: "dozen".to_owned(), per_milli: 12_000, ..row.1.clone() };
+    row.1.breaks[0].price_minor = 1_000;
+    let dozen = NewOrderLine {
+        packaging_code: "dozen".to_owned(),
+        coefficient_milli: 12_000,
+        price_per_milli: 12_000,
+        ..line(1, TEA, 24, 1_000)
+    };
+    world.available.insert(TEA, Available::default().counted(7_000));
+    let order = world.submitted(std::slice::from_ref(&dozen));
+    assert_eq!((order.status(), order.ordered_value_minor, order.value_minor), (OrderStatus::Confirmed, 2_000, 583));
+    let wrong = world.submit(&[NewOrderLine { price_per_milli: 24_000, ..dozen }]).expect("taken").order;
+    assert_eq!(holds(&wrong), [HoldReason::Price]);
 }
 
 #[test]
