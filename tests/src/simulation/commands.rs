@@ -12,13 +12,16 @@ use roundsman_proto::trade::{
     Contact, ContactEdit, Customer, DeliverShipment, DeliveredLine, DismissRep, EditOutlet, FileClaim,
     HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet, NewOrderLine, Order,
     OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, PaymentMethod, PlanVisits,
-    PrepareShipment, Price, PriceToSet, Product, Receivable, ReclamationCause, RefusalReason, RegisterOutlet,
-    ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState,
-    ShippedLine, ShortReason, Stock, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, Task, TurnMonth,
-    UnproductiveReason, Visit, VisitState, contact_edit,
+    PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion, Receivable, ReclamationCause, RefusalReason,
+    RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment,
+    ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockToSet, StringChange, SubmitOrder, Survey,
+    SurveyAnswer, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
+use roundsman_sync::trade::money::gross;
+use roundsman_sync::trade::price::{List, Quote, UnitPrice, Wanted, per, quote};
+use roundsman_sync::trade::promotion::{Buyer, Line, Part, entitle};
 use uuid::Uuid;
 
 use super::device::Memory;
@@ -173,29 +176,83 @@ impl Scene<'_> {
     /// A line of an order, at the price that is seen.
     fn new_line(&self, price_list: &[u8]) -> Option<NewOrderLine> {
         let (product_id, _, product) = self.one::<Product>(|product| !product.code.is_empty())?;
-        let seen =
-            self.one::<Price>(|price| price.product_id == bytes(product_id) && price.price_list_id == price_list);
         let packages = self.dice.between(1, 9);
         let (packaging_code, coefficient_milli) = match product.packagings.first() {
             Some(packaging) if self.dice.chance(30) => (packaging.code.clone(), packaging.coefficient_milli),
             _ => (String::new(), 1_000),
         };
-        let (price_id, price_version, shown) = match seen {
-            Some((id, version, price)) => (bytes(id), version, price.breaks.first().map_or(0, |step| step.price_minor)),
-            None => (Vec::new(), 0, 1_000),
+        let quantity_milli = packages * coefficient_milli;
+        let wanted = Wanted { quantity_milli, packaging_code: &packaging_code, day: self.today() };
+        let (price_id, price_version, shown, price_per_milli) = match self.quoted(product_id, price_list, &wanted) {
+            Some((quote, version)) => (bytes(quote.price_id), version, quote.rate.price_minor, quote.rate.per_milli),
+            None => (Vec::new(), 0, 1_000, 0),
         };
         Some(NewOrderLine {
             line_id: bytes(self.dice.id()),
             product_id: bytes(product_id),
             packaging_code,
             coefficient_milli,
-            quantity_milli: packages * coefficient_milli,
+            quantity_milli,
             price_id,
             price_version,
             shown_price_minor: if self.dice.chance(5) { shown + 1 } else { shown },
             discount_bp: if self.dice.chance(10) { 700 } else { 0 },
+            price_per_milli,
             ..NewOrderLine::default()
         })
+    }
+
+    fn quoted(&self, product: Uuid, price_list: &[u8], wanted: &Wanted<'_>) -> Option<(Quote, i64)> {
+        let list_id = Uuid::from_slice(price_list).ok()?;
+        let (_, _, list) = seen_by_id::<PriceList>(self, list_id)?;
+        let prices = self.all::<Price>();
+        let own = prices.iter().filter(|(_, _, price)| price.product_id == product.as_bytes());
+        let quote = quote(own.map(|(id, _, price)| (*id, price)), &List::new(list_id, &list), wanted)?;
+        let version = prices.iter().find(|(id, _, _)| *id == quote.price_id).map_or(0, |(_, version, _)| *version);
+        Some((quote, version))
+    }
+
+    /// All records of a kind that are seen.
+    fn all<R: Record>(&self) -> Vec<(Uuid, i64, R)> {
+        let seen = self.eyes.records(R::KIND).into_iter();
+        seen.filter_map(|(id, version, document)| Some((id, version, R::decode(document).ok()?))).collect()
+    }
+
+    /// Shows on each line the promotions that are seen, now and then a little too much.
+    fn promote(&self, lines: &mut [NewOrderLine], (outlet_id, outlet): (Uuid, &Outlet), agreement_id: &[u8]) {
+        let promotions = self.all::<Promotion>();
+        let products = self.all::<Product>();
+        let group = |product: &[u8]| {
+            let found = products.iter().find(|(id, _, _)| id.as_bytes() == product);
+            found.map_or(&[][..], |(_, _, product)| &product.group_path)
+        };
+        let rows: Vec<Line<'_>> = lines
+            .iter()
+            .map(|line| {
+                let rate = UnitPrice { price_minor: line.shown_price_minor, per_milli: per(line.price_per_milli) };
+                let gross_minor = gross(line.quantity_milli, rate.price_minor, rate.per_milli).unwrap_or(0);
+                let quantity_milli = line.quantity_milli;
+                let group_path = group(&line.product_id);
+                Line {
+                    line_id: &line.line_id,
+                    product_id: &line.product_id,
+                    group_path,
+                    quantity_milli,
+                    rate,
+                    gross_minor,
+                }
+            })
+            .collect();
+        let buyer = Buyer { outlet_id, outlet, agreement_id, currency: CURRENCY, day: self.today() };
+        let found = entitle(promotions.iter().map(|(id, _, promotion)| (*id, promotion)), &rows, &buyer);
+        let shown = |part: &Part| ShownPromotion {
+            promotion_id: bytes(part.promotion_id),
+            promotion_version: promotions.iter().find(|(id, _, _)| *id == part.promotion_id).map_or(0, |found| found.1),
+            discount_minor: part.discount_minor + i64::from(self.dice.chance(5)),
+        };
+        for (line, found) in lines.iter_mut().zip(&found) {
+            line.promotions = found.parts.iter().map(shown).collect();
+        }
     }
 }
 
@@ -234,7 +291,11 @@ fn submit_order(scene: &Scene<'_>) -> Option<Command> {
         Some(agreement) => agreement,
         None => agreement?,
     };
-    let lines = (0..scene.dice.size(1, 3)).filter_map(|_| scene.new_line(&agreement.price_list_id)).collect();
+    let mut lines: Vec<NewOrderLine> =
+        (0..scene.dice.size(1, 3)).filter_map(|_| scene.new_line(&agreement.price_list_id)).collect();
+    if scene.dice.chance(60) {
+        scene.promote(&mut lines, (outlet_id, &outlet), &agreement_id);
+    }
     Some(Command::SubmitOrder(SubmitOrder {
         order_id: bytes(scene.dice.id()),
         outlet_id: bytes(outlet_id),
@@ -441,8 +502,13 @@ fn set_prices(scene: &Scene<'_>) -> Option<Command> {
         let list = Uuid::from_slice(&old.price_list_id).ok()?;
         let product = Uuid::from_slice(&old.product_id).ok()?;
         let new = price(list, product, scene.dice.between(5, 20) * 100);
-        let id = if fresh { scene.dice.id() } else { id };
-        Some(PriceToSet { price_id: bytes(id), price: Some(new) })
+        if !fresh {
+            let new = Price { valid_from_day: old.valid_from_day, ..new };
+            return Some(PriceToSet { price_id: bytes(id), price: Some(new) });
+        }
+        // Now and then one contradicts another.
+        let valid_from_day = TODAY - scene.dice.size(80, 100) as i32;
+        Some(PriceToSet { price_id: bytes(scene.dice.id()), price: Some(Price { valid_from_day, ..new }) })
     });
     Some(Command::SetPrices(SetPrices { prices: changes.collect() }))
 }
@@ -476,7 +542,16 @@ fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
 /// A document that the ERP has changed.
 fn import_change(scene: &Scene<'_>) -> Option<Command> {
     let name = format!("Renamed {}", scene.dice.below(100));
-    let (id, record) = match scene.dice.below(6) {
+    let (id, record) = match scene.dice.below(9) {
+        6 | 7 => {
+            let index = scene.dice.index(scene.world.promotions.len())?;
+            let record = scene.world.promotion(scene.dice, index);
+            (scene.world.promotions[index], Imported::Promotion(record))
+        }
+        8 => {
+            let markup_bp = i32::try_from(scene.dice.between(1, 9)).unwrap_or(1) * 100;
+            (scene.world.price_lists[2], Imported::PriceList(scene.world.computed_list(markup_bp)))
+        }
         0 => {
             let (id, _, record) = scene.one::<Customer>(|_| true)?;
             (id, Imported::Customer(Customer { name, ..record }))

@@ -44,6 +44,8 @@ pub enum Law {
     Merge,
     /// Outcomes and records are those of a model that is too simple to be wrong.
     Oracle,
+    /// Nobody is promised what there is not, and no limit is passed that nobody has lifted.
+    Trade,
     /// An outcome tells its caller nothing of a record that the caller may not see.
     Discretion,
     /// What is one tenant's never reaches another, and nothing that one does moves the other.
@@ -72,6 +74,7 @@ impl Law {
             Self::Databases => "databases agree",
             Self::Merge => "edits are merged",
             Self::Oracle => "as the oracle says",
+            Self::Trade => "nothing beyond what there is",
             Self::Discretion => "outcomes are discreet",
             Self::Tenants => "tenants are apart",
         }

@@ -23,6 +23,7 @@ mod run;
 mod server;
 mod shrink;
 mod store;
+mod trade;
 mod world;
 
 pub use dice::Dice;

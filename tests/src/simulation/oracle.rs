@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::discretion;
 use super::journal::{Checked, Journal, Law, broken};
 use super::merge;
+use super::trade::{self as trade_laws, Changed};
 
 /// A command that was decided: who sent it under which number, what it said, and what became of it.
 #[derive(Clone, Debug)]
@@ -208,7 +209,10 @@ impl Oracle {
             Revocation::Rep(_) => None,
         }));
         let said = discretion::said(&submitted.body);
-        for change in workspace.finish() {
+        let changes = workspace.finish();
+        let (name, records) = (command.name(), &self.records);
+        trade_laws::check(&Changed { command: name, changes: &changes, records }, journal)?;
+        for change in changes {
             let old = self.records.insert(change.id, change.after);
             before.entry(change.id).or_insert(old);
             if said.contains(&change.id) {

@@ -2,11 +2,12 @@
 
 use roundsman::auth::caller::Caller;
 use roundsman_proto::auth::Role;
+use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, ImportRecords, Outlet, OutletStatus, Packaging, Price, PriceBreak, PriceList,
-    Product, QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop, ShortageRule, Stock, Survey,
-    SurveyQuestion, SurveyState, Team, Territory, Warehouse,
+    Agreement, Assignment, Customer, FreeGoods, ImportRecords, Outlet, OutletStatus, Packaging, Price, PriceBreak,
+    PriceList, Product, Promotion, QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop,
+    ShortageRule, Stacking, Stock, Survey, SurveyQuestion, SurveyState, Team, Territory, Warehouse,
 };
 use uuid::Uuid;
 
@@ -40,8 +41,12 @@ pub struct World {
     pub customers: Vec<Uuid>,
     /// Warehouses.
     pub warehouses: Vec<Uuid>,
-    /// Price lists.
+    /// Price lists: two with prices of their own, of which the second has lowest prices, and one that is computed from the first.
     pub price_lists: Vec<Uuid>,
+    /// The lowest prices.
+    pub floor_list: Uuid,
+    /// Promotions: one with a budget, one that excludes others, gifts.
+    pub promotions: Vec<Uuid>,
     /// Articles that are ordered.
     pub products: Vec<Uuid>,
     /// Agreements; the last one is a standard agreement.
@@ -73,6 +78,8 @@ impl World {
             copy(&mut world.customers, &first.customers);
             copy(&mut world.warehouses, &first.warehouses);
             copy(&mut world.price_lists, &first.price_lists);
+            copy(&mut world.promotions, &first.promotions);
+            world.floor_list = first.floor_list;
             copy(&mut world.products, &first.products);
             copy(&mut world.agreements, &first.agreements);
             world.survey = first.survey;
@@ -105,7 +112,9 @@ impl World {
             outlets,
             customers: ids(3, 5),
             warehouses: ids(2, 2),
-            price_lists: ids(2, 2),
+            price_lists: ids(3, 3),
+            floor_list: dice.id(),
+            promotions: ids(3, 3),
             products: ids(5, 8),
             agreements: ids(4, 7),
             survey: dice.id(),
@@ -145,21 +154,31 @@ impl World {
             let name = "Warehouse".to_owned();
             records.push(entry(*warehouse, Record::Warehouse(Warehouse { name, ..Warehouse::default() })));
         }
-        for (index, list) in self.price_lists.iter().enumerate() {
-            let list_record = PriceList {
-                name: format!("List {index}"),
-                currency: CURRENCY.to_owned(),
-                vat_included: index == 1,
-                ..PriceList::default()
-            };
-            records.push(entry(*list, Record::PriceList(list_record)));
+        let list = |index: usize| PriceList {
+            name: format!("List {index}"),
+            currency: CURRENCY.to_owned(),
+            vat_included: index == 1,
+            ..PriceList::default()
+        };
+        let floor_list_id = bytes(self.floor_list);
+        let lists = [
+            (self.floor_list, list(1)),
+            (self.price_lists[0], list(0)),
+            (self.price_lists[1], PriceList { floor_list_id, ..list(1) }),
+            (self.price_lists[2], self.computed_list(500)),
+        ];
+        records.extend(lists.map(|(id, list)| entry(id, Record::PriceList(list))));
+        for (index, promotion) in self.promotions.iter().enumerate() {
+            records.push(entry(*promotion, Record::Promotion(self.promotion(dice, index))));
         }
         for (index, product) in self.products.iter().enumerate() {
             records.push(entry(*product, Record::Product(article(index))));
-            for list in &self.price_lists {
+            for list in &self.price_lists[..2] {
                 let price = price(*list, *product, dice.between(5, 20) * 100);
                 records.push(entry(dice.id(), Record::Price(price)));
             }
+            let lowest = price(self.floor_list, *product, 700);
+            records.push(entry(dice.id(), Record::Price(lowest)));
             for warehouse in &self.warehouses {
                 let stock = stock(*warehouse, *product, dice.between(0, 60) * 1_000);
                 records.push(entry(dice.id(), Record::Stock(stock)));
@@ -167,6 +186,55 @@ impl World {
         }
         records.push(entry(self.survey, Record::Survey(self.survey_record(dice))));
         records
+    }
+
+    /// The list that is computed from the first one.
+    #[must_use]
+    pub fn computed_list(&self, markup_bp: i32) -> PriceList {
+        PriceList {
+            name: "Computed".to_owned(),
+            currency: CURRENCY.to_owned(),
+            base_list_id: bytes(self.price_lists[0]),
+            markup_bp,
+            round_to_minor: 10,
+            ..PriceList::default()
+        }
+    }
+
+    /// What a promotion says, now.
+    #[must_use]
+    pub fn promotion(&self, dice: &Dice, index: usize) -> Promotion {
+        let some = |dice: &Dice| dice.pick(&self.products).copied().map(bytes).into_iter().collect();
+        let promotion = Promotion {
+            name: format!("Promotion {index}"),
+            currency: CURRENCY.to_owned(),
+            closed: dice.chance(10),
+            ..Promotion::default()
+        };
+        match index {
+            0 => Promotion {
+                benefit: Some(Benefit::PercentBp(i32::try_from(dice.between(1, 20)).unwrap_or(1) * 100)),
+                budget_minor: Some(dice.between(1, 20) * 100),
+                ..promotion
+            },
+            1 => Promotion {
+                benefit: Some(Benefit::AmountMinor(dice.between(1, 9) * 100)),
+                stacking: Stacking::Exclusive.into(),
+                product_ids: some(dice),
+                min_quantity_milli: 3_000,
+                ..promotion
+            },
+            _ => Promotion {
+                benefit: Some(Benefit::FreeGoods(FreeGoods {
+                    every_milli: dice.between(2, 5) * 1_000,
+                    free_milli: 1_000,
+                    product_id: Vec::new(),
+                })),
+                stacking: Stacking::Sum.into(),
+                budget_milli: Some(dice.between(5, 40) * 1_000),
+                ..promotion
+            },
+        }
     }
 
     fn survey_record(&self, dice: &Dice) -> Survey {
@@ -283,7 +351,7 @@ impl World {
         Agreement {
             name: format!("Agreement {index}"),
             customer_id: if standard { Vec::new() } else { bytes(self.buyer(index)) },
-            price_list_id: bytes(self.price_lists[index % 2]),
+            price_list_id: bytes(self.price_lists[index % 3]),
             currency: CURRENCY.to_owned(),
             credit_limit_minor: dice.chance(70).then_some(100_000),
             overdue_ban: dice.chance(50),

@@ -1,0 +1,134 @@
+//! The laws of the trade, said without its rules: whatever one command has changed, nobody was promised what there was not,
+//! and no limit was passed that nobody had lifted.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use roundsman::internal::{Internal, PromotionState, debtor};
+use roundsman::workspace::{Change, Stored};
+use roundsman_proto::trade::{Agreement, Hold, HoldReason, Kind, Order, OrderStatus, Promotion};
+use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::stock::Available;
+use uuid::Uuid;
+
+use super::journal::{Checked, Journal, Law};
+
+/// What a command has changed, and what there was before.
+pub struct Changed<'a> {
+    /// The command's name.
+    pub command: &'static str,
+    /// Each with what it is now.
+    pub changes: &'a [Change],
+    /// All records before it.
+    pub records: &'a BTreeMap<Uuid, Stored>,
+}
+
+/// Checks them.
+///
+/// # Errors
+/// When one is broken.
+pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
+    let orders = changed.orders();
+    for (before, after) in &orders {
+        sums(after, journal)?;
+        changed.credit(before.as_ref(), after, journal)?;
+    }
+    for change in changed.changes {
+        if change.after.kind == PromotionState::KIND {
+            changed.budget(change, &orders, journal)?;
+        } else if change.after.kind == Available::KIND {
+            changed.stock(change, journal)?;
+        }
+    }
+    Ok(())
+}
+
+fn read<M: Message + Default>(stored: &Stored) -> Option<M> {
+    M::decode(stored.document.clone()).ok()
+}
+
+/// A line never comes to less than nothing, and an order to what its lines come to.
+fn sums(order: &Order, journal: &mut Journal) -> Checked<()> {
+    let lines: i128 = order.lines.iter().map(|line| i128::from(line.amount_minor)).sum();
+    let right = lines == i128::from(order.value_minor) && order.lines.iter().all(|line| line.amount_minor >= 0);
+    journal.check(Law::Trade, right, || format!("lines come to {lines}: {order:?}"))
+}
+
+/// Whether a person has lifted this limit for the order.
+fn lifted(order: &Order, reason: HoldReason) -> bool {
+    let by_a_person = |hold: &Hold| hold.reason() == reason && !hold.released_by_id.is_empty();
+    order.holds.iter().any(by_a_person)
+}
+
+/// What an order will add to the customer's debt.
+fn owed(order: &Order) -> i64 {
+    match order.status() {
+        OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Closed if !order.booked => order.value_minor,
+        OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Closed => 0,
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Submitted => 0,
+        OrderStatus::Cancelled | OrderStatus::Refused => 0,
+    }
+}
+
+impl Changed<'_> {
+    fn orders(&self) -> Vec<(Option<Order>, Order)> {
+        let order = |change: &Change| {
+            let before = self.records.get(&change.id).and_then(read);
+            (change.after.kind == Kind::Order as i64).then(|| Some((before, read(&change.after)?))).flatten()
+        };
+        self.changes.iter().filter_map(order).collect()
+    }
+
+    /// What a record says now.
+    fn now<M: Message + Default>(&self, id: Uuid) -> Option<M> {
+        let changed = self.changes.iter().find(|change| change.id == id).map(|change| &change.after);
+        changed.or_else(|| self.records.get(&id)).and_then(read)
+    }
+
+    /// An order that adds to a debt fits under the limit of its agreement, unless somebody has lifted it.
+    fn credit(&self, before: Option<&Order>, after: &Order, journal: &mut Journal) -> Checked<()> {
+        let held = after.holds.iter().any(|hold| hold.released_at_us == 0);
+        journal.check(Law::Trade, !held || owed(after) == 0, || format!("a held order counts: {after:?}"))?;
+        if owed(after) <= before.map_or(0, owed) || lifted(after, HoldReason::CreditLimit) {
+            return Ok(());
+        }
+        let agreement = Uuid::from_slice(&after.agreement_id).ok().and_then(|id| self.now::<Agreement>(id));
+        let Some(limit) = agreement.and_then(|agreement| agreement.credit_limit_minor) else { return Ok(()) };
+        let credit = debtor(after).and_then(|debtor| self.now::<Credit>(Credit::id(&debtor))).unwrap_or_default();
+        let exposure =
+            i128::from(credit.booked_debt_minor) + i128::from(credit.orders_minor) - i128::from(credit.payments_minor);
+        journal.check(Law::Trade, exposure <= i128::from(limit), || {
+            format!("{} takes an exposure to {exposure} over the limit of {limit}: {after:?}", self.command)
+        })
+    }
+
+    /// A budget is not overspent, but by an order for which somebody has lifted it.
+    fn budget(&self, change: &Change, orders: &[(Option<Order>, Order)], journal: &mut Journal) -> Checked<()> {
+        let before: PromotionState = self.records.get(&change.id).and_then(read).unwrap_or_default();
+        let Some(after) = read::<PromotionState>(&change.after) else { return Ok(()) };
+        let name = String::from_utf8_lossy(&change.after.stamps).into_owned();
+        let promotion = name.trim_start_matches("promotion{").trim_end_matches('}').parse().ok();
+        let promotion: Option<Promotion> = promotion.and_then(|id| self.now(id));
+        let Some(promotion) = promotion else { return Ok(()) };
+        let over = |budget: Option<i64>, before: i64, after: i64| {
+            budget.is_some_and(|budget| after > before && after > budget)
+        };
+        let overspent = over(promotion.budget_minor, before.spent_minor, after.spent_minor)
+            || over(promotion.budget_milli, before.spent_milli, after.spent_milli);
+        let by_a_person = orders.iter().any(|(_, order)| lifted(order, HoldReason::Promotion));
+        journal.check(Law::Trade, !overspent || by_a_person, || {
+            format!("{} overspends {name}: {after:?}, of {promotion:?}", self.command)
+        })
+    }
+
+    /// Nothing more is set aside than lies there. A shipment may be prepared in a warehouse that does not have it all.
+    fn stock(&self, change: &Change, journal: &mut Journal) -> Checked<()> {
+        let before: Available = self.records.get(&change.id).and_then(read).unwrap_or_default();
+        let Some(after) = read::<Available>(&change.after) else { return Ok(()) };
+        let more = after.reserved_milli > before.reserved_milli && self.command != "PrepareShipment";
+        journal.check(Law::Trade, !more || after.reserved_milli <= after.on_hand_milli, || {
+            let name = String::from_utf8_lossy(&change.after.stamps);
+            format!("{} promises more of {name} than there is: {before:?} became {after:?}", self.command)
+        })
+    }
+}
