@@ -612,7 +612,7 @@ impl<'w> Batch<'w> {
             let context = self.context(submission, submitted);
             let workspace = &mut self.workspace;
             // A rule that panics harms its own command only: the overlay is dropped, the command kept for a person.
-            let decision = catch_unwind(AssertUnwindSafe(|| command.decide(&context, workspace)));
+            let decision = catch_unwind(AssertUnwindSafe(|| commands::decide(command, &context, workspace)));
             let stop = match decision {
                 Ok(Ok(outcome)) => return Ok(Verdict::decided(outcome)),
                 Ok(Err(stop)) => stop,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::Order;
 use roundsman_sync::trade::promotion::{Spent, counted};
+use roundsman_sync::trade::waiting::Scarce;
 use uuid::Uuid;
 
 use crate::internal::PromotionState;
@@ -30,6 +31,9 @@ pub fn put(workspace: &mut Workspace, before: Option<&Order>, order: &Order) -> 
         if of(&had) != of(&has) {
             let state: PromotionState = workspace.internal(&promotion)?;
             let spent = state.spent().with(of(&had), of(&has));
+            if state.waiting > 0 && (of(&has).minor < of(&had).minor || of(&has).milli < of(&had).milli) {
+                workspace.free(Scarce::Budget(promotion));
+            }
             workspace.put_internal(&promotion, &state.spending(spent))?;
         }
     }

@@ -12,6 +12,7 @@ use roundsman_sync::trade::promotion::Spent;
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
+use roundsman_sync::trade::waiting::{Scarce, Waiting};
 use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
@@ -341,6 +342,18 @@ impl Internal for Available {
     }
 }
 
+impl Internal for Waiting {
+    type Key = Scarce;
+    const KIND: i64 = 1_028;
+
+    fn display(scarce: &Scarce) -> impl fmt::Display {
+        fmt::from_fn(move |f| match scarce {
+            Scarce::Stock { warehouse, product } => write!(f, "waiting{{warehouse:{warehouse} product:{product}}}"),
+            Scarce::Budget(promotion) => write!(f, "waiting{{promotion:{promotion}}}"),
+        })
+    }
+}
+
 /// A customer and a currency: whose credit it is.
 pub type Debtor = (Uuid, String);
 
@@ -530,6 +543,9 @@ pub struct PromotionState {
     /// Of which quantity, in thousandths of base units.
     #[prost(sint64, tag = "5")]
     pub spent_milli: i64,
+    /// So many orders wait for its budget: `waiting{…}` names them.
+    #[prost(sint64, tag = "6")]
+    pub waiting: i64,
 }
 
 impl Internal for PromotionState {

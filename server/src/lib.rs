@@ -41,5 +41,6 @@ pub mod store;
 pub mod tail;
 pub mod telemetry;
 pub mod verify;
+pub mod waiting;
 pub mod watch;
 pub mod workspace;

@@ -1,7 +1,7 @@
 //! The identity map of one batch: what was loaded, what the batch has changed so far, and, on top, what the command that
 //! is being decided changes. A command that fails drops its overlay, and the batch goes on as if it had never been.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use prost::Message;
@@ -9,6 +9,7 @@ use roundsman_sync::kind::Record;
 use roundsman_sync::limits::DOCUMENT_BYTES;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::waiting::Scarce;
 use uuid::Uuid;
 
 use roundsman_proto::trade::Reason;
@@ -131,6 +132,7 @@ pub struct Workspace {
     batch: HashMap<Uuid, Stored>,
     overlay: HashMap<Uuid, Stored>,
     effects: Effects,
+    freed: BTreeSet<Scarce>,
 }
 
 impl Workspace {
@@ -339,6 +341,16 @@ impl Workspace {
         Ok(())
     }
 
+    /// Something is there for which orders wait.
+    pub fn free(&mut self, scarce: Scarce) {
+        self.freed.insert(scarce);
+    }
+
+    /// One of those that were set free and that nobody was served with yet.
+    pub fn next_freed(&mut self) -> Option<Scarce> {
+        self.freed.pop_first()
+    }
+
     /// Tells others, after the commit.
     pub fn announce(&mut self, topic: &'static str, record: Uuid) {
         self.effects.announcements.push(Announcement { topic, record });
@@ -367,6 +379,7 @@ impl Workspace {
     /// Forgets the current command's changes.
     pub fn drop_overlay(&mut self) {
         self.overlay.clear();
+        self.freed.clear();
         self.effects = Effects::default();
     }
 

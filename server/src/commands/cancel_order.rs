@@ -9,6 +9,7 @@ use roundsman_sync::trade::order;
 use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, field};
 use crate::internal::debtor;
+use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for CancelOrder {
@@ -29,6 +30,8 @@ impl Decide for CancelOrder {
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
         Needs::of_order(&order).keys(workspace, keys);
+        waiting::keys(&order, keys);
+        ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
         if let Some(debtor) = debtor(&order) {
             let credit: Credit = workspace.internal(&debtor)?;
             ordering::held_keys(&credit.without_order(id, &order), workspace, keys);

@@ -11,6 +11,7 @@ use roundsman_sync::trade::rejection::Rejection;
 use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, field};
 use crate::internal::debtor;
+use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for ChangeOrder {
@@ -35,6 +36,8 @@ impl Decide for ChangeOrder {
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
         Needs::of_order(&order).with_change(self, &order, field::editor(context)).keys(workspace, keys);
+        waiting::keys(&order, keys);
+        ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
         if let Some(debtor) = debtor(&order) {
             let credit: Credit = workspace.internal(&debtor)?;
             // What the edit leaves of the order's value is not known yet: at most all of it becomes free.

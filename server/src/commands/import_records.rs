@@ -6,9 +6,12 @@ use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::waiting::Scarce;
+use uuid::Uuid;
 
+use super::ordering;
 use super::{Context, Decide, Target, applied, applied_because};
-use crate::reference::{self, Moment};
+use crate::reference::{self, Moment, goods};
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// At most so many records in one command.
@@ -43,6 +46,14 @@ impl Decide for ImportRecords {
             // One that can't ask for more yet must not keep the others from asking.
             let _ = reference::keys(record, workspace, keys);
         }
+        let freed = self.records.iter().filter_map(|entry| {
+            if let Some(Record::Stock(stock)) = &entry.record {
+                return goods::scarce(stock);
+            }
+            let is_promotion = matches!(entry.record, Some(Record::Promotion(_)));
+            Uuid::from_slice(&entry.record_id).ok().filter(|_| is_promotion).map(Scarce::Budget)
+        });
+        ordering::waiting_keys(freed, workspace, keys);
         Ok(())
     }
 
@@ -53,7 +64,7 @@ impl Decide for ImportRecords {
         for (index, entry) in records {
             reference::put(workspace, entry, moment).map_err(|stop| match stop {
                 Stop::Rejected(rejection) => {
-                    let id = uuid::Uuid::from_slice(&entry.record_id).unwrap_or_default();
+                    let id = Uuid::from_slice(&entry.record_id).unwrap_or_default();
                     check::at("records", index)(rejection.fact(None, "imported_record_id", id)).into()
                 }
                 Stop::Load(_) | Stop::Corrupt(_) => stop,

@@ -163,6 +163,16 @@ pub trait Decide: Sync {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop>;
 }
 
+/// Decides a command, and lets those who wait have what it has set free.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn decide(command: &dyn Decide, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
+    let outcome = command.decide(context, workspace)?;
+    ordering::serve(context, workspace)?;
+    Ok(outcome)
+}
+
 /// Done as asked.
 #[must_use]
 pub fn applied() -> Outcome {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Promotion, Stock, SubmitOrder,
+    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Promotion, ShortageRule, Stock,
+    SubmitOrder,
 };
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
@@ -15,6 +16,7 @@ use roundsman_sync::trade::promotion::{self, Spent};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_sync::trade::verdict::Verdict;
+use roundsman_sync::trade::waiting::{SERVED_AT_ONCE, Scarce, Waiting};
 use uuid::Uuid;
 
 use super::Context;
@@ -24,6 +26,7 @@ use crate::internal::{
     Debtor, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState, Promotions, debtor,
 };
 use crate::network::{optional_id, stored_id};
+use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// The records on which the decision about an order rests, as far as order and command name them.
@@ -46,6 +49,15 @@ pub struct Needs {
     promotes: bool,
     /// The order's day.
     day: i32,
+}
+
+/// A product that a decision needs.
+struct Wanted<'a> {
+    product: Uuid,
+    /// The price records that lines name.
+    prices: Option<&'a BTreeMap<Uuid, i64>>,
+    /// Its prices are needed.
+    priced: bool,
 }
 
 impl Needs {
@@ -149,16 +161,17 @@ impl Needs {
         for agreement in &self.agreements {
             keys.id(*agreement);
         }
-        for (product, prices) in &self.products {
+        let wanted = self.wanted(workspace);
+        for Wanted { product, prices, priced } in &wanted {
             keys.id(*product);
             keys.internal::<ProductStocks>(product);
-            for price in prices.keys().filter(|_| self.priced) {
+            for price in prices.iter().flat_map(|prices| prices.keys()).filter(|_| *priced) {
                 keys.id(*price);
             }
         }
         let agreements = self.agreements.iter().filter_map(|id| workspace.find::<Agreement>(*id).ok().flatten());
         for agreement in agreements {
-            self.list_keys(&agreement.price_list_id, workspace, keys);
+            list_keys(&agreement.price_list_id, &wanted, workspace, keys);
         }
         if self.promoted() {
             self.promotion_keys(workspace, keys);
@@ -167,8 +180,32 @@ impl Needs {
             keys.internal::<Credit>(&debtor);
         }
         if let Ok(Some(warehouse)) = self.warehouse(workspace) {
-            stock_keys(warehouse, self.products.keys().copied(), workspace, keys);
+            stock_keys(warehouse, wanted.iter().map(|wanted| wanted.product), workspace, keys);
         }
+    }
+
+    /// The products of the lines and, under an agreement that wants substitutes, their successors, as far as they are known
+    /// by now. What replaces another is priced whenever it may.
+    fn wanted(&self, workspace: &Workspace) -> Vec<Wanted<'_>> {
+        let mut wanted = Vec::with_capacity(self.products.len());
+        for (product, prices) in &self.products {
+            wanted.push(Wanted { product: *product, prices: Some(prices), priced: self.priced });
+        }
+        let substitutes = |id: &Uuid| {
+            let agreement = workspace.find::<Agreement>(*id);
+            matches!(agreement, Ok(Some(agreement)) if agreement.shortage_rule() == ShortageRule::Substitute)
+        };
+        if self.agreements.iter().any(substitutes) {
+            for product in self.products.keys() {
+                let Ok(Some(found)) = workspace.find::<Product>(*product) else { continue };
+                let Ok(successor) = Uuid::from_slice(&found.successor_id) else { continue };
+                match wanted.iter_mut().find(|known| known.product == successor) {
+                    Some(known) => known.priced = true,
+                    None => wanted.push(Wanted { product: successor, prices: None, priced: true }),
+                }
+            }
+        }
+        wanted
     }
 
     /// The warehouse that serves the order.
@@ -190,36 +227,6 @@ impl Needs {
             keys.id(id);
             if entry.limited {
                 keys.internal::<PromotionState>(&id);
-            }
-        }
-    }
-
-    /// A price list, those that it depends on, and their prices.
-    fn list_keys(&self, id: &[u8], workspace: &Workspace, keys: &mut Keys) {
-        keys.record(id);
-        let Ok(id) = Uuid::from_slice(id) else { return };
-        self.price_keys(id, workspace, keys);
-        let Ok(Some(list)) = workspace.find::<PriceList>(id) else { return };
-        if !list.base_list_id.is_empty() {
-            keys.lead_on();
-            keys.internal::<ListState>(&id);
-            if let Ok(base) = Uuid::from_slice(&list.base_list_id) {
-                self.price_keys(base, workspace, keys);
-            }
-        }
-        if !list.floor_list_id.is_empty() && self.priced {
-            keys.lead_on();
-            // It has no lowest prices itself.
-            self.list_keys(&list.floor_list_id, workspace, keys);
-        }
-    }
-
-    fn price_keys(&self, price_list: Uuid, workspace: &Workspace, keys: &mut Keys) {
-        for product in self.products.keys().filter(|_| self.priced) {
-            let key = (price_list, *product);
-            keys.internal::<ProductPrices>(&key);
-            for price in workspace.internal::<ProductPrices>(&key).iter().flat_map(ProductPrices::ids) {
-                keys.id(price);
             }
         }
     }
@@ -251,17 +258,18 @@ impl Needs {
         }
         let warehouse = self.warehouse(workspace)?;
         let mut goods = BTreeMap::new();
-        for (id, named) in &self.products {
-            let Some(product) = field::named::<Product>(workspace, Some(*id))? else {
+        let none = BTreeMap::new();
+        for Wanted { product: id, prices: named, priced } in self.wanted(workspace) {
+            let Some(product) = field::named::<Product>(workspace, Some(id))? else {
                 continue;
             };
             let lists = agreements.values().flat_map(Agreed::lists);
-            let prices = if self.priced { prices(workspace, *id, lists, named)? } else { Vec::new() };
+            let prices = if priced { prices(workspace, id, lists, named.unwrap_or(&none))? } else { Vec::new() };
             let available = match warehouse {
-                Some(warehouse) => workspace.find_internal::<Available>(&(warehouse, *id))?,
+                Some(warehouse) => workspace.find_internal::<Available>(&(warehouse, id))?,
                 None => None,
             };
-            goods.insert(*id, Ware { product, prices, available });
+            goods.insert(id, Ware { product, prices, available });
         }
         let debtor = self.debtor(workspace)?;
         let credit = match &debtor {
@@ -296,6 +304,36 @@ impl Needs {
             found.push(Promoted { id, version, changed_at_us: state.changed_at_us, promotion, before, spent });
         }
         Ok(found)
+    }
+}
+
+/// A price list, those that it depends on, and their prices.
+fn list_keys(id: &[u8], wanted: &[Wanted<'_>], workspace: &Workspace, keys: &mut Keys) {
+    keys.record(id);
+    let Ok(id) = Uuid::from_slice(id) else { return };
+    price_keys(id, wanted, workspace, keys);
+    let Ok(Some(list)) = workspace.find::<PriceList>(id) else { return };
+    if !list.base_list_id.is_empty() {
+        keys.lead_on();
+        keys.internal::<ListState>(&id);
+        if let Ok(base) = Uuid::from_slice(&list.base_list_id) {
+            price_keys(base, wanted, workspace, keys);
+        }
+    }
+    if !list.floor_list_id.is_empty() {
+        keys.lead_on();
+        // It has no lowest prices itself.
+        list_keys(&list.floor_list_id, wanted, workspace, keys);
+    }
+}
+
+fn price_keys(price_list: Uuid, wanted: &[Wanted<'_>], workspace: &Workspace, keys: &mut Keys) {
+    for Wanted { product, .. } in wanted.iter().filter(|wanted| wanted.priced) {
+        let key = (price_list, *product);
+        keys.internal::<ProductPrices>(&key);
+        for price in workspace.internal::<ProductPrices>(&key).iter().flat_map(ProductPrices::ids) {
+            keys.id(price);
+        }
     }
 }
 
@@ -534,6 +572,7 @@ pub fn put_order(
     };
     workspace.put(id, order, &stamps)?;
     budgets::put(workspace, before, order)?;
+    waiting::put(workspace, id, before, order)?;
     if before.is_none() {
         field::hang(context, workspace, place, id)?;
     }
@@ -566,7 +605,7 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
 /// See [`Stop`].
 pub fn put_available(workspace: &mut Workspace, key: (Uuid, Uuid), available: &Available) -> Result<(), Stop> {
     let before: Available = workspace.internal(&key)?;
-    workspace.put_internal(&key, available)?;
+    waiting::put_available(workspace, key, *available)?;
     let free_milli = coarse(available.free_milli());
     if free_milli == coarse(before.free_milli()) {
         return Ok(());
@@ -617,6 +656,69 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
     }
     for id in credit::releasable(&credit, |id| terms.get(&id).copied()).orders {
         decide_again(context, workspace, id)?;
+    }
+    Ok(())
+}
+
+/// Asks for what [`serve`] needs if so much is set free.
+pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace, keys: &mut Keys) {
+    for scarce in scarce {
+        let waiting = match scarce {
+            Scarce::Stock { warehouse, product } => {
+                workspace.internal::<Available>(&(warehouse, product)).map(|available| available.waiting)
+            }
+            Scarce::Budget(promotion) => workspace.internal::<PromotionState>(&promotion).map(|state| state.waiting),
+        };
+        if !waiting.is_ok_and(|waiting| waiting > 0) {
+            continue;
+        }
+        keys.lead_on();
+        keys.internal::<Waiting>(&scarce);
+        let Ok(waiting) = workspace.internal::<Waiting>(&scarce) else { continue };
+        for id in waiting.in_turn() {
+            keys.id(id);
+            if let Ok(Some(order)) = workspace.find::<Order>(id) {
+                waiting::keys(&order, keys);
+                Needs::of_order(&order).keys(workspace, keys);
+            }
+        }
+    }
+}
+
+/// What an order gives back when it is called off, edited or shipped.
+pub fn given_back(order: &Order) -> impl Iterator<Item = Scarce> {
+    let warehouse = Uuid::from_slice(&order.warehouse_id).ok();
+    let stock =
+        |product: &[u8]| Some(Scarce::Stock { warehouse: warehouse?, product: Uuid::from_slice(product).ok()? });
+    let goods: BTreeSet<Scarce> = order.lines.iter().filter_map(|line| stock(&line.product_id)).collect();
+    let parts = order.lines.iter().flat_map(|line| &line.promotions);
+    let budgets: BTreeSet<Scarce> =
+        parts.filter_map(|part| Uuid::from_slice(&part.promotion_id).ok()).map(Scarce::Budget).collect();
+    goods.into_iter().chain(budgets)
+}
+
+/// Lets those who wait have what the command has set free, whoever waited longest first.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn serve(context: &Context<'_>, workspace: &mut Workspace) -> Result<(), Stop> {
+    let mut served = BTreeSet::new();
+    while let Some(scarce) = workspace.next_freed() {
+        let waiting: Waiting = workspace.internal(&scarce)?;
+        for id in waiting.in_turn() {
+            let left = match scarce {
+                Scarce::Stock { warehouse, product } => {
+                    workspace.internal::<Available>(&(warehouse, product))?.free_milli() > 0
+                }
+                Scarce::Budget(_) => true,
+            };
+            if !left || served.len() >= SERVED_AT_ONCE {
+                break;
+            }
+            if served.insert(id) {
+                decide_again(context, workspace, id)?;
+            }
+        }
     }
     Ok(())
 }

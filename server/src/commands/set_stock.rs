@@ -6,6 +6,7 @@ use roundsman_proto::trade::{Reason, SetStock};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 
+use super::ordering;
 use super::{Context, Decide, Target, applied, applied_because};
 use crate::reference::goods;
 use crate::workspace::{Keys, Stop, Workspace};
@@ -30,13 +31,15 @@ impl Decide for SetStock {
         check::count(self.stocks.len(), STOCKS, "stocks")
     }
 
-    fn keys(&self, _: &Context<'_>, _: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         for entry in &self.stocks {
             keys.record(&entry.stock_id);
             if let Some(stock) = &entry.stock {
                 goods::stock_keys(stock, keys);
             }
         }
+        let stocks = self.stocks.iter().filter_map(|entry| entry.stock.as_ref());
+        ordering::waiting_keys(stocks.filter_map(goods::scarce), workspace, keys);
         Ok(())
     }
 

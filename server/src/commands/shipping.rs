@@ -57,6 +57,7 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
     }
     let (order_id, order) = workspace.live::<Order>(&shipment.order_id)?;
     budgets::keys(&order, keys);
+    ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
     keys.record(&order.agreement_id);
     if let Ok(agreement) = Uuid::from_slice(&order.agreement_id)
         && let Ok(Some(agreement)) = workspace.find::<Agreement>(agreement)

@@ -8,12 +8,14 @@ use roundsman_sync::trade::price;
 use roundsman_sync::trade::promotion;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::{Available, coarse};
+use roundsman_sync::trade::waiting::Scarce;
 use uuid::Uuid;
 
 use crate::internal::{
     Granted, ListState, LivePromotion, ProductPrices, ProductStocks, PromotionState, Promotions, insert_id,
 };
 use crate::network;
+use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// The largest mark-up: ten times the price beside it.
@@ -45,6 +47,14 @@ pub fn stock_keys(stock: &Stock, keys: &mut Keys) {
     keys.id(product);
     keys.internal::<Available>(&(warehouse, product));
     keys.internal::<ProductStocks>(&product);
+}
+
+/// What a stock figure may set free.
+#[must_use]
+pub fn scarce(stock: &Stock) -> Option<Scarce> {
+    let warehouse = Uuid::from_slice(&stock.warehouse_id).ok()?;
+    let product = Uuid::from_slice(&stock.product_id).ok()?;
+    Some(Scarce::Stock { warehouse, product })
 }
 
 /// Asks for what [`put_price_list`] needs, beside the record itself.
@@ -184,6 +194,9 @@ pub fn put_promotion(workspace: &mut Workspace, id: Uuid, promotion: &Promotion,
     let mut state: PromotionState = workspace.internal(&id)?;
     state.note(now_us, before.zip(workspace.version(id)?));
     workspace.put_internal(&id, &state)?;
+    if state.waiting > 0 {
+        workspace.free(Scarce::Budget(id));
+    }
     let mut live: Promotions = workspace.internal(&())?;
     let today = i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
     live.promotions.retain(|entry| entry.to_day == 0 || entry.to_day >= today.saturating_sub(LATE_DAYS));
@@ -266,7 +279,7 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
         return Err(check::mismatch("product_id").about(id).fact(Some(other), "stock_id", other).into());
     }
     let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
-    workspace.put_internal(&key, &available)?;
+    waiting::put_available(workspace, key, available)?;
     stocks.note(warehouse, id);
     workspace.put_internal(&product, &stocks)?;
     let published = Stock { free_milli: coarse(available.free_milli()), ..stock.clone() };

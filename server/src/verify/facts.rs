@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Hold, HoldReason, Order, OrderStatus, Outlet, Payment, Price, PriceList, Promotion,
-    Receivable, Reclamation, Rep, Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory,
-    Visit, VisitState,
+    Agreement, Assignment, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Outlet, Payment, Price,
+    PriceList, Promotion, Receivable, Reclamation, Rep, Route, Shipment, ShipmentState, Stock, SurveyResponse, Task,
+    TaskState, Territory, Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -81,6 +81,15 @@ pub(super) struct DocumentFacts {
     pub(super) closed: bool,
 }
 
+/// What orders wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Awaited {
+    /// Goods: warehouse and product.
+    Goods(Uuid, Uuid),
+    /// The budget of a promotion.
+    Budget(Uuid),
+}
+
 /// What was claimed of a line of a shipment.
 #[derive(Default)]
 pub(super) struct ClaimFacts {
@@ -119,6 +128,8 @@ pub(super) struct Facts {
     pub(super) free: BTreeMap<Uuid, (Uuid, Uuid, i64)>,
     /// What lines of orders have set aside, by warehouse and product.
     pub(super) reserved: BTreeMap<(Uuid, Uuid), i64>,
+    /// Which orders wait for what: by goods in a warehouse, or by promotion; each with when it was submitted.
+    pub(super) waiting: BTreeMap<Awaited, BTreeSet<(i64, Uuid)>>,
     /// What customers owe and are about to owe, by customer and currency.
     pub(super) credits: BTreeMap<Debtor, Credit>,
     /// By shipment, then by its line.
@@ -327,7 +338,32 @@ impl Facts {
         Ok((payment.outlet_id.clone(), Age::Closed))
     }
 
+    /// Lines in a hold for stock or for promotions, and what a confirmed order still lacks.
+    fn note_waiting(&mut self, record: Uuid, order: &Order) -> Result<(), Unreadable> {
+        let held = |reason: HoldReason, line: &OrderLine| {
+            let mut open = order.holds.iter().filter(|hold| hold.released_at_us == 0 && hold.reason() == reason);
+            order.status() == OrderStatus::Submitted && open.any(|hold| hold.line_ids.contains(&line.line_id))
+        };
+        let lacks = |line: &OrderLine| {
+            order.status() == OrderStatus::Confirmed && line.difference() == LineDifference::BackOrdered
+        };
+        let entry = (order.submitted_at_us, record);
+        for line in &order.lines {
+            if !order.warehouse_id.is_empty() && (held(HoldReason::Stock, line) || lacks(line)) {
+                let (warehouse, product) =
+                    (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
+                self.waiting.entry(Awaited::Goods(warehouse, product)).or_default().insert(entry);
+            }
+            for part in line.promotions.iter().filter(|_| held(HoldReason::Promotion, line)) {
+                let promotion = id(&part.promotion_id, "promotion_id")?;
+                self.waiting.entry(Awaited::Budget(promotion)).or_default().insert(entry);
+            }
+        }
+        Ok(())
+    }
+
     fn note_order(&mut self, record: Uuid, order: &Order) -> Result<(Vec<u8>, Age), Unreadable> {
+        self.note_waiting(record, order)?;
         for line in order.lines.iter().filter(|line| line.reserved_milli != 0) {
             let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
             let reserved = self.reserved.entry(key).or_default();

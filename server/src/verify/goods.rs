@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::facts::Facts;
+use super::facts::{Awaited, Facts};
 use super::internals::{differing_ids, list};
 use super::{Derived, Report};
 use crate::internal::{Internal as _, ListState, ProductPrices, ProductStocks, PromotionState, WarehouseStock};
@@ -73,15 +73,24 @@ fn check_promotions(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut expected: BTreeMap<String, PromotionState> = derived
         .promotions
         .iter()
-        .map(|(name, stored)| (name.to_owned(), PromotionState { spent_minor: 0, spent_milli: 0, ..stored.clone() }))
+        .map(|(name, stored)| {
+            (name.to_owned(), PromotionState { spent_minor: 0, spent_milli: 0, waiting: 0, ..stored.clone() })
+        })
         .collect();
+    for (awaited, orders) in &facts.waiting {
+        if let Awaited::Budget(promotion) = awaited {
+            expected.entry(PromotionState::name(promotion)).or_default().waiting = orders.len() as i64;
+        }
+    }
     for (promotion, (minor, milli)) in &facts.spent {
         let state = expected.entry(PromotionState::name(promotion)).or_default();
         (state.spent_minor, state.spent_milli) = (*minor, *milli);
     }
     derived.promotions.compare(&expected, report, |stored, right| {
-        let spent = |state: &PromotionState| format!("{} and {} thousandths", state.spent_minor, state.spent_milli);
-        Some(format!("counts {}, and orders have taken {}", spent(stored), spent(right)))
+        let says = |state: &PromotionState| {
+            format!("{} and {} thousandths, {} waiting", state.spent_minor, state.spent_milli, state.waiting)
+        };
+        Some(format!("counts {}, and by the orders it is {}", says(stored), says(right)))
     });
 }
 

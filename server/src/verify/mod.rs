@@ -12,7 +12,7 @@
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
-//! - `credit{}`, what is promised in `available{}`, and what devices are told to be free (`sums`).
+//! - `credit{}`, what is promised in `available{}`, `waiting{}`, and what devices are told to be free (`sums`).
 //!
 //! **Checked for consistency only**, because it depends on when something was decided, which records do not tell:
 //! - `granted{rep}`: the assignments that ran when they were applied last. Where one begins or ends between the last time
@@ -61,6 +61,7 @@ use roundsman_sync::scope::Scope;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::placement::{Stamps, place};
 use roundsman_sync::trade::stock::Available;
+use roundsman_sync::trade::waiting::Waiting;
 use uuid::Uuid;
 
 use crate::auth::caller::Caller;
@@ -256,6 +257,7 @@ struct Derived {
     stocks: Internals<crate::internal::ProductStocks>,
     claims: Internals<roundsman_sync::trade::reclamation::Claims>,
     available: Internals<Available>,
+    waiting: Internals<Waiting>,
     credit: Internals<Credit>,
     customers: Internals<crate::internal::OutletCustomers>,
     /// When assignments were put into `assigned{}`, by version; what is below the horizon is not known any more.
@@ -293,6 +295,7 @@ impl Derived {
             stocks: reader.read("stocks{}").await?,
             claims: reader.read("claims{}").await?,
             available: reader.read("available{}").await?,
+            waiting: reader.read("waiting{}").await?,
             credit: reader.read("credit{}").await?,
             customers: reader.read("customers{}").await?,
             moments: BTreeMap::new(),

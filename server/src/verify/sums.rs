@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::stock::{Available, coarse};
+use roundsman_sync::trade::waiting::{Scarce, Waiting, WaitingOrder};
+use uuid::Uuid;
 
-use super::facts::Facts;
+use super::facts::{Awaited, Facts};
+use super::internals::differing_ids;
 use super::{Derived, Report};
 use crate::internal::Internal as _;
 
@@ -14,14 +17,21 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut expected: BTreeMap<String, Available> = derived
         .available
         .iter()
-        .map(|(name, stored)| (name.to_owned(), stored.reserving(stored.reserved_milli, 0)))
+        .map(|(name, stored)| (name.to_owned(), Available { reserved_milli: 0, waiting: 0, ..*stored }))
         .collect();
     for (key, reserved_milli) in &facts.reserved {
         expected.entry(Available::name(key)).or_default().reserved_milli = *reserved_milli;
     }
+    for (awaited, orders) in &facts.waiting {
+        if let Awaited::Goods(warehouse, product) = awaited {
+            expected.entry(Available::name(&(*warehouse, *product))).or_default().waiting = orders.len() as i64;
+        }
+    }
     derived.available.compare(&expected, report, |stored, right| {
-        Some(format!("promises {}, and orders have set {} aside", stored.reserved_milli, right.reserved_milli))
+        let says = |of: &Available| format!("{} thousandths and {} waiting orders", of.reserved_milli, of.waiting);
+        Some(format!("promises {}, and by the orders it is {}", says(stored), says(right)))
     });
+    check_waiting(facts, derived, report);
     for (record, (warehouse, product, free_milli)) in &facts.free {
         let named = derived.stocks.of(product).at(*warehouse) == Some(*record);
         let right = coarse(derived.available.of(&(*warehouse, *product)).free_milli());
@@ -36,6 +46,26 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         expected.insert(Credit::name(debtor), credit);
     }
     derived.credit.compare(&expected, report, |stored, right| Some(differing(stored, right)));
+}
+
+/// `waiting{}`: who waits, in turn.
+fn check_waiting(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let mut expected = BTreeMap::new();
+    for (awaited, orders) in &facts.waiting {
+        let scarce = match *awaited {
+            Awaited::Goods(warehouse, product) => Scarce::Stock { warehouse, product },
+            Awaited::Budget(promotion) => Scarce::Budget(promotion),
+        };
+        let entry = |(submitted_at_us, order): &(i64, Uuid)| WaitingOrder {
+            submitted_at_us: *submitted_at_us,
+            order_id: order.as_bytes().to_vec(),
+        };
+        expected.insert(Waiting::name(&scarce), Waiting { orders: orders.iter().map(entry).collect() });
+    }
+    derived.waiting.compare(&expected, report, |stored, right| {
+        let ids = |waiting: &Waiting| waiting.orders.iter().map(|entry| entry.order_id.clone()).collect::<Vec<_>>();
+        differing_ids(&ids(stored), &ids(right)).or_else(|| Some("has other moments than its orders".to_owned()))
+    });
 }
 
 fn differing(stored: &Credit, right: &Credit) -> String {

@@ -21,3 +21,4 @@ pub mod survey;
 pub mod task;
 pub mod verdict;
 pub mod visit;
+pub mod waiting;

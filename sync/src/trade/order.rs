@@ -1,11 +1,13 @@
 //! Orders: submitting, calling off, releasing holds, and handing to the warehouse. [`edit`] merges changes, [`decide`]
-//! confirms or holds, [`promote`] judges what is off, [`hold`] knows why an order waits, [`fulfil`] follows the goods.
+//! confirms or holds, [`shortage`] knows what there is, `promote` judges what is off, [`hold`] knows why an order waits,
+//! [`fulfil`] follows the goods.
 
 pub mod decide;
 pub mod edit;
 pub mod fulfil;
 pub mod hold;
 mod promote;
+pub mod shortage;
 
 use std::collections::BTreeMap;
 
@@ -368,22 +370,27 @@ fn same_content(current: &Order, new: &Order) -> bool {
         let ids = [&order.outlet_id, &order.agreement_id, &order.rep_id, &order.visit_id].map(Clone::clone);
         (ids, order.order_day, order.delivery_day, order.currency.clone(), order.comment.clone())
     };
-    head(current) == head(new) && current.lines.iter().map(line).eq(new.lines.iter().map(line))
+    let entered = |order: &Order| {
+        let own = order.lines.iter().filter(|line| line.substitutes_line_id.is_empty());
+        own.map(line).collect::<Vec<_>>()
+    };
+    head(current) == head(new) && entered(current) == entered(new)
 }
 
 fn unchanged(current: &Order, setting: &Setting<'_>, verdict: Verdict) -> Decision {
     Decision { order: current.clone(), credit: setting.credit.clone(), available: BTreeMap::new(), verdict }
 }
 
-/// An order that waits, once more, by a rule: a payment came, another order was called off, an outlet was unblocked. Holds
-/// whose cause has gone are released.
+/// An order that waits, once more, by a rule: a payment came, another order was called off, an outlet was unblocked, goods
+/// have come. Holds whose cause has gone are released; of a confirmed order what it lacks is set aside.
 ///
 /// # Errors
 /// When its records don't suffice to decide it.
 pub fn decide_again(current: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
     match current.status() {
         OrderStatus::Submitted => decide::decide(current.clone(), Some(current), &Touched::default(), setting),
-        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Confirmed | OrderStatus::Released => {
+        OrderStatus::Confirmed => shortage::replenish(current, setting),
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Released => {
             Ok(unchanged(current, setting, Verdict::nothing_to_do()))
         }
         OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => {
@@ -483,7 +490,8 @@ pub fn decide_cancel(
 /// A confirmed order goes to the warehouse. `None`: it is there already.
 ///
 /// # Errors
-/// `REASON_ORDER_HELD`, `REASON_ORDER_CLOSED`; `REASON_NO_LINES` when nothing of it could be confirmed.
+/// `REASON_ORDER_HELD`, `REASON_ORDER_CLOSED`; `REASON_NO_LINES` when nothing of it could be confirmed;
+/// `REASON_STOCK_AWAITED` while something of it is not there.
 pub fn decide_release_order(current: &Order, command: &ReleaseOrder) -> Result<Option<Order>, Rejection> {
     check::id(&command.order_id, "order_id")?;
     open_for_decisions(current)?;
@@ -497,6 +505,9 @@ pub fn decide_release_order(current: &Order, command: &ReleaseOrder) -> Result<O
     }
     if current.lines.iter().all(|line| line.confirmed_milli <= 0) {
         return Err(Rejection::new(Reason::NoLines));
+    }
+    if shortage::is_back_ordered(current) {
+        return Err(Rejection::new(Reason::StockAwaited));
     }
     let mut order = current.clone();
     order.set_status(OrderStatus::Released);

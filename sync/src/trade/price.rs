@@ -69,6 +69,13 @@ impl UnitPrice {
     pub fn of_unit(price_minor: i64) -> Self {
         Self { price_minor, per_milli: UNIT_MILLI }
     }
+
+    /// Whether it is dearer than another one, exactly.
+    #[must_use]
+    pub fn is_above(self, other: Self) -> bool {
+        let times = |price: i64, milli: i64| i128::from(price) * i128::from(milli);
+        times(self.price_minor, other.per_milli) > times(other.price_minor, self.per_milli)
+    }
 }
 
 /// What is bought, and when.

@@ -15,6 +15,9 @@ pub struct Available {
     /// What is promised: the sum of what the lines of all orders of the warehouse have set aside.
     #[prost(sint64, tag = "2")]
     pub reserved_milli: i64,
+    /// So many orders wait for it: `waiting{…}` names them.
+    #[prost(sint64, tag = "3")]
+    pub waiting: i64,
 }
 
 impl Available {

@@ -257,7 +257,7 @@ impl Oracle {
     /// Lets the rule decide, and gives it each record for which it asks.
     fn settle(&self, command: &dyn Decide, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         loop {
-            match command.decide(context, workspace) {
+            match commands::decide(command, context, workspace) {
                 Err(Stop::Load(id)) => {
                     workspace.drop_overlay();
                     let found = self.records.get(&id).map(|stored| (id, stored.clone()));

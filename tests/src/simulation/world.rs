@@ -172,7 +172,8 @@ impl World {
             records.push(entry(*promotion, Record::Promotion(self.promotion(dice, index))));
         }
         for (index, product) in self.products.iter().enumerate() {
-            records.push(entry(*product, Record::Product(article(index))));
+            let successor_id = self.products.get(index + 1).copied().map(bytes).unwrap_or_default();
+            records.push(entry(*product, Record::Product(Product { successor_id, ..article(index) })));
             for list in &self.price_lists[..2] {
                 let price = price(*list, *product, dice.between(5, 20) * 100);
                 records.push(entry(dice.id(), Record::Price(price)));
@@ -347,7 +348,8 @@ impl World {
 
     fn agreement(&self, dice: &Dice, index: usize) -> Agreement {
         let standard = index == self.agreements.len() - 1;
-        let rules = [ShortageRule::ConfirmPart, ShortageRule::BackOrder, ShortageRule::ShipComplete];
+        let rules =
+            [ShortageRule::ConfirmPart, ShortageRule::BackOrder, ShortageRule::Substitute, ShortageRule::ShipComplete];
         Agreement {
             name: format!("Agreement {index}"),
             customer_id: if standard { Vec::new() } else { bytes(self.buyer(index)) },

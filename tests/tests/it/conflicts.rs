@@ -7,12 +7,13 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ApplyAssignments, ArchiveOutlet, BlockOutlet, CancelVisit, ChangeOrder, CheckIn, CheckOut, DeliverShipment,
-    DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason, ImportRecords, Int64Change,
-    LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderStatus,
-    Outlet, PlanVisits, PrepareShipment, PriceToSet, Reason, Reclamation, ReclamationCause, RecordToImport,
-    ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason,
-    StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag, VisitState, order_line_edit::Edit,
+    Agreement, ApplyAssignments, ArchiveOutlet, BlockOutlet, CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut,
+    DeliverShipment, DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason, ImportRecords,
+    Int64Change, LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
+    OrderStatus, Outlet, PlanVisits, PrepareShipment, PriceToSet, Product, Reason, Reclamation, ReclamationCause,
+    RecordToImport, ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine,
+    ShortReason, ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag, VisitState,
+    order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -30,6 +31,10 @@ on_both_databases!(
     c09_an_order_above_the_limit_is_held_and_released_by_a_payment_to_the_books,
     c09_two_orders_racing_for_one_limit_do_not_both_pass,
     c11_what_is_not_in_stock_is_confirmed_in_part,
+    c11_a_back_order_is_promised_and_gets_what_comes,
+    c11_orders_that_wait_for_stock_are_served_in_turn,
+    c11_what_is_missing_is_taken_from_the_successor,
+    c11_twenty_devices_racing_for_the_last_ten_get_ten_between_them,
     c13_an_order_for_a_blocked_outlet_is_held,
     c13_an_order_from_before_a_hand_over_is_taken_within_the_grace,
     c13_a_hand_over_from_today_on_takes_back_nothing_of_this_morning,
@@ -266,6 +271,130 @@ async fn c11_what_is_not_in_stock_is_confirmed_in_part(kind: Kind) {
     assert_eq!((order.lines[0].ordered_milli, order.lines[0].confirmed_milli), (5_000, 3_000));
     assert_eq!(order.lines[0].difference(), LineDifference::StockShort);
     assert_eq!(order.value_minor, 4 * PRICE_MINOR);
+    done(app, &world, &mut anna).await;
+}
+
+/// The customer's agreement wants this where stock does not suffice.
+async fn shortage(app: &TestApp, world: &World, rule: ShortageRule) {
+    let agreement = Agreement { shortage_rule: rule.into(), credit_limit_minor: None, ..world.agreement(0) };
+    import(app, vec![entry(world.agreements[0], Record::Agreement(agreement))]).await;
+}
+
+/// So much of an article lies in the warehouse.
+async fn counted(app: &TestApp, world: &World, article: usize, on_hand_milli: i64) {
+    app.pass(1);
+    let stock = Some(Stock { as_of_us: app.now_us(), ..world.stock(article, on_hand_milli) });
+    let stocks = vec![StockToSet { stock_id: bytes(world.stocks[article]), stock }];
+    let outcome = app.office(Command::SetStock(SetStock { stocks })).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+}
+
+async fn c11_a_back_order_is_promised_and_gets_what_comes(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    shortage(&app, &world, ShortageRule::BackOrder).await;
+    counted(&app, &world, 0, 3_000).await;
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::PartlyConfirmed), "{outcome:?}");
+    let promised: Order = app.shown(&anna, id).expect("the order");
+    let line = &promised.lines[0];
+    assert_eq!((promised.status(), line.confirmed_milli, line.reserved_milli), (OrderStatus::Confirmed, 5_000, 3_000));
+    let release = || Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id) });
+    let outcome = app.office(release()).await;
+    assert_eq!(status(&outcome), (Status::Rejected, Reason::StockAwaited), "{outcome:?}");
+    counted(&app, &world, 0, 9_000).await;
+    app.sync(&mut anna).await;
+    let whole: Order = app.shown(&anna, id).expect("the order");
+    assert_eq!((whole.lines[0].reserved_milli, whole.lines[0].difference()), (5_000, LineDifference::Unspecified));
+    assert_eq!(app.office(release()).await.status(), Status::Applied);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c11_orders_that_wait_for_stock_are_served_in_turn(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    shortage(&app, &world, ShortageRule::ShipComplete).await;
+    counted(&app, &world, 0, 0).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        app.pass(1);
+        let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+        let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+        assert_eq!(status(&outcome), (Status::Held, Reason::HeldStock), "{outcome:?}");
+        ids.push(id);
+    }
+    counted(&app, &world, 0, 7_000).await;
+    app.sync(&mut anna).await;
+    let states = |app: &TestApp, anna: &TestDevice| -> Vec<OrderStatus> {
+        ids.iter().map(|id| app.shown::<Order>(anna, *id).expect("the order").status()).collect()
+    };
+    let (submitted, confirmed, cancelled) = (OrderStatus::Submitted, OrderStatus::Confirmed, OrderStatus::Cancelled);
+    assert_eq!(states(&app, &anna), [confirmed, submitted, submitted], "there is enough for one");
+    let cancel = CancelOrder { order_id: bytes(ids[0]), reason: "by mistake".to_owned() };
+    app.decide(&mut anna, Command::CancelOrder(cancel)).await;
+    assert_eq!(states(&app, &anna), [cancelled, confirmed, submitted], "what one gives back the next one gets");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c11_what_is_missing_is_taken_from_the_successor(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    shortage(&app, &world, ShortageRule::Substitute).await;
+    let product = app.stored::<Product>(world.tenant).await[&world.products[0]].clone();
+    let successor = Product { successor_id: bytes(world.products[1]), ..product };
+    import(&app, vec![entry(world.products[0], Record::Product(successor))]).await;
+    set_price(&app, &world, 1, 900).await;
+    counted(&app, &world, 0, 3_000).await;
+    app.sync(&mut anna).await;
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::PartlyConfirmed), "{outcome:?}");
+    let order: Order = app.shown(&anna, id).expect("the order");
+    let [short, instead] = order.lines.as_slice() else { panic!("two lines: {order:?}") };
+    assert_eq!((short.confirmed_milli, short.difference()), (3_000, LineDifference::Substituted));
+    assert_eq!((&instead.product_id, instead.confirmed_milli), (&bytes(world.products[1]), 2_000));
+    assert_eq!((&instead.substitutes_line_id, order.value_minor), (&short.line_id, 3 * PRICE_MINOR + 2 * 900));
+    done(app, &world, &mut anna).await;
+}
+
+async fn c11_twenty_devices_racing_for_the_last_ten_get_ten_between_them(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    // Of each order's two articles there are ten pieces of the first, and the limit is 200.00.
+    let agreement = Agreement { credit_limit_minor: Some(20_000), ..world.agreement(0) };
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(agreement))]).await;
+    counted(&app, &world, 0, 10_000).await;
+    let mut devices = Vec::new();
+    for index in 0..20 {
+        let mut device = app.device(if index % 2 == 0 { "anna" } else { "boris" }).await;
+        app.sync(&mut device).await;
+        let rep = if index % 2 == 0 { &world.anna } else { &world.boris };
+        for _ in 0..10 {
+            let (_, submit) = order(&app, &device, &world, rep, &[(0, 1, PRICE_MINOR), (1, 1, PRICE_MINOR)]);
+            app.capture(&mut device, Command::SubmitOrder(submit));
+        }
+        devices.push(device);
+    }
+    let now = app.now_us();
+    let synced = futures::future::join_all(devices.iter_mut().map(|device| device.sync(now))).await;
+    let outcomes: Vec<Outcome> = synced
+        .into_iter()
+        .flat_map(|synced| synced.expect("synchronizes").outcomes)
+        .map(|(_, outcome)| outcome)
+        .collect();
+    assert_eq!(outcomes.len(), 200);
+    let orders = app.stored::<Order>(world.tenant).await;
+    let taken: Vec<&Order> = orders.values().filter(|order| order.status() == OrderStatus::Confirmed).collect();
+    let of_first: i64 = taken.iter().map(|order| order.lines[0].confirmed_milli).sum();
+    let value: i64 = taken.iter().map(|order| order.value_minor).sum();
+    assert_eq!((of_first, value), (10_000, 20_000), "the stock and the limit to the last, and nothing beyond");
+    let told = |order: &&Order| {
+        if order.status() != OrderStatus::Confirmed {
+            return open_holds(order) == [HoldReason::CreditLimit];
+        }
+        let [first, _] = order.lines.as_slice() else { return false };
+        first.confirmed_milli == first.ordered_milli || first.difference() == LineDifference::StockShort
+    };
+    assert_eq!(orders.values().filter(told).count(), 200, "every loser is told which line and why");
+    let held = outcomes.iter().filter(|outcome| outcome.status() == Status::Held).count();
+    assert_eq!(held, 200 - taken.len());
     done(app, &world, &mut anna).await;
 }
 

@@ -110,7 +110,7 @@ async fn a_shipment_from_elsewhere_takes_what_is_set_aside_along(kind: Kind) {
         "nobody counts the second"
     );
     decided(&app, &world, Command::ShipShipment(ShipShipment { shipment_id, ..ShipShipment::default() })).await;
-    let there = Available { on_hand_milli: ON_HAND_MILLI - 1_000, reserved_milli: 0 };
+    let there = Available { on_hand_milli: ON_HAND_MILLI - 1_000, ..Available::default() };
     assert_eq!(exact(&app, &world, (elsewhere.warehouse, world.products[0])).await, there);
     let stored = app.stored::<Order>(world.tenant).await[&order].clone();
     assert!(stored.lines.iter().all(|line| line.reserved_milli == 0));

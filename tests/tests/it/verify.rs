@@ -25,6 +25,7 @@ use roundsman_sync::trade::credit::{Credit, HeldOrder};
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
+use roundsman_sync::trade::waiting::{Scarce, Waiting};
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes, place};
@@ -93,7 +94,8 @@ async fn field_work(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid
     submitted(app, world, (anna, &world.anna), 3, TODAY + 1).await
 }
 
-/// A list that is computed from the world's and has changed, and a promotion of which an order has taken something.
+/// A list that is computed from the world's and has changed, and a promotion of which an order has taken so much that the next
+/// one waits.
 async fn offers(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid {
     let (list, promotion) = (app.id(), app.id());
     for markup_bp in [500, 700] {
@@ -110,17 +112,19 @@ async fn offers(app: &TestApp, world: &World, anna: &mut TestDevice) -> Uuid {
         name: "Spring".to_owned(),
         currency: CURRENCY.to_owned(),
         benefit: Some(Benefit::PercentBp(1_000)),
-        budget_minor: Some(100_000),
+        budget_minor: Some(250),
         ..Promotion::default()
     };
     import(app, vec![entry(promotion, Record::Promotion(tenth))]).await;
     app.sync(anna).await;
-    let (_, mut submit) = conflicts::order(app, anna, world, &world.anna, &[(4, 2, PRICE_MINOR)]);
-    let promotion_version = conflicts::held_version(anna, promotion);
-    let promotion_id = bytes(promotion);
-    submit.lines[0].promotions = vec![ShownPromotion { promotion_id, promotion_version, discount_minor: 200 }];
-    let outcome = app.decide(anna, Command::SubmitOrder(submit)).await;
-    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    for status in [Status::Applied, Status::Held] {
+        let (_, mut submit) = conflicts::order(app, anna, world, &world.anna, &[(4, 2, PRICE_MINOR)]);
+        let promotion_version = conflicts::held_version(anna, promotion);
+        let promotion_id = bytes(promotion);
+        submit.lines[0].promotions = vec![ShownPromotion { promotion_id, promotion_version, discount_minor: 200 }];
+        let outcome = app.decide(anna, Command::SubmitOrder(submit)).await;
+        assert_eq!(outcome.status(), status, "{outcome:?}");
+    }
     promotion
 }
 
@@ -208,7 +212,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 30, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 31, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -323,8 +327,13 @@ async fn goods(day: &Day) {
     assert_one(&found, &[&ListState::name(&list), "lacks"]);
     let found = day.found::<Promotions>((), |live| live.promotions[0].to_day = 7).await;
     assert_one(&found, &["promotions{}", &promotion.to_string(), "otherwise than its record"]);
+    let scarce = Scarce::Budget(*promotion);
+    let found = day.found::<Waiting>(scarce, |waiting| waiting.orders.clear()).await;
+    assert_one(&found, &[&Waiting::name(&scarce), "lacks"]);
+    let found = day.found::<PromotionState>(*promotion, |state| state.waiting = 0).await;
+    assert_one(&found, &[&PromotionState::name(promotion), "0 waiting", "1 waiting"]);
     let found = day.found::<PromotionState>(*promotion, |state| state.spent_minor += 1).await;
-    assert_one(&found, &[&PromotionState::name(promotion), "counts 201 and 2000", "orders have taken 200 and 2000"]);
+    assert_one(&found, &[&PromotionState::name(promotion), "counts 201 and 2000", "by the orders it is 200 and 2000"]);
     let price = (world.price_list, world.products[0]);
     let found = day.found::<ProductPrices>(price, |prices| prices.prices.clear()).await;
     assert_one(&found, &[&ProductPrices::name(&price), &format!("lacks {}", world.prices[0])]);
@@ -346,7 +355,7 @@ async fn sums(day: &Day) {
     let Day { world, .. } = day;
     let held = (world.warehouse, world.products[0]);
     let found = day.found::<Available>(held, |available| available.reserved_milli += 1).await;
-    assert_one(&found, &[&Available::name(&held), "orders have set"]);
+    assert_one(&found, &[&Available::name(&held), "by the orders it is"]);
     let found = day.found::<Available>(held, |available| available.on_hand_milli /= 2).await;
     assert_one(&found, &[&format!("the stock {} tells devices", world.stocks[0])]);
     let debtor = (world.customers[0], CURRENCY.to_owned());

@@ -4,27 +4,24 @@
 //! - A line's price and discount are decided when the line was touched, and as long as a hold about them is open. Its
 //!   promotions are, whenever any line was: what is off one may depend on the others.
 //! - A line's confirmed quantity of a confirmed order is left alone unless the line was touched; it is never lowered
-//!   below what the order has reserved. A held order reserves nothing more than it had before.
+//!   below what the order has reserved. A held order reserves nothing more than it had before ([`super::shortage`]).
 //! - Credit, overdue debt and a blocked outlet hold a confirmed order only if its value grows.
 //! - What a person has agreed to by releasing a hold is not held again: a line as long as it is not touched, a sum as
 //!   long as it is not worse than the one that was agreed to.
 
 use std::collections::BTreeMap;
 
-use roundsman_proto::trade::{
-    Agreement, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Reason, ShortageRule,
-};
+use roundsman_proto::trade::{Agreement, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Reason};
 use uuid::Uuid;
 
 use super::hold::{self, Cause};
-use super::promote;
 use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, rate, shown_price};
+use super::{promote, shortage};
 use crate::trade::check;
 use crate::trade::credit::{CreditTerms, owed};
 use crate::trade::money::{self, Sum};
 use crate::trade::price::{self, Judgement, Known, Occasion, Shown, UnitPrice, Wanted};
 use crate::trade::rejection::Rejection;
-use crate::trade::stock::{self, Available, reserved_by};
 use crate::trade::verdict::Verdict;
 
 /// What was touched of a line.
@@ -63,13 +60,15 @@ impl Touched {
 /// A line, with what the decision needs.
 pub(super) struct Item<'a> {
     pub(super) line: OrderLine,
-    product_id: Uuid,
+    pub(super) product_id: Uuid,
     pub(super) goods: &'a Goods<'a>,
     pub(super) touch: Option<Touch>,
+    /// What of the confirmed quantity is there; the rest of a back-order follows.
+    pub(super) granted_milli: i64,
     /// The sum at the price and with the promotions that the rep saw, of all that was ordered.
-    ordered: Sum,
+    pub(super) ordered: Sum,
     /// The price in force, where the shown one does not count by itself.
-    disputed: Option<Option<UnitPrice>>,
+    pub(super) disputed: Option<Option<UnitPrice>>,
 }
 
 /// Decides an order. `before` is the order before the command, if there was one.
@@ -88,7 +87,7 @@ pub fn decide(
         items.push(item(line, &order, touched, terms, setting)?);
     }
     let unearned = promote::settle(&mut items, &order, touched, terms, setting)?;
-    let short = confirm(&mut items, before, terms, &order);
+    let short = shortage::confirm(&mut items, before, terms, &order, setting);
     for item in &mut items {
         item.ordered = ordered(&item.line, promised_minor(&item.line), terms)?;
         price_confirmed(&mut item.line, terms.vat_included())?;
@@ -105,10 +104,13 @@ pub fn decide(
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
     let open = hold::open_reasons(&order);
     order.set_status(if open.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted });
-    let available = reserve(&mut items, open.is_empty(), before, setting);
+    let available = shortage::reserve(&mut items, open.is_empty(), before, setting);
     order.lines = items.into_iter().map(|item| item.line).collect();
     let credit = setting.credit.clone().with_order(setting.order_id, before, &order)?;
-    let partly = order.lines.iter().any(|line| line.confirmed_milli < line.ordered_milli);
+    let partly = order
+        .lines
+        .iter()
+        .any(|line| line.confirmed_milli < line.ordered_milli || line.difference() == LineDifference::BackOrdered);
     let verdict = match hold::outcome(&open) {
         Some(reason) => Verdict::held(reason),
         None if partly => Verdict::applied(Reason::PartlyConfirmed),
@@ -118,7 +120,7 @@ pub fn decide(
 }
 
 /// The order as it was promised, if it was.
-fn promised(before: Option<&Order>) -> Option<&Order> {
+pub(super) fn promised(before: Option<&Order>) -> Option<&Order> {
     before.filter(|order| order.status() == OrderStatus::Confirmed)
 }
 
@@ -149,7 +151,7 @@ fn item<'a>(
         line.price_minor = line.shown_price_minor;
     }
     let disputed = disputed(&line, touch, order, terms, goods, setting.grace_us(terms));
-    Ok(Item { line, product_id, goods, touch, ordered: Sum::default(), disputed })
+    Ok(Item { line, product_id, goods, touch, granted_milli: 0, ordered: Sum::default(), disputed })
 }
 
 /// The price in force, if the shown one does not count (C5). A line that nobody touched stays disputed until the price
@@ -181,62 +183,12 @@ fn disputed(
     }
 }
 
-fn wanted<'a>(line: &'a OrderLine, order: &Order) -> Wanted<'a> {
+pub(super) fn wanted<'a>(line: &'a OrderLine, order: &Order) -> Wanted<'a> {
     Wanted { quantity_milli: line.ordered_milli, packaging_code: &line.packaging_code, day: order.order_day }
 }
 
 pub(super) fn is_among(hold: Option<&Hold>, line: &OrderLine) -> bool {
     hold.is_some_and(|hold| hold.line_ids.is_empty() || hold.line_ids.contains(&line.line_id))
-}
-
-/// Confirms what stock allows, line by line in the order of entry (C11), and says for which lines the agreement wants
-/// the order to wait. Back-orders and substitutes are not made yet: such agreements wait like those that ship complete.
-fn confirm(items: &mut [Item<'_>], before: Option<&Order>, terms: Terms<'_>, order: &Order) -> Option<Cause> {
-    let was_confirmed = promised(before).is_some();
-    let waits = match terms.agreement.shortage_rule() {
-        ShortageRule::Unspecified | ShortageRule::ConfirmPart => false,
-        ShortageRule::BackOrder | ShortageRule::Substitute | ShortageRule::ShipComplete => true,
-    };
-    let agreed = hold::agreed(order, HoldReason::Stock);
-    let mut left: BTreeMap<Uuid, i64> = BTreeMap::new();
-    // What was promised already comes first.
-    for item in items.iter().filter(|item| was_confirmed && item.touch.is_none()) {
-        let budget = budget(&mut left, item, before);
-        *budget = budget.saturating_sub(item.line.confirmed_milli);
-    }
-    let mut short = Vec::new();
-    for item in items.iter_mut().filter(|item| !was_confirmed || item.touch.is_some()) {
-        let budget = budget(&mut left, item, before);
-        let found = stock::confirmable(item.line.ordered_milli, *budget);
-        let lacks = found < item.line.ordered_milli;
-        let dropped = item.touch.is_none() && is_among(agreed, &item.line);
-        let waits = lacks && waits && !dropped;
-        let confirmed = if waits { item.line.ordered_milli } else { found };
-        *budget = budget.saturating_sub(confirmed);
-        if waits {
-            short.push(item.line.line_id.clone());
-        }
-        item.line.confirmed_milli = confirmed;
-        let difference = difference(&item.line, item.goods.product.withdrawn);
-        item.line.set_difference(difference);
-    }
-    let facts = "free stock does not suffice, and the agreement does not allow to drop the rest".to_owned();
-    (!short.is_empty()).then(|| Cause::new(HoldReason::Stock, facts).lines(short))
-}
-
-fn budget<'a>(left: &'a mut BTreeMap<Uuid, i64>, item: &Item<'_>, before: Option<&Order>) -> &'a mut i64 {
-    let own = || before.map_or(0, |order| reserved_by(order, item.product_id));
-    let all = || item.goods.available.map_or(i64::MAX, |stock| stock.budget(own()));
-    left.entry(item.product_id).or_insert_with(all)
-}
-
-fn difference(line: &OrderLine, withdrawn: bool) -> LineDifference {
-    match (line.confirmed_milli < line.ordered_milli, withdrawn, line.difference()) {
-        (true, true, _) => LineDifference::Withdrawn,
-        (true, false, _) => LineDifference::StockShort,
-        (false, _, LineDifference::OfficeChanged) => LineDifference::OfficeChanged,
-        (false, _, _) => LineDifference::Unspecified,
-    }
 }
 
 /// Causes that concern lines: price, discount, lowest price, withdrawn product.
@@ -395,32 +347,4 @@ fn debt_causes(order: &Order, before: Option<&Order>, agreement: &Agreement, set
 /// The number that was held against the limit when a person agreed to it.
 fn agreed(order: &Order, reason: HoldReason) -> Option<i64> {
     hold::agreed(order, reason).map(|hold| hold.exposure_minor.unwrap_or_default())
-}
-
-/// Stock after the decision: a confirmed order has what it was promised; a held one keeps of what it had before what it
-/// still wants. Each line says what of it is its own.
-fn reserve(
-    items: &mut [Item<'_>],
-    confirmed: bool,
-    before: Option<&Order>,
-    setting: &Setting<'_>,
-) -> BTreeMap<Uuid, Available> {
-    let mut changed = BTreeMap::new();
-    for (product, goods) in setting.goods {
-        let Some(stock) = goods.available else {
-            continue;
-        };
-        let own = before.map_or(0, |order| reserved_by(order, *product));
-        let mut left = if confirmed { i64::MAX } else { own };
-        let mut reserved = 0_i64;
-        for item in items.iter_mut().filter(|item| item.product_id == *product) {
-            item.line.reserved_milli = item.line.confirmed_milli.min(left).max(0);
-            left = left.saturating_sub(item.line.reserved_milli);
-            reserved = reserved.saturating_add(item.line.reserved_milli);
-        }
-        if reserved != own {
-            changed.insert(*product, stock.reserving(own, reserved));
-        }
-    }
-    changed
 }

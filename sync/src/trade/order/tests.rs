@@ -684,6 +684,80 @@ fn c11_an_agreement_may_want_the_order_complete() {
 }
 
 #[test]
+fn c11_a_back_order_is_promised_whole_and_gets_what_comes() {
+    let mut world = World::new();
+    world.agreement.set_shortage_rule(ShortageRule::BackOrder);
+    world.available.insert(TEA, Available::default().counted(2_000));
+    let decision = world.submit(&[tea(5), sugar(1)]).expect("taken");
+    assert_eq!((decision.verdict.status, decision.verdict.reason), (Status::Applied, Reason::PartlyConfirmed));
+    let order = world.take(&decision);
+    assert_eq!((order.status(), confirmed(&order), order.value_minor), (OrderStatus::Confirmed, vec![5, 1], 550));
+    assert_eq!((order.lines[0].difference(), order.lines[0].reserved_milli), (LineDifference::BackOrdered, 2_000));
+    assert_eq!(world.available[&TEA].free_milli(), 0, "what is there is set aside, and nothing beyond");
+    let release = ReleaseOrder { order_id: bytes(ORDER) };
+    assert_eq!(decide_release_order(&order, &release).expect_err("waits").reason, Reason::StockAwaited);
+
+    world.available.insert(TEA, world.available[&TEA].counted(4_000));
+    let some = world.with(|setting| decide_again(&order, setting)).expect("decided");
+    assert_eq!((some.order.lines[0].reserved_milli, some.available[&TEA].free_milli()), (4_000, 0));
+    let order = world.take(&some);
+    world.available.insert(TEA, world.available[&TEA].counted(9_000));
+    let all = world.with(|setting| decide_again(&order, setting)).expect("decided");
+    assert_eq!(
+        (all.order.lines[0].difference(), all.available[&TEA].free_milli()),
+        (LineDifference::Unspecified, 4_000)
+    );
+    assert_eq!(all.credit.exposure_minor(), 550, "it was promised before");
+    assert!(decide_release_order(&all.order, &release).expect("nothing is awaited").is_some());
+}
+
+#[test]
+fn c11_an_edit_of_a_back_order_asks_the_stock_again() {
+    let mut world = World::new();
+    world.agreement.set_shortage_rule(ShortageRule::BackOrder);
+    world.available.insert(TEA, Available::default().counted(2_000));
+    let order = world.submitted(&[tea(5), sugar(1)]);
+    let other = world.change(&order, Editor::Rep(REP), vec![quantity(2, 1, 2)]).expect("taken").order;
+    assert_eq!((other.lines[0].reserved_milli, confirmed(&other)), (2_000, vec![5, 2]), "untouched");
+    let less = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 2)]).expect("taken").order;
+    assert_eq!((less.lines[0].difference(), confirmed(&less)), (LineDifference::Unspecified, vec![2, 1]));
+    world.products.get_mut(&TEA).expect("known").0.withdrawn = true;
+    let gone = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 4)]).expect("taken").order;
+    assert_eq!((gone.lines[0].difference(), confirmed(&gone)[0]), (LineDifference::Withdrawn, 2), "it will not come");
+}
+
+#[test]
+fn c11_what_is_missing_is_taken_from_the_successor_at_no_higher_price() {
+    let mut world = World::new();
+    world.agreement.set_shortage_rule(ShortageRule::Substitute);
+    world.available.insert(TEA, Available::default().counted(2_000));
+    let tea_row = world.products.get_mut(&TEA).expect("known");
+    tea_row.0.successor_id = bytes(SUGAR);
+    let sugar_row = world.products.get_mut(&SUGAR).expect("known");
+    sugar_row.0.multiple_milli = 2_000;
+    let order = world.submitted(&[NewOrderLine { discount_bp: 500, ..tea(5) }]);
+    let [short, instead] = order.lines.as_slice() else { panic!("{order:?}") };
+    assert_eq!((short.confirmed_milli, short.difference()), (2_000, LineDifference::Substituted));
+    assert_eq!((instead.ordered_milli, instead.confirmed_milli, instead.reserved_milli), (0, 2_000, 2_000));
+    assert_eq!((instead.price_minor, instead.discount_bp, &instead.substitutes_line_id), (50, 500, &line_id(1)));
+    assert_eq!((order.value_minor, order.ordered_value_minor), (190 + 95, 475));
+    assert_eq!(world.available[&SUGAR].reserved_milli, 2_000);
+    let again = world.with(|setting| {
+        decide_submit(Some(&order), None, REP, &submit(&[NewOrderLine { discount_bp: 500, ..tea(5) }]), setting)
+    });
+    assert_eq!(again.expect("taken").verdict.reason, Reason::NothingToDo, "the server's line is not the rep's");
+
+    let less = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 2)]).expect("taken");
+    assert_eq!((less.order.lines.len(), less.available[&SUGAR].reserved_milli), (1, 0), "nothing is missing now");
+    world.set_price(SUGAR, 150, 5, 0);
+    let dearer = world.submit(&[tea(5)]).expect("taken").order;
+    assert_eq!(dearer.lines[1].price_minor, 100, "the customer was told 100");
+    world.products.get_mut(&SUGAR).expect("known").0.withdrawn = true;
+    let none = world.submit(&[tea(5)]).expect("taken").order;
+    assert_eq!((none.lines.len(), none.lines[0].difference()), (1, LineDifference::StockShort));
+}
+
+#[test]
 fn c12_only_the_line_of_a_withdrawn_product_is_held() {
     let mut world = World::new();
     world.products.get_mut(&TEA).expect("known").0.withdrawn = true;

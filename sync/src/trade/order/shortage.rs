@@ -1,0 +1,218 @@
+//! What stock allows, and what the agreement wants where it does not suffice (C11): the rest is dropped, follows when it is
+//! there, is taken from the product's successor, or the whole order waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roundsman_proto::trade::{HoldReason, LineDifference, Order, OrderLine, ShortageRule};
+use uuid::Uuid;
+
+use super::decide::{Item, is_among, promised, wanted};
+use super::hold::{self, Cause};
+use super::{Decision, Setting, Terms, unchanged};
+use crate::trade::money::Sum;
+use crate::trade::price::{self, UnitPrice, Wanted};
+use crate::trade::rejection::Rejection;
+use crate::trade::stock::{self, Available, reserved_by};
+use crate::trade::verdict::Verdict;
+
+/// What is left of each product for an order.
+struct Budgets<'a> {
+    left: BTreeMap<Uuid, i64>,
+    before: Option<&'a Order>,
+}
+
+impl Budgets<'_> {
+    fn of(&mut self, product: Uuid, available: Option<Available>) -> &mut i64 {
+        let own = || self.before.map_or(0, |order| reserved_by(order, product));
+        let all = || available.map_or(i64::MAX, |stock| stock.budget(own()));
+        self.left.entry(product).or_insert_with(all)
+    }
+
+    /// Takes so much of a product, as far as it is there.
+    fn take(&mut self, product: Uuid, available: Option<Available>, wanted_milli: i64) -> i64 {
+        let left = self.of(product, available);
+        let found = stock::confirmable(wanted_milli, *left);
+        *left = left.saturating_sub(found);
+        found
+    }
+}
+
+/// Confirms line by line, in the order of entry, and says for which lines the agreement wants the order to wait. Substitutes
+/// become lines of their own; those of lines that are confirmed anew are made anew.
+pub(super) fn confirm<'a>(
+    items: &mut Vec<Item<'a>>,
+    before: Option<&Order>,
+    terms: Terms<'_>,
+    order: &Order,
+    setting: &Setting<'a>,
+) -> Option<Cause> {
+    let was_confirmed = promised(before).is_some();
+    let is_anew = |item: &Item<'_>| !was_confirmed || item.touch.is_some();
+    let kept: BTreeSet<Vec<u8>> =
+        items.iter().filter(|item| !is_anew(item)).map(|item| item.line.line_id.clone()).collect();
+    items.retain(|item| item.line.substitutes_line_id.is_empty() || kept.contains(&item.line.substitutes_line_id));
+    let mut budgets = Budgets { left: BTreeMap::new(), before };
+    // What was promised already comes first.
+    for item in items.iter_mut().filter(|item| !is_anew(item)) {
+        let is_part = item.line.difference() == LineDifference::BackOrdered;
+        item.granted_milli = if is_part { item.line.reserved_milli } else { item.line.confirmed_milli };
+        let left = budgets.of(item.product_id, item.goods.available);
+        *left = left.saturating_sub(item.granted_milli);
+    }
+    let agreed = hold::agreed(order, HoldReason::Stock);
+    let (mut short, mut missing) = (Vec::new(), Vec::new());
+    for (index, item) in items.iter_mut().enumerate().filter(|(_, item)| is_anew(item)) {
+        let ordered_milli = item.line.ordered_milli;
+        let found = budgets.take(item.product_id, item.goods.available, ordered_milli);
+        let dropped = item.touch.is_none() && is_among(agreed, &item.line);
+        let lacks = found < ordered_milli && !dropped;
+        let withdrawn = item.goods.product.withdrawn;
+        let (confirmed, difference) = match terms.agreement.shortage_rule() {
+            ShortageRule::ShipComplete if lacks => {
+                short.push(item.line.line_id.clone());
+                (ordered_milli, LineDifference::Unspecified)
+            }
+            // What is no longer sold does not come either.
+            ShortageRule::BackOrder if lacks && !withdrawn => (ordered_milli, LineDifference::BackOrdered),
+            ShortageRule::Substitute if lacks => {
+                missing.push(index);
+                (found, LineDifference::StockShort)
+            }
+            ShortageRule::ShipComplete | ShortageRule::BackOrder | ShortageRule::Substitute => {
+                (found, LineDifference::StockShort)
+            }
+            ShortageRule::Unspecified | ShortageRule::ConfirmPart => (found, LineDifference::StockShort),
+        };
+        item.granted_milli = found;
+        item.line.confirmed_milli = confirmed;
+        let difference = match (found < ordered_milli && difference != LineDifference::Unspecified, withdrawn) {
+            (true, true) => LineDifference::Withdrawn,
+            (true, false) => difference,
+            (false, _) if item.line.difference() == LineDifference::OfficeChanged => LineDifference::OfficeChanged,
+            (false, _) => LineDifference::Unspecified,
+        };
+        item.line.set_difference(difference);
+    }
+    for index in missing {
+        if let Some(instead) = substitute(&items[index], &mut budgets, terms, order, setting) {
+            items[index].line.set_difference(LineDifference::Substituted);
+            items.push(instead);
+        }
+    }
+    let facts = "free stock does not suffice, and the agreement does not allow to drop the rest".to_owned();
+    (!short.is_empty()).then(|| Cause::new(HoldReason::Stock, facts).lines(short))
+}
+
+/// What the successor has of what a line lacks, in whole steps of the successor. It costs what it costs in the list, and never
+/// more than what it replaces: the customer was told that price.
+fn substitute<'a>(
+    short: &Item<'a>,
+    budgets: &mut Budgets<'_>,
+    terms: Terms<'_>,
+    order: &Order,
+    setting: &Setting<'a>,
+) -> Option<Item<'a>> {
+    let line = &short.line;
+    let product_id = Uuid::from_slice(&short.goods.product.successor_id).ok()?;
+    let goods = setting.goods.get(&product_id).filter(|goods| !goods.product.withdrawn)?;
+    let lacks_milli = line.ordered_milli.saturating_sub(line.confirmed_milli);
+    let there = stock::confirmable(lacks_milli, *budgets.of(product_id, goods.available));
+    let step = goods.product.multiple_milli.max(1);
+    let taken = budgets.take(product_id, goods.available, there / step * step);
+    let of_product = goods.prices.iter().filter(|known| known.price.product_id == product_id.as_bytes());
+    let wanted = Wanted { packaging_code: "", quantity_milli: taken, ..wanted(line, order) };
+    let quote = price::quote(of_product.map(|known| (known.id, known.price)), &terms.price_list, &wanted)?;
+    if taken <= 0 {
+        return None;
+    }
+    let own = UnitPrice { price_minor: line.price_minor, per_milli: price::per(line.price_per_milli) };
+    let rate = if quote.rate.is_above(own) { own } else { quote.rate };
+    let line = OrderLine {
+        line_id: substitute_id(&line.line_id, product_id),
+        product_id: product_id.as_bytes().to_vec(),
+        coefficient_milli: crate::trade::money::UNIT_MILLI,
+        confirmed_milli: taken,
+        price_id: quote.price_id.as_bytes().to_vec(),
+        shown_price_minor: rate.price_minor,
+        price_minor: rate.price_minor,
+        price_per_milli: rate.per_milli,
+        discount_bp: line.discount_bp,
+        vat_bp: goods.product.vat_bp,
+        difference: LineDifference::Substituted.into(),
+        substitutes_line_id: line.line_id.clone(),
+        ..OrderLine::default()
+    };
+    let (touch, disputed) = (None, None);
+    Some(Item { line, product_id, goods, touch, granted_milli: taken, ordered: Sum::default(), disputed })
+}
+
+/// The id of the line that replaces what another lacks by a product: always the same.
+fn substitute_id(line_id: &[u8], product: Uuid) -> Vec<u8> {
+    let namespace = Uuid::from_slice(line_id).unwrap_or_default();
+    Uuid::new_v5(&namespace, product.as_bytes()).as_bytes().to_vec()
+}
+
+/// Stock after the decision: a confirmed order has what of its promises is there; a held one keeps of what it had before what
+/// it still wants. Each line says what of it is its own.
+pub(super) fn reserve(
+    items: &mut [Item<'_>],
+    confirmed: bool,
+    before: Option<&Order>,
+    setting: &Setting<'_>,
+) -> BTreeMap<Uuid, Available> {
+    let mut changed = BTreeMap::new();
+    for (product, goods) in setting.goods {
+        let Some(stock) = goods.available else {
+            continue;
+        };
+        let own = before.map_or(0, |order| reserved_by(order, *product));
+        let mut left = if confirmed { i64::MAX } else { own };
+        let mut reserved = 0_i64;
+        for item in items.iter_mut().filter(|item| item.product_id == *product) {
+            let granted = if confirmed { item.granted_milli } else { item.line.confirmed_milli };
+            item.line.reserved_milli = granted.min(left).max(0);
+            left = left.saturating_sub(item.line.reserved_milli);
+            reserved = reserved.saturating_add(item.line.reserved_milli);
+        }
+        if reserved != own {
+            changed.insert(*product, stock.reserving(own, reserved));
+        }
+    }
+    changed
+}
+
+/// Whether a confirmed order still lacks something that was promised.
+#[must_use]
+pub fn is_back_ordered(order: &Order) -> bool {
+    order.lines.iter().any(|line| line.difference() == LineDifference::BackOrdered)
+}
+
+/// Sets aside for a confirmed order what has come meanwhile of what it lacks, line by line.
+///
+/// # Errors
+/// When the sums can't be counted.
+pub(super) fn replenish(current: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
+    let mut order = current.clone();
+    let mut changed = BTreeMap::new();
+    for (product, goods) in setting.goods {
+        let Some(stock) = goods.available else { continue };
+        let own = reserved_by(current, *product);
+        let (mut free, mut reserved) = (stock.free_milli().max(0), own);
+        let lacks = |line: &&mut OrderLine| {
+            line.product_id == product.as_bytes() && line.difference() == LineDifference::BackOrdered
+        };
+        for line in order.lines.iter_mut().filter(lacks) {
+            let more = stock::confirmable(line.confirmed_milli.saturating_sub(line.reserved_milli), free);
+            free -= more;
+            reserved = reserved.saturating_add(more);
+            line.reserved_milli = line.reserved_milli.saturating_add(more);
+            if line.reserved_milli >= line.confirmed_milli {
+                line.set_difference(LineDifference::Unspecified);
+            }
+        }
+        if reserved != own {
+            changed.insert(*product, stock.reserving(own, reserved));
+        }
+    }
+    Ok(Decision { order, available: changed, ..unchanged(current, setting, Verdict::done()) })
+}
