@@ -26,6 +26,7 @@ CREATE TABLE sales_order (
     ordered_value_minor BIGINT NOT NULL,
     submitted_at        BIGINT NOT NULL,
     status_reason       TEXT   NOT NULL,
+    broken_promises     BIGINT NOT NULL,
     shipment            UUID,
     booked              BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod claim;
 pub mod client;
 pub mod device;
+pub mod explain;
 pub mod import;
 pub mod inspect;
 pub mod migrate;
@@ -35,6 +36,9 @@ pub enum Verb {
     /// Shows a record with its history, and which devices have it.
     #[command(subcommand)]
     Record(inspect::RecordVerb),
+    /// Tells why a record is as it is: all that led to it, in the order in which it happened.
+    #[command(subcommand)]
+    Explain(explain::Verb),
     /// Shows a bucket, and which devices have it.
     #[command(subcommand)]
     Bucket(inspect::BucketVerb),
@@ -65,6 +69,7 @@ impl Verb {
             Self::User(verb) => user::run(verb).await,
             Self::Device(verb) => device::run(verb).await,
             Self::Record(verb) => inspect::record(verb).await,
+            Self::Explain(verb) => explain::run(verb).await,
             Self::Bucket(verb) => inspect::bucket(verb).await,
             Self::Quarantine(verb) => quarantine::run(verb).await,
             Self::Claim(args) => claim::run(args).await,

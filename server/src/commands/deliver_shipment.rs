@@ -37,7 +37,7 @@ impl Decide for DeliverShipment {
             &goods.claims,
             self,
             context.captured_at_us,
-            &goods.ledger(),
+            &goods.ledger(context),
         )?;
         workspace.announce("shipment.delivered", goods.id);
         let verdict = goods.store(context, workspace, decision)?;

@@ -391,6 +391,7 @@ fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Re
         device_revoked: context.device_revoked,
         outside_assignment,
         outlet_merged: place.merged(),
+        by: context.issuer.actor(),
     })
 }
 

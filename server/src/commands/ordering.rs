@@ -579,6 +579,9 @@ pub fn put_order(
     if let Some(topic) = topic(before, order) {
         workspace.announce(topic, id);
     }
+    if order.broken_promises > before.map_or(0, |before| before.broken_promises) {
+        workspace.announce("order.promise_broken", id);
+    }
     Ok(())
 }
 

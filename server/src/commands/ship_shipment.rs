@@ -33,7 +33,7 @@ impl Decide for ShipShipment {
             &goods.claims,
             self,
             context.captured_at_us,
-            &goods.ledger(),
+            &goods.ledger(context),
         )?;
         workspace.announce("shipment.shipped", goods.id);
         let verdict = goods.store(context, workspace, decision)?;

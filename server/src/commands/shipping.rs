@@ -119,8 +119,10 @@ pub fn read(workspace: &Workspace, id: &[u8]) -> Result<Goods, Stop> {
 impl Goods {
     /// What follows the goods beside the order.
     #[must_use]
-    pub fn ledger(&self) -> Ledger<'_> {
+    pub fn ledger(&self, context: &Context<'_>) -> Ledger<'_> {
         Ledger {
+            by: context.issuer.actor(),
+            now_us: context.now_us,
             order_id: self.order_id,
             vat_included: self.vat_included,
             credit: &self.credit,

@@ -102,6 +102,7 @@ impl InspectService for InspectDoor {
             kind: kind as u32,
             version: stored.version,
             document_json,
+            document: stored.document.to_vec(),
             removed_at_us: stored.removed_at_us.unwrap_or(0),
             survivor_id: stored.survivor.map(bytes).unwrap_or_default(),
             buckets: buckets.iter().map(record_bucket).collect(),

@@ -142,6 +142,7 @@ projection! {
         ordered_value_minor: Int = order.ordered_value_minor,
         submitted_at: Int = order.submitted_at_us,
         status_reason: Text = text(&order.status_reason),
+        broken_promises: Int = i64::from(order.broken_promises),
         shipment: Id = reference(&order.shipment_id),
         booked: Int = i64::from(order.booked),
     }

@@ -35,6 +35,8 @@ pub struct Capture {
     pub outside_assignment: bool,
     /// The command named an outlet that was archived as a duplicate.
     pub outlet_merged: bool,
+    /// The user who issued it; nil: the server.
+    pub by: Uuid,
 }
 
 impl Capture {

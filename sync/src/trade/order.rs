@@ -1,11 +1,12 @@
 //! Orders: submitting, calling off, releasing holds, and handing to the warehouse. [`edit`] merges changes, [`decide`]
 //! confirms or holds, [`shortage`] knows what there is, `promote` judges what is off, [`hold`] knows why an order waits,
-//! [`fulfil`] follows the goods.
+//! [`promise`] what was promised, [`fulfil`] follows the goods.
 
 pub mod decide;
 pub mod edit;
 pub mod fulfil;
 pub mod hold;
+pub mod promise;
 mod promote;
 pub mod shortage;
 
@@ -18,6 +19,7 @@ use roundsman_proto::trade::{
 use uuid::Uuid;
 
 use self::decide::{Touch, Touched};
+use self::promise::{Change, Will};
 use super::capture::{Capture, Editor};
 use super::check;
 use super::credit::Credit;
@@ -89,6 +91,11 @@ pub struct Setting<'a> {
 }
 
 impl Setting<'_> {
+    /// A change of the order, by the issuer of the command.
+    fn change(&self, will: Will) -> Change {
+        Change { will, by: self.capture.by, at_us: self.capture.decided_at_us }
+    }
+
     /// For so long what was shown is honoured after a change, in microseconds.
     fn grace_us(&self, terms: Terms<'_>) -> i64 {
         terms.agreement.price_grace_s.map_or(self.price_grace_us, |seconds| i64::from(seconds) * 1_000_000)
@@ -483,6 +490,8 @@ pub fn decide_cancel(
     for line in &mut order.lines {
         line.reserved_milli = 0;
     }
+    let will = if editor == Editor::Office { Will::Company } else { Will::Customer };
+    promise::keep(Some(current), &mut order, setting.change(will));
     let credit = setting.credit.clone().with_order(setting.order_id, Some(current), &order)?;
     Ok(Decision { order, credit, available, verdict: Verdict::done() })
 }

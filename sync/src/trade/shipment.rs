@@ -173,7 +173,7 @@ pub fn decide_deliver(
     if !command.comment.is_empty() {
         shipment.comment.clone_from(&command.comment);
     }
-    let moved = fulfil::delivered(order, &shipment, !command.not_attempted, at_us, ledger)?;
+    let moved = fulfil::delivered(order, &shipment, !command.not_attempted, ledger)?;
     let short = reclamation::for_short_delivery(id, &shipment, order, claims, at_us);
     let Some(opened) = short.filter(|_| !command.not_attempted) else {
         return Ok(Decision { shipment, moved, reclamation: None, claims: claims.clone(), verdict: Verdict::done() });
@@ -303,7 +303,14 @@ mod tests {
 
     fn with_ledger<T>(order: &Order, run: impl FnOnce(&Ledger<'_>) -> T) -> T {
         let credit = Credit { orders_minor: order.value_minor, ..Credit::default() };
-        run(&Ledger { order_id: ORDER, vat_included: true, credit: &credit, available: &BTreeMap::new() })
+        run(&Ledger {
+            order_id: ORDER,
+            vat_included: true,
+            credit: &credit,
+            available: &BTreeMap::new(),
+            by: Uuid::nil(),
+            now_us: 50,
+        })
     }
 
     fn ship(lines: &[(u8, i64, ShortReason)]) -> Result<Decision, Rejection> {

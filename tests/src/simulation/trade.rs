@@ -31,6 +31,7 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
     let orders = changed.orders();
     for (before, after) in &orders {
         sums(after, journal)?;
+        promises(before.as_ref(), after, journal)?;
         changed.credit(before.as_ref(), after, journal)?;
     }
     for change in changed.changes {
@@ -52,6 +53,27 @@ fn sums(order: &Order, journal: &mut Journal) -> Checked<()> {
     let lines: i128 = order.lines.iter().map(|line| i128::from(line.amount_minor)).sum();
     let right = lines == i128::from(order.value_minor) && order.lines.iter().all(|line| line.amount_minor >= 0);
     journal.check(Law::Trade, right, || format!("lines come to {lines}: {order:?}"))
+}
+
+/// Whatever takes something of a promise away is written down beside the order, with what was promised.
+fn promises(before: Option<&Order>, after: &Order, journal: &mut Journal) -> Checked<()> {
+    let Some(before) =
+        before.filter(|before| before.status() == OrderStatus::Confirmed || before.status() == OrderStatus::Released)
+    else {
+        return Ok(());
+    };
+    let ended = matches!(after.status(), OrderStatus::Cancelled | OrderStatus::Refused);
+    for line in before.lines.iter().filter(|line| line.confirmed_milli > 0) {
+        let now = after.lines.iter().find(|now| now.line_id == line.line_id).filter(|_| !ended);
+        let less = now.is_none_or(|now| now.confirmed_milli < line.confirmed_milli);
+        let written = |order: &Order| {
+            let past = order.past_promises.iter().filter(|past| past.line_id == line.line_id);
+            past.filter(|past| past.quantity_milli == line.confirmed_milli).count()
+        };
+        let kept = !less || written(after) > written(before) || after.past_promises.len() >= 500;
+        journal.check(Law::Trade, kept, || format!("{line:?} was promised, and nobody knows: {after:?}"))?;
+    }
+    Ok(())
 }
 
 /// Whether a person has lifted this limit for the order.

@@ -10,10 +10,10 @@ use roundsman_proto::trade::{
     Agreement, ApplyAssignments, ArchiveOutlet, BlockOutlet, CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut,
     DeliverShipment, DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason, ImportRecords,
     Int64Change, LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
-    OrderStatus, Outlet, PlanVisits, PrepareShipment, PriceToSet, Product, Reason, Reclamation, ReclamationCause,
-    RecordToImport, ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine,
-    ShortReason, ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag, VisitState,
-    order_line_edit::Edit,
+    OrderStatus, Outlet, PastPromise, PlanVisits, PrepareShipment, PriceToSet, Product, PromiseOutcome, Reason,
+    Reclamation, ReclamationCause, RecordToImport, ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock,
+    ShipShipment, ShippedLine, ShortReason, ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory,
+    Visit, VisitFlag, VisitState, order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -596,6 +596,15 @@ async fn c23_what_was_delivered_short_flows_back_and_opens_a_claim(kind: Kind) {
     assert_eq!((order.status(), order.fulfilment()), (OrderStatus::Closed, Fulfilment::PartlyDelivered));
     let delivered: Vec<i64> = order.lines.iter().map(|line| line.delivered_milli).collect();
     assert_eq!(delivered, [4_000, 2_000]);
+    // What was promised and did not come is told before the customer calls.
+    let broken = |past: &PastPromise| (past.quantity_milli, past.outcome(), past.reason());
+    let (is_broken, user) = (PromiseOutcome::Broken, bytes(world.anna.user));
+    assert_eq!(
+        order.past_promises.iter().map(broken).collect::<Vec<_>>(),
+        [(5_000, is_broken, LineDifference::PickedShort), (3_000, is_broken, LineDifference::DeliveredShort)]
+    );
+    assert!(order.past_promises.iter().all(|past| past.promised_by_id == user && !past.ended_by_id.is_empty()));
+    assert_eq!(order.broken_promises, 2);
     let claim: Reclamation = app.shown(&anna, claim).expect("a claim was opened");
     assert_eq!(claim.cause(), ReclamationCause::DeliveryDiscrepancy);
     assert_eq!(claim.lines.iter().map(|line| line.claimed_milli).collect::<Vec<_>>(), [1_000]);

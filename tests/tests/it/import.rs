@@ -31,7 +31,7 @@ on_both_databases!(
     users_and_devices_are_listed,
 );
 
-async fn session(app: &TestApp) -> Session {
+pub(crate) async fn session(app: &TestApp) -> Session {
     Session::open(app.channel.clone(), (TENANT, "admin"), &Secret::new(PASSWORD)).await.expect("logs in")
 }
 

@@ -1,5 +1,7 @@
 //! What things cost: lists that are computed, lowest prices, promotions and their budgets, on the phone and at the server.
 
+use roundsman::cli;
+use roundsman::cli::explain::Part;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::promotion::Benefit;
@@ -214,7 +216,35 @@ async fn c07_a_promotion_that_was_closed_long_ago_holds_the_order_with_its_value
     app.sync(&mut anna).await;
     let order: Order = app.shown(&anna, second).expect("the order");
     assert_eq!((order.status(), order.value_minor), (OrderStatus::Confirmed, 4_500), "what was promised");
+    explained(&app, second).await;
     done(app, &world, &mut anna).await;
+}
+
+/// `roundsman explain order` tells all of it, in the order in which it happened.
+async fn explained(app: &TestApp, order: Uuid) {
+    let mut session = crate::import::session(app).await;
+    let explained = cli::explain::order_of(&mut session, order, 2).await.expect("explains");
+    session.close().await;
+    let parts = explained.parts();
+    let tables: Vec<&Vec<Vec<String>>> =
+        parts.iter().filter_map(|part| if let Part::Table(_, rows) = part { Some(rows) } else { None }).collect();
+    let [lines, events] = tables.as_slice() else { panic!("{parts:?}") };
+    let line: Vec<&str> = lines[0].iter().map(String::as_str).collect();
+    assert_eq!(line[..5], ["Article 0", "5", "5", "5", "10.00"]);
+    assert!(line[5].starts_with("A, version "), "the list, and which record of it: {line:?}");
+    assert_eq!(line[6..], ["Spring 5.00", "", "45.00", ""]);
+    let told: Vec<String> = events.iter().map(|event| event[1..].join(": ")).collect();
+    let expected = [
+        "anna: SubmitOrder: held, held promotion",
+        "rule: held for promotion (1 lines): a promotion has ended, or takes less off than was shown; shown 4500",
+        "admin: ReleaseHold: applied",
+        "admin: the hold for promotion is released: as agreed",
+        "admin: promised as it stands, 45.00 in all",
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}, and not {expected}");
+    }
 }
 
 async fn released(app: &TestApp, order: Uuid, reason: HoldReason) {

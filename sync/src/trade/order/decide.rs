@@ -15,6 +15,7 @@ use roundsman_proto::trade::{Agreement, Hold, HoldReason, LineDifference, Order,
 use uuid::Uuid;
 
 use super::hold::{self, Cause};
+use super::promise::{self, Will};
 use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, rate, shown_price};
 use super::{promote, shortage};
 use crate::trade::check;
@@ -106,6 +107,9 @@ pub fn decide(
     order.set_status(if open.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted });
     let available = shortage::reserve(&mut items, open.is_empty(), before, setting);
     order.lines = items.into_iter().map(|item| item.line).collect();
+    // What a rep edits the customer wants; a rule or a person in the office decides for the company.
+    let will = if touched.any() && !touched.by_office { Will::Customer } else { Will::Company };
+    promise::keep(before, &mut order, setting.change(will));
     let credit = setting.credit.clone().with_order(setting.order_id, before, &order)?;
     let partly = order
         .lines

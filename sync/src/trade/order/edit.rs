@@ -16,6 +16,7 @@ use roundsman_proto::trade::{
 use uuid::Uuid;
 
 use super::decide::{Touch, Touched, decide};
+use super::promise::{self, Will};
 use super::{Decision, Setting, Terms, agreed, customer, delivery_day_form, new_line, new_line_form, open_for_edits};
 use super::{price_belongs, shown_form, shown_promotions, unchanged};
 use crate::trade::capture::{Capture, Editor};
@@ -119,6 +120,9 @@ pub fn decide_change(
         }
         decide(order, Some(current), &touched, setting)?
     } else {
+        let mut order = order;
+        let will = if editor == Editor::Office { Will::Company } else { Will::Customer };
+        promise::keep(Some(current), &mut order, setting.change(will));
         Decision { order, ..unchanged(current, setting, Verdict::done()) }
     };
     let verdict = decision.verdict.merged(edits.overrides, edits.stale);

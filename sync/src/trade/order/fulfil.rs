@@ -9,6 +9,7 @@ use roundsman_proto::trade::{Fulfilment, LineDifference, Order, OrderLine, Order
 use uuid::Uuid;
 
 use super::hold;
+use super::promise::{self, Change, Will};
 use crate::trade::credit::Credit;
 use crate::trade::money;
 use crate::trade::rejection::Rejection;
@@ -25,6 +26,16 @@ pub struct Ledger<'a> {
     pub credit: &'a Credit,
     /// The stock of the shipment's products in its warehouse, by product; those without figures are left out.
     pub available: &'a BTreeMap<Uuid, Available>,
+    /// The user who reports it; nil: the server.
+    pub by: Uuid,
+    /// The moment of the decision, in microseconds since the Unix epoch.
+    pub now_us: i64,
+}
+
+impl Ledger<'_> {
+    fn change(&self) -> Change {
+        Change { will: Will::Company, by: self.by, at_us: self.now_us }
+    }
 }
 
 /// What is to be stored of an order whose goods have moved.
@@ -79,6 +90,7 @@ pub fn shipped(before: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Resu
     for line in &mut order.lines {
         line.reserved_milli = 0;
     }
+    promise::keep(Some(before), &mut order, ledger.change());
     let credit = ledger.credit.clone().with_order(ledger.order_id, Some(before), &order)?;
     Ok(Moved { order, credit, available })
 }
@@ -91,7 +103,6 @@ pub fn delivered(
     before: &Order,
     shipment: &Shipment,
     attempted: bool,
-    now_us: i64,
     ledger: &Ledger<'_>,
 ) -> Result<Moved, Rejection> {
     let with_line = |line: &mut OrderLine, gone: &ShipmentLine| {
@@ -114,7 +125,8 @@ pub fn delivered(
         order.set_fulfilment(if all { Fulfilment::Delivered } else { Fulfilment::PartlyDelivered });
     }
     order.set_status(OrderStatus::Closed);
-    hold::release_all(&mut order, now_us, "rule: the order was closed");
+    hold::release_all(&mut order, ledger.now_us, "rule: the order was closed");
+    promise::keep(Some(before), &mut order, ledger.change());
     let credit = ledger.credit.clone().with_order(ledger.order_id, Some(before), &order)?;
     Ok(Moved { order, credit, available: BTreeMap::new() })
 }

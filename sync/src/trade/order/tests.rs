@@ -870,7 +870,8 @@ fn shipment(order: &Order, loaded: &[i64], delivered: &[i64], refused: &[i64]) -
 fn c23_what_does_not_arrive_is_not_owed() {
     let mut world = World::new();
     let order = world.submitted(&[tea(3), line(2, SUGAR, 3, 50)]);
-    let ledger = |credit, available| Ledger { order_id: ORDER, vat_included: true, credit, available };
+    let (by, now_us) = (REP, NOW_US);
+    let ledger = |credit, available| Ledger { order_id: ORDER, vat_included: true, credit, available, by, now_us };
     let gone = shipment(&order, &[3, 2], &[0, 0], &[0, 0]);
     let shipped = fulfil::shipped(&order, &gone, &ledger(&world.credit, &world.available)).expect("shipped");
     assert_eq!((shipped.order.fulfilment(), shipped.order.value_minor), (Fulfilment::PartlyShipped, 400));
@@ -879,15 +880,14 @@ fn c23_what_does_not_arrive_is_not_owed() {
     assert_eq!((shipped.available[&SUGAR].on_hand_milli, shipped.available[&SUGAR].reserved_milli), (998_000, 0));
     let arrived = shipment(&order, &[3, 2], &[2, 1], &[1, 0]);
     let none = BTreeMap::new();
-    let done =
-        fulfil::delivered(&shipped.order, &arrived, true, NOW_US, &ledger(&shipped.credit, &none)).expect("done");
+    let done = fulfil::delivered(&shipped.order, &arrived, true, &ledger(&shipped.credit, &none)).expect("done");
     assert_eq!((done.order.status(), done.order.fulfilment()), (OrderStatus::Closed, Fulfilment::PartlyDelivered));
     let differences: Vec<_> = done.order.lines.iter().map(OrderLine::difference).collect();
     assert_eq!(differences, [LineDifference::Refused, LineDifference::DeliveredShort]);
     assert_eq!((done.order.value_minor, done.credit.exposure_minor()), (250, 250));
     let booked = Order { booked: true, ..shipped.order.clone() };
     let credit = shipped.credit.clone().with_order(ORDER, Some(&shipped.order), &booked).expect("counted");
-    let done = fulfil::delivered(&booked, &arrived, true, NOW_US, &ledger(&credit, &none)).expect("done");
+    let done = fulfil::delivered(&booked, &arrived, true, &ledger(&credit, &none)).expect("done");
     assert_eq!(done.credit.exposure_minor(), 0, "the books have it");
 }
 
@@ -1041,7 +1041,8 @@ proptest! {
         order.set_status(OrderStatus::Confirmed);
         let _ = world.change(&order, Editor::Office, vec![quantity(1, 1, 2), discount(2, small[2], 100)]);
         let gone = shipment(&order, &[small[0].into(), small[1].into()], &[0, 0], &[0, 0]);
-        let ledger = Ledger { order_id: ORDER, vat_included: false, credit: &world.credit, available: &world.available };
+        let (by, now_us) = (REP, NOW_US);
+        let ledger = Ledger { order_id: ORDER, vat_included: false, credit: &world.credit, available: &world.available, by, now_us };
         let _ = fulfil::shipped(&order, &gone, &ledger);
     }
 }

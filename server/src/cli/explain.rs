@@ -1,0 +1,374 @@
+//! `roundsman explain order`: the whole reasoning of one order, read from the order and its history.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Subcommand;
+use roundsman_proto::admin::inspect_service_client::InspectServiceClient;
+use roundsman_proto::admin::{GetRecordRequest, GetRecordResponse, ListRecordHistoryRequest, RecordChange};
+use roundsman_proto::trade::{
+    Agreement, Customer, Hold, LineDifference, Order, OrderLine, Outlet, PastPromise, Price, PriceList, Product,
+    PromiseOutcome, Promotion,
+};
+use roundsman_sync::kind::Record;
+use roundsman_sync::trade::money::UNIT_MILLI;
+use roundsman_sync::trade::price::per;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
+
+use super::client::{Login, Session};
+use super::device::moment;
+use super::print;
+use super::user::{self, id};
+
+/// Changes of an order that are read: the last ones.
+const CHANGES: i32 = 1_000;
+
+/// What can be explained; it needs an administrator's login.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Explains an order: where each price comes from, what is off and by which promotion, what stock allowed, why it waited and
+    /// who let it go, what was promised and what became of it – and then everything that happened to it, one after the other.
+    Order {
+        /// The administrator who does this.
+        #[command(flatten)]
+        login: Login,
+        /// The order's id.
+        order: Uuid,
+        /// So many decimals the order's currency has.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=4))]
+        decimals: u32,
+    },
+}
+
+/// Explains it.
+///
+/// # Errors
+/// When the server can't be reached, or says no.
+pub async fn run(verb: Verb) -> anyhow::Result<()> {
+    let Verb::Order { login, order, decimals } = verb;
+    let mut session = login.open().await?;
+    let explained = order_of(&mut session, order, decimals).await;
+    session.close().await;
+    for part in explained?.parts() {
+        match part {
+            Part::Line(text) => print::line(text),
+            Part::Table(heading, rows) => print::table(heading, &rows),
+        }
+    }
+    Ok(())
+}
+
+/// A part of what is printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A line.
+    Line(String),
+    /// A table with its heading.
+    Table(&'static [&'static str], Vec<Vec<String>>),
+}
+
+/// An order, with everything that its explanation needs.
+#[derive(Debug)]
+pub struct Explained {
+    id: Uuid,
+    order: Order,
+    history: Vec<RecordChange>,
+    names: Names,
+    decimals: u32,
+}
+
+/// How what an order names is called.
+#[derive(Debug, Default)]
+struct Names {
+    records: BTreeMap<Vec<u8>, String>,
+    users: BTreeMap<Vec<u8>, String>,
+    /// By price record, the price list.
+    lists: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Names {
+    fn of(&self, id: &[u8]) -> String {
+        self.records.get(id).cloned().unwrap_or_else(|| user::id(id))
+    }
+
+    /// Who a user is; nobody: a rule.
+    fn who(&self, user: &[u8]) -> String {
+        let nobody = user.iter().all(|byte| *byte == 0);
+        if nobody { "rule".to_owned() } else { self.users.get(user).cloned().unwrap_or_else(|| id(user)) }
+    }
+}
+
+/// Reads an order, and what it names.
+///
+/// # Errors
+/// When the server can't be reached, or says no.
+pub async fn order_of(session: &mut Session, id: Uuid, decimals: u32) -> anyhow::Result<Explained> {
+    let order: Order = read(session, id.as_bytes()).await?.ok_or_else(|| anyhow::anyhow!("there is no order {id}"))?;
+    let request = ListRecordHistoryRequest {
+        record_id: id.as_bytes().to_vec(),
+        page_size: CHANGES,
+        ..ListRecordHistoryRequest::default()
+    };
+    let history = session
+        .call(request, async |channel, request| InspectServiceClient::new(channel).list_record_history(request).await)
+        .await?;
+    let names = names(session, &order).await?;
+    Ok(Explained { id, order, history: history.changes, names, decimals })
+}
+
+async fn read<R: Record>(session: &mut Session, id: &[u8]) -> anyhow::Result<Option<R>> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let request = GetRecordRequest { record_id: id.to_vec(), kind: R::KIND as u32 };
+    let answer = session.call(request, get_record).await?;
+    if answer.removed_at_us == 0 { Ok(Some(R::decode(answer.document.as_slice())?)) } else { Ok(None) }
+}
+
+/// A record that is not there is as good as removed: what an order names may be gone.
+async fn get_record(
+    channel: Channel,
+    request: Request<GetRecordRequest>,
+) -> Result<Response<GetRecordResponse>, Status> {
+    match InspectServiceClient::new(channel).get_record(request).await {
+        Err(status) if status.code() == Code::NotFound => {
+            Ok(Response::new(GetRecordResponse { removed_at_us: 1, ..GetRecordResponse::default() }))
+        }
+        answer => answer,
+    }
+}
+
+async fn names(session: &mut Session, order: &Order) -> anyhow::Result<Names> {
+    let mut names = Names::default();
+    if let Some(outlet) = read::<Outlet>(session, &order.outlet_id).await? {
+        names.records.insert(order.outlet_id.clone(), outlet.name);
+    }
+    if let Some(customer) = read::<Customer>(session, &order.customer_id).await? {
+        names.records.insert(order.customer_id.clone(), customer.name);
+    }
+    if let Some(agreement) = read::<Agreement>(session, &order.agreement_id).await? {
+        names.records.insert(order.agreement_id.clone(), agreement.name);
+    }
+    let ids = |of: &dyn Fn(&OrderLine) -> Vec<Vec<u8>>| order.lines.iter().flat_map(of).collect::<BTreeSet<_>>();
+    for product in ids(&|line| vec![line.product_id.clone()]) {
+        if let Some(found) = read::<Product>(session, &product).await? {
+            names.records.insert(product, found.name);
+        }
+    }
+    for promotion in ids(&|line| line.promotions.iter().map(|part| part.promotion_id.clone()).collect()) {
+        if let Some(found) = read::<Promotion>(session, &promotion).await? {
+            names.records.insert(promotion, found.name);
+        }
+    }
+    for price in ids(&|line| vec![line.price_id.clone()]) {
+        let Some(found) = read::<Price>(session, &price).await? else { continue };
+        if let Some(list) = read::<PriceList>(session, &found.price_list_id).await? {
+            names.records.insert(found.price_list_id.clone(), list.name);
+        }
+        names.lists.insert(price, found.price_list_id);
+    }
+    for user in user::list(session).await? {
+        names.users.insert(user.user_id, user.login);
+    }
+    Ok(names)
+}
+
+impl Explained {
+    /// What is printed.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        let order = &self.order;
+        let mut parts = vec![
+            Part::Line(format!("order      {}", self.id)),
+            Part::Line(format!("outlet     {}", self.names.of(&order.outlet_id))),
+            Part::Line(format!("customer   {}", self.names.of(&order.customer_id))),
+            Part::Line(format!("agreement  {}", self.names.of(&order.agreement_id))),
+            Part::Line(format!("days       of {}, for {}", day(order.order_day), day(order.delivery_day))),
+            Part::Line(format!(
+                "state      {}, {}",
+                code(order.status().as_str_name(), "ORDER_STATUS_"),
+                code(order.fulfilment().as_str_name(), "FULFILMENT_")
+            )),
+            Part::Line(format!(
+                "value      {} {} of {} ordered",
+                self.money(order.value_minor),
+                order.currency,
+                self.money(order.ordered_value_minor)
+            )),
+            Part::Line(String::new()),
+            Part::Table(
+                &["PRODUCT", "ORDERED", "CONFIRMED", "SET ASIDE", "PRICE", "FROM", "OFF", "BY HAND", "COMES TO", "WHY"],
+                order.lines.iter().map(|line| self.line(line)).collect(),
+            ),
+            Part::Line(String::new()),
+        ];
+        let happened = self.events().into_iter().map(|event| vec![moment(event.at_us), event.who, event.what]);
+        parts.push(Part::Table(&["WHEN", "WHO", "WHAT"], happened.collect()));
+        parts
+    }
+
+    fn line(&self, line: &OrderLine) -> Vec<String> {
+        let per_milli = per(line.price_per_milli);
+        let price = if per_milli == UNIT_MILLI {
+            self.money(line.price_minor)
+        } else {
+            format!("{} for {}", self.money(line.price_minor), quantity(per_milli))
+        };
+        let from = match self.names.lists.get(&line.price_id) {
+            Some(list) => format!("{}, version {}", self.names.of(list), line.price_version),
+            None => "no list".to_owned(),
+        };
+        let off = line
+            .promotions
+            .iter()
+            .map(|part| format!("{} {}", self.names.of(&part.promotion_id), self.money(part.counted_minor)));
+        let product = match line.substitutes_line_id.as_slice() {
+            [] => self.names.of(&line.product_id),
+            _ => format!("{} instead", self.names.of(&line.product_id)),
+        };
+        vec![
+            product,
+            quantity(line.ordered_milli),
+            quantity(line.confirmed_milli),
+            quantity(line.reserved_milli),
+            price,
+            from,
+            off.collect::<Vec<_>>().join(", "),
+            if line.discount_bp == 0 { String::new() } else { format!("{} %", decimal(line.discount_bp.into(), 2)) },
+            self.money(line.amount_minor),
+            why(line.difference()),
+        ]
+    }
+
+    /// All that happened, in the order in which it did.
+    fn events(&self) -> Vec<Event> {
+        let mut events: Vec<Event> = self.history.iter().map(|change| self.command(change)).collect();
+        for hold in &self.order.holds {
+            events.extend(self.hold(hold));
+        }
+        if self.order.promised_at_us != 0 {
+            let what = format!("promised as it stands, {} in all", self.money(self.order.value_minor));
+            events.push(Event::new(self.order.promised_at_us, 3, self.names.who(&self.order.promised_by_id), what));
+        }
+        events.extend(self.order.past_promises.iter().map(|past| self.past(past)));
+        events.sort_by_key(|event| (event.at_us, event.turn));
+        events
+    }
+
+    fn command(&self, change: &RecordChange) -> Event {
+        let outcome = change.outcome.clone().unwrap_or_default();
+        let mut what = format!("{}: {}", change.command_name, code(outcome.status().as_str_name(), "STATUS_"));
+        let reason = code(outcome.reason().as_str_name(), "REASON_");
+        if reason != "unspecified" {
+            what = format!("{what}, {reason}");
+        }
+        for met in &outcome.overrides {
+            what = format!("{what}; {} stays {}, and not {}", met.field, met.kept, met.lost);
+        }
+        Event::new(change.decided_at_us, 0, self.names.who(&change.user_id), what)
+    }
+
+    fn hold(&self, hold: &Hold) -> Vec<Event> {
+        let reason = code(hold.reason().as_str_name(), "HOLD_REASON_");
+        let lines = match hold.line_ids.len() {
+            0 => String::new(),
+            lines => format!(" ({lines} lines)"),
+        };
+        let opened = format!("held for {reason}{lines}: {}", hold.facts);
+        let mut events = vec![Event::new(hold.opened_at_us, 1, "rule".to_owned(), opened)];
+        if hold.released_at_us != 0 {
+            let comment =
+                if hold.release_comment.is_empty() { String::new() } else { format!(": {}", hold.release_comment) };
+            let released = format!("the hold for {reason} is released{comment}");
+            let by_a_rule = hold.released_by_id.is_empty();
+            let who = if by_a_rule { hold.released_by.clone() } else { self.names.who(&hold.released_by_id) };
+            events.push(Event::new(hold.released_at_us, 2, who, released));
+        }
+        events
+    }
+
+    fn past(&self, past: &PastPromise) -> Event {
+        let promised = match past.line_id.as_slice() {
+            [] => format!("delivery on {}", day(past.delivery_day)),
+            _ => format!(
+                "{} of {} for {}",
+                quantity(past.quantity_milli),
+                self.names.of(&past.product_id),
+                self.money(past.amount_minor)
+            ),
+        };
+        let became = match past.outcome() {
+            PromiseOutcome::Broken => "is broken",
+            PromiseOutcome::Changed | PromiseOutcome::Unspecified => "is no longer wanted",
+        };
+        let reason = why(past.reason());
+        let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+        let what = format!("the promise of {} – {promised} – {became}{reason}", moment(past.promised_at_us));
+        Event::new(past.ended_at_us, 4, self.names.who(&past.ended_by_id), what)
+    }
+
+    fn money(&self, minor: i64) -> String {
+        decimal(minor, self.decimals)
+    }
+}
+
+/// Something that happened to an order.
+struct Event {
+    at_us: i64,
+    /// Of what happens at one moment, what comes first.
+    turn: u8,
+    who: String,
+    what: String,
+}
+
+impl Event {
+    fn new(at_us: i64, turn: u8, who: String, what: String) -> Self {
+        Self { at_us, turn, who, what }
+    }
+}
+
+fn decimal(number: i64, decimals: u32) -> String {
+    let unit = 10_u64.pow(decimals);
+    let (whole, rest) = (number.unsigned_abs() / unit, number.unsigned_abs() % unit);
+    let sign = if number < 0 { "-" } else { "" };
+    if decimals == 0 {
+        return format!("{sign}{whole}");
+    }
+    format!("{sign}{whole}.{rest:0width$}", width = decimals as usize)
+}
+
+/// A quantity, without zeros at its end.
+fn quantity(milli: i64) -> String {
+    let text = decimal(milli, 3);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn day(day: i32) -> String {
+    let date = chrono::NaiveDate::from_num_days_from_ce_opt(day.saturating_add(719_163)).filter(|_| day != 0);
+    date.map_or_else(|| "as soon as possible".to_owned(), |date| date.to_string())
+}
+
+fn why(difference: LineDifference) -> String {
+    if difference == LineDifference::Unspecified {
+        return String::new();
+    }
+    code(difference.as_str_name(), "LINE_DIFFERENCE_")
+}
+
+/// The name of a code, in words.
+fn code(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_lowercase().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_people_write_them() {
+        assert_eq!((decimal(1_234, 2), decimal(-5, 2), decimal(7, 0)), ("12.34".into(), "-0.05".into(), "7".into()));
+        assert_eq!((quantity(5_000), quantity(1_250), quantity(0)), ("5".into(), "1.25".into(), "0".into()));
+        assert_eq!((day(20_780), day(0)), ("2026-11-23".to_owned(), "as soon as possible".to_owned()));
+    }
+}
