@@ -223,6 +223,23 @@ pub struct OutletDocuments {
     /// In ascending order; 16 bytes each.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub records: Vec<Vec<u8>>,
+    /// The orders among them that were handed in here, as they came: what a new one may repeat is found without reading them.
+    #[prost(message, repeated, tag = "2")]
+    pub orders: Vec<OutletOrder>,
+}
+
+/// An order of an outlet.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct OutletOrder {
+    /// The order; 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub order_id: Vec<u8>,
+    /// Its day.
+    #[prost(sint32, tag = "2")]
+    pub order_day: i32,
+    /// The rep who has handed it in; 16 bytes, or empty: the office.
+    #[prost(bytes = "vec", tag = "3")]
+    pub rep_id: Vec<u8>,
 }
 
 impl Internal for OutletDocuments {

@@ -294,6 +294,7 @@ pub fn take_off_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid) ->
         let Some(month) = Month::from_number(number) else { continue };
         let mut documents: OutletDocuments = workspace.internal(&(outlet, month))?;
         documents.records.retain(|id| id != record.as_bytes());
+        documents.orders.retain(|order| order.order_id != record.as_bytes());
         workspace.put_internal(&(outlet, month), &documents)?;
         if !documents.records.is_empty() {
             left.push(number);

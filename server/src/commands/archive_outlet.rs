@@ -107,6 +107,11 @@ fn merge(context: &Context<'_>, workspace: &mut Workspace, id: Uuid, survivor: U
             rehang(workspace, document, survivor, territory)?;
             network::hang_on_outlet(workspace, survivor, document, month)?;
         }
+        if !documents.orders.is_empty() {
+            let mut survivors: OutletDocuments = workspace.internal(&(survivor, month))?;
+            survivors.orders.extend(documents.orders);
+            workspace.put_internal(&(survivor, month), &survivors)?;
+        }
         workspace.put_internal(&(id, month), &OutletDocuments::default())?;
     }
     workspace.put_internal(&id, &OutletMonths::default())?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Agreement, Outlet, Reason, Territory};
+use roundsman_proto::trade::{Agreement, Order, Outlet, Reason, Territory};
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::{self, Assigned, Placed, Right};
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::{Context, Issuer, decided};
 use crate::calendar;
+use crate::internal::{OutletDocuments, OutletOrder};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -414,6 +415,39 @@ pub fn existing<R: Record>(workspace: &Workspace, id: &[u8]) -> Result<(Uuid, Op
 /// [`Stop::Load`].
 pub fn hang(context: &Context<'_>, workspace: &mut Workspace, place: &Place, document: Uuid) -> Result<(), Stop> {
     network::hang_on_outlet(workspace, place.outlet_id, document, made_in(context))
+}
+
+/// Notes an order that was handed in for an outlet, and hangs it there.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn hang_order(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    place: &Place,
+    (id, order): (Uuid, &Order),
+) -> Result<(), Stop> {
+    hang(context, workspace, place, id)?;
+    let key = (place.outlet_id, made_in(context));
+    let mut documents: OutletDocuments = workspace.internal(&key)?;
+    let (order_id, rep_id) = (id.as_bytes().to_vec(), order.rep_id.clone());
+    documents.orders.push(OutletOrder { order_id, order_day: order.order_day, rep_id });
+    workspace.put_internal(&key, &documents)
+}
+
+/// The orders that somebody else has handed in for an outlet this month, of a day. `rep` is empty: the office.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn orders_of_others(
+    context: &Context<'_>,
+    workspace: &Workspace,
+    outlet: Uuid,
+    (day, rep): (i32, &[u8]),
+) -> Result<Vec<Uuid>, Stop> {
+    let documents: OutletDocuments = workspace.internal(&(outlet, made_in(context)))?;
+    let others = documents.orders.iter().filter(|order| order.order_day == day && order.rep_id != rep);
+    others.map(|order| stored_id(&order.order_id)).collect()
 }
 
 /// The live documents of one kind that hang on an outlet; [`network::move_keys`] asks for them.

@@ -574,7 +574,7 @@ pub fn put_order(
     budgets::put(workspace, before, order)?;
     waiting::put(workspace, id, before, order)?;
     if before.is_none() {
-        field::hang(context, workspace, place, id)?;
+        field::hang_order(context, workspace, place, (id, order))?;
     }
     if let Some(topic) = topic(before, order) {
         workspace.announce(topic, id);

@@ -16,7 +16,7 @@ impl Decide for SubmitOrder {
     }
 
     fn roles(&self) -> &'static [Role] {
-        &[Role::Rep]
+        &[Role::Rep, Role::Office, Role::Admin, Role::Integration]
     }
 
     fn target(&self) -> Option<Target<'_>> {
@@ -33,20 +33,36 @@ impl Decide for SubmitOrder {
         field::keys(context, &self.outlet_id, workspace, keys);
         field::hang_keys(context, &self.outlet_id, workspace, keys);
         Needs::of_submit(self, context).keys(workspace, keys);
+        for outlet in field::named_and_remaining(&self.outlet_id, workspace) {
+            let (day, rep) = day_and_rep(self, context, context.business_day);
+            let others = field::orders_of_others(context, workspace, outlet, (day, &rep));
+            others.into_iter().flatten().for_each(|other| keys.id(other));
+        }
         Ok(())
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let rep = field::rep(context)?;
         let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
         order::submit_form(self, &capture)?;
         let (id, current) = field::existing::<Order>(workspace, &self.order_id)?;
         let visit: Option<Visit> = field::named(workspace, check::optional_id(&self.visit_id, "visit_id")?)?;
         let ground = Needs::of_submit(self, context).read(workspace, id, place.clone(), capture)?;
-        let decision =
-            ground.decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), rep, self, setting))?;
+        let mut others = Vec::new();
+        let (day, rep) = day_and_rep(self, context, capture.business_day);
+        for other in field::orders_of_others(context, workspace, place.outlet_id, (day, &rep))? {
+            others.extend(workspace.find::<Order>(other)?.map(|order| (other, order)));
+        }
+        let editor = field::editor(context);
+        let decision = ground
+            .decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), editor, self, &others, setting))?;
         let verdict = ground.store(context, workspace, current.as_ref(), decision)?;
         place.outcome(context, workspace, verdict)
     }
+}
+
+/// Of which day an order is, and whose: by that others are looked for which it may repeat.
+fn day_and_rep(command: &SubmitOrder, context: &Context<'_>, business_day: i32) -> (i32, Vec<u8>) {
+    let day = if command.order_day == 0 { business_day } else { command.order_day };
+    (day, context.issuer.rep().map(|rep| rep.as_bytes().to_vec()).unwrap_or_default())
 }

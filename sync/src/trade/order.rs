@@ -3,6 +3,7 @@
 //! [`promise`] what was promised, [`fulfil`] follows the goods.
 
 pub mod decide;
+mod duplicate;
 pub mod edit;
 pub mod fulfil;
 pub mod hold;
@@ -236,25 +237,27 @@ fn price_confirmed(line: &mut OrderLine, vat_included: bool) -> Result<(), Rejec
     Ok(())
 }
 
-/// A rep hands an order in (C1, C2, C5–C13, C15). `current` is the order of this id, if there is one; `visit` the one
-/// that the command names.
+/// A rep or the office hands an order in (C1, C2, C5–C13, C15, C32). `current` is the order of this id, if there is one; `visit`
+/// the one that the command names; `others` may be what the new one is suspected to repeat.
 ///
 /// Without a cause to hold it, it is confirmed at once; otherwise it stays submitted. The customer is the agreement's,
-/// or the outlet's under a standard agreement.
+/// or the outlet's under a standard agreement. Where the office names no price, the price list's counts; its promotions are
+/// computed.
 ///
 /// # Errors
 /// For its form; `REASON_ID_TAKEN`, `REASON_MISMATCH`, `REASON_CURRENCY_MISMATCH`, `REASON_NOT_FOUND`.
 pub fn decide_submit(
     current: Option<&Order>,
     visit: Option<&Visit>,
-    rep_id: Uuid,
+    by: Editor,
     command: &SubmitOrder,
+    others: &[(Uuid, Order)],
     setting: &Setting<'_>,
 ) -> Result<Decision, Rejection> {
     submit_form(command, setting.capture)?;
-    let order = handed_in(rep_id, command, setting)?;
+    let order = handed_in(by, command, setting)?;
     if let Some(current) = current {
-        if !same_content(current, &order) {
+        if !same_content(current, &order, by) {
             return Err(Rejection::new(Reason::IdTaken).field("order_id"));
         }
         return Ok(unchanged(current, setting, Verdict::nothing_to_do()));
@@ -265,10 +268,11 @@ pub fn decide_submit(
     }
     let touch = Touch { price_at_us: Some(setting.capture.captured_at_us), discount: true, ..Touch::default() };
     let lines = order.lines.iter().map(|line| (line.line_id.clone(), touch)).collect();
-    decide::decide(order, None, &Touched { lines, terms: true, fewer: false, by_office: false }, setting)
+    let (by_office, suspected) = (by == Editor::Office, duplicate::suspect(&order, others));
+    decide::decide(order, None, &Touched { lines, terms: true, fewer: false, by_office, suspected }, setting)
 }
 
-fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Result<Order, Rejection> {
+fn handed_in(by: Editor, command: &SubmitOrder, setting: &Setting<'_>) -> Result<Order, Rejection> {
     let agreement_id = check::id(&command.agreement_id, "agreement_id")?;
     let terms = agreed(agreement_id, setting)?;
     if command.currency != terms.agreement.currency {
@@ -276,13 +280,21 @@ fn handed_in(rep_id: Uuid, command: &SubmitOrder, setting: &Setting<'_>) -> Resu
     }
     let mut lines = Vec::with_capacity(command.lines.len());
     for (index, line) in command.lines.iter().enumerate() {
-        lines.push(new_line(line, terms, setting).map_err(check::at("lines", index))?);
+        let mut line = new_line(line, terms, setting).map_err(check::at("lines", index))?;
+        if by == Editor::Office && line.price_id.is_empty() && line.shown_price_minor == 0 {
+            price_by_list(&mut line, order_day(command, setting.capture), terms, setting);
+        }
+        lines.push(line);
     }
+    let rep_id = match by {
+        Editor::Rep(rep) => rep.as_bytes().to_vec(),
+        Editor::Office => Vec::new(),
+    };
     Ok(Order {
         outlet_id: setting.outlet_id.as_bytes().to_vec(),
         customer_id: customer(terms, setting.outlet)?.to_vec(),
         agreement_id: command.agreement_id.clone(),
-        rep_id: rep_id.as_bytes().to_vec(),
+        rep_id,
         visit_id: command.visit_id.clone(),
         order_day: order_day(command, setting.capture),
         delivery_day: command.delivery_day,
@@ -346,6 +358,20 @@ fn new_line(line: &NewOrderLine, terms: Terms<'_>, setting: &Setting<'_>) -> Res
     })
 }
 
+/// Gives a line the price of the list, if there is one.
+fn price_by_list(line: &mut OrderLine, day: i32, terms: Terms<'_>, setting: &Setting<'_>) {
+    let goods = Uuid::from_slice(&line.product_id).ok().and_then(|product| setting.goods.get(&product));
+    let known = goods.map(|goods| goods.prices.as_slice()).unwrap_or_default();
+    let of_product = known.iter().filter(|known| known.price.product_id == line.product_id);
+    let wanted = price::Wanted { quantity_milli: line.ordered_milli, packaging_code: &line.packaging_code, day };
+    let prices = of_product.clone().map(|known| (known.id, known.price));
+    let Some(quote) = price::quote(prices, &terms.price_list, &wanted) else { return };
+    line.price_version = of_product.clone().find(|known| known.id == quote.price_id).map_or(0, |known| known.version);
+    line.price_id = quote.price_id.as_bytes().to_vec();
+    (line.shown_price_minor, line.price_per_milli) = (quote.rate.price_minor, quote.rate.per_milli);
+    line.price_minor = line.shown_price_minor;
+}
+
 /// A price record that is known has to be of the line's product, and of the agreement's list or its base.
 fn price_belongs(price_id: &[u8], product: &[u8], terms: Terms<'_>, goods: &Goods<'_>) -> Result<(), Rejection> {
     let named = goods.prices.iter().find(|known| known.id.as_bytes() == price_id);
@@ -358,7 +384,14 @@ fn price_belongs(price_id: &[u8], product: &[u8], terms: Terms<'_>, goods: &Good
 }
 
 /// Whether an order says what the one that is handed in says, whatever was decided about it.
-fn same_content(current: &Order, new: &Order) -> bool {
+fn same_content(current: &Order, new: &Order, by: Editor) -> bool {
+    let promotions = |line: &OrderLine| match by {
+        Editor::Rep(_) => {
+            line.promotions.iter().map(|part| LinePromotion { counted_minor: 0, ..part.clone() }).collect()
+        }
+        // They are computed, whatever is said.
+        Editor::Office => Vec::new(),
+    };
     let line = |line: &OrderLine| OrderLine {
         confirmed_milli: 0,
         reserved_milli: 0,
@@ -370,7 +403,7 @@ fn same_content(current: &Order, new: &Order) -> bool {
         amount_minor: 0,
         vat_minor: 0,
         difference: 0,
-        promotions: line.promotions.iter().map(|part| LinePromotion { counted_minor: 0, ..part.clone() }).collect(),
+        promotions: promotions(line),
         ..line.clone()
     };
     let head = |order: &Order| {

@@ -99,6 +99,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Supervisor, 5, cancel_visit),
     recipe(Who::Supervisor, 8, release_hold),
     recipe(Who::Office, 10, release_hold),
+    recipe(Who::Office, 5, submit_order),
     recipe(Who::Office, 6, change_order),
     recipe(Who::Office, 3, cancel_order),
     recipe(Who::Office, 8, edit_outlet),

@@ -53,6 +53,8 @@ pub enum Pulled {
     Quiet,
     /// It ended in good order.
     Done,
+    /// It ended before its time, or there is none: what the device holds may be what an older app of it asked for.
+    Cut,
     /// It ended because the server asks what the device holds.
     InventoryWanted,
     /// The device was killed.
@@ -305,7 +307,7 @@ impl Device {
     /// When a law is broken.
     pub async fn hear(&mut self, server: &Server, journal: &mut Journal) -> Checked<Pulled> {
         let Some(flow) = &mut self.flow else {
-            return Ok(Pulled::Done);
+            return Ok(Pulled::Cut);
         };
         let message = match flow.stream.next().await {
             Heard::Nothing => return Ok(Pulled::Quiet),
@@ -321,13 +323,13 @@ impl Device {
             // A server that has restarted has closed the streams; where the horizon has passed a pull it begins anew.
             Heard::End(Err(PullError::Stopping(_) | PullError::Ended(_))) => {
                 self.hang_up();
-                return Ok(Pulled::Done);
+                return Ok(Pulled::Cut);
             }
             Heard::End(Err(error)) => match flow.stream.blown() {
                 Some(point) => {
                     journal.fault(point);
                     self.hang_up();
-                    return Ok(Pulled::Done);
+                    return Ok(Pulled::Cut);
                 }
                 None => return broken(Law::NoFault, format!("{}: a pull failed: {error}", self.name)),
             },

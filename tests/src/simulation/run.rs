@@ -826,6 +826,7 @@ impl<'j> Simulation<'j> {
                     }
                     return Ok(heard);
                 }
+                Pulled::Cut => return Ok(heard),
                 Pulled::InventoryWanted => {
                     self.journal.fault("inventory asked for");
                     return Ok(heard);

@@ -11,9 +11,9 @@ use roundsman_proto::trade::{
     DeliverShipment, DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason, ImportRecords,
     Int64Change, LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
     OrderStatus, Outlet, PastPromise, PlanVisits, PrepareShipment, PriceToSet, Product, PromiseOutcome, Reason,
-    Reclamation, ReclamationCause, RecordToImport, ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock,
-    ShipShipment, ShippedLine, ShortReason, ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory,
-    Visit, VisitFlag, VisitState, order_line_edit::Edit,
+    Reclamation, ReclamationCause, RecordToImport, ReleaseHold, ReleaseOrder, Route, RouteStop, SetPrices,
+    SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason, ShortageRule, Stock, StockToSet, StringChange,
+    SubmitOrder, Territory, Visit, VisitFlag, VisitState, order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -43,6 +43,7 @@ on_both_databases!(
     c18_a_visit_marked_missed_is_reversed_by_the_late_fact,
     c23_what_was_delivered_short_flows_back_and_opens_a_claim,
     c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept,
+    c32_the_chain_ordered_what_the_rep_has_taken_as_well,
 );
 
 /// Lines of an order: article, pieces, shown price.
@@ -625,5 +626,39 @@ async fn c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept(kind: Kind) 
     assert!(matches!(synced.outcomes[0].1.reason(), Reason::OutletArchived | Reason::Removed), "{synced:?}");
     assert!(app.shown::<Outlet>(&anna, outlet).is_none(), "it stays gone");
     assert!(app.kept_body(id).await.is_some(), "what was captured can be read again");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c32_the_chain_ordered_what_the_rep_has_taken_as_well(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let lines = [(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)];
+    let by_chain = |lines: Lines<'_>| {
+        let (id, mut submit) = order(&app, &anna, &world, &world.anna, lines);
+        for line in &mut submit.lines {
+            // A chain sends no prices.
+            (line.price_id, line.price_version, line.shown_price_minor) = (Vec::new(), 0, 0);
+        }
+        (id, Command::SubmitOrder(submit))
+    };
+    let (first, command) = by_chain(&lines);
+    let outcome = app.office(command).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    app.sync(&mut anna).await;
+    let chains: Order = app.shown(&anna, first).expect("the rep sees it");
+    assert_eq!((chains.value_minor, chains.rep_id.len()), (8 * PRICE_MINOR, 0), "at the list's prices");
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &lines);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldDuplicateSuspect), "{outcome:?}");
+    let held: Order = app.shown(&anna, id).expect("the order");
+    assert!(held.holds[0].facts.contains(&first.to_string()), "{}", held.holds[0].facts);
+    let (_, other) = order(&app, &anna, &world, &world.anna, &[(5, 1, PRICE_MINOR)]);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(other)).await;
+    assert_eq!(outcome.status(), Status::Applied, "other goods: {outcome:?}");
+    let release = ReleaseHold {
+        order_id: bytes(id),
+        reason: HoldReason::DuplicateSuspect.into(),
+        comment: "he wants both".to_owned(),
+    };
+    assert_eq!(app.office(Command::ReleaseHold(release)).await.status(), Status::Applied);
     done(app, &world, &mut anna).await;
 }

@@ -49,6 +49,8 @@ pub struct Touched {
     pub fewer: bool,
     /// The office has done it.
     pub by_office: bool,
+    /// Why it may be there already.
+    pub suspected: Option<Cause>,
 }
 
 impl Touched {
@@ -101,6 +103,7 @@ pub fn decide(
     let mut causes = line_causes(&items, &order, terms)?;
     causes.extend(promote::cause(&items, &order, before, &unearned, terms, setting)?);
     causes.extend(short);
+    causes.extend(touched.suspected.clone());
     causes.extend(head_causes(&order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
     let open = hold::open_reasons(&order);

@@ -130,7 +130,7 @@ impl World {
     }
 
     fn submit(&self, lines: &[NewOrderLine]) -> Result<Decision, Rejection> {
-        self.with(|setting| decide_submit(None, None, REP, &submit(lines), setting))
+        self.with(|setting| decide_submit(None, None, Editor::Rep(REP), &submit(lines), &[], setting))
     }
 
     fn take(&mut self, decision: &Decision) -> Order {
@@ -245,7 +245,8 @@ fn an_order_without_holds_is_confirmed_at_once() {
 fn c01_the_same_order_again_changes_nothing() {
     let mut world = World::new();
     let order = world.submitted(&[tea(3)]);
-    let again = world.with(|setting| decide_submit(Some(&order), None, REP, &submit(&[tea(3)]), setting));
+    let again =
+        world.with(|setting| decide_submit(Some(&order), None, Editor::Rep(REP), &submit(&[tea(3)]), &[], setting));
     let again = again.expect("taken");
     assert_eq!((again.verdict.reason, again.order), (Reason::NothingToDo, order));
     assert_eq!((again.credit, again.available), (world.credit, BTreeMap::new()));
@@ -255,7 +256,8 @@ fn c01_the_same_order_again_changes_nothing() {
 fn c02_the_same_id_with_other_content_is_refused() {
     let mut world = World::new();
     let order = world.submitted(&[tea(3)]);
-    let other = world.with(|setting| decide_submit(Some(&order), None, REP, &submit(&[tea(4)]), setting));
+    let other =
+        world.with(|setting| decide_submit(Some(&order), None, Editor::Rep(REP), &submit(&[tea(4)]), &[], setting));
     assert_eq!(reason(other), Reason::IdTaken);
 }
 
@@ -323,7 +325,8 @@ fn c03_lines_come_and_go() {
 fn whoever_names_a_duplicate_is_not_told_which_outlet_stands_for_it() {
     let world = World::new();
     let order = SubmitOrder { agreement_id: bytes(LIST), ..submit(&[tea(3)]) };
-    let refused = world.with(|setting| decide_submit(None, None, REP, &order, setting)).expect_err("rejected");
+    let refused =
+        world.with(|setting| decide_submit(None, None, Editor::Rep(REP), &order, &[], setting)).expect_err("rejected");
     assert!(refused.facts.iter().all(|fact| fact.record_id.is_empty()), "{refused:?}");
 }
 
@@ -408,8 +411,9 @@ fn c07_a_promotion_that_was_shown_rightly_counts() {
     assert_eq!((order.status(), order.value_minor, order.ordered_value_minor), (OrderStatus::Confirmed, 370, 370));
     assert_eq!((order.lines[0].amount_minor, order.lines[1].amount_minor), (270, 100), "what was shown, and no more");
     assert_eq!(counted(&order)[&PROMOTION], Spent { minor: 30, milli: 3_000 });
-    let again = world
-        .with(|setting| decide_submit(Some(&order), None, REP, &submit(&[showing(30, tea(3)), sugar(2)]), setting));
+    let again = world.with(|setting| {
+        decide_submit(Some(&order), None, Editor::Rep(REP), &submit(&[showing(30, tea(3)), sugar(2)]), &[], setting)
+    });
     assert_eq!(again.expect("taken").verdict.reason, Reason::NothingToDo);
 }
 
@@ -743,7 +747,14 @@ fn c11_what_is_missing_is_taken_from_the_successor_at_no_higher_price() {
     assert_eq!((order.value_minor, order.ordered_value_minor), (190 + 95, 475));
     assert_eq!(world.available[&SUGAR].reserved_milli, 2_000);
     let again = world.with(|setting| {
-        decide_submit(Some(&order), None, REP, &submit(&[NewOrderLine { discount_bp: 500, ..tea(5) }]), setting)
+        decide_submit(
+            Some(&order),
+            None,
+            Editor::Rep(REP),
+            &submit(&[NewOrderLine { discount_bp: 500, ..tea(5) }]),
+            &[],
+            setting,
+        )
     });
     assert_eq!(again.expect("taken").verdict.reason, Reason::NothingToDo, "the server's line is not the rep's");
 
@@ -755,6 +766,28 @@ fn c11_what_is_missing_is_taken_from_the_successor_at_no_higher_price() {
     world.products.get_mut(&SUGAR).expect("known").0.withdrawn = true;
     let none = world.submit(&[tea(5)]).expect("taken").order;
     assert_eq!((none.lines.len(), none.lines[0].difference()), (1, LineDifference::StockShort));
+}
+
+#[test]
+fn c32_an_order_that_looks_like_another_ones_waits_until_somebody_says_it_is_none() {
+    let mut world = World::new();
+    let reps = world.submitted(&[tea(3), sugar(2)]);
+    let by_phone = |world: &World| {
+        let command = submit(&[NewOrderLine { price_id: vec![], price_version: 0, shown_price_minor: 0, ..tea(4) }]);
+        let others = [(Uuid::from_u128(500), reps.clone())];
+        world.with(|setting| decide_submit(None, None, Editor::Office, &command, &others, setting))
+    };
+    let held = by_phone(&world).expect("taken").order;
+    assert_eq!((holds(&held), held.rep_id.len()), (vec![HoldReason::DuplicateSuspect], 0));
+    assert_eq!((held.lines[0].shown_price_minor, held.value_minor), (100, 400), "the list's price");
+    assert!(held.holds[0].facts.contains("has 1 of its 1 products"), "{}", held.holds[0].facts);
+    let again = world.with(|setting| decide_again(&held, setting)).expect("decided").order;
+    assert_eq!(holds(&again), [HoldReason::DuplicateSuspect], "no rule can know");
+    let released = world.release(&held, HoldReason::DuplicateSuspect).expect("released").order;
+    assert_eq!(released.status(), OrderStatus::Confirmed);
+    world.promote(ten_off());
+    let promoted = by_phone(&world).expect("taken").order;
+    assert_eq!(promoted.value_minor, 360, "the server computes what is off");
 }
 
 #[test]
@@ -802,7 +835,7 @@ fn what_does_not_belong_together_is_refused() {
     let try_with = |change: &Spoil| {
         let mut command = submit(&[tea(3)]);
         change(&mut command);
-        let rejected = world.with(|setting| decide_submit(None, None, REP, &command, setting));
+        let rejected = world.with(|setting| decide_submit(None, None, Editor::Rep(REP), &command, &[], setting));
         let rejected = rejected.expect_err("rejected");
         (rejected.reason, rejected.field)
     };
