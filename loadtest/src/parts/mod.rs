@@ -10,6 +10,7 @@ mod morning;
 mod nothing_new;
 mod orders;
 mod reprice;
+mod rules;
 mod sizes;
 mod tenants;
 
@@ -28,6 +29,8 @@ use crate::server::Server;
 pub enum Part {
     /// The transport without any work: what the machine can do.
     Bare,
+    /// The trade's rules by themselves, without a server.
+    Rules,
     /// Devices that hold everything ask again.
     NothingNew,
     /// A device gets everything, and another what has changed, while there is more and more.
@@ -55,7 +58,7 @@ pub enum Part {
 impl Part {
     /// On which of these databases it runs; `None`: on none.
     fn databases(self, all: &[Kind]) -> Vec<Option<Kind>> {
-        if self == Self::Bare {
+        if matches!(self, Self::Bare | Self::Rules) {
             return vec![None];
         }
         // What takes a quarter of an hour is for PostgreSQL, if it is there.
@@ -74,6 +77,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bare => "bare",
+            Self::Rules => "rules",
             Self::NothingNew => "nothing-new",
             Self::Catalogue => "catalogue",
             Self::Live => "live",
@@ -101,6 +105,7 @@ pub async fn run(
     for part in parts {
         for kind in part.databases(databases) {
             let (name, measured) = match kind {
+                None if *part == Part::Rules => (part.to_string(), rules::measure(report)),
                 None => (part.to_string(), bare::baselines(bench, report).await.map(drop)),
                 Some(kind) => (format!("{part} on {kind}"), on(bench, *part, kind, report).await),
             };
@@ -117,7 +122,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
     let database = Database::create(bench, kind).await?;
     report.database(&database.durability);
     let measured = match part {
-        Part::Bare => Ok(()),
+        Part::Bare | Part::Rules => Ok(()),
         Part::NothingNew => nothing_new::measure(bench, &database, report).await,
         Part::Catalogue => catalogue::measure(bench, &database, report).await,
         Part::Live => live::measure(bench, &database, report).await,
