@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, DueItem, Exchange, Fulfilment, GeoPoint, Order, OrderLine, OrderStatus, Outlet,
-    OutletClass, OutletStatus, Packaging, Price, PriceBreak, PriceList as PriceListRecord, Product, QuestionType,
-    Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop, ShortageRule as ShortageRuleRecord, Stock, Survey,
-    SurveyOption, SurveyQuestion, SurveyState, Team, Territory, UnproductiveReason, Visit, VisitFlag, VisitState,
-    Warehouse,
+    Agreement, Assignment, Customer, DueItem, Exchange, FreeGoods, Fulfilment, GeoPoint, Order, OrderLine, OrderStatus,
+    Outlet, OutletClass, OutletStatus, Packaging, Price, PriceBreak, PriceList as PriceListRecord, Product, Promotion,
+    QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop, ShortageRule as ShortageRuleRecord,
+    Stacking, Stock, Survey, SurveyOption, SurveyQuestion, SurveyState, Team, Territory, UnproductiveReason, Visit,
+    VisitFlag, VisitState, Warehouse,
 };
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::money::{self, Rate};
@@ -59,8 +60,37 @@ pub fn all(world: &World) -> Vec<Sort> {
         sort("past orders", world.past.orders.iter().enumerate().map(|(n, o)| past_order(world, n, o)).collect()),
         sort("past visits", world.past.visits.iter().enumerate().map(|(n, v)| past_visit(world, n, v)).collect()),
         sort("receivables", receivables(world)),
+        sort("promotions", promotions()),
     ]
 }
+
+/// What is off today: something for large orders, and something free, of which there is not enough for everybody.
+fn promotions() -> Vec<RecordToImport> {
+    let promotion = |name: &str, benefit: Benefit| Promotion {
+        name: name.to_owned(),
+        currency: CURRENCY.to_owned(),
+        valid_from_day: TODAY - 7,
+        valid_to_day: TODAY + 7,
+        benefit: Some(benefit),
+        stacking: Stacking::Sum.into(),
+        ..Promotion::default()
+    };
+    let large = Promotion { min_sum_minor: LARGE_ORDER_MINOR, ..promotion("Autumn week", Benefit::PercentBp(200)) };
+    let eleventh = FreeGoods { every_milli: 10 * ONE_UNIT_MILLI, free_milli: ONE_UNIT_MILLI, product_id: Vec::new() };
+    let eleventh = Promotion {
+        budget_minor: Some(FREE_GOODS_BUDGET_MINOR),
+        ..promotion("The eleventh is free", Benefit::FreeGoods(eleventh))
+    };
+    [large, eleventh]
+        .into_iter()
+        .map(|promotion| entry(id("promotion", &promotion.name), Record::Promotion(promotion)))
+        .collect()
+}
+
+/// From so much on an order is large.
+const LARGE_ORDER_MINOR: i64 = 60_000;
+/// So much may be given away.
+const FREE_GOODS_BUDGET_MINOR: i64 = 250_000;
 
 fn entry(id: Uuid, record: Record) -> RecordToImport {
     RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 }

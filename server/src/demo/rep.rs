@@ -7,11 +7,13 @@ use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     Agreement, AnswerSurvey, CancelOrder, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask,
     FileClaim, Int64Change, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OutletClass, PaymentMethod, Price,
-    PriceList, Product, QuestionType, Receivable, ReclamationCause, RegisterOutlet, Shipment, ShipmentState, Stock,
-    SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion, Task, TaskState, UnproductiveReason, Visit,
-    VisitState,
+    PriceList, Product, Promotion, QuestionType, Receivable, ReclamationCause, RegisterOutlet, Shipment, ShipmentState,
+    ShownPromotion, Stock, SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion, Task, TaskState,
+    UnproductiveReason, Visit, VisitState,
 };
-use roundsman_sync::trade::price::{self, List, Wanted};
+use roundsman_sync::trade::money::gross;
+use roundsman_sync::trade::price::{self, List, UnitPrice, Wanted, per};
+use roundsman_sync::trade::promotion::{Buyer, Line, Part, entitle};
 use uuid::Uuid;
 
 use super::app::{App, Evening, Storages};
@@ -204,6 +206,14 @@ fn order<S: Storages>(app: &mut App<S>, place: usize) -> anyhow::Result<Option<C
     if lines.is_empty() {
         return Ok(None);
     }
+    let buyer = Buyer {
+        outlet_id: Uuid::from_slice(&outlet_id)?,
+        outlet: &outlet,
+        agreement_id: &agreement_id,
+        currency: &agreement.currency,
+        day: TODAY,
+    };
+    promote(app, &mut lines, &buyer)?;
     let submit = SubmitOrder {
         order_id: bytes(order),
         outlet_id,
@@ -217,6 +227,39 @@ fn order<S: Storages>(app: &mut App<S>, place: usize) -> anyhow::Result<Option<C
     };
     app.taken.insert(place, submit.clone());
     Ok(Some(Command::SubmitOrder(submit)))
+}
+
+/// Shows on each line what is off by the promotions that the app knows.
+fn promote<S: Storages>(app: &App<S>, lines: &mut [NewOrderLine], buyer: &Buyer<'_>) -> anyhow::Result<()> {
+    let promotions: Vec<(Uuid, i64, Promotion)> = app.all()?;
+    let mut groups = Vec::with_capacity(lines.len());
+    for line in lines.iter() {
+        groups.push(app.shown::<Product>(&line.product_id)?.map(|(_, product)| product.group_path).unwrap_or_default());
+    }
+    let mut rows = Vec::with_capacity(lines.len());
+    for (line, group_path) in lines.iter().zip(&groups) {
+        let rate = UnitPrice { price_minor: line.shown_price_minor, per_milli: per(line.price_per_milli) };
+        let gross_minor = gross(line.quantity_milli, rate.price_minor, rate.per_milli)
+            .map_err(|rejection| anyhow::anyhow!("a line comes to too much: {rejection:?}"))?;
+        rows.push(Line {
+            line_id: &line.line_id,
+            product_id: &line.product_id,
+            group_path,
+            quantity_milli: line.quantity_milli,
+            rate,
+            gross_minor,
+        });
+    }
+    let found = entitle(promotions.iter().map(|(id, _, promotion)| (*id, promotion)), &rows, buyer);
+    let shown = |part: &Part| ShownPromotion {
+        promotion_id: bytes(part.promotion_id),
+        promotion_version: promotions.iter().find(|(id, _, _)| *id == part.promotion_id).map_or(0, |found| found.1),
+        discount_minor: part.discount_minor,
+    };
+    for (line, found) in lines.iter_mut().zip(&found) {
+        line.promotions = found.parts.iter().map(shown).collect();
+    }
+    Ok(())
 }
 
 /// The first of the agreed weekdays after today.

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use roundsman_proto::sync::{Outcome, Status};
-use roundsman_proto::trade::{HoldReason, Order, OrderStatus, Reason, ShipmentState, Visit, VisitState};
+use roundsman_proto::trade::{
+    HoldReason, Order, OrderStatus, PromiseOutcome, Reason, ShipmentState, Visit, VisitState,
+};
+use uuid::Uuid;
 
 use super::day::Lived;
 use super::setup::Loaded;
@@ -44,6 +47,7 @@ pub fn report(told: Told<'_>) -> String {
     part("What desks were told", desks(told.lived));
     part("Holds", holds(&told.verdict.stored));
     part("Orders and shipments", states(&told.verdict.stored));
+    part("Promises", promises(&told.verdict.stored));
     part("Coverage by team", coverage(told));
     part("From the office's answer to the device, in machine time", latencies(told.lived));
     part("Faults", faults(told));
@@ -364,6 +368,50 @@ fn states(stored: &Stored) -> String {
         table.row(["shipments".to_owned(), name, grouped(number), String::new()]);
     }
     table.text()
+}
+
+/// So many orders with broken promises are told.
+const BROKEN_TOLD: usize = 12;
+
+/// What was promised today, and what has become of it.
+fn promises(stored: &Stored) -> String {
+    let promised: Vec<(&Uuid, &Order)> = stored.today().filter(|(_, order)| order.promised_at_us != 0).collect();
+    let of = |outcome: PromiseOutcome| {
+        let past = promised.iter().flat_map(|(_, order)| &order.past_promises);
+        past.filter(|past| past.outcome() == outcome).count()
+    };
+    let [broken, changed] = [PromiseOutcome::Broken, PromiseOutcome::Changed].map(of);
+    let mut text = format!(
+        "  {} orders were promised; of their lines {changed} were wanted otherwise, or refused, and {broken} promises broken\n",
+        promised.len()
+    );
+    let mut table = Table::new(1, ["order", "promised €", "now €", "broken", "  because"]);
+    for (id, order) in promised.iter().filter(|(_, order)| order.broken_promises > 0).take(BROKEN_TOLD) {
+        let broken = order.past_promises.iter().filter(|past| past.outcome() == PromiseOutcome::Broken);
+        let lost: i64 = order
+            .past_promises
+            .iter()
+            .map(|past| {
+                let now = order.lines.iter().find(|line| line.line_id == past.line_id);
+                past.amount_minor - now.map_or(0, |line| line.amount_minor)
+            })
+            .sum();
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        for past in broken {
+            let name = past.reason().as_str_name().trim_start_matches("LINE_DIFFERENCE_");
+            *reasons.entry(name.to_lowercase().replace('_', " ")).or_default() += 1;
+        }
+        let because: Vec<String> = reasons.into_iter().map(|(reason, times)| format!("{reason} {times}")).collect();
+        table.row([
+            id.to_string(),
+            euros(order.value_minor + lost),
+            euros(order.value_minor),
+            order.broken_promises.to_string(),
+            format!("  {}", because.join(", ")),
+        ]);
+    }
+    text.push_str(&table.text());
+    text
 }
 
 fn coverage(told: Told<'_>) -> String {

@@ -85,3 +85,16 @@ fn writers_begin_with_their_lock() {
         lines_naming("server/src", ".begin()", &["store/sql/mod.rs", "store/sql/joint.rs", "store/sql/write.rs"]);
     assert!(found.is_empty(), "use Db::read, Db::write, Db::write_tenant or Db::batch: {found:#?}");
 }
+
+#[test]
+fn money_and_quantities_are_whole_numbers() {
+    // Distances on Earth are the only thing of the trade that is not exact.
+    for (folder, allowed) in
+        [("sync/src/trade", &["trade/geo.rs"][..]), ("server/src/commands", &[]), ("server/src/reference", &[])]
+    {
+        for word in ["f64", "f32"] {
+            let found = lines_naming(folder, word, allowed);
+            assert_eq!(found, Vec::<String>::new(), "count in minor units, thousandths and basis points");
+        }
+    }
+}
