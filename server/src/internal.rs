@@ -228,18 +228,43 @@ pub struct OutletDocuments {
     pub orders: Vec<OutletOrder>,
 }
 
-/// An order of an outlet.
+/// An order of an outlet. Many of them are read for each new one, so that they are plain numbers.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct OutletOrder {
-    /// The order; 16 bytes.
-    #[prost(bytes = "vec", tag = "1")]
-    pub order_id: Vec<u8>,
-    /// Its day.
-    #[prost(sint32, tag = "2")]
+    /// The order, in halves.
+    #[prost(fixed64, tag = "1")]
+    order_high: u64,
+    #[prost(fixed64, tag = "2")]
+    order_low: u64,
+    /// The rep, in halves.
+    #[prost(fixed64, tag = "3")]
+    rep_high: u64,
+    #[prost(fixed64, tag = "4")]
+    rep_low: u64,
+    /// The order's day.
+    #[prost(sint32, tag = "5")]
     pub order_day: i32,
-    /// The rep who has handed it in; 16 bytes, or empty: the office.
-    #[prost(bytes = "vec", tag = "3")]
-    pub rep_id: Vec<u8>,
+}
+
+impl OutletOrder {
+    /// An order of a day. `rep` is nil: the office.
+    #[must_use]
+    pub fn new(order: Uuid, rep: Uuid, order_day: i32) -> Self {
+        let ((order_high, order_low), (rep_high, rep_low)) = (order.as_u64_pair(), rep.as_u64_pair());
+        Self { order_high, order_low, rep_high, rep_low, order_day }
+    }
+
+    /// The order.
+    #[must_use]
+    pub fn order(&self) -> Uuid {
+        Uuid::from_u64_pair(self.order_high, self.order_low)
+    }
+
+    /// The rep who has handed it in; nil: the office.
+    #[must_use]
+    pub fn rep(&self) -> Uuid {
+        Uuid::from_u64_pair(self.rep_high, self.rep_low)
+    }
 }
 
 impl Internal for OutletDocuments {
@@ -466,9 +491,12 @@ pub struct ListState {
     /// What it said before; missing: it never computed them otherwise.
     #[prost(message, optional, tag = "2")]
     pub before: Option<PriceList>,
-    /// The lists that are computed from it, or have it as their lowest prices, in ascending order; 16 bytes each.
+    /// The lists that are computed from it, in ascending order; 16 bytes each.
     #[prost(bytes = "vec", repeated, tag = "3")]
-    pub dependents: Vec<Vec<u8>>,
+    pub computed: Vec<Vec<u8>>,
+    /// The lists whose lowest prices it has, in ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub limited: Vec<Vec<u8>>,
 }
 
 impl Internal for ListState {
@@ -510,6 +538,9 @@ pub struct LivePromotion {
     /// It has a budget.
     #[prost(bool, tag = "6")]
     pub limited: bool,
+    /// It is closed. It is known for a while all the same: orders from before may still come.
+    #[prost(bool, tag = "7")]
+    pub closed: bool,
 }
 
 impl Internal for Promotions {

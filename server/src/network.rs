@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::calendar;
 use crate::grants;
 use crate::internal::{
-    Granted, OutletCustomers, OutletDocuments, OutletMonths, Reach, Reaching, TerritoryCalendar, TerritoryReps,
-    insert_id,
+    Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach, Reaching, TerritoryCalendar,
+    TerritoryReps, insert_id,
 };
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -273,6 +273,28 @@ pub fn hang_on_customer(workspace: &mut Workspace, customer: Uuid, record: Uuid)
 /// # Errors
 /// [`Stop::Load`].
 pub fn hang_on_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid, month: Month) -> Result<(), Stop> {
+    hang(workspace, (outlet, month), record, None)
+}
+
+/// Notes that an order that was handed in hangs on an outlet.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn hang_order_on_outlet(
+    workspace: &mut Workspace,
+    outlet: Uuid,
+    order: OutletOrder,
+    month: Month,
+) -> Result<(), Stop> {
+    hang(workspace, (outlet, month), order.order(), Some(order))
+}
+
+fn hang(
+    workspace: &mut Workspace,
+    (outlet, month): (Uuid, Month),
+    record: Uuid,
+    order: Option<OutletOrder>,
+) -> Result<(), Stop> {
     let mut months: OutletMonths = workspace.internal(&outlet)?;
     if let Err(index) = months.months.binary_search(&month.number()) {
         months.months.insert(index, month.number());
@@ -280,6 +302,7 @@ pub fn hang_on_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid, mon
     }
     let mut documents: OutletDocuments = workspace.internal(&(outlet, month))?;
     insert_id(&mut documents.records, record);
+    documents.orders.extend(order);
     workspace.put_internal(&(outlet, month), &documents)
 }
 
@@ -294,7 +317,7 @@ pub fn take_off_outlet(workspace: &mut Workspace, outlet: Uuid, record: Uuid) ->
         let Some(month) = Month::from_number(number) else { continue };
         let mut documents: OutletDocuments = workspace.internal(&(outlet, month))?;
         documents.records.retain(|id| id != record.as_bytes());
-        documents.orders.retain(|order| order.order_id != record.as_bytes());
+        documents.orders.retain(|order| order.order() != record);
         workspace.put_internal(&(outlet, month), &documents)?;
         if !documents.records.is_empty() {
             left.push(number);

@@ -427,15 +427,12 @@ pub fn hang_order(
     place: &Place,
     (id, order): (Uuid, &Order),
 ) -> Result<(), Stop> {
-    hang(context, workspace, place, id)?;
-    let key = (place.outlet_id, made_in(context));
-    let mut documents: OutletDocuments = workspace.internal(&key)?;
-    let (order_id, rep_id) = (id.as_bytes().to_vec(), order.rep_id.clone());
-    documents.orders.push(OutletOrder { order_id, order_day: order.order_day, rep_id });
-    workspace.put_internal(&key, &documents)
+    let rep = network::optional_id(&order.rep_id)?.unwrap_or_default();
+    let order = OutletOrder::new(id, rep, order.order_day);
+    network::hang_order_on_outlet(workspace, place.outlet_id, order, made_in(context))
 }
 
-/// The orders that somebody else has handed in for an outlet this month, of a day. `rep` is empty: the office.
+/// The orders that somebody else has handed in for an outlet this month, of a day. `rep` is nil: the office.
 ///
 /// # Errors
 /// [`Stop::Load`].
@@ -443,11 +440,11 @@ pub fn orders_of_others(
     context: &Context<'_>,
     workspace: &Workspace,
     outlet: Uuid,
-    (day, rep): (i32, &[u8]),
+    (day, rep): (i32, Uuid),
 ) -> Result<Vec<Uuid>, Stop> {
     let documents: OutletDocuments = workspace.internal(&(outlet, made_in(context)))?;
-    let others = documents.orders.iter().filter(|order| order.order_day == day && order.rep_id != rep);
-    others.map(|order| stored_id(&order.order_id)).collect()
+    let others = documents.orders.iter().filter(|order| order.order_day == day && order.rep() != rep);
+    Ok(others.map(OutletOrder::order).collect())
 }
 
 /// The live documents of one kind that hang on an outlet; [`network::move_keys`] asks for them.

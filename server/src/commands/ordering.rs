@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::Context;
 use super::field::{self, Place};
+use super::submit_order::order_day;
 use crate::budgets;
 use crate::internal::{
     Debtor, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState, Promotions, debtor,
@@ -61,14 +62,15 @@ struct Wanted<'a> {
 }
 
 impl Needs {
-    /// Of an order that is handed in.
+    /// Of an order that is handed in. What the office hands in is promoted by the server.
     #[must_use]
-    pub fn of_submit(command: &SubmitOrder, context: &Context<'_>) -> Self {
+    pub fn of_submit(command: &SubmitOrder, editor: Editor, business_day: i32) -> Self {
         let mut needs = Self {
             outlet: command.outlet_id.clone(),
             currency: command.currency.clone(),
             priced: true,
-            day: if command.order_day == 0 { context.business_day } else { command.order_day },
+            promotes: editor == Editor::Office,
+            day: order_day(command, business_day),
             ..Self::default()
         };
         needs.agreement(&command.agreement_id);
@@ -89,7 +91,9 @@ impl Needs {
             currency: order.currency.clone(),
             day: order.order_day,
             // A price that nobody disputes is left as it is.
-            priced: hold::open(order, HoldReason::Price).is_some(),
+            priced: [HoldReason::Price, HoldReason::BelowFloor]
+                .iter()
+                .any(|reason| hold::open(order, *reason).is_some()),
             ..Self::default()
         };
         needs.agreement(&order.agreement_id);
@@ -181,7 +185,24 @@ impl Needs {
         }
         if let Ok(Some(warehouse)) = self.warehouse(workspace) {
             stock_keys(warehouse, wanted.iter().map(|wanted| wanted.product), workspace, keys);
+            if self.may_wait(workspace) {
+                for product in self.products.keys() {
+                    keys.internal::<Waiting>(&Scarce::Stock { warehouse, product: *product });
+                }
+            }
         }
+    }
+
+    /// Whether it waits for goods if they do not suffice.
+    fn may_wait(&self, workspace: &Workspace) -> bool {
+        let waits = |id: &Uuid| {
+            let agreement = workspace.find::<Agreement>(*id).ok().flatten();
+            agreement.is_some_and(|agreement| match agreement.shortage_rule() {
+                ShortageRule::ShipComplete | ShortageRule::BackOrder => true,
+                ShortageRule::Unspecified | ShortageRule::ConfirmPart | ShortageRule::Substitute => false,
+            })
+        };
+        self.agreements.iter().any(waits)
     }
 
     /// The products of the lines and, under an agreement that wants substitutes, their successors, as far as they are known
@@ -227,6 +248,7 @@ impl Needs {
             keys.id(id);
             if entry.limited {
                 keys.internal::<PromotionState>(&id);
+                keys.internal::<Waiting>(&Scarce::Budget(id));
             }
         }
     }
@@ -311,11 +333,11 @@ impl Needs {
 fn list_keys(id: &[u8], wanted: &[Wanted<'_>], workspace: &Workspace, keys: &mut Keys) {
     keys.record(id);
     let Ok(id) = Uuid::from_slice(id) else { return };
+    keys.internal::<ListState>(&id);
     price_keys(id, wanted, workspace, keys);
     let Ok(Some(list)) = workspace.find::<PriceList>(id) else { return };
     if !list.base_list_id.is_empty() {
         keys.lead_on();
-        keys.internal::<ListState>(&id);
         if let Ok(base) = Uuid::from_slice(&list.base_list_id) {
             price_keys(base, wanted, workspace, keys);
         }
@@ -354,7 +376,7 @@ fn listed(workspace: &Workspace, id: &[u8]) -> Result<Option<Listed>, Stop> {
     let Some(list) = workspace.find::<PriceList>(id)? else {
         return Ok(None);
     };
-    let state = if list.base_list_id.is_empty() { ListState::default() } else { workspace.internal(&id)? };
+    let state: ListState = workspace.internal(&id)?;
     Ok(Some(Listed { id, list, before: state.before.map(|before| (before, state.changed_at_us)) }))
 }
 
@@ -665,7 +687,9 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
 
 /// Asks for what [`serve`] needs if so much is set free.
 pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace, keys: &mut Keys) {
-    for scarce in scarce {
+    let mut asked = BTreeSet::new();
+    // In the order in which they are served.
+    for scarce in scarce.collect::<BTreeSet<_>>() {
         let waiting = match scarce {
             Scarce::Stock { warehouse, product } => {
                 workspace.internal::<Available>(&(warehouse, product)).map(|available| available.waiting)
@@ -679,6 +703,12 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
         keys.internal::<Waiting>(&scarce);
         let Ok(waiting) = workspace.internal::<Waiting>(&scarce) else { continue };
         for id in waiting.in_turn() {
+            if asked.len() >= SERVED_AT_ONCE {
+                return;
+            }
+            if !asked.insert(id) {
+                continue;
+            }
             keys.id(id);
             if let Ok(Some(order)) = workspace.find::<Order>(id) {
                 waiting::keys(&order, keys);
@@ -708,6 +738,7 @@ pub fn serve(context: &Context<'_>, workspace: &mut Workspace) -> Result<(), Sto
     let mut served = BTreeSet::new();
     while let Some(scarce) = workspace.next_freed() {
         let waiting: Waiting = workspace.internal(&scarce)?;
+        let mut all = true;
         for id in waiting.in_turn() {
             let left = match scarce {
                 Scarce::Stock { warehouse, product } => {
@@ -716,11 +747,16 @@ pub fn serve(context: &Context<'_>, workspace: &mut Workspace) -> Result<(), Sto
                 Scarce::Budget(_) => true,
             };
             if !left || served.len() >= SERVED_AT_ONCE {
+                all = false;
                 break;
             }
             if served.insert(id) {
                 decide_again(context, workspace, id)?;
             }
+        }
+        if all && waiting.is_long() {
+            let still: Waiting = workspace.internal(&scarce)?;
+            workspace.put_internal(&scarce, &still.asked(&waiting))?;
         }
     }
     Ok(())

@@ -32,10 +32,10 @@ impl Decide for SubmitOrder {
         keys.record(&self.visit_id);
         field::keys(context, &self.outlet_id, workspace, keys);
         field::hang_keys(context, &self.outlet_id, workspace, keys);
-        Needs::of_submit(self, context).keys(workspace, keys);
+        Needs::of_submit(self, field::editor(context), context.business_day).keys(workspace, keys);
+        let own = (order_day(self, context.business_day), context.issuer.rep().unwrap_or_default());
         for outlet in field::named_and_remaining(&self.outlet_id, workspace) {
-            let (day, rep) = day_and_rep(self, context, context.business_day);
-            let others = field::orders_of_others(context, workspace, outlet, (day, &rep));
+            let others = field::orders_of_others(context, workspace, outlet, own);
             others.into_iter().flatten().for_each(|other| keys.id(other));
         }
         Ok(())
@@ -47,13 +47,14 @@ impl Decide for SubmitOrder {
         order::submit_form(self, &capture)?;
         let (id, current) = field::existing::<Order>(workspace, &self.order_id)?;
         let visit: Option<Visit> = field::named(workspace, check::optional_id(&self.visit_id, "visit_id")?)?;
-        let ground = Needs::of_submit(self, context).read(workspace, id, place.clone(), capture)?;
+        let editor = field::editor(context);
+        let needs = Needs::of_submit(self, editor, capture.business_day);
+        let ground = needs.read(workspace, id, place.clone(), capture)?;
         let mut others = Vec::new();
-        let (day, rep) = day_and_rep(self, context, capture.business_day);
-        for other in field::orders_of_others(context, workspace, place.outlet_id, (day, &rep))? {
+        let own = (order_day(self, capture.business_day), context.issuer.rep().unwrap_or_default());
+        for other in field::orders_of_others(context, workspace, place.outlet_id, own)? {
             others.extend(workspace.find::<Order>(other)?.map(|order| (other, order)));
         }
-        let editor = field::editor(context);
         let decision = ground
             .decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), editor, self, &others, setting))?;
         let verdict = ground.store(context, workspace, current.as_ref(), decision)?;
@@ -61,8 +62,7 @@ impl Decide for SubmitOrder {
     }
 }
 
-/// Of which day an order is, and whose: by that others are looked for which it may repeat.
-fn day_and_rep(command: &SubmitOrder, context: &Context<'_>, business_day: i32) -> (i32, Vec<u8>) {
-    let day = if command.order_day == 0 { business_day } else { command.order_day };
-    (day, context.issuer.rep().map(|rep| rep.as_bytes().to_vec()).unwrap_or_default())
+/// Of which day an order is.
+pub fn order_day(command: &SubmitOrder, business_day: i32) -> i32 {
+    if command.order_day == 0 { business_day } else { command.order_day }
 }

@@ -112,16 +112,20 @@ pub fn put_price_list(workspace: &mut Workspace, id: Uuid, list: &PriceList, now
     }
     let mut state: ListState = workspace.internal(&id)?;
     let kept = |before: &PriceList| (&before.currency, before.vat_included) == (&list.currency, list.vat_included);
-    if !state.dependents.is_empty() && before.as_ref().is_some_and(|before| !kept(before)) {
+    let is_referred_to = !state.computed.is_empty() || !state.limited.is_empty();
+    if is_referred_to && before.as_ref().is_some_and(|before| !kept(before)) {
         return Err(check::mismatch("currency").about(id).into());
     }
     if !list.base_list_id.is_empty() {
-        if !state.dependents.is_empty() {
+        if !state.computed.is_empty() {
             return Err(Rejection::new(Reason::BadBaseList).field("base_list_id").about(id).into());
         }
         refer_to_list(workspace, (id, list), &list.base_list_id, "base_list_id", |base| base.base_list_id.is_empty())?;
     }
     if !list.floor_list_id.is_empty() {
+        if !state.limited.is_empty() {
+            return Err(Rejection::new(Reason::BadBaseList).field("floor_list_id").about(id).into());
+        }
         refer_to_list(workspace, (id, list), &list.floor_list_id, "floor_list_id", |floor| {
             floor.floor_list_id.is_empty()
         })?;
@@ -133,15 +137,11 @@ pub fn put_price_list(workspace: &mut Workspace, id: Uuid, list: &PriceList, now
             network::grant(workspace, Scope::PriceList(id), Scope::PriceList(*other), by)?;
         }
     }
-    for left in was.iter().filter(|other| !is.contains(other)) {
-        let mut other: ListState = workspace.internal(left)?;
-        other.dependents.retain(|dependent| dependent != id.as_bytes());
-        workspace.put_internal(left, &other)?;
-    }
-    for come in &is {
-        let mut other: ListState = workspace.internal(come)?;
-        insert_id(&mut other.dependents, id);
-        workspace.put_internal(come, &other)?;
+    for other in was.iter().chain(is.iter().filter(|other| !was.contains(other))) {
+        let mut state: ListState = workspace.internal(other)?;
+        depend(&mut state.computed, id, list.base_list_id == other.as_bytes());
+        depend(&mut state.limited, id, list.floor_list_id == other.as_bytes());
+        workspace.put_internal(other, &state)?;
     }
     let computes = |list: &PriceList| (list.base_list_id.clone(), list.markup_bp, list.round_to_minor);
     if let Some(before) = before.filter(|before| computes(before) != computes(list)) {
@@ -149,9 +149,19 @@ pub fn put_price_list(workspace: &mut Workspace, id: Uuid, list: &PriceList, now
         if workspace.version(id)? != Some(0) {
             state = ListState { changed_at_us: now_us, before: Some(before), ..state };
         }
-        workspace.put_internal(&id, &state)?;
     }
+    // Also when it says nothing: what is there stays in memory, and each order asks for it.
+    workspace.put_internal(&id, &state)?;
     workspace.put(id, list, &Stamps::default())
+}
+
+/// Notes whether a list is among these.
+fn depend(lists: &mut Vec<Vec<u8>>, list: Uuid, is_one: bool) {
+    if is_one {
+        insert_id(lists, list);
+    } else {
+        lists.retain(|known| known != list.as_bytes());
+    }
 }
 
 /// The lists on which a list depends, each once.
@@ -199,13 +209,18 @@ pub fn put_promotion(workspace: &mut Workspace, id: Uuid, promotion: &Promotion,
     }
     let mut live: Promotions = workspace.internal(&())?;
     let today = i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
-    live.promotions.retain(|entry| entry.to_day == 0 || entry.to_day >= today.saturating_sub(LATE_DAYS));
+    let late = today.saturating_sub(LATE_DAYS);
+    live.promotions.retain(|entry| {
+        let closed_long_ago = entry.closed && entry.changed_at_us.div_euclid(DAY_US) < i64::from(late);
+        (entry.to_day == 0 || entry.to_day >= late) && !closed_long_ago
+    });
     live.note(LivePromotion {
         promotion_id: id.as_bytes().to_vec(),
         currency: promotion.currency.clone(),
         from_day: promotion.valid_from_day,
         to_day: promotion.valid_to_day,
         changed_at_us: state.changed_at_us,
+        closed: promotion.closed,
         limited: promotion.budget_minor.is_some() || promotion.budget_milli.is_some(),
     });
     check::count(live.promotions.len(), LIVE_PROMOTIONS, "promotion")?;

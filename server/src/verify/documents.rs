@@ -27,7 +27,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         if !documents.records.is_sorted_by(|one, other| one < other) {
             report.find(format!("{name} does not name its records once each and in ascending order"));
         }
-        if documents.orders.iter().any(|order| !documents.records.contains(&order.order_id)) {
+        if documents.orders.iter().any(|order| !documents.records.iter().any(|id| id == order.order().as_bytes())) {
             report.find(format!("{name} has orders that it does not name"));
         }
         if !documents.records.is_empty() {

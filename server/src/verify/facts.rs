@@ -109,8 +109,10 @@ pub(super) struct Facts {
     pub(super) receivables: BTreeMap<Uuid, Uuid>,
     /// By price list and product.
     pub(super) prices: BTreeMap<(Uuid, Uuid), BTreeSet<Uuid>>,
-    /// By price list, those on which it depends.
-    pub(super) lists: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    /// By price list, the lists that are computed from it.
+    pub(super) computed_lists: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    /// By price list, the lists whose lowest prices it has.
+    pub(super) limited_lists: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Currency, first and last day.
     pub(super) promotions: BTreeMap<Uuid, (String, i32, i32)>,
     /// What confirmed orders take of a promotion's budget: money, and quantity.
@@ -256,11 +258,11 @@ impl Facts {
             self.free.insert(record, (warehouse, product, stock.free_milli));
         } else if kind == Kind::PriceList {
             let list: PriceList = read(stored)?;
-            let others = [("base_list_id", &list.base_list_id), ("floor_list_id", &list.floor_list_id)];
-            for (field, other) in others {
-                if let Some(other) = optional(other, field)? {
-                    self.lists.entry(record).or_default().insert(other);
-                }
+            if let Some(base) = optional(&list.base_list_id, "base_list_id")? {
+                self.computed_lists.entry(base).or_default().insert(record);
+            }
+            if let Some(floor) = optional(&list.floor_list_id, "floor_list_id")? {
+                self.limited_lists.entry(floor).or_default().insert(record);
             }
         } else if kind == Kind::Promotion {
             let promotion: Promotion = read(stored)?;

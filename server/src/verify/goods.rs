@@ -39,21 +39,18 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
 
 /// `list{}`: which lists depend on it. What it said before is history.
 fn check_lists(facts: &Facts, derived: &Derived, report: &mut Report) {
-    let mut dependents: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
-    for (list, others) in &facts.lists {
-        for other in others {
-            dependents.entry(*other).or_default().insert(*list);
-        }
+    let alone = |stored: &ListState| ListState { computed: Vec::new(), limited: Vec::new(), ..stored.clone() };
+    let mut expected: BTreeMap<String, ListState> =
+        derived.lists.iter().map(|(name, stored)| (name.to_owned(), alone(stored))).collect();
+    for (base, lists) in &facts.computed_lists {
+        expected.entry(ListState::name(base)).or_default().computed = list(lists);
     }
-    let mut expected: BTreeMap<String, ListState> = derived
-        .lists
-        .iter()
-        .map(|(name, stored)| (name.to_owned(), ListState { dependents: Vec::new(), ..stored.clone() }))
-        .collect();
-    for (other, lists) in &dependents {
-        expected.entry(ListState::name(other)).or_default().dependents = list(lists);
+    for (floor, lists) in &facts.limited_lists {
+        expected.entry(ListState::name(floor)).or_default().limited = list(lists);
     }
-    derived.lists.compare(&expected, report, |stored, right| differing_ids(&stored.dependents, &right.dependents));
+    derived.lists.compare(&expected, report, |stored, right| {
+        differing_ids(&stored.computed, &right.computed).or_else(|| differing_ids(&stored.limited, &right.limited))
+    });
 }
 
 /// `promotions{}`: each that is there is of a record, and says of it what it says; which of those that are long over have left

@@ -28,10 +28,14 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             grant(Scope::Territory(outlet.territory), Scope::PriceList(agreement.price_list));
         }
     }
-    for (list, others) in &facts.lists {
-        for other in others {
-            grant(Scope::PriceList(*list), Scope::PriceList(*other));
-        }
+    // Once, if a list is both to another one.
+    let dependent: BTreeSet<(Uuid, Uuid)> = [&facts.computed_lists, &facts.limited_lists]
+        .into_iter()
+        .flatten()
+        .flat_map(|(other, lists)| lists.iter().map(|list| (*list, *other)))
+        .collect();
+    for (list, other) in dependent {
+        grant(Scope::PriceList(list), Scope::PriceList(other));
     }
     for (customer, territories) in reach::of_customers(facts) {
         // Once wide, always wide: that is history, and `reach` has looked whether it can be.

@@ -56,11 +56,13 @@ fn check_waiting(facts: &Facts, derived: &Derived, report: &mut Report) {
             Awaited::Goods(warehouse, product) => Scarce::Stock { warehouse, product },
             Awaited::Budget(promotion) => Scarce::Budget(promotion),
         };
+        // Whose turn was last is history.
+        let last = derived.waiting.of(&scarce).last;
         let entry = |(submitted_at_us, order): &(i64, Uuid)| WaitingOrder {
             submitted_at_us: *submitted_at_us,
             order_id: order.as_bytes().to_vec(),
         };
-        expected.insert(Waiting::name(&scarce), Waiting { orders: orders.iter().map(entry).collect() });
+        expected.insert(Waiting::name(&scarce), Waiting { orders: orders.iter().map(entry).collect(), last });
     }
     derived.waiting.compare(&expected, report, |stored, right| {
         let ids = |waiting: &Waiting| waiting.orders.iter().map(|entry| entry.order_id.clone()).collect::<Vec<_>>();

@@ -255,7 +255,7 @@ pub fn decide_submit(
     setting: &Setting<'_>,
 ) -> Result<Decision, Rejection> {
     submit_form(command, setting.capture)?;
-    let order = handed_in(by, command, setting)?;
+    let order = handed_in(by, command, current, setting)?;
     if let Some(current) = current {
         if !same_content(current, &order, by) {
             return Err(Rejection::new(Reason::IdTaken).field("order_id"));
@@ -272,7 +272,12 @@ pub fn decide_submit(
     decide::decide(order, None, &Touched { lines, terms: true, fewer: false, by_office, suspected }, setting)
 }
 
-fn handed_in(by: Editor, command: &SubmitOrder, setting: &Setting<'_>) -> Result<Order, Rejection> {
+fn handed_in(
+    by: Editor,
+    command: &SubmitOrder,
+    current: Option<&Order>,
+    setting: &Setting<'_>,
+) -> Result<Order, Rejection> {
     let agreement_id = check::id(&command.agreement_id, "agreement_id")?;
     let terms = agreed(agreement_id, setting)?;
     if command.currency != terms.agreement.currency {
@@ -282,7 +287,11 @@ fn handed_in(by: Editor, command: &SubmitOrder, setting: &Setting<'_>) -> Result
     for (index, line) in command.lines.iter().enumerate() {
         let mut line = new_line(line, terms, setting).map_err(check::at("lines", index))?;
         if by == Editor::Office && line.price_id.is_empty() && line.shown_price_minor == 0 {
-            price_by_list(&mut line, order_day(command, setting.capture), terms, setting);
+            match current.and_then(|order| order.lines.iter().find(|known| known.line_id == line.line_id)) {
+                // It comes once more, and has its price.
+                Some(known) => price_as(&mut line, known),
+                None => price_by_list(&mut line, order_day(command, setting.capture), terms, setting),
+            }
         }
         lines.push(line);
     }
@@ -358,6 +367,13 @@ fn new_line(line: &NewOrderLine, terms: Terms<'_>, setting: &Setting<'_>) -> Res
     })
 }
 
+/// Gives a line the price of another one.
+fn price_as(line: &mut OrderLine, known: &OrderLine) {
+    line.price_id.clone_from(&known.price_id);
+    line.price_version = known.price_version;
+    (line.shown_price_minor, line.price_per_milli) = (known.shown_price_minor, known.price_per_milli);
+}
+
 /// Gives a line the price of the list, if there is one.
 fn price_by_list(line: &mut OrderLine, day: i32, terms: Terms<'_>, setting: &Setting<'_>) {
     let goods = Uuid::from_slice(&line.product_id).ok().and_then(|product| setting.goods.get(&product));
@@ -372,12 +388,15 @@ fn price_by_list(line: &mut OrderLine, day: i32, terms: Terms<'_>, setting: &Set
     line.price_minor = line.shown_price_minor;
 }
 
-/// A price record that is known has to be of the line's product, and of the agreement's list or its base.
+/// A price record that is known has to be of the line's product, and of the agreement's list or its base, if only of its
+/// former one.
 fn price_belongs(price_id: &[u8], product: &[u8], terms: Terms<'_>, goods: &Goods<'_>) -> Result<(), Rejection> {
     let named = goods.prices.iter().find(|known| known.id.as_bytes() == price_id);
     let belongs = named.is_none_or(|known| {
         let list = &known.price.price_list_id;
-        let of_list = *list == terms.agreement.price_list_id || *list == terms.price_list.list.base_list_id;
+        let now = &terms.price_list.list.base_list_id;
+        let until_now = terms.price_list.before.map(|(before, _)| &before.base_list_id);
+        let of_list = *list == terms.agreement.price_list_id || list == now || Some(list) == until_now;
         known.price.product_id == product && of_list
     });
     if belongs { Ok(()) } else { Err(check::mismatch("price_id")) }

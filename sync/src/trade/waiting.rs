@@ -11,6 +11,9 @@ use super::order::hold;
 
 /// So many orders are served in the transaction of the command that has set something free; the next one goes on.
 pub const SERVED_AT_ONCE: usize = 100;
+/// So many of them are those who wait longest; of longer lists the others are asked round by round, lest some for whom there is
+/// never enough keep all others waiting.
+const LONGEST: usize = SERVED_AT_ONCE / 2;
 
 /// Something of which there is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +35,9 @@ pub struct Waiting {
     /// The orders.
     #[prost(message, repeated, tag = "1")]
     pub orders: Vec<WaitingOrder>,
+    /// The last one that was asked in its round.
+    #[prost(message, optional, tag = "2")]
+    pub last: Option<WaitingOrder>,
 }
 
 /// An order that waits.
@@ -67,12 +73,37 @@ impl Waiting {
     #[must_use]
     pub fn without(mut self, id: Uuid) -> Self {
         self.orders.retain(|entry| entry.order_id != id.as_bytes());
+        if !self.is_long() {
+            self.last = None;
+        }
         self
     }
 
     /// The orders that are served at once, in their turn.
     pub fn in_turn(&self) -> impl Iterator<Item = Uuid> {
-        self.orders.iter().take(SERVED_AT_ONCE).filter_map(|entry| Uuid::from_slice(&entry.order_id).ok())
+        let (longest, others) = self.orders.split_at(self.orders.len().min(LONGEST));
+        let (done, next) = if self.is_long() {
+            others.split_at(others.partition_point(|entry| Some(entry) <= self.last.as_ref()))
+        } else {
+            others.split_at(0)
+        };
+        let asked = longest.iter().chain(next).chain(done).take(SERVED_AT_ONCE);
+        asked.filter_map(|entry| Uuid::from_slice(&entry.order_id).ok())
+    }
+
+    /// Whether more wait than are served at once.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.orders.len() > SERVED_AT_ONCE
+    }
+
+    /// After all those that were in their turn were asked.
+    #[must_use]
+    pub fn asked(mut self, in_turn: &Self) -> Self {
+        let last = in_turn.in_turn().last();
+        let entry = last.and_then(|last| in_turn.orders.iter().find(|entry| entry.order_id == last.as_bytes()));
+        self.last = entry.filter(|_| self.is_long()).cloned();
+        self
     }
 }
 
@@ -159,5 +190,26 @@ mod tests {
         let waiting = Waiting::default().with(entry(1, 20)).with(entry(2, 10)).with(entry(3, 20)).with(entry(2, 10));
         assert_eq!(waiting.in_turn().collect::<Vec<_>>(), [2, 1, 3].map(Uuid::from_u128));
         assert_eq!(waiting.without(Uuid::from_u128(1)).in_turn().count(), 2);
+    }
+
+    #[test]
+    fn those_for_whom_there_is_never_enough_do_not_keep_all_others_waiting() {
+        let entry = |number: usize| {
+            let submitted_at_us = number as i64;
+            WaitingOrder::new(Uuid::from_u128(number as u128), &Order { submitted_at_us, ..Order::default() })
+        };
+        let mut waiting = Waiting { orders: (1..=230).map(entry).collect(), last: None };
+        let mut asked = BTreeSet::new();
+        for _ in 0..4 {
+            let in_turn: Vec<Uuid> = waiting.in_turn().collect();
+            assert_eq!(in_turn.len(), SERVED_AT_ONCE);
+            assert_eq!(in_turn[..LONGEST], (1..=50).map(Uuid::from_u128).collect::<Vec<_>>());
+            asked.extend(in_turn);
+            waiting = waiting.clone().asked(&waiting);
+        }
+        assert_eq!(asked.len(), 230);
+        waiting = (101..=230).map(Uuid::from_u128).fold(waiting, Waiting::without);
+        assert_eq!(waiting.last, None);
+        assert_eq!(waiting.in_turn().collect::<Vec<_>>(), (1..=100).map(Uuid::from_u128).collect::<Vec<_>>());
     }
 }

@@ -1,5 +1,5 @@
 //! Test vectors for whoever writes a device in another language: what goes in, and what the code of this repository makes
-//! of it; of prices and promotions, what the exact arithmetic of [`naive`] makes of it, with which the code must agree.
+//! of it; of prices and promotions, what the exact arithmetic of `naive` makes of it, with which the code must agree.
 //! `make vectors` writes them to `tests/vectors/`, one file for each family.
 //!
 //! Bytes are lowercase hex digits, 64-bit numbers decimal strings, so that no reader of JSON rounds them.

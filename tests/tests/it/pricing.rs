@@ -27,7 +27,9 @@ on_both_databases!(
     c06_a_list_that_computes_otherwise_is_honoured_and_then_held,
     c07_a_promotion_that_was_closed_long_ago_holds_the_order_with_its_value_without,
     c07_two_orders_racing_for_one_budget_do_not_both_pass,
+    c06_an_order_with_a_price_of_the_former_base_is_judged_and_not_rejected,
     c07_what_the_office_edits_the_server_promotes,
+    c07_what_the_office_hands_in_the_server_promotes,
     c08_a_price_below_the_lowest_waits_for_an_approver,
     contradictions_are_refused_by_name,
 );
@@ -303,6 +305,58 @@ async fn c07_what_the_office_edits_the_server_promotes(kind: Kind) {
     done(app, &world, &mut anna).await;
 }
 
+async fn c07_what_the_office_hands_in_the_server_promotes(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let id = promoted(&app, &mut anna, promotion(&world)).await;
+    let (order_id, mut submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, 0)]);
+    (submit.lines[0].price_id, submit.lines[0].price_version) = (Vec::new(), 0);
+    let outcome = app.office(Command::SubmitOrder(submit)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    app.sync(&mut anna).await;
+    let order: Order = app.shown(&anna, order_id).expect("the order");
+    assert_eq!((order.value_minor, &order.lines[0].promotions[0].promotion_id), (4_500, &bytes(id)));
+    done(app, &world, &mut anna).await;
+}
+
+/// A list is computed from another base, or from none, while a phone is offline with prices of the old one.
+async fn c06_an_order_with_a_price_of_the_former_base_is_judged_and_not_rejected(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let list = computed_list(&app, &world, 1_000).await;
+    app.sync(&mut anna).await;
+    let ((first, submit_first), (second, submit_second)) =
+        (priced(&app, &anna, &world, &[(0, 1)]), priced(&app, &anna, &world, &[(0, 1)]));
+    let (third, submit_third) = priced(&app, &anna, &world, &[(0, 1)]);
+    let other = app.id();
+    let base = PriceList { name: "B".to_owned(), currency: CURRENCY.to_owned(), ..PriceList::default() };
+    let price = Price { price_list_id: bytes(other), ..world.price(0, 2_000) };
+    let before = app.stored::<PriceList>(world.tenant).await[&list].clone();
+    let now = PriceList { base_list_id: bytes(other), ..before.clone() };
+    import(
+        &app,
+        vec![
+            entry(other, Record::PriceList(base)),
+            entry(app.id(), Record::Price(price)),
+            entry(list, Record::PriceList(now)),
+        ],
+    )
+    .await;
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit_first)).await;
+    assert_eq!(outcome.status(), Status::Applied, "within the grace: {outcome:?}");
+    assert_eq!(app.shown::<Order>(&anna, first).expect("the order").value_minor, 1_100);
+    app.pass(24 * 60 + 1);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit_second)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldPrice), "{outcome:?}");
+    let held: Order = app.shown(&anna, second).expect("the order");
+    assert_eq!((held.holds[0].shown_minor, held.holds[0].current_minor), (Some(1_100), Some(2_200)));
+    import(&app, vec![entry(list, Record::PriceList(before.clone()))]).await;
+    let none = PriceList { base_list_id: Vec::new(), markup_bp: 0, round_to_minor: 0, ..before };
+    import(&app, vec![entry(list, Record::PriceList(none))]).await;
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit_third)).await;
+    assert_eq!(outcome.status(), Status::Applied, "the list has none any more, since a moment ago: {outcome:?}");
+    assert_eq!(app.shown::<Order>(&anna, third).expect("the order").value_minor, 1_100);
+    done(app, &world, &mut anna).await;
+}
+
 async fn c08_a_price_below_the_lowest_waits_for_an_approver(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let (cost, lowest) = (app.id(), app.id());
@@ -335,6 +389,12 @@ async fn c08_a_price_below_the_lowest_waits_for_an_approver(kind: Kind) {
     assert_eq!(outcome.status(), Status::Applied, "880 is the lowest: {outcome:?}");
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
     assert_eq!(status(&outcome), (Status::Held, Reason::HeldBelowFloor), "{outcome:?}");
+    // Whatever else becomes of it, the lowest price stays the lowest.
+    let blocked = Outlet { blocked: true, ..world.outlet(&world.anna, 0) };
+    import(&app, vec![entry(world.anna.outlets[0], Record::Outlet(blocked))]).await;
+    import(&app, vec![entry(world.anna.outlets[0], Record::Outlet(world.outlet(&world.anna, 0)))]).await;
+    app.sync(&mut anna).await;
+    assert_eq!(open_holds(&app.shown(&anna, id).expect("the order")), [HoldReason::BelowFloor]);
     released(&app, id, HoldReason::BelowFloor).await;
     app.sync(&mut anna).await;
     let order: Order = app.shown(&anna, id).expect("the order");
@@ -380,6 +440,18 @@ async fn contradictions_are_refused_by_name(kind: Kind) {
     assert_eq!(refused(&app, vec![entry(own, list(computed, CURRENCY))]).await, Reason::BadBaseList);
     let turned = vec![entry(world.price_list, list(computed, CURRENCY))];
     assert_eq!(refused(&app, turned).await, Reason::BadBaseList, "no cycle");
+    let floor = |floor: Uuid| {
+        let Record::PriceList(plain) = list(world.price_list, CURRENCY) else { panic!("a list") };
+        Record::PriceList(PriceList { base_list_id: Vec::new(), floor_list_id: bytes(floor), ..plain })
+    };
+    let (upper, lower) = (app.id(), app.id());
+    import(&app, vec![entry(lower, list(world.price_list, CURRENCY)), entry(upper, floor(lower))]).await;
+    assert_eq!(
+        refused(&app, vec![entry(lower, floor(computed))]).await,
+        Reason::BadBaseList,
+        "no chain of lowest prices"
+    );
+    assert_eq!(refused(&app, vec![entry(app.id(), floor(upper))]).await, Reason::BadBaseList, "from no end");
     let negative = Promotion { benefit: Some(Benefit::PercentBp(10_001)), ..promotion(&world) };
     assert_eq!(refused(&app, vec![entry(app.id(), Record::Promotion(negative))]).await, Reason::OutOfRange);
     let largest = Price {

@@ -323,7 +323,7 @@ async fn clockwork(day: &Day) {
 async fn goods(day: &Day) {
     let Day { world, shipment, promotion, .. } = day;
     let list = world.price_list;
-    let found = day.found::<ListState>(list, |state| state.dependents.clear()).await;
+    let found = day.found::<ListState>(list, |state| state.computed.clear()).await;
     assert_one(&found, &[&ListState::name(&list), "lacks"]);
     let found = day.found::<Promotions>((), |live| live.promotions[0].to_day = 7).await;
     assert_one(&found, &["promotions{}", &promotion.to_string(), "otherwise than its record"]);

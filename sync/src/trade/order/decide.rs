@@ -198,6 +198,11 @@ pub(super) fn is_among(hold: Option<&Hold>, line: &OrderLine) -> bool {
     hold.is_some_and(|hold| hold.line_ids.is_empty() || hold.line_ids.contains(&line.line_id))
 }
 
+/// Whether a person has agreed to what a line was held for. If it is held for that again, it has become something else.
+pub(super) fn is_agreed(order: &Order, reason: HoldReason, line: &OrderLine) -> bool {
+    is_among(hold::agreed(order, reason), line) && !is_among(hold::open(order, reason), line)
+}
+
 /// Causes that concern lines: price, discount, lowest price, withdrawn product.
 fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Vec<Cause>, Rejection> {
     let ids = |found: &[&Item<'_>]| found.iter().map(|item| item.line.line_id.clone()).collect::<Vec<_>>();

@@ -12,6 +12,9 @@ use super::hold::Cause;
 /// of the products of the smaller of both.
 #[must_use]
 pub fn suspect(order: &Order, others: &[(Uuid, Order)]) -> Option<Cause> {
+    if others.is_empty() {
+        return None;
+    }
     let own = products(order);
     others.iter().find_map(|(id, other)| {
         let theirs = products(other);

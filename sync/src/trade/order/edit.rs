@@ -219,6 +219,9 @@ impl<'a> Draft<'a> {
         let Some(before) = self.order.lines.get(index).cloned() else {
             return Ok(());
         };
+        if !before.substitutes_line_id.is_empty() {
+            return Err(check::mismatch("line_id").fact(None, "substitutes_line_id", "not empty"));
+        }
         let mut line = before.clone();
         let place = |field| Place { line_id: &change.line_id, field };
         let policy = Policy::OfficeWins;

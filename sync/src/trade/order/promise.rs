@@ -5,6 +5,8 @@
 use roundsman_proto::trade::{LineDifference, Order, OrderLine, OrderStatus, PastPromise, PromiseOutcome};
 use uuid::Uuid;
 
+use crate::trade::money;
+
 /// So many past promises an order remembers; of more the oldest go, and stand in the record's history.
 const REMEMBERED: usize = 500;
 
@@ -50,14 +52,15 @@ pub fn keep(before: Option<&Order>, order: &mut Order, change: Change) {
         let mut ended: Vec<PastPromise> = before
             .lines
             .iter()
-            .filter(|line| line.confirmed_milli > 0)
             .filter_map(|line| {
+                let promised = promised(before, line);
                 let now = left.iter().find(|now| now.line_id == line.line_id);
-                ends(line, now).then(|| past(before, line, now, change))
+                (promised.quantity_milli > 0 && ends(promised, now))
+                    .then(|| past(before, (line, promised), now, change))
             })
             .collect();
         if order.delivery_day > before.delivery_day && before.delivery_day != 0 {
-            ended.push(past(before, &OrderLine::default(), None, change));
+            ended.push(past(before, (&OrderLine::default(), Promised::default()), None, change));
         }
         let broken = ended.iter().filter(|past| past.outcome() == PromiseOutcome::Broken).count();
         order.broken_promises = order.broken_promises.saturating_add(i32::try_from(broken).unwrap_or(i32::MAX));
@@ -71,17 +74,38 @@ pub fn keep(before: Option<&Order>, order: &mut Order, change: Change) {
     }
 }
 
-/// Whether a promise about a line ends: there is less, or the same costs more.
-fn ends(line: &OrderLine, now: Option<&OrderLine>) -> bool {
-    let Some(now) = now else { return true };
-    let times = |amount: i64, quantity: i64| i128::from(amount) * i128::from(quantity);
-    now.confirmed_milli < line.confirmed_milli
-        || times(now.amount_minor, line.confirmed_milli) > times(line.amount_minor, now.confirmed_milli)
-            && now.amount_minor > line.amount_minor
-            && now.confirmed_milli == line.confirmed_milli
+/// What is promised of a line.
+#[derive(Clone, Copy, Debug, Default)]
+struct Promised {
+    quantity_milli: i64,
+    amount_minor: i64,
 }
 
-fn past(before: &Order, line: &OrderLine, now: Option<&OrderLine>, change: Change) -> PastPromise {
+/// Of an order that waits after an edit, what it keeps of its promise is what is still set aside for it: the rest of what its
+/// lines say was never confirmed.
+fn promised(order: &Order, line: &OrderLine) -> Promised {
+    let (confirmed, amount_minor) = (line.confirmed_milli, line.amount_minor);
+    if order.status() != OrderStatus::Submitted || line.reserved_milli >= confirmed {
+        return Promised { quantity_milli: confirmed, amount_minor };
+    }
+    let quantity_milli = line.reserved_milli.max(0);
+    Promised { quantity_milli, amount_minor: money::share(amount_minor, quantity_milli, confirmed) }
+}
+
+/// Whether a promise about a line ends: there is less, or the same costs more.
+fn ends(promised: Promised, now: Option<&OrderLine>) -> bool {
+    now.is_none_or(|now| {
+        let same = now.confirmed_milli == promised.quantity_milli;
+        now.confirmed_milli < promised.quantity_milli || same && now.amount_minor > promised.amount_minor
+    })
+}
+
+fn past(
+    before: &Order,
+    (line, promised): (&OrderLine, Promised),
+    now: Option<&OrderLine>,
+    change: Change,
+) -> PastPromise {
     let reason = match (now.map(OrderLine::difference), change.will) {
         (Some(difference), _) if difference != LineDifference::Unspecified => difference,
         (_, Will::Company) => LineDifference::OfficeChanged,
@@ -95,8 +119,8 @@ fn past(before: &Order, line: &OrderLine, now: Option<&OrderLine>, change: Chang
     PastPromise {
         line_id: line.line_id.clone(),
         product_id: line.product_id.clone(),
-        quantity_milli: line.confirmed_milli,
-        amount_minor: line.amount_minor,
+        quantity_milli: promised.quantity_milli,
+        amount_minor: promised.amount_minor,
         delivery_day: before.delivery_day,
         promised_at_us: before.promised_at_us,
         promised_by_id: before.promised_by_id.clone(),
@@ -109,10 +133,12 @@ fn past(before: &Order, line: &OrderLine, now: Option<&OrderLine>, change: Chang
 
 /// Whether a confirmed order promises anything else than before.
 fn says_more(before: &Order, order: &Order) -> bool {
-    let promises = |order: &Order| -> Vec<(Vec<u8>, i64, i64)> {
-        order.lines.iter().map(|line| (line.line_id.clone(), line.confirmed_milli, line.amount_minor)).collect()
-    };
-    !is_promised(before) || before.delivery_day != order.delivery_day || promises(before) != promises(order)
+    let promise = |line: &OrderLine| (line.confirmed_milli, line.amount_minor);
+    let same = |(was, is): (&OrderLine, &OrderLine)| was.line_id == is.line_id && promise(was) == promise(is);
+    before.status() == OrderStatus::Submitted
+        || before.delivery_day != order.delivery_day
+        || before.lines.len() != order.lines.len()
+        || !before.lines.iter().zip(&order.lines).all(same)
 }
 
 #[cfg(test)]
@@ -180,6 +206,21 @@ mod tests {
         refused.set_difference(LineDifference::Refused);
         let refused = kept(&before, order(OrderStatus::Closed, &[refused]), Will::Company);
         assert_eq!(refused.past_promises[0].outcome(), PromiseOutcome::Changed, "he did not take it");
+    }
+
+    #[test]
+    fn what_waits_after_an_edit_is_promised_as_far_as_it_is_set_aside() {
+        let before = promised(&[line(1, 10_000, 1_000)]);
+        let asked = OrderLine { reserved_milli: 10_000, ..line(1, 20_000, 2_000) };
+        let held = kept(&before, order(OrderStatus::Submitted, &[asked]), Will::Customer);
+        assert_eq!((held.past_promises.len(), held.promised_at_us), (0, 40));
+        let some = kept(&held, order(OrderStatus::Confirmed, &[line(1, 15_000, 1_500)]), Will::Company);
+        assert_eq!((some.broken_promises, some.promised_at_us), (0, 50), "more than was promised, and promised now");
+        let fewer = kept(&held, order(OrderStatus::Confirmed, &[line(1, 9_000, 900)]), Will::Company);
+        let [past] = fewer.past_promises.as_slice() else { panic!("{fewer:?}") };
+        assert_eq!((past.quantity_milli, past.amount_minor, fewer.broken_promises), (10_000, 1_000, 1));
+        let all = kept(&held, order(OrderStatus::Confirmed, &[line(1, 20_000, 2_000)]), Will::Company);
+        assert_eq!(all.promised_at_us, 50, "nobody had promised twenty");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use roundsman_proto::trade::{HoldReason, LineDifference, LinePromotion, Order};
 use uuid::Uuid;
 
-use super::decide::{Item, Touched, is_among, ordered};
+use super::decide::{Item, Touched, is_agreed, is_among, ordered};
 use super::hold::{self, Cause};
 use super::{Setting, Terms, shown_price};
 use crate::trade::money;
@@ -38,10 +38,13 @@ pub(super) fn settle(
     }
     for (index, entitled) in unearned {
         let promotions = computed(&entitled, setting);
-        let line = &mut items[index].line;
-        if line.promotions != promotions {
-            line.promotions = promotions;
-            line.set_difference(LineDifference::OfficeChanged);
+        let item = &mut items[index];
+        if item.line.promotions != promotions {
+            item.line.promotions = promotions;
+            // What is known to be missing of another line stays so.
+            if item.touch.is_some() || item.line.difference() == LineDifference::Unspecified {
+                item.line.set_difference(LineDifference::OfficeChanged);
+            }
         }
     }
     Ok(Unearned::new())
@@ -79,9 +82,8 @@ fn judge(
         day: order.order_day,
     };
     let counts = claims_that_count(&claims, setting.promotions, &lines, &buyer, setting.grace_us(terms));
-    let agreed = hold::agreed(order, HoldReason::Promotion);
     let is_unearned = |(index, item): (usize, &Item<'_>)| {
-        let settled = item.touch.is_none() && is_among(agreed, &item.line);
+        let settled = item.touch.is_none() && is_agreed(order, HoldReason::Promotion, &item.line);
         let judged = is_among(open, &item.line) || (touched.any() && !settled);
         let anew = computes && item.touch.is_some();
         (judged && (anew || !counts[index])).then_some(index)
@@ -168,8 +170,8 @@ fn spent_out<'a>(
     before: Option<&Order>,
     setting: &Setting<'a>,
 ) -> BTreeMap<Vec<u8>, (&'a str, OverBudget)> {
-    let agreed = hold::agreed(order, HoldReason::Promotion);
-    let asking = items.iter().filter(|item| item.touch.is_some() || !is_among(agreed, &item.line));
+    let agreed = |item: &Item<'_>| item.touch.is_none() && is_agreed(order, HoldReason::Promotion, &item.line);
+    let asking = items.iter().filter(|item| !agreed(item));
     let asks: BTreeSet<&[u8]> =
         asking.flat_map(|item| &item.line.promotions).map(|part| part.promotion_id.as_slice()).collect();
     if asks.is_empty() {

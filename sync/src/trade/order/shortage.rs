@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use roundsman_proto::trade::{HoldReason, LineDifference, Order, OrderLine, ShortageRule};
 use uuid::Uuid;
 
-use super::decide::{Item, is_among, promised, wanted};
-use super::hold::{self, Cause};
+use super::decide::{Item, is_agreed, promised, wanted};
+use super::hold::Cause;
 use super::{Decision, Setting, Terms, unchanged};
 use crate::trade::money::Sum;
 use crate::trade::price::{self, UnitPrice, Wanted};
@@ -59,12 +59,11 @@ pub(super) fn confirm<'a>(
         let left = budgets.of(item.product_id, item.goods.available);
         *left = left.saturating_sub(item.granted_milli);
     }
-    let agreed = hold::agreed(order, HoldReason::Stock);
     let (mut short, mut missing) = (Vec::new(), Vec::new());
     for (index, item) in items.iter_mut().enumerate().filter(|(_, item)| is_anew(item)) {
         let ordered_milli = item.line.ordered_milli;
         let found = budgets.take(item.product_id, item.goods.available, ordered_milli);
-        let dropped = item.touch.is_none() && is_among(agreed, &item.line);
+        let dropped = item.touch.is_none() && is_agreed(order, HoldReason::Stock, &item.line);
         let lacks = found < ordered_milli && !dropped;
         let withdrawn = item.goods.product.withdrawn;
         let (confirmed, difference) = match terms.agreement.shortage_rule() {

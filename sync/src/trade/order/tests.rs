@@ -470,6 +470,35 @@ fn c07_a_budget_is_never_overspent_but_by_a_person() {
 }
 
 #[test]
+fn c07_who_has_agreed_to_less_has_not_agreed_to_more() {
+    let mut world = World::new();
+    world.promote(Promotion { budget_minor: Some(20), ..ten_off() });
+    let held = world.submit(&[showing(30, tea(3))]).expect("taken").order;
+    let agreed = world.release(&held, HoldReason::Promotion).expect("released").order;
+    let shown = ShownPromotion { promotion_id: bytes(PROMOTION), promotion_version: 5, discount_minor: 90 };
+    let Edit::Change(change) = quantity(1, 3, 9) else { panic!("a change") };
+    let promotions = Some(ShownPromotions { promotions: vec![shown] });
+    let more = Edit::Change(OrderLineChange { promotions, ..change });
+    world.promotions.get_mut(&PROMOTION).expect("there").4 = counted(&agreed)[&PROMOTION];
+    let again = world.change(&agreed, Editor::Rep(REP), vec![more]).expect("taken").order;
+    assert_eq!(holds(&again), [HoldReason::Promotion]);
+    let later = world.with(|setting| decide_again(&again, setting)).expect("decided").order;
+    assert_eq!(holds(&later), [HoldReason::Promotion], "the budget is still spent");
+}
+
+#[test]
+fn c07_what_is_missing_of_an_untouched_line_is_missing_without_its_promotion_too() {
+    let mut world = World::new();
+    world.agreement.set_shortage_rule(ShortageRule::BackOrder);
+    world.available.insert(TEA, Available::default().counted(1_000));
+    world.promote(Promotion { min_sum_minor: 400, ..ten_off() });
+    let order = world.submitted(&[showing(30, tea(3)), showing(10, sugar(2))]);
+    let less = world.change(&order, Editor::Office, vec![removal(2, 2)]).expect("taken").order;
+    let line = &less.lines[0];
+    assert_eq!((less.value_minor, line.reserved_milli, line.difference()), (300, 1_000, LineDifference::BackOrdered));
+}
+
+#[test]
 fn c07_an_order_that_waits_for_another_reason_asks_the_budget_when_its_turn_comes() {
     let mut world = World::new();
     world.promote(Promotion { budget_minor: Some(50), ..ten_off() });
@@ -688,6 +717,21 @@ fn c11_an_agreement_may_want_the_order_complete() {
 }
 
 #[test]
+fn c11_who_has_agreed_to_a_part_has_not_agreed_to_any_part() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(2_000));
+    world.agreement.set_shortage_rule(ShortageRule::ShipComplete);
+    let order = world.submitted(&[tea(3)]);
+    let agreed = world.release(&order, HoldReason::Stock).expect("released");
+    let agreed = world.take(&agreed);
+    let more = world.change(&agreed, Editor::Rep(REP), vec![quantity(1, 3, 9)]).expect("taken");
+    let more = world.take(&more);
+    assert_eq!(holds(&more), [HoldReason::Stock]);
+    let later = world.with(|setting| decide_again(&more, setting)).expect("decided").order;
+    assert_eq!(holds(&later), [HoldReason::Stock], "nothing has come");
+}
+
+#[test]
 fn c11_a_back_order_is_promised_whole_and_gets_what_comes() {
     let mut world = World::new();
     world.agreement.set_shortage_rule(ShortageRule::BackOrder);
@@ -760,6 +804,10 @@ fn c11_what_is_missing_is_taken_from_the_successor_at_no_higher_price() {
 
     let less = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 2)]).expect("taken");
     assert_eq!((less.order.lines.len(), less.available[&SUGAR].reserved_milli), (1, 0), "nothing is missing now");
+    let Edit::Change(cheaper) = discount(1, 500, 600) else { panic!("a change") };
+    let cheaper = Edit::Change(OrderLineChange { line_id: instead.line_id.clone(), ..cheaper });
+    let refused = world.change(&order, Editor::Office, vec![cheaper]).expect_err("it follows its line");
+    assert_eq!(refused.reason, Reason::Mismatch);
     world.set_price(SUGAR, 150, 5, 0);
     let dearer = world.submit(&[tea(5)]).expect("taken").order;
     assert_eq!(dearer.lines[1].price_minor, 100, "the customer was told 100");
@@ -785,6 +833,12 @@ fn c32_an_order_that_looks_like_another_ones_waits_until_somebody_says_it_is_non
     assert_eq!(holds(&again), [HoldReason::DuplicateSuspect], "no rule can know");
     let released = world.release(&held, HoldReason::DuplicateSuspect).expect("released").order;
     assert_eq!(released.status(), OrderStatus::Confirmed);
+    world.set_price(TEA, 120, 6, NOW_US);
+    let unpriced = submit(&[NewOrderLine { price_id: vec![], price_version: 0, shown_price_minor: 0, ..tea(4) }]);
+    let again =
+        world.with(|setting| decide_submit(Some(&held), None, Editor::Office, &unpriced, &[], setting)).expect("taken");
+    assert_eq!(again.verdict.reason, Reason::NothingToDo, "it has its price");
+    world.set_price(TEA, 100, 7, NOW_US);
     world.promote(ten_off());
     let promoted = by_phone(&world).expect("taken").order;
     assert_eq!(promoted.value_minor, 360, "the server computes what is off");
