@@ -1,6 +1,7 @@
 //! The cases in which what a device captured meets what others did meanwhile, by their numbers.
 //!
-//! C1 and C27 are in `push.rs`. Cases without a test here are not decided by this server yet.
+//! C1 and C27 are in `push.rs`, C6 to C8 in `pricing.rs`, C29 in `jobs.rs`, C30 in `revoked.rs` and `quarantine.rs`, C31 in
+//! `devices.rs`; the rules of all of them are tested in the pure crate.
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
@@ -8,12 +9,13 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, ApplyAssignments, ArchiveOutlet, BlockOutlet, CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut,
-    DeliverShipment, DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason, ImportRecords,
-    Int64Change, LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
-    OrderStatus, Outlet, PastPromise, PlanVisits, PrepareShipment, PriceToSet, Product, PromiseOutcome, Reason,
-    Reclamation, ReclamationCause, RecordToImport, ReleaseHold, ReleaseOrder, Route, RouteStop, SetPrices,
-    SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason, ShortageRule, Stock, StockToSet, StringChange,
-    SubmitOrder, Territory, Visit, VisitFlag, VisitState, order_line_edit::Edit,
+    CollectPayment, DeliverShipment, DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason,
+    ImportRecords, Int64Change, LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange,
+    OrderLineEdit, OrderStatus, Outlet, PastPromise, Payment, PaymentMethod, PlanVisits, PrepareShipment, PriceToSet,
+    Product, PromiseOutcome, Reason, Receivable, Reclamation, ReclamationCause, RecordToImport, ReleaseHold,
+    ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason,
+    ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag, VisitState,
+    order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -30,6 +32,7 @@ on_both_databases!(
     c05_a_price_that_changed_long_ago_is_held,
     c09_an_order_above_the_limit_is_held_and_released_by_a_payment_to_the_books,
     c09_two_orders_racing_for_one_limit_do_not_both_pass,
+    c10_overdue_debt_that_appeared_holds_the_order_until_it_is_paid,
     c11_what_is_not_in_stock_is_confirmed_in_part,
     c11_a_back_order_is_promised_and_gets_what_comes,
     c11_orders_that_wait_for_stock_are_served_in_turn,
@@ -38,9 +41,13 @@ on_both_databases!(
     c13_an_order_for_a_blocked_outlet_is_held,
     c13_an_order_from_before_a_hand_over_is_taken_within_the_grace,
     c13_a_hand_over_from_today_on_takes_back_nothing_of_this_morning,
+    c13_what_was_captured_for_a_duplicate_goes_to_the_outlet_that_remains,
     c17_a_visit_that_was_called_off_and_done_all_the_same_counts,
     a_visit_ends_on_the_day_on_which_it_began_wherever_its_outlet_is_then,
     c18_a_visit_marked_missed_is_reversed_by_the_late_fact,
+    c19_two_phones_of_one_rep_are_two_devices_with_one_visit_in_progress,
+    c20_what_a_wrong_clock_says_is_corrected_and_flagged,
+    c22_cash_is_taken_when_the_debt_is_gone,
     c23_what_was_delivered_short_flows_back_and_opens_a_claim,
     c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept,
     c32_the_chain_ordered_what_the_rep_has_taken_as_well,
@@ -257,6 +264,31 @@ async fn c09_two_orders_racing_for_one_limit_do_not_both_pass(kind: Kind) {
         .map(|order| order.value_minor)
         .sum();
     assert_eq!(confirmed, 60 * PRICE_MINOR);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c10_overdue_debt_that_appeared_holds_the_order_until_it_is_paid(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let overdue = |overdue_minor| {
+        let receivable = Receivable { overdue_minor, ..world.receivable(0, overdue_minor) };
+        Command::SetReceivable(SetReceivable {
+            receivable_id: bytes(world.receivables[0]),
+            receivable: Some(receivable),
+            ..SetReceivable::default()
+        })
+    };
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    app.capture(&mut anna, Command::SubmitOrder(submit));
+    app.office(overdue(700)).await;
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Held, Reason::HeldOverdue), "{synced:?}");
+    let payment = cash(&app, &world, 700);
+    assert_eq!(app.decide(&mut anna, Command::CollectPayment(payment)).await.status(), Status::Applied);
+    app.pass(1);
+    app.office(overdue(0)).await;
+    app.sync(&mut anna).await;
+    let order: Order = app.shown(&anna, id).expect("the order");
+    assert_eq!((order.status(), open_holds(&order)), (OrderStatus::Confirmed, Vec::new()));
     done(app, &world, &mut anna).await;
 }
 
@@ -503,6 +535,27 @@ fn visited(world: &World, visit: Uuid) -> [Command; 2] {
     [Command::CheckIn(check_in), Command::CheckOut(check_out)]
 }
 
+async fn c13_what_was_captured_for_a_duplicate_goes_to_the_outlet_that_remains(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [duplicate, survivor] = [world.anna.outlets[0], world.anna.outlets[1]];
+    // The same shop, twice: both have the same terms.
+    let twin = Outlet { agreement_ids: vec![bytes(world.agreements[0])], ..world.outlet(&world.anna, 1) };
+    import(&app, vec![entry(survivor, Record::Outlet(twin))]).await;
+    let (earlier, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    let (later, submit) = order(&app, &anna, &world, &world.anna, &[(1, 3, PRICE_MINOR)]);
+    app.capture(&mut anna, Command::SubmitOrder(submit));
+    let archive = ArchiveOutlet { outlet_id: bytes(duplicate), survivor_id: bytes(survivor) };
+    assert_eq!(app.office(Command::ArchiveOutlet(archive)).await.status(), Status::Applied);
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Merged, Reason::OutletMerged), "{synced:?}");
+    for id in [earlier, later] {
+        assert_eq!(app.shown::<Order>(&anna, id).expect("the order").outlet_id, bytes(survivor));
+    }
+    assert!(app.shown::<Outlet>(&anna, duplicate).is_none());
+    done(app, &world, &mut anna).await;
+}
+
 async fn c17_a_visit_that_was_called_off_and_done_all_the_same_counts(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let visit = planned(&app, &world, &mut anna).await;
@@ -562,6 +615,76 @@ async fn c18_a_visit_marked_missed_is_reversed_by_the_late_fact(kind: Kind) {
     let shown: Visit = app.shown(&anna, visit).expect("the visit");
     assert_eq!(shown.state(), VisitState::Completed);
     assert!(shown.flags.contains(&VisitFlag::ReportedLate.into()), "{shown:?}");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c19_two_phones_of_one_rep_are_two_devices_with_one_visit_in_progress(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let mut tablet = app.device("anna").await;
+    app.sync(&mut tablet).await;
+    let visit = app.id();
+    let outcome = app.decide(&mut anna, check_in(visit, world.anna.outlets[0])).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    let outcome = app.decide(&mut tablet, check_in(app.id(), world.anna.outlets[1])).await;
+    assert_eq!(status(&outcome), (Status::Rejected, Reason::AnotherVisitInProgress), "{outcome:?}");
+    let (id, submit) = order(&app, &tablet, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    let outcome = app.decide(&mut tablet, Command::SubmitOrder(submit)).await;
+    assert_eq!(outcome.status(), Status::Applied, "each pushes under its own numbers: {outcome:?}");
+    let out = CheckOut { visit_id: bytes(visit), productive: true, point: Some(place()), ..CheckOut::default() };
+    assert_eq!(app.decide(&mut tablet, Command::CheckOut(out)).await.status(), Status::Applied, "on whichever phone");
+    app.sync(&mut anna).await;
+    assert!(app.shown::<Order>(&anna, id).is_some());
+    app.assert_converged(&tablet, &world.caller(&world.anna)).await;
+    done(app, &world, &mut anna).await;
+}
+
+async fn c20_what_a_wrong_clock_says_is_corrected_and_flagged(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let ahead_us = 2 * 3_600 * 1_000_000;
+    anna.sync(app.now_us() + ahead_us).await.expect("synchronizes");
+    let visit = app.id();
+    app.capture_at(&mut anna, check_in(visit, world.anna.outlets[0]), (app.now_us() + ahead_us, TODAY));
+    let synced = anna.sync(app.now_us() + ahead_us).await.expect("synchronizes");
+    assert_eq!(synced.outcomes[0].1.status(), Status::Applied, "{synced:?}");
+    let shown: Visit = app.shown(&anna, visit).expect("the visit");
+    let off_us = (shown.checked_in_at_us - app.now_us()).abs();
+    assert!(off_us < 60_000_000, "it was now, and not in two hours: {off_us}");
+    assert!(shown.flags.contains(&VisitFlag::ClockCorrected.into()), "{shown:?}");
+    done(app, &world, &mut anna).await;
+}
+
+/// Cash of the first customer.
+fn cash(app: &TestApp, world: &World, amount_minor: i64) -> CollectPayment {
+    CollectPayment {
+        payment_id: bytes(app.id()),
+        outlet_id: bytes(world.anna.outlets[0]),
+        customer_id: bytes(world.customers[0]),
+        amount_minor,
+        currency: CURRENCY.to_owned(),
+        method: PaymentMethod::Cash.into(),
+        ..CollectPayment::default()
+    }
+}
+
+async fn c22_cash_is_taken_when_the_debt_is_gone(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let debt = |minor| {
+        Command::SetReceivable(SetReceivable {
+            receivable_id: bytes(world.receivables[0]),
+            receivable: Some(world.receivable(0, minor)),
+            ..SetReceivable::default()
+        })
+    };
+    app.office(debt(500)).await;
+    app.sync(&mut anna).await;
+    let payment = cash(&app, &world, 500);
+    let id = Uuid::from_slice(&payment.payment_id).expect("an id");
+    app.capture(&mut anna, Command::CollectPayment(payment));
+    app.pass(1);
+    app.office(debt(0)).await;
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Applied, Reason::TakenAsAdvance), "{synced:?}");
+    assert!(app.shown::<Payment>(&anna, id).is_some(), "money is never refused");
     done(app, &world, &mut anna).await;
 }
 
