@@ -308,8 +308,7 @@ impl Pull {
                 };
                 self.fail.pass("pull.scanned")?;
                 let Some(packed) = page else { break };
-                state.read(id, &packed, through.version);
-                self.out.send(Message::Page(packed.page)).await?;
+                self.out.send(Message::Page(state.read(id, packed, through.version))).await?;
             }
         }
         Ok(())
@@ -374,8 +373,7 @@ impl Pull {
                 let Some(place) = state.place(self.caller.tenant, bucket.id, position.version) else { break };
                 match self.next_page(tx, (place, state.repair(bucket.id)), (position, position)).await? {
                     Some(packed) => {
-                        state.read(bucket.id, &packed, position.version);
-                        pages.push(packed.page)?;
+                        pages.push(state.read(bucket.id, packed, position.version))?;
                     }
                     None => state.end(bucket.id, position.version),
                 }
@@ -398,11 +396,10 @@ impl Pull {
         if let Some(repair) = repair {
             return read_repair(tx, bucket, place.cursor, &repair, (built, place.source.rows)).await.map(Some);
         }
-        let at = place.cursor;
         let mut turn = None;
         loop {
             match self.pages.find(&place) {
-                Found::Page(packed) => return Ok(Some(beginning_at(at, packed))),
+                Found::Page(packed) => return Ok(Some(packed)),
                 Found::Unchecked(from, through) => {
                     let unmoved = bucket::count_rows(tx, bucket, (from, through)).await?;
                     self.pages.check(&place, from, unmoved, built);
@@ -414,7 +411,7 @@ impl Pull {
                     match until {
                         // Where the next page begins, nothing is left before it.
                         Some(next) if packed.is_none() && next.version <= through.version => place.cursor = next,
-                        _ => return Ok(packed.map(|packed| beginning_at(at, packed))),
+                        _ => return Ok(packed),
                     }
                 }
             }
@@ -638,15 +635,6 @@ fn in_order(
         last = frame.at();
         Ok(frame)
     })
-}
-
-/// A page for a device that is at `at`: between there and where it begins is nothing.
-fn beginning_at(at: Cursor, mut packed: Packed) -> Packed {
-    let from = &mut packed.page.from;
-    if from.as_ref().and_then(|from| Cursor::try_from(from).ok()).is_none_or(|from| from > at) {
-        *from = Some(at.into());
-    }
-    packed
 }
 
 /// The page of a bucket that is mended: the rows of the partitions that differ. It reaches to where the two were compared, so

@@ -23,8 +23,10 @@ use crate::tail::Tail;
 pub(super) struct Held {
     /// The checkpoint that covers it.
     pub group: Group,
-    /// What was sent, or is there.
+    /// Where reading goes on.
     pub cursor: Cursor,
+    /// Where the device is, with what was sent; from there to `cursor` is nothing.
+    pub reached: Cursor,
     /// Named by a plan since the last checkpoint that covered it.
     pub planned: bool,
     /// The bytes that are expected, for a bucket that begins from nothing.
@@ -39,7 +41,8 @@ impl Held {
     /// A bucket of which the device has everything up to `cursor`; `None`: not one that this program can hand out.
     pub fn new(bucket: &Bucket, month: Month, cursor: Cursor) -> Option<Self> {
         let group = kind::group(bucket.scope.parse().ok()?, kind::from_number(bucket.kind)?, month);
-        Some(Self { group, cursor, planned: false, fresh_bytes: 0, repair: None, source: Source::default() })
+        let (reached, source) = (cursor, Source::default());
+        Some(Self { group, cursor, reached, planned: false, fresh_bytes: 0, repair: None, source })
     }
 }
 
@@ -191,12 +194,19 @@ impl State {
         held.repair.filter(|repair| held.cursor.version <= repair.through)
     }
 
-    /// A page of a bucket was read, with rows up to a version.
-    pub fn read(&mut self, id: i64, packed: &Packed, version: i64) {
-        self.oldest = self.oldest.min(packed.at.version);
+    /// A page of a bucket was read, with rows up to a version. It is sent as one that begins where the device is, or before.
+    pub fn read(&mut self, id: i64, packed: Packed, version: i64) -> Page {
+        let Packed { mut page, through, at, last } = packed;
+        self.oldest = self.oldest.min(at.version);
         if let Some(held) = self.held.get_mut(&id) {
-            held.cursor = if packed.last { packed.through.max(Cursor::after(version)) } else { packed.through };
+            let from = page.from.as_ref().and_then(|from| Cursor::try_from(from).ok());
+            if from.is_none_or(|from| from > held.reached) {
+                page.from = Some(held.reached.into());
+            }
+            held.reached = through;
+            held.cursor = if last { through.max(Cursor::after(version)) } else { through };
         }
+        page
     }
 
     /// A bucket was read to its end at this version.
@@ -259,6 +269,7 @@ impl State {
             // Of what no plan has named only the last checkpoint tells that it is up to date.
             if held.planned || group == Group::History {
                 held.cursor = Cursor::after(position.version);
+                held.reached = held.cursor;
             }
             held.planned = false;
             held.fresh_bytes = 0;
@@ -336,6 +347,7 @@ impl State {
             }
             states.insert(bucket.id, state_of(bucket));
             held.cursor = Cursor::after(last.position.version);
+            held.reached = held.cursor;
         }
         let (position, durable_version) = (last.position, last.durable_version);
         self.advance(position);

@@ -18,6 +18,7 @@ use roundsman_proto::trade::{
 use roundsman_sync::replica::{Event, Want};
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
+use roundsman_tests::workload;
 use roundsman_tests::world::{World, bytes, check_in};
 use tokio::sync::mpsc;
 use tonic::{Code, Streaming};
@@ -31,6 +32,7 @@ on_both_databases!(
     a_follower_gains_and_loses_with_its_scopes,
     a_commit_that_changes_one_bucket_and_makes_another_reaches_a_follower_whole,
     a_first_sync_that_is_cut_goes_on_where_it_was,
+    what_changes_while_much_is_read_fits_behind_what_came,
     a_position_of_another_history_is_compared_instead_of_believed,
     a_position_behind_the_horizon_may_be_of_another_history,
     a_damaged_bucket_is_fetched_again,
@@ -169,6 +171,51 @@ async fn a_first_sync_that_is_cut_goes_on_where_it_was(kind: Kind) {
         }
         anna.replica.cut();
     }
+    app.sync(&mut anna).await;
+    app.assert_converged(&anna, &world.caller(&world.anna)).await;
+    app.finish().await;
+}
+
+/// A pull into a channel that takes a message at a time, so that a test knows how far it is.
+fn pull_of(app: &TestApp, world: &World, patience: Duration) -> (Pull, mpsc::Receiver<Vec<PullResponse>>) {
+    let (out, messages) = mpsc::channel(1);
+    let pull = Pull {
+        db: app.core.db.clone(),
+        clock: Arc::clone(&app.core.clock),
+        caller: world.caller(&world.anna),
+        standing: Arc::new(|| Ok(())),
+        out: Outgoing::new(out, patience, 0),
+        fail: FailPoints::default(),
+        present: Arc::clone(&app.core.present),
+        contacts: Arc::clone(&app.core.contacts),
+        pages: Arc::clone(&app.core.pages),
+        tails: app.core.lanes.of(world.tenant).follow(),
+    };
+    (pull, messages)
+}
+
+/// What is much is read page by page before the cut that ends it, and others write meanwhile.
+async fn what_changes_while_much_is_read_fits_behind_what_came(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    workload::import_catalogue(&app).await;
+    let mut anna = app.device("anna").await;
+    let (pull, mut messages) = pull_of(&app, &world, Duration::from_secs(60));
+    let request = anna.replica.request(&Want::default()).expect("asks");
+    let serving = tokio::spawn(async move { pull.serve(&request).await });
+    let (mut synced, mut pages) = (Synced::default(), 0);
+    while let Some(some) = messages.recv().await {
+        for message in some {
+            if matches!(message.message, Some(Message::Page(_))) {
+                workload::import_articles(&app, pages..pages + 1, "changed").await;
+                pages += 1;
+            }
+            anna.take(message, &mut synced).expect("it fits behind what came");
+        }
+    }
+    serving.await.expect("is not cut short").expect("is served");
+    assert!(synced.checkpoints > 1, "it was much: {synced:?}");
+    anna.replica.cut();
     app.sync(&mut anna).await;
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     app.finish().await;
@@ -373,19 +420,7 @@ async fn a_plan_announces_what_comes(kind: Kind) {
 async fn who_takes_nothing_is_sent_away(kind: Kind) {
     let app = TestApp::start(kind).await;
     let world = World::make(&app).await;
-    let (out, mut waiting) = mpsc::channel(1);
-    let pull = Pull {
-        db: app.core.db.clone(),
-        clock: Arc::clone(&app.core.clock),
-        caller: world.caller(&world.anna),
-        standing: Arc::new(|| Ok(())),
-        out: Outgoing::new(out, Duration::from_millis(50), 0),
-        fail: FailPoints::default(),
-        present: Arc::clone(&app.core.present),
-        contacts: Arc::clone(&app.core.contacts),
-        pages: Arc::clone(&app.core.pages),
-        tails: app.core.lanes.of(world.tenant).follow(),
-    };
+    let (pull, mut waiting) = pull_of(&app, &world, Duration::from_millis(50));
     let end = pull.serve(&PullRequest { protocol_version: 1, follow: true, ..PullRequest::default() }).await;
     assert!(matches!(end, Err(PullError::Slow)), "{end:?}");
     assert!(waiting.recv().await.is_some(), "one message waits");
