@@ -139,17 +139,12 @@ impl Needs {
         let Ok(product) = Uuid::from_slice(product) else {
             return;
         };
-        let named = self.products.entry(product).or_default();
-        if let Ok(price) = Uuid::from_slice(price) {
-            named.entry(price).and_modify(|held| *held = version.min(*held)).or_insert(version);
-        }
+        note_lowest(self.products.entry(product).or_default(), price, version);
     }
 
     fn shown<'a>(&mut self, promotions: impl Iterator<Item = (&'a Vec<u8>, i64)>) {
         for (id, version) in promotions {
-            if let Ok(id) = Uuid::from_slice(id) {
-                self.shown.entry(id).and_modify(|held| *held = version.min(*held)).or_insert(version);
-            }
+            note_lowest(&mut self.shown, id, version);
         }
     }
 
@@ -325,6 +320,13 @@ impl Needs {
             found.push(Promoted { id, version, changed_at_us: state.changed_at_us, promotion, before, spent });
         }
         Ok(found)
+    }
+}
+
+/// Notes a record that a line names: of several versions that a device held the lowest counts.
+fn note_lowest(held: &mut BTreeMap<Uuid, i64>, id: &[u8], version: i64) {
+    if let Ok(id) = Uuid::from_slice(id) {
+        held.entry(id).and_modify(|lowest| *lowest = version.min(*lowest)).or_insert(version);
     }
 }
 
