@@ -1,8 +1,9 @@
 //! Days: each territory has a time zone, and a day is its day.
 
-use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, TimeZone as _};
+use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, TimeZone as _, Timelike as _};
 use chrono_tz::Tz;
 use roundsman_sync::scope::Month;
+use roundsman_sync::trade::delivery::LocalTime;
 
 /// A zone by its IANA name; `None`: there is no such zone.
 #[must_use]
@@ -15,6 +16,14 @@ pub fn zone(name: &str) -> Option<Tz> {
 pub fn day(zone: Tz, at_us: i64) -> i32 {
     let moment = DateTime::from_timestamp_micros(at_us).unwrap_or_default();
     moment.with_timezone(&zone).num_days_from_ce() - NaiveDate::default().num_days_from_ce()
+}
+
+/// The day and the wall-clock time of a moment.
+#[must_use]
+pub fn local(zone: Tz, at_us: i64) -> LocalTime {
+    let moment = DateTime::from_timestamp_micros(at_us).unwrap_or_default();
+    let second = moment.with_timezone(&zone).num_seconds_from_midnight();
+    LocalTime { day: day(zone, at_us), second: i32::try_from(second).unwrap_or(0) }
 }
 
 /// The month that a moment lies in.
@@ -46,6 +55,7 @@ mod tests {
         let start = start_of_day(helsinki, 20_780);
         assert_eq!((day(helsinki, start), day(helsinki, start - 1)), (20_780, 20_779));
         assert_eq!(day(Tz::UTC, start), 20_779, "Helsinki is ahead");
+        assert_eq!(local(helsinki, start + 3_600_000_000), LocalTime { day: 20_780, second: 3_600 });
         assert_eq!(month(helsinki, start).to_string(), "2026-11");
     }
 

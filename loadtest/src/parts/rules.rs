@@ -10,6 +10,7 @@ use roundsman_proto::trade::{
 };
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::delivery::LocalTime;
 use roundsman_sync::trade::money::{self, Rate};
 use roundsman_sync::trade::order::{Decision, Goods, Setting, Terms, decide_submit};
 use roundsman_sync::trade::price::{GRACE_US, Known, List, UnitPrice, Wanted, quote};
@@ -172,7 +173,7 @@ impl Shop {
             .collect();
         let price_list = List::new(id(LIST), &self.list);
         let terms = Terms { agreement: &self.agreement, price_list, floor_list: None };
-        let capture = Capture { business_day: TODAY, today: TODAY, ..Capture::default() };
+        let capture = Capture { business_day: TODAY, now: LocalTime { day: TODAY, second: 0 }, ..Capture::default() };
         let setting = Setting {
             order_id: id(50_000),
             outlet_id: id(OUTLET),

@@ -184,7 +184,12 @@ impl Explained {
             Part::Line(format!("outlet     {}", self.names.of(&order.outlet_id))),
             Part::Line(format!("customer   {}", self.names.of(&order.customer_id))),
             Part::Line(format!("agreement  {}", self.names.of(&order.agreement_id))),
-            Part::Line(format!("days       of {}, for {}", day(order.order_day), day(order.delivery_day))),
+            Part::Line(format!(
+                "days       of {}, wanted for {}, promised for {}",
+                day(order.order_day),
+                day(order.delivery_day),
+                day(order.promised_day)
+            )),
             Part::Line(format!(
                 "state      {}, {}",
                 code(order.status().as_str_name(), "ORDER_STATUS_"),

@@ -12,6 +12,7 @@ use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::{self, Assigned, Placed, Right};
 use roundsman_sync::trade::capture::{self, Capture, Editor};
 use roundsman_sync::trade::check;
+use roundsman_sync::trade::delivery::LocalTime;
 use roundsman_sync::trade::outlet;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
@@ -273,6 +274,12 @@ impl Place {
         calendar::day(self.zone, at_us)
     }
 
+    /// The moment in the territory's calendar.
+    #[must_use]
+    pub fn local(&self, at_us: i64) -> LocalTime {
+        calendar::local(self.zone, at_us)
+    }
+
     /// The placement of an open document of the outlet.
     #[must_use]
     pub fn open(&self) -> Stamps {
@@ -379,15 +386,15 @@ fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Place
 /// How the command was captured. The business date counts where a device has captured it, if it is believed; at a desk it
 /// is the territory's day.
 fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
-    let today = place.day(context.now_us);
-    let stated = if context.issuer.rep().is_some() { context.business_day } else { today };
+    let now = place.local(context.now_us);
+    let stated = if context.issuer.rep().is_some() { context.business_day } else { now.day };
     let business_day = capture::business_day(stated, place.day(context.captured_at_us));
     let corrected = context.clock_correction_us.saturating_abs() > context.policy.clock_flag_us;
     Ok(Capture {
         captured_at_us: context.captured_at_us,
         decided_at_us: context.now_us,
         business_day,
-        today,
+        now,
         clock_corrected: corrected || business_day != stated,
         device_revoked: context.device_revoked,
         outside_assignment,

@@ -780,7 +780,8 @@ fn try_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Resu
         return Ok(());
     };
     let place = field::place(workspace, &order.outlet_id)?;
-    let capture = Capture { decided_at_us: context.now_us, ..Capture::default() };
+    let now = place.local(context.now_us);
+    let capture = Capture { decided_at_us: context.now_us, now, ..Capture::default() };
     let ground = Needs::of_order(&order).read(workspace, id, place, capture)?;
     let decision = ground.decide(|setting| order::decide_again(&order, setting))?;
     ground.store(context, workspace, Some(&order), decision)?;

@@ -289,6 +289,7 @@ fn customers(world: &World) -> Vec<RecordToImport> {
             shortage_rule: rule.into(),
             delivery_weekdays: terms.delivery_weekdays.into(),
             price_grace_s: Some(terms.price_grace_hours * 3_600),
+            delivery_lead_days: 1,
             ..Agreement::default()
         };
         records.push(entry(world.agreement_id(index), Record::Agreement(agreement)));

@@ -11,6 +11,7 @@ use roundsman_proto::trade::{
     ShownPromotion, Stock, SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion, Task, TaskState,
     UnproductiveReason, Visit, VisitState,
 };
+use roundsman_sync::trade::delivery::{LocalTime, promised_day};
 use roundsman_sync::trade::money::gross;
 use roundsman_sync::trade::price::{self, List, UnitPrice, Wanted, per};
 use roundsman_sync::trade::promotion::{Buyer, Line, Part, entitle};
@@ -18,7 +19,6 @@ use uuid::Uuid;
 
 use super::app::{App, Evening, Storages};
 use super::catalogue::ONE_UNIT_MILLI;
-use super::city::weekday;
 use super::plan::{END_S, RepAct, Want, line_id, order_id};
 use super::records::{CARTON, point, unproductive};
 use super::world::{REPS, TODAY, bytes, id, survey_id};
@@ -220,7 +220,7 @@ fn order<S: Storages>(app: &mut App<S>, place: usize) -> anyhow::Result<Option<C
         agreement_id,
         visit_id: app.visiting.map_or_else(Vec::new, bytes),
         order_day: TODAY,
-        delivery_day: delivery_day(agreement.delivery_weekdays),
+        delivery_day: promised_day(&agreement, TODAY, 0, LocalTime { day: TODAY, second: 0 }),
         currency: agreement.currency,
         comment: String::new(),
         lines,
@@ -260,11 +260,6 @@ fn promote<S: Storages>(app: &App<S>, lines: &mut [NewOrderLine], buyer: &Buyer<
         line.promotions = found.parts.iter().map(shown).collect();
     }
     Ok(())
-}
-
-/// The first of the agreed weekdays after today.
-fn delivery_day(weekdays: u32) -> i32 {
-    (TODAY + 1..TODAY + 8).find(|day| weekdays >> weekday(*day) & 1 == 1).unwrap_or(TODAY + 1)
 }
 
 /// What the app knows of goods.

@@ -7,6 +7,7 @@
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::{Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit};
 use roundsman_sync::kind::{Kind, Record as _};
+use roundsman_sync::trade::delivery;
 use uuid::Uuid;
 
 use crate::store::sql::{Cell, Column, Table};
@@ -131,7 +132,7 @@ projection! {
         rep: Id = reference(&order.rep_id),
         visit: Id = reference(&order.visit_id),
         order_day: Int = i64::from(order.order_day),
-        delivery_day: Int = i64::from(order.delivery_day),
+        delivery_day: Int = i64::from(delivery::due_day(&order)),
         currency: Text = text(&order.currency),
         comment: Text = text(&order.comment),
         status: Int = i64::from(order.status),

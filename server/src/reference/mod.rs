@@ -12,6 +12,7 @@ use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{self, Assigned, Span};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::delivery;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
@@ -273,6 +274,7 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
     check::basis_points(agreement.manual_discount_limit_bp, "manual_discount_limit_bp")?;
     check::money(agreement.minimum_order_minor, "minimum_order_minor")?;
     check::money(agreement.credit_limit_minor.unwrap_or(0), "credit_limit_minor")?;
+    delivery::calendar_form(agreement)?;
     let (price_list, list) = workspace.live::<PriceList>(&agreement.price_list_id)?;
     if list.currency != agreement.currency {
         return Err(Rejection::new(Reason::CurrencyMismatch).field("currency").about(id).into());

@@ -4,6 +4,7 @@ use roundsman_proto::trade::{FactFlag, Reason};
 use uuid::Uuid;
 
 use super::check::DAYS;
+use super::delivery::LocalTime;
 use super::rejection::Rejection;
 
 /// The business date of a command, by what the device says of it and the day of the moment of capture, in the calendar of
@@ -25,8 +26,8 @@ pub struct Capture {
     pub decided_at_us: i64,
     /// The business date; see [`business_day`].
     pub business_day: i32,
-    /// The day at the decision, in the calendar of the outlet's territory.
-    pub today: i32,
+    /// The moment of the decision, in the calendar of the outlet's territory.
+    pub now: LocalTime,
     /// The device's clock was off by more than the limit, or its business date was not that of the capture.
     pub clock_corrected: bool,
     /// The device is revoked, and an administrator let the command in.
@@ -43,7 +44,7 @@ impl Capture {
     /// Whether it arrived after its day had ended.
     #[must_use]
     pub fn late(&self) -> bool {
-        self.today > self.business_day
+        self.now.day > self.business_day
     }
 
     /// The flags of a fact, in the order of their numbers.
@@ -100,7 +101,7 @@ mod tests {
         assert!(Capture::default().fact_flags().is_empty());
         let all = Capture {
             business_day: 1,
-            today: 2,
+            now: LocalTime { day: 2, second: 0 },
             clock_corrected: true,
             device_revoked: true,
             outside_assignment: true,

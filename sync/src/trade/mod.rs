@@ -4,6 +4,7 @@ pub mod assignment;
 pub mod capture;
 pub mod check;
 pub mod credit;
+pub mod delivery;
 pub mod edit;
 pub mod geo;
 pub mod money;

@@ -168,6 +168,7 @@ fn check_options(question: &SurveyQuestion, chosen: &[Vec<u8>]) -> Result<(), Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trade::delivery::LocalTime;
     use proptest::prelude::*;
     use roundsman_proto::trade::{FactFlag, SurveyChoice, SurveyOption};
 
@@ -260,7 +261,7 @@ mod tests {
         assert!(hand_in(&closed, &[], &at(99)).is_ok());
         assert_eq!(hand_in(&closed, &[], &at(100)).expect_err("closed").reason, Reason::SurveyClosed);
         let bounded = Survey { to_day: 10, ..survey() };
-        let late = Capture { business_day: 10, today: 12, ..Capture::default() };
+        let late = Capture { business_day: 10, now: LocalTime { day: 12, second: 0 }, ..Capture::default() };
         let taken = hand_in(&bounded, &[], &late).expect("answered in time");
         assert_eq!(
             (taken.response.flags, taken.verdict.reason),

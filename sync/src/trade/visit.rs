@@ -271,6 +271,7 @@ fn add_flags(visit: &mut Visit, flags: &[(bool, VisitFlag)]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trade::delivery::LocalTime;
     use proptest::prelude::*;
     use roundsman_proto::sync::Status;
     use roundsman_proto::trade::GeoPoint;
@@ -294,7 +295,7 @@ mod tests {
             captured_at_us: 1_000 * MINUTE_US,
             decided_at_us: 1_001 * MINUTE_US,
             business_day: TODAY,
-            today: TODAY,
+            now: LocalTime { day: TODAY, second: 0 },
             ..Capture::default()
         }
     }
@@ -383,7 +384,7 @@ mod tests {
     #[test]
     fn c18_a_missed_visit_is_reversed_by_a_late_fact() {
         let missed = decide_missed(&planned(VisitState::Planned), TODAY).expect("missed");
-        let late = Capture { today: TODAY + 1, ..capture() };
+        let late = Capture { now: LocalTime { day: TODAY + 1, second: 0 }, ..capture() };
         let Decision { visit, verdict, .. } = check_in(Some(&missed), &late);
         assert_eq!((visit.state(), flags(&visit)), (VisitState::InProgress, vec![VisitFlag::ReportedLate]));
         assert_eq!((verdict.status, verdict.reason), (Status::Merged, Reason::FactWins));
@@ -456,7 +457,7 @@ mod tests {
                 outlet_id: id(OUTLET), rep_id: id(REP), state, checked_in_at_us: times.0, ..Visit::default()
             };
             let capture = Capture {
-                captured_at_us: times.1, decided_at_us: times.2, business_day: days.0, today: days.1,
+                captured_at_us: times.1, decided_at_us: times.2, business_day: days.0, now: LocalTime { day: days.1, second: 0 },
                 ..Capture::default()
             };
             let (day, expect) = (RepDay::default(), Expectations::default());

@@ -1,5 +1,6 @@
 export * from "./bucket.js";
 export { rowHash } from "./checksum.js";
+export { type LocalTime, promisedDay } from "./delivery.js";
 export * from "./device.js";
 export { type ErrorInfo, errorInfo } from "./error-info.js";
 export * from "./fault.js";

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 
 import { fromBinary } from "@bufbuild/protobuf";
 
+import { promisedDay } from "../src/delivery.js";
 import { PriceListSchema, PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
-import { OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
+import { AgreementSchema, OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
 import { PromotionSchema } from "../src/gen/roundsman/trade/v1/promotion_pb.js";
 import { fromHex } from "../src/id.js";
 import { type Merge, threeWay } from "../src/merge.js";
@@ -129,4 +130,18 @@ testFamily<Promoted, Off>("promotion", (order, expected) => {
     });
   });
   assert.deepEqual(written, expected.lines);
+});
+
+interface Delivery {
+  readonly agreement: Hex;
+  readonly order_day: number;
+  readonly wanted_day: number;
+  readonly day: number;
+  readonly second: number;
+}
+
+testFamily<Delivery, { readonly promised_day: number }>("delivery", (order, expected) => {
+  const agreement = fromBinary(AgreementSchema, fromHex(order.agreement));
+  const { order_day: orderDay, wanted_day: wantedDay, day, second } = order;
+  assert.deepEqual({ promised_day: promisedDay(agreement, orderDay, wantedDay, { day, second }) }, expected);
 });

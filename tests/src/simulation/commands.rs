@@ -303,7 +303,7 @@ fn submit_order(scene: &Scene<'_>) -> Option<Command> {
         agreement_id,
         visit_id: scene.memory.visit.filter(|_| scene.dice.chance(30)).map(bytes).unwrap_or_default(),
         order_day: 0,
-        delivery_day: 0,
+        delivery_day: if scene.dice.chance(30) { scene.today() + scene.dice.size(0, 3) as i32 } else { 0 },
         currency: CURRENCY.to_owned(),
         comment: String::new(),
         lines,

@@ -32,6 +32,7 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
     for (before, after) in &orders {
         sums(after, journal)?;
         promises(before.as_ref(), after, journal)?;
+        changed.day(before.as_ref(), after, journal)?;
         changed.credit(before.as_ref(), after, journal)?;
     }
     for change in changed.changes {
@@ -105,6 +106,19 @@ impl Changed<'_> {
     fn now<M: Message + Default>(&self, id: Uuid) -> Option<M> {
         let changed = self.changes.iter().find(|change| change.id == id).map(|change| &change.after);
         changed.or_else(|| self.records.get(&id)).and_then(read)
+    }
+
+    /// What is promised anew is promised for a day that was wanted, or a later one, on which the agreement delivers.
+    fn day(&self, before: Option<&Order>, after: &Order, journal: &mut Journal) -> Checked<()> {
+        let is_new = after.status() == OrderStatus::Confirmed
+            && before.is_none_or(|before| before.promised_day != after.promised_day);
+        let agreement = Uuid::from_slice(&after.agreement_id).ok().and_then(|id| self.now::<Agreement>(id));
+        let Some(agreement) = agreement.filter(|_| is_new) else { return Ok(()) };
+        let day = after.promised_day;
+        let weekday = [8, 16, 32, 64, 1, 2, 4][usize::try_from(day.rem_euclid(7)).unwrap_or_default()];
+        let agreed = day == 0 || agreement.delivery_weekdays == 0 || agreement.delivery_weekdays & weekday != 0;
+        let possible = agreed && day >= after.delivery_day;
+        journal.check(Law::Trade, possible, || format!("{} promises day {day}: {after:?}", self.command))
     }
 
     /// An order that adds to a debt fits under the limit of its agreement, unless somebody has lifted it.

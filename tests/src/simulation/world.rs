@@ -359,6 +359,9 @@ impl World {
             overdue_ban: dice.chance(50),
             manual_discount_limit_bp: 500,
             shortage_rule: dice.pick(&rules).copied().unwrap_or_default().into(),
+            delivery_weekdays: if dice.chance(50) { 0b001_0101 } else { 0 },
+            cut_off_s: if dice.chance(50) { 15 * 3_600 } else { 0 },
+            delivery_lead_days: dice.size(0, 2).try_into().unwrap_or_default(),
             ..Agreement::default()
         }
     }

@@ -1,10 +1,12 @@
 //! Test vectors for whoever writes a device in another language: what goes in, and what the code of this repository makes
-//! of it; of prices and promotions, what the exact arithmetic of `naive` makes of it, with which the code must agree.
+//! of it; of prices, promotions and
+//! days of delivery, what `naive` makes of it, with which the code must agree.
 //! `make vectors` writes them to `tests/vectors/`, one file for each family.
 //!
 //! Bytes are lowercase hex digits, 64-bit numbers decimal strings, so that no reader of JSON rounds them.
 
 mod checksum;
+mod delivery;
 mod dice;
 mod merge;
 mod money;
@@ -82,6 +84,7 @@ pub fn families() -> Vec<Family> {
         money::family(),
         price::family(),
         promotion::family(),
+        delivery::family(),
         wire::family(),
     ]
 }

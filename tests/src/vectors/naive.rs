@@ -1,8 +1,8 @@
-//! The arithmetic of prices once more, as simply as it can be said, and sharing nothing with the code that is tested: exact
+//! The arithmetic of prices, and the calendar, once more, as simply as it can be said, and sharing nothing with the code that is tested: exact
 //! fractions, and loops where the code has formulas. What the vectors expect comes from here.
 
 use roundsman_proto::trade::promotion::Benefit;
-use roundsman_proto::trade::{Price, PriceList, Promotion, Stacking};
+use roundsman_proto::trade::{Agreement, Price, PriceList, Promotion, Stacking};
 use roundsman_sync::trade::money::Rate;
 use uuid::Uuid;
 
@@ -309,4 +309,42 @@ fn chosen(found: Vec<(Uuid, &Promotion, i128)>, gross: i128) -> Vec<(Uuid, i128)
     let worth = |way: &Vec<(Uuid, i128)>| way.iter().map(|(_, off)| off).sum::<i128>();
     let most = ways.iter().map(worth).max().unwrap_or(0);
     ways.into_iter().find(|way| worth(way) == most).unwrap_or_default()
+}
+
+/// The day that is promised: the first that nothing speaks against.
+pub(super) fn promised_day(agreement: &Agreement, order_day: i32, wanted_day: i32, now: (i32, i32)) -> i32 {
+    let names = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+    let bits = [
+        ("Monday", 1),
+        ("Tuesday", 2),
+        ("Wednesday", 4),
+        ("Thursday", 8),
+        ("Friday", 16),
+        ("Saturday", 32),
+        ("Sunday", 64),
+    ];
+    let (today, second) = now;
+    let calendar = agreement.delivery_weekdays != 0 || agreement.cut_off_s != 0 || agreement.delivery_lead_days != 0;
+    if wanted_day == 0 && !calendar {
+        return 0;
+    }
+    let mut day = 0;
+    loop {
+        let name = names[usize::try_from(day % 7).expect("after 1970")];
+        let bit = bits.iter().find(|(known, _)| *known == name).map_or(0, |(_, bit)| *bit);
+        let agreed = agreement.delivery_weekdays == 0 || agreement.delivery_weekdays & bit != 0;
+        let handed_in = if order_day > today {
+            order_day
+        } else if agreement.cut_off_s != 0 && second >= agreement.cut_off_s {
+            today + 1
+        } else {
+            today
+        };
+        // Where there is no calendar, only the wanted day counts, if it has not gone by.
+        let there = if calendar { day >= handed_in + agreement.delivery_lead_days } else { day >= today };
+        if agreed && there && day >= wanted_day {
+            return day;
+        }
+        day += 1;
+    }
 }

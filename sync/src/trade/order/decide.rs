@@ -20,6 +20,7 @@ use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, ra
 use super::{promote, shortage};
 use crate::trade::check;
 use crate::trade::credit::{CreditTerms, owed};
+use crate::trade::delivery;
 use crate::trade::money::{self, Sum};
 use crate::trade::price::{self, Judgement, Known, Occasion, Shown, UnitPrice, Wanted};
 use crate::trade::rejection::Rejection;
@@ -106,6 +107,7 @@ pub fn decide(
     causes.extend(touched.suspected.clone());
     causes.extend(head_causes(&order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
+    order.promised_day = promised_day(&order, before, terms, setting);
     let open = hold::open_reasons(&order);
     order.set_status(if open.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted });
     let available = shortage::reserve(&mut items, open.is_empty(), before, setting);
@@ -121,9 +123,28 @@ pub fn decide(
     let verdict = match hold::outcome(&open) {
         Some(reason) => Verdict::held(reason),
         None if partly => Verdict::applied(Reason::PartlyConfirmed),
-        None => Verdict::done(),
+        None => day_verdict(&order, before),
     };
     Ok(Decision { order, credit, available, verdict })
+}
+
+/// The day that is promised: of a promised order another one only if another one is wanted, or under other terms.
+pub(super) fn promised_day(order: &Order, before: Option<&Order>, terms: Terms<'_>, setting: &Setting<'_>) -> i32 {
+    let asked = |order: &Order| (order.delivery_day, order.agreement_id.clone());
+    match promised(before).filter(|before| asked(before) == asked(order)) {
+        Some(promised) => promised.promised_day,
+        None => delivery::promised_day(terms.agreement, order.order_day, order.delivery_day, setting.capture.now),
+    }
+}
+
+/// What is said of a day that is promised now.
+pub(super) fn day_verdict(order: &Order, before: Option<&Order>) -> Verdict {
+    let is_new = before.is_none_or(|before| before.promised_day != order.promised_day);
+    if is_new && order.delivery_day != 0 && order.promised_day > order.delivery_day {
+        Verdict::applied(Reason::DeliveryLater).fact(None, "promised_day", order.promised_day)
+    } else {
+        Verdict::done()
+    }
 }
 
 /// The order as it was promised, if it was.

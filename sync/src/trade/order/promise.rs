@@ -59,7 +59,7 @@ pub fn keep(before: Option<&Order>, order: &mut Order, change: Change) {
                     .then(|| past(before, (line, promised), now, change))
             })
             .collect();
-        if order.delivery_day > before.delivery_day && before.delivery_day != 0 {
+        if order.promised_day > before.promised_day && before.promised_day != 0 {
             ended.push(past(before, (&OrderLine::default(), Promised::default()), None, change));
         }
         let broken = ended.iter().filter(|past| past.outcome() == PromiseOutcome::Broken).count();
@@ -121,7 +121,7 @@ fn past(
         product_id: line.product_id.clone(),
         quantity_milli: promised.quantity_milli,
         amount_minor: promised.amount_minor,
-        delivery_day: before.delivery_day,
+        delivery_day: before.promised_day,
         promised_at_us: before.promised_at_us,
         promised_by_id: before.promised_by_id.clone(),
         outcome: outcome.into(),
@@ -136,7 +136,7 @@ fn says_more(before: &Order, order: &Order) -> bool {
     let promise = |line: &OrderLine| (line.confirmed_milli, line.amount_minor);
     let same = |(was, is): (&OrderLine, &OrderLine)| was.line_id == is.line_id && promise(was) == promise(is);
     before.status() == OrderStatus::Submitted
-        || before.delivery_day != order.delivery_day
+        || before.promised_day != order.promised_day
         || before.lines.len() != order.lines.len()
         || !before.lines.iter().zip(&order.lines).all(same)
 }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn order(status: OrderStatus, lines: &[OrderLine]) -> Order {
-        Order { status: status.into(), lines: lines.to_vec(), delivery_day: 10, ..Order::default() }
+        Order { status: status.into(), lines: lines.to_vec(), promised_day: 10, ..Order::default() }
     }
 
     fn by(will: Will) -> Change {
@@ -228,7 +228,7 @@ mod tests {
         let before = promised(&[line(1, 3_000, 300)]);
         let dearer = kept(&before, order(OrderStatus::Confirmed, &[line(1, 3_000, 301)]), Will::Company);
         assert_eq!(dearer.broken_promises, 1);
-        let later = Order { delivery_day: 11, ..order(OrderStatus::Confirmed, &[line(1, 3_000, 300)]) };
+        let later = Order { promised_day: 11, ..order(OrderStatus::Confirmed, &[line(1, 3_000, 300)]) };
         let later = kept(&before, later, Will::Company);
         assert_eq!((later.past_promises[0].line_id.len(), later.past_promises[0].delivery_day), (0, 10));
         let gone = kept(&before, order(OrderStatus::Cancelled, &[line(1, 3_000, 300)]), Will::Company);

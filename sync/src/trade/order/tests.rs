@@ -14,6 +14,7 @@ use super::edit::decide_change;
 use super::fulfil::{self, Ledger};
 use super::*;
 use crate::trade::credit::{CreditTerms, releasable};
+use crate::trade::delivery::LocalTime;
 use crate::trade::promotion::{Spent, counted};
 
 const ORDER: Uuid = Uuid::from_u128(1);
@@ -88,7 +89,7 @@ impl World {
                 captured_at_us: NOW_US,
                 decided_at_us: NOW_US + HOUR_US,
                 business_day: TODAY,
-                today: TODAY,
+                now: LocalTime { day: TODAY, second: 0 },
                 ..Capture::default()
             },
         }
@@ -659,6 +660,38 @@ fn c10_overdue_debt_has_a_hold_of_its_own() {
     world.credit.overdue_minor = 0;
     let paid = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(paid.status(), OrderStatus::Confirmed);
+}
+
+#[test]
+fn an_order_is_promised_for_the_first_day_that_the_agreement_has_and_keeps_it() {
+    let mut world = World::new();
+    (world.agreement.delivery_lead_days, world.agreement.cut_off_s) = (1, 15 * 3_600);
+    let wanted = |world: &World, day| {
+        let command = SubmitOrder { delivery_day: day, ..submit(&[tea(1)]) };
+        world.with(|setting| decide_submit(None, None, Editor::Rep(REP), &command, &[], setting)).expect("taken")
+    };
+    let order = wanted(&world, TODAY + 1);
+    assert_eq!((order.order.promised_day, order.verdict.reason), (TODAY + 1, Reason::Unspecified));
+    world.capture.now.second = 15 * 3_600;
+    let late = wanted(&world, TODAY + 1);
+    assert_eq!((late.order.promised_day, late.verdict.reason), (TODAY + 2, Reason::DeliveryLater));
+    assert_eq!(wanted(&world, 0).verdict, Verdict::done(), "nobody wanted another day");
+    let order = world.take(&order);
+    let edited = world.change(&order, Editor::Rep(REP), vec![quantity(1, 1, 2)]).expect("taken").order;
+    assert_eq!((edited.promised_day, edited.broken_promises), (TODAY + 1, 0), "what is promised stays");
+}
+
+#[test]
+fn a_held_order_is_promised_for_a_day_that_is_possible_when_it_is_released() {
+    let mut world = World::new();
+    world.agreement.delivery_lead_days = 1;
+    world.agreement.credit_limit_minor = Some(50);
+    let held = world.submitted(&[tea(1)]);
+    assert_eq!((holds(&held), held.promised_day), (vec![HoldReason::CreditLimit], TODAY + 1));
+    world.capture.now.day = TODAY + 4;
+    let released = world.release(&held, HoldReason::CreditLimit).expect("released").order;
+    assert_eq!((released.status(), released.promised_day), (OrderStatus::Confirmed, TODAY + 5));
+    assert_eq!(released.broken_promises, 0, "nothing was promised before");
 }
 
 #[test]
