@@ -173,6 +173,21 @@ CREATE TABLE reclamation (
 ) /* WITHOUT ROWID */;
 CREATE INDEX reclamation_by_state ON reclamation (tenant, state, filed_at);
 
+CREATE TABLE change_request (
+    tenant      BIGINT NOT NULL,
+    id          UUID   NOT NULL,
+    sales_order UUID,
+    outlet      UUID,
+    asked_by    UUID,
+    asked_at    BIGINT NOT NULL,
+    cancels     BIGINT NOT NULL,
+    state       BIGINT NOT NULL,
+    answered_by UUID,
+    answered_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX change_request_by_state ON change_request (tenant, state, asked_at, id);
+
 CREATE TABLE survey_response (
     tenant         BIGINT NOT NULL,
     id             UUID   NOT NULL,

@@ -53,6 +53,8 @@ const RULES: &[Rule] = &[
     rule("/roundsman.admin.v1.OfficeService/Execute", DESK),
     rule("/roundsman.logistics.v1.LogisticsService/ListOrders", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ListShipments", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/ListChangeRequests", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/AnswerChangeRequest", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ReleaseOrder", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/PrepareShipment", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ShipShipment", LOGISTICS),

@@ -4,7 +4,8 @@ use prost::Message;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{
-    ArchiveOutlet, Order, OrderStatus, Outlet, Payment, Reclamation, Shipment, SurveyResponse, Task, Visit, VisitState,
+    ArchiveOutlet, ChangeRequest, Order, OrderStatus, Outlet, Payment, Reclamation, Shipment, SurveyResponse, Task,
+    Visit, VisitState,
 };
 use roundsman_sync::kind::{self, Kind, Record};
 use roundsman_sync::scope::Month;
@@ -145,6 +146,7 @@ fn rehang(workspace: &mut Workspace, id: Uuid, outlet: Uuid, territory: Uuid) ->
         Kind::Payment => at.write(workspace, |payment: &mut Payment| &mut payment.outlet_id),
         Kind::Shipment => at.write(workspace, |shipment: &mut Shipment| &mut shipment.outlet_id),
         Kind::Reclamation => at.write(workspace, |reclamation: &mut Reclamation| &mut reclamation.outlet_id),
+        Kind::ChangeRequest => at.write(workspace, |request: &mut ChangeRequest| &mut request.outlet_id),
         Kind::SurveyResponse => at.write(workspace, |response: &mut SurveyResponse| &mut response.outlet_id),
         Kind::Task => at.write(workspace, |task: &mut Task| &mut task.outlet_id),
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Product | Kind::PriceList | Kind::Price => Ok(()),

@@ -4,10 +4,10 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{CancelOrder, Order};
 use roundsman_sync::trade::credit::Credit;
-use roundsman_sync::trade::order;
+use roundsman_sync::trade::order::{self, request};
 
 use super::ordering::{self, Needs};
-use super::{Context, Decide, Target, field};
+use super::{Context, Decide, Target, field, requests};
 use crate::internal::debtor;
 use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
@@ -29,6 +29,10 @@ impl Decide for CancelOrder {
         keys.record(&self.order_id);
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
+        if request::is_asked(&order) {
+            requests::ask_keys(context, &order, workspace, keys);
+            return Ok(());
+        }
         Needs::of_order(&order).keys(workspace, keys);
         waiting::keys(&order, keys);
         ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
@@ -43,8 +47,12 @@ impl Decide for CancelOrder {
         let (id, current, place) =
             field::known_at(context, workspace, &self.order_id, |order: &Order| &order.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
-        let ground = Needs::of_order(&current).read(workspace, id, place.clone(), capture)?;
         let editor = field::editor(context);
+        if request::is_asked(&current) {
+            let wish = request::ask_cancellation(&current, editor, self, &capture)?;
+            return requests::ask(context, workspace, &place, (id, &current), &wish);
+        }
+        let ground = Needs::of_order(&current).read(workspace, id, place.clone(), capture)?;
         let decision = ground.decide(|setting| order::decide_cancel(&current, editor, self, setting))?;
         let verdict = ground.store(context, workspace, Some(&current), decision)?;
         if let Some(debtor) = debtor(&current) {

@@ -5,11 +5,11 @@ use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{ChangeOrder, Order};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
-use roundsman_sync::trade::order::edit;
+use roundsman_sync::trade::order::{edit, request};
 use roundsman_sync::trade::rejection::Rejection;
 
 use super::ordering::{self, Needs};
-use super::{Context, Decide, Target, field};
+use super::{Context, Decide, Target, field, requests};
 use crate::internal::debtor;
 use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
@@ -35,6 +35,10 @@ impl Decide for ChangeOrder {
         keys.record(&self.order_id);
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
+        if request::is_asked(&order) {
+            requests::ask_keys(context, &order, workspace, keys);
+            return Ok(());
+        }
         Needs::of_order(&order).with_change(self, &order, field::editor(context)).keys(workspace, keys);
         waiting::keys(&order, keys);
         ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
@@ -50,8 +54,12 @@ impl Decide for ChangeOrder {
         let (id, current, place) =
             field::known_at(context, workspace, &self.order_id, |order: &Order| &order.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
-        edit::change_form(self, current.order_day, &capture)?;
         let editor = field::editor(context);
+        if request::is_asked(&current) {
+            let wish = request::ask_change(&current, editor, self, &capture)?;
+            return requests::ask(context, workspace, &place, (id, &current), &wish);
+        }
+        edit::change_form(self, current.order_day, &capture)?;
         let needs = Needs::of_order(&current).with_change(self, &current, editor);
         let ground = needs.read(workspace, id, place.clone(), capture)?;
         let decision = ground.decide(|setting| edit::decide_change(&current, editor, self, setting))?;

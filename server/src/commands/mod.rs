@@ -4,6 +4,7 @@
 //! [`Decide`], and an arm in [`of`], which the compiler asks for.
 
 mod advance_horizon;
+mod answer_change_request;
 mod answer_survey;
 mod apply_assignments;
 mod archive_outlet;
@@ -34,6 +35,7 @@ mod prepare_shipment;
 mod register_outlet;
 mod release_hold;
 mod release_order;
+mod requests;
 mod restamp_records;
 mod revoke_device;
 mod set_prices;
@@ -257,6 +259,7 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::PrepareShipment(command) => command,
         Command::ShipShipment(command) => command,
         Command::DeliverShipment(command) => command,
+        Command::AnswerChangeRequest(command) => command,
         Command::MarkMissedVisits(command) => command,
         Command::ApplyAssignments(command) => command,
         Command::TurnMonth(command) => command,

@@ -9,7 +9,7 @@ use roundsman_sync::trade::shipment::{self, Prepared};
 use roundsman_sync::trade::stock::{Available, reserved_by};
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, field, ordering};
+use super::{Context, Decide, Target, field, ordering, requests};
 use crate::network::optional_id;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -31,6 +31,7 @@ impl Decide for PrepareShipment {
         keys.record(&self.order_id);
         keys.record(&self.warehouse_id);
         let (_, order) = workspace.live::<Order>(&self.order_id)?;
+        keys.record(&order.change_request_id);
         field::keys(context, &order.outlet_id, workspace, keys);
         field::hang_keys(context, &order.outlet_id, workspace, keys);
         let from = optional_id(&order.warehouse_id)?;
@@ -56,6 +57,7 @@ impl Decide for PrepareShipment {
             workspace.put(id, &shipment, &place.open())?;
             field::hang(context, workspace, &place, id)?;
             move_reservation(workspace, &order, &mut after)?;
+            requests::overtake(context, workspace, &place, &mut after, shipment.state())?;
             ordering::put_order(context, workspace, &place, (order_id, Some(&order), &after))?;
         }
         place.outcome(context, workspace, verdict)

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Context;
 use super::field::{self, Place};
-use super::ordering;
+use super::{ordering, requests};
 use crate::budgets;
 use crate::internal::{Debtor, debtor};
 use crate::network::{optional_id, stored_id};
@@ -56,6 +56,7 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
         ordering::stock_keys(warehouse, products(&shipment).into_iter(), workspace, keys);
     }
     let (order_id, order) = workspace.live::<Order>(&shipment.order_id)?;
+    keys.record(&order.change_request_id);
     budgets::keys(&order, keys);
     ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
     keys.record(&order.agreement_id);
@@ -137,7 +138,8 @@ impl Goods {
     /// See [`Stop`].
     pub fn store(&self, context: &Context<'_>, workspace: &mut Workspace, decision: Decision) -> Result<Verdict, Stop> {
         let Decision { shipment, moved, reclamation, claims, verdict } = decision;
-        let Moved { order, credit, available } = moved;
+        let Moved { mut order, credit, available } = moved;
+        requests::overtake(context, workspace, &self.place, &mut order, ShipmentState::Shipped)?;
         let stamps = if is_closed(&shipment) { self.place.closed(context) } else { self.place.open() };
         workspace.put(self.id, &shipment, &stamps)?;
         ordering::put_order(context, workspace, &self.place, (self.order_id, Some(&self.order), &order))?;
@@ -164,7 +166,7 @@ impl Goods {
 fn is_closed(shipment: &Shipment) -> bool {
     match shipment.state() {
         ShipmentState::Delivered | ShipmentState::PartlyDelivered => true,
-        ShipmentState::Refused | ShipmentState::NotAttempted => true,
+        ShipmentState::Refused | ShipmentState::NotAttempted | ShipmentState::Cancelled => true,
         ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => false,
         ShipmentState::Checking | ShipmentState::Checked => false,
         ShipmentState::Loaded | ShipmentState::Shipped => false,

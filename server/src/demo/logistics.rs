@@ -82,7 +82,8 @@ impl Logistician {
                 | ShipmentState::Delivered
                 | ShipmentState::PartlyDelivered
                 | ShipmentState::Refused
-                | ShipmentState::NotAttempted => {}
+                | ShipmentState::NotAttempted
+                | ShipmentState::Cancelled => {}
             }
         }
         let mut confirmed = orders(&mut self.desk, &mut self.ledger, OrderStatus::Confirmed).await?;

@@ -6,7 +6,7 @@ use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::logistics_service_server::LogisticsService;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, Order, OrderStatus, Reason, Shipment};
+use roundsman_proto::trade::{self, ChangeRequest, Order, OrderStatus, Reason, Shipment};
 use roundsman_sync::trade::check;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -109,6 +109,42 @@ impl LogisticsService for LogisticsDoor {
         let outcome = self.execute(&caller, &command_id, "delivery", command).await?;
         Ok(Response::new(proto::DeliverShipmentResponse { outcome }))
     }
+
+    async fn list_change_requests(
+        &self,
+        request: Request<proto::ListChangeRequestsRequest>,
+    ) -> Result<Response<proto::ListChangeRequestsResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = ChangeRequestPage::of(&request.into_inner())?;
+        let db = self.0.db.clone();
+        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn answer_change_request(
+        &self,
+        request: Request<proto::AnswerChangeRequestRequest>,
+    ) -> Result<Response<proto::AnswerChangeRequestResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::AnswerChangeRequestRequest { command_id, answer } = request.into_inner();
+        let command = answer.map(Command::AnswerChangeRequest);
+        let outcome = self.execute(&caller, &command_id, "answer", command).await?;
+        Ok(Response::new(proto::AnswerChangeRequestResponse { outcome }))
+    }
+}
+
+/// A moment or a day, and an id: where a list in this order goes on.
+fn key_of((number, id): &(i64, Uuid)) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..8].copy_from_slice(&number.to_be_bytes());
+    key[8..].copy_from_slice(id.as_bytes());
+    key
+}
+
+fn read_key(key: [u8; 24]) -> (i64, Uuid) {
+    let (number, id) = key.split_at(8);
+    let number = number.try_into().map_or(i64::MAX, i64::from_be_bytes);
+    (number, Uuid::from_slice(id).unwrap_or_default())
 }
 
 /// A page of orders, checked.
@@ -141,11 +177,7 @@ impl OrderPage {
         };
         let values = [request.status.to_be_bytes(), request.through_delivery_day.to_be_bytes()];
         let token = Filter::of("orders", &[&values[0], &values[1]]);
-        let after = token.after::<24>(&mut fields, &request.page_token).map(|key| {
-            let (day, id) = key.split_at(8);
-            let day = day.try_into().map_or(i64::MAX, i64::from_be_bytes);
-            (day, Uuid::from_slice(id).unwrap_or_default())
-        });
+        let after = token.after(&mut fields, &request.page_token).map(read_key);
         let size = fields.page_size("page_size", request.page_size);
         fields.check()?;
         let filter = OrderFilter { status, through_delivery_day };
@@ -161,18 +193,12 @@ impl OrderPage {
         let Listed { documents, covered } = documents::<Order>(&mut tx, tenant, &ids).await?;
         tx.commit().await?;
         let last = keys[..covered].last().filter(|_| covered < keys.len());
-        let key = |(day, id): &(i64, Uuid)| {
-            let mut key = [0; 24];
-            key[..8].copy_from_slice(&day.to_be_bytes());
-            key[8..].copy_from_slice(id.as_bytes());
-            key
-        };
         let orders = documents
             .into_iter()
             .map(|(id, order)| proto::ListedOrder { order_id: id.as_bytes().to_vec(), order: Some(order) });
         Ok(proto::ListOrdersResponse {
             orders: orders.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(key(last))),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
         })
     }
 }
@@ -210,6 +236,43 @@ impl ShipmentPage {
         Ok(proto::ListShipmentsResponse {
             shipments: shipments.collect(),
             next_page_token: last.map_or_else(String::new, |last| self.token.token(last.into_bytes())),
+        })
+    }
+}
+
+/// A page of change requests, checked.
+#[derive(Debug)]
+struct ChangeRequestPage {
+    token: Filter,
+    after: (i64, Uuid),
+    size: i64,
+}
+
+impl ChangeRequestPage {
+    fn of(request: &proto::ListChangeRequestsRequest) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let token = Filter::of("change_requests", &[]);
+        let after = token.after(&mut fields, &request.page_token).map(read_key);
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        Ok(Self { token, after: after.unwrap_or((i64::MIN, Uuid::nil())), size })
+    }
+
+    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListChangeRequestsResponse, StoreError> {
+        let mut tx = db.read().await?;
+        let keys = projection::change_requests(&mut tx, tenant, self.after, self.size + 1).await?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let ids: Vec<Uuid> = keys.iter().take(size).map(|(_, id)| *id).collect();
+        let Listed { documents, covered } = documents::<ChangeRequest>(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = keys[..covered].last().filter(|_| covered < keys.len());
+        let change_requests = documents.into_iter().map(|(id, request)| proto::ListedChangeRequest {
+            change_request_id: id.as_bytes().to_vec(),
+            change_request: Some(request),
+        });
+        Ok(proto::ListChangeRequestsResponse {
+            change_requests: change_requests.collect(),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What the office asks of the projections: keys in the order of a list, to which the documents are read from the
 //! records, and sums.
 
-use roundsman_proto::trade::{OrderStatus, VisitState};
+use roundsman_proto::trade::{ChangeRequestState, OrderStatus, VisitState};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -59,6 +59,29 @@ pub async fn shipments(tx: &mut Tx, tenant: i64, before: Uuid, limit: i64) -> Re
         .all()
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// The keys (moment and id) of the open change requests after `after`, in ascending order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn change_requests(
+    tx: &mut Tx,
+    tenant: i64,
+    after: (i64, Uuid),
+    limit: i64,
+) -> Result<Vec<(i64, Uuid)>, StoreError> {
+    tx.query_as(
+        "SELECT asked_at, id FROM change_request WHERE tenant = $1 AND state = $5 AND (asked_at, id) > ($2, $3) \
+         ORDER BY asked_at, id LIMIT $4",
+    )
+    .bind(tenant)
+    .bind(after.0)
+    .bind(after.1)
+    .bind(limit)
+    .bind(i64::from(ChangeRequestState::Open as i32))
+    .all()
+    .await
 }
 
 /// Whose visits are asked for.

@@ -5,7 +5,10 @@
 //! from being written.
 
 use prost::{DecodeError, Message as _};
-use roundsman_proto::trade::{Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit};
+use roundsman_proto::trade::change_request::Wish;
+use roundsman_proto::trade::{
+    ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit,
+};
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;
 use uuid::Uuid;
@@ -109,7 +112,7 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 11] = [
+pub(super) static PROJECTIONS: [&Projection; 12] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
@@ -118,6 +121,7 @@ pub(super) static PROJECTIONS: [&Projection; 11] = [
     &PAYMENT,
     &RECEIVABLE,
     &RECLAMATION,
+    &CHANGE_REQUEST,
     &SURVEY_RESPONSE,
     &OUTLET,
     &REP,
@@ -273,6 +277,20 @@ projection! {
         filed_at: Int = reclamation.filed_at_us,
         case_reclamation: Id = reference(&reclamation.case_reclamation_id),
         flags: Int = bits(reclamation.flags.iter().copied()),
+    }
+}
+
+projection! {
+    /// What is wanted of orders that the warehouse has.
+    CHANGE_REQUEST: "change_request" (id) of ChangeRequest(request) {
+        sales_order: Id = reference(&request.order_id),
+        outlet: Id = reference(&request.outlet_id),
+        asked_by: Id = reference(&request.asked_by_id),
+        asked_at: Int = request.asked_at_us,
+        cancels: Int = i64::from(matches!(request.wish, Some(Wish::Cancellation(_)))),
+        state: Int = i64::from(request.state),
+        answered_by: Id = reference(&request.answered_by_id),
+        answered_at: Int = request.answered_at_us,
     }
 }
 

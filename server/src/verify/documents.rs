@@ -36,6 +36,13 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         let records = documents.records.iter().map(|id| Uuid::from_slice(id).unwrap_or_default());
         listed.entry(outlet).or_default().extend(records);
     }
+    if facts.open_requests != facts.awaited_requests {
+        let differs = |(id, order): &(&Uuid, &Uuid), other: &BTreeMap<Uuid, Uuid>| other.get(*id) != Some(*order);
+        let unknown = facts.open_requests.iter().filter(|entry| differs(entry, &facts.awaited_requests));
+        unknown.for_each(|(id, order)| report.find(format!("the order {order} does not wait for the request {id}")));
+        let answered = facts.awaited_requests.iter().filter(|entry| differs(entry, &facts.open_requests));
+        answered.for_each(|(id, order)| report.find(format!("the order {order} waits for {id}, which is not open")));
+    }
     let outlets: BTreeSet<&Uuid> = right.keys().chain(listed.keys()).collect();
     let none = BTreeSet::new();
     for outlet in outlets {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Outlet, Payment, Price,
-    PriceList, Promotion, Receivable, Reclamation, Rep, Route, Shipment, ShipmentState, Stock, SurveyResponse, Task,
-    TaskState, Territory, Visit, VisitState,
+    Agreement, Assignment, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference, Order, OrderLine,
+    OrderStatus, Outlet, Payment, Price, PriceList, Promotion, Receivable, Reclamation, Rep, Route, Shipment,
+    ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -117,6 +117,10 @@ pub(super) struct Facts {
     pub(super) promotions: BTreeMap<Uuid, (String, i32, i32)>,
     /// What confirmed orders take of a promotion's budget: money, and quantity.
     pub(super) spent: BTreeMap<Uuid, (i64, i64)>,
+    /// Requests that are not answered, with their orders.
+    pub(super) open_requests: BTreeMap<Uuid, Uuid>,
+    /// The same, by what the orders say.
+    pub(super) awaited_requests: BTreeMap<Uuid, Uuid>,
     /// By product, then by warehouse.
     pub(super) stocks: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<Uuid>>>,
     /// By rep, the team.
@@ -169,7 +173,7 @@ impl Facts {
             Kind::Visit | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation | Kind::SurveyResponse => {
                 self.note_document(kind, record, stored)
             }
-            Kind::Task => self.note_document(kind, record, stored),
+            Kind::Task | Kind::ChangeRequest => self.note_document(kind, record, stored),
             Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Receivable => self.note_trade(kind, record, stored),
             Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment | Kind::Route => {
                 self.note_people(kind, record, stored)
@@ -282,6 +286,7 @@ impl Facts {
             Kind::Reclamation => self.note_claim(record, &read(stored)?)?,
             Kind::SurveyResponse => (read::<SurveyResponse>(stored)?.outlet_id, Age::Closed),
             Kind::Task => task(&read(stored)?),
+            Kind::ChangeRequest => self.note_request(record, &read(stored)?)?,
             Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Receivable | Kind::Rep | Kind::Team => {
                 return Ok(());
             }
@@ -399,7 +404,18 @@ impl Facts {
                 agreement_id: order.agreement_id.clone(),
             });
         }
+        if let Some(request) = optional(&order.change_request_id, "change_request_id")? {
+            self.awaited_requests.insert(request, record);
+        }
         Ok((order.outlet_id.clone(), age))
+    }
+
+    fn note_request(&mut self, record: Uuid, request: &ChangeRequest) -> Result<(Vec<u8>, Age), Unreadable> {
+        if request.state() != ChangeRequestState::Open {
+            return Ok((request.outlet_id.clone(), Age::Closed));
+        }
+        self.open_requests.insert(record, id(&request.order_id, "order_id")?);
+        Ok((request.outlet_id.clone(), Age::Open))
     }
 
     fn note_claim(&mut self, record: Uuid, claim: &Reclamation) -> Result<(Vec<u8>, Age), Unreadable> {
@@ -418,7 +434,7 @@ impl Facts {
 fn shipment(shipment: &Shipment) -> (Vec<u8>, Age) {
     let age = match shipment.state() {
         ShipmentState::Delivered | ShipmentState::PartlyDelivered => Age::Closed,
-        ShipmentState::Refused | ShipmentState::NotAttempted => Age::Closed,
+        ShipmentState::Refused | ShipmentState::NotAttempted | ShipmentState::Cancelled => Age::Closed,
         ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => Age::Open,
         ShipmentState::Checking | ShipmentState::Checked | ShipmentState::Loaded | ShipmentState::Shipped => Age::Open,
     };

@@ -35,7 +35,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
                 Stamps::default()
             }
             Kind::Visit | Kind::Order | Kind::Payment | Kind::Shipment | Kind::Reclamation => continue,
-            Kind::SurveyResponse | Kind::Unspecified => continue,
+            Kind::SurveyResponse | Kind::ChangeRequest | Kind::Unspecified => continue,
         };
         if *stored != right {
             report.find(format!("{kind:?} {id} is placed by {}, and it should be by {}", words(stored), words(&right)));

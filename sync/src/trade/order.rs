@@ -1,6 +1,6 @@
 //! Orders: submitting, calling off, releasing holds, and handing to the warehouse. [`edit`] merges changes, [`decide`]
 //! confirms or holds, [`shortage`] knows what there is, `promote` judges what is off, [`hold`] knows why an order waits,
-//! [`promise`] what was promised, [`fulfil`] follows the goods.
+//! [`promise`] what was promised, [`fulfil`] follows the goods, [`request`] asks the warehouse.
 
 pub mod decide;
 mod duplicate;
@@ -9,6 +9,7 @@ pub mod fulfil;
 pub mod hold;
 pub mod promise;
 mod promote;
+pub mod request;
 pub mod shortage;
 
 use std::collections::BTreeMap;
@@ -507,8 +508,7 @@ fn open_for_decisions(order: &Order) -> Result<(), Rejection> {
     }
 }
 
-/// Refuses edits of an order that the warehouse has (C4). By which shipment, says the order, to whoever sees it: a rep who
-/// has just lost the outlet does not.
+/// Refuses edits of an order that the warehouse has (C4): it is asked ([`request`]).
 fn open_for_edits(order: &Order) -> Result<(), Rejection> {
     open_for_decisions(order)?;
     if order.status() == OrderStatus::Released { Err(has_status(Reason::OrderReleased, order)) } else { Ok(()) }
@@ -516,6 +516,14 @@ fn open_for_edits(order: &Order) -> Result<(), Rejection> {
 
 fn has_status(reason: Reason, order: &Order) -> Rejection {
     Rejection::new(reason).fact(None, "status", order.status().as_str_name())
+}
+
+/// The form of a cancellation.
+///
+/// # Errors
+/// For its form.
+pub fn cancel_form(command: &CancelOrder) -> Result<(), Rejection> {
+    check::required_text(&command.reason, check::TEXT_CHARS, "reason")
 }
 
 /// The rep or the office calls an order off. Its promises end, and so do its holds.
@@ -528,12 +536,16 @@ pub fn decide_cancel(
     command: &CancelOrder,
     setting: &Setting<'_>,
 ) -> Result<Decision, Rejection> {
-    check::required_text(&command.reason, check::TEXT_CHARS, "reason")?;
+    cancel_form(command)?;
     editor.may_touch(&current.rep_id)?;
     open_for_edits(current)?;
+    cancel(current, &command.reason, editor.into(), setting)
+}
+
+fn cancel(current: &Order, reason: &str, will: Will, setting: &Setting<'_>) -> Result<Decision, Rejection> {
     let mut order = current.clone();
     order.set_status(OrderStatus::Cancelled);
-    order.status_reason.clone_from(&command.reason);
+    reason.clone_into(&mut order.status_reason);
     hold::release_all(&mut order, setting.capture.decided_at_us, "rule: the order was cancelled");
     let mut available = BTreeMap::new();
     for (product, goods) in setting.goods {
@@ -545,7 +557,6 @@ pub fn decide_cancel(
     for line in &mut order.lines {
         line.reserved_milli = 0;
     }
-    let will = if editor == Editor::Office { Will::Company } else { Will::Customer };
     promise::keep(Some(current), &mut order, setting.change(will));
     let credit = setting.credit.clone().with_order(setting.order_id, Some(current), &order)?;
     Ok(Decision { order, credit, available, verdict: Verdict::done() })

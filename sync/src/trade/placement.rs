@@ -92,6 +92,7 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
         Kind::Visit | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation | Kind::SurveyResponse => {
             by_age(stamps)?
         }
+        Kind::ChangeRequest => by_age(stamps)?,
         Kind::Task => {
             let task = decode::<proto::Task>(document)?;
             if task.outlet_id.is_empty() { vec![Scope::Rep(id(&task.rep_id)?)] } else { by_age(stamps)? }

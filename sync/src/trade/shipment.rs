@@ -110,6 +110,9 @@ pub fn decide_ship(
         ShipmentState::PartlyDelivered | ShipmentState::Refused | ShipmentState::NotAttempted => {
             return Err(wrong(current));
         }
+        ShipmentState::Cancelled => {
+            return Err(wrong(current));
+        }
     }
     let named = by_line(current, command.lines.iter().map(|line| (line.line_id.as_slice(), line)))?;
     let mut shipment = current.clone();

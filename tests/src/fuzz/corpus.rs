@@ -8,7 +8,7 @@ use roundsman_proto::sync::{
 };
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    CheckOut, CollectPayment, EditOutlet, FileClaim, NewOrderLine, RegisterOutlet, SubmitOrder,
+    AnswerChangeRequest, CheckOut, CollectPayment, EditOutlet, FileClaim, NewOrderLine, RegisterOutlet, SubmitOrder,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -128,6 +128,10 @@ fn commands(outlets: &[Uuid], territory: Uuid) -> Vec<Vec<u8>> {
         Command::RegisterOutlet(register),
         Command::EditOutlet(EditOutlet { outlet_id: bytes(outlet), ..EditOutlet::default() }),
         Command::CollectPayment(CollectPayment { payment_id: bytes(number(7)), ..CollectPayment::default() }),
+        Command::AnswerChangeRequest(AnswerChangeRequest {
+            change_request_id: bytes(number(9)),
+            ..AnswerChangeRequest::default()
+        }),
         Command::FileClaim(FileClaim { reclamation_id: bytes(number(8)), ..FileClaim::default() }),
     ];
     all.into_iter().map(encoded).collect()

@@ -7,15 +7,16 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
-    AdvanceHorizon, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask, Assignment, BlockOutlet,
-    BytesChange, CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask,
-    Contact, ContactEdit, Customer, DeliverShipment, DeliveredLine, DismissRep, EditOutlet, FileClaim,
-    HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet, NewOrderLine, Order,
-    OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, PaymentMethod, PlanVisits,
-    PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion, Receivable, ReclamationCause, RefusalReason,
-    RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment,
-    ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockToSet, StringChange, SubmitOrder, Survey,
-    SurveyAnswer, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
+    AdvanceHorizon, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask,
+    Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, ChangeOrder, ChangeRequest, ChangeRequestState,
+    CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, Contact, ContactEdit, Customer, DeliverShipment,
+    DeliveredLine, DismissRep, EditOutlet, FileClaim, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind,
+    MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
+    Outlet, OutletStatus, PaymentMethod, PlanVisits, PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion,
+    Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices,
+    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock,
+    StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, Task, TurnMonth, UnproductiveReason, Visit,
+    VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -118,6 +119,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 4, hand_territory_over),
     recipe(Who::Logistics, 10, release_order),
     recipe(Who::Logistics, 10, prepare_shipment),
+    recipe(Who::Logistics, 14, answer_change_request),
     recipe(Who::Logistics, 8, ship_shipment),
     recipe(Who::Logistics, 8, deliver_shipment),
     recipe(Who::Office, 1, dismiss_rep),
@@ -316,9 +318,10 @@ fn seen_by_id<R: Record>(scene: &Scene<'_>, id: Uuid) -> Option<(Uuid, i64, R)> 
 }
 
 fn change_order(scene: &Scene<'_>) -> Option<Command> {
-    let open = |order: &Order| matches!(order.status(), OrderStatus::Submitted | OrderStatus::Confirmed);
+    // Of what the warehouse has, something may be wanted as well.
+    let last = if scene.dice.chance(30) { OrderStatus::Released } else { OrderStatus::Confirmed };
     let any = scene.dice.chance(5);
-    let (order_id, _, order) = scene.one::<Order>(|order| any || open(order))?;
+    let (order_id, _, order) = scene.one::<Order>(|order| any || order.status() <= last)?;
     let line = scene.dice.pick(&order.lines)?;
     let edit = match scene.dice.below(4) {
         0 => Edit::Remove(OrderLineRemoval { line_id: line.line_id.clone(), base_quantity_milli: line.ordered_milli }),
@@ -477,6 +480,15 @@ fn release_order(scene: &Scene<'_>) -> Option<Command> {
     let any = scene.dice.chance(10);
     let order_id = scene.order(|order| any || order.status() == OrderStatus::Confirmed)?;
     Some(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order_id) }))
+}
+
+fn answer_change_request(scene: &Scene<'_>) -> Option<Command> {
+    let any = scene.dice.chance(10);
+    let open = |request: &ChangeRequest| any || request.state() == ChangeRequestState::Open;
+    let (request, _, _) = scene.one::<ChangeRequest>(open)?;
+    let (accept, comment) = if scene.dice.chance(70) { (true, "") } else { (false, "it is packed") };
+    let change_request_id = bytes(request);
+    Some(Command::AnswerChangeRequest(AnswerChangeRequest { change_request_id, accept, comment: comment.to_owned() }))
 }
 
 fn move_outlet(scene: &Scene<'_>) -> Option<Command> {

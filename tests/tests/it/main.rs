@@ -4,6 +4,7 @@
 mod both;
 mod attack;
 mod bad_input;
+mod changes;
 mod conflicts;
 mod cost;
 mod debts;

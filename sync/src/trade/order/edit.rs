@@ -16,7 +16,7 @@ use roundsman_proto::trade::{
 use uuid::Uuid;
 
 use super::decide::{Touch, Touched, day_verdict, decide, promised_day};
-use super::promise::{self, Will};
+use super::promise;
 use super::{Decision, Setting, Terms, agreed, customer, delivery_day_form, new_line, new_line_form, open_for_edits};
 use super::{price_belongs, shown_form, shown_promotions, unchanged};
 use crate::trade::capture::{Capture, Editor};
@@ -122,8 +122,7 @@ pub fn decide_change(
     } else {
         let mut order = order;
         order.promised_day = promised_day(&order, Some(current), terms, setting);
-        let will = if editor == Editor::Office { Will::Company } else { Will::Customer };
-        promise::keep(Some(current), &mut order, setting.change(will));
+        promise::keep(Some(current), &mut order, setting.change(editor.into()));
         let verdict = day_verdict(&order, Some(current));
         Decision { order, ..unchanged(current, setting, verdict) }
     };

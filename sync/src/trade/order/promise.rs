@@ -5,6 +5,7 @@
 use roundsman_proto::trade::{LineDifference, Order, OrderLine, OrderStatus, PastPromise, PromiseOutcome};
 use uuid::Uuid;
 
+use crate::trade::capture::Editor;
 use crate::trade::money;
 
 /// So many past promises an order remembers; of more the oldest go, and stand in the record's history.
@@ -17,6 +18,15 @@ pub enum Will {
     Customer,
     /// The company's: somebody in the office, the warehouse, or a rule.
     Company,
+}
+
+impl From<Editor> for Will {
+    fn from(editor: Editor) -> Self {
+        match editor {
+            Editor::Rep(_) => Self::Customer,
+            Editor::Office => Self::Company,
+        }
+    }
 }
 
 /// Who has changed an order, and when.
