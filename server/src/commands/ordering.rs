@@ -90,7 +90,7 @@ impl Needs {
             currency: order.currency.clone(),
             day: order.order_day,
             // A price that nobody disputes is left as it is.
-            priced: [HoldReason::Price, HoldReason::BelowFloor]
+            priced: [HoldReason::Price, HoldReason::BelowFloor, HoldReason::TermsExpired]
                 .iter()
                 .any(|reason| hold::open(order, *reason).is_some()),
             ..Self::default()
@@ -156,9 +156,6 @@ impl Needs {
     /// Asks for all of it that can be named by now.
     pub fn keys(&self, workspace: &Workspace, keys: &mut Keys) {
         field::place_keys(&self.outlet, workspace, keys);
-        for agreement in &self.agreements {
-            keys.id(*agreement);
-        }
         let wanted = self.wanted(workspace);
         for Wanted { product, prices, priced } in &wanted {
             keys.id(*product);
@@ -167,9 +164,11 @@ impl Needs {
                 keys.id(*price);
             }
         }
-        let agreements = self.agreements.iter().filter_map(|id| workspace.find::<Agreement>(*id).ok().flatten());
-        for agreement in agreements {
-            list_keys(&agreement.price_list_id, &wanted, workspace, keys);
+        for id in self.with_successors(workspace) {
+            keys.id(id);
+            if let Ok(Some(agreement)) = workspace.find::<Agreement>(id) {
+                list_keys(&agreement.price_list_id, &wanted, workspace, keys);
+            }
         }
         if self.promoted() {
             self.promotion_keys(workspace, keys);
@@ -185,6 +184,17 @@ impl Needs {
                 }
             }
         }
+    }
+
+    /// The agreements, and those that follow the ones that have ended on the order's day, as far as they are known by now.
+    fn with_successors(&self, workspace: &Workspace) -> BTreeSet<Uuid> {
+        let mut all = self.agreements.clone();
+        for id in &self.agreements {
+            let agreement = workspace.find::<Agreement>(*id).ok().flatten();
+            let ended = agreement.filter(|agreement| (1..self.day).contains(&agreement.valid_to_day));
+            all.extend(ended.and_then(|agreement| Uuid::from_slice(&agreement.successor_id).ok()));
+        }
+        all
     }
 
     /// Whether it waits for goods if they do not suffice.
@@ -269,8 +279,8 @@ impl Needs {
     /// [`Stop::Load`]; [`Stop::Corrupt`].
     pub fn read(&self, workspace: &Workspace, order_id: Uuid, place: Place, capture: Capture) -> Result<Ground, Stop> {
         let mut agreements = BTreeMap::new();
-        for id in &self.agreements {
-            agreements.extend(agreed(workspace, *id)?.map(|agreed| (*id, agreed)));
+        for id in self.with_successors(workspace) {
+            agreements.extend(agreed(workspace, id)?.map(|agreed| (id, agreed)));
         }
         let warehouse = self.warehouse(workspace)?;
         let mut goods = BTreeMap::new();

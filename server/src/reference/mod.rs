@@ -5,9 +5,10 @@ pub mod goods;
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, PriceList, Reason, Receivable,
+    Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, PriceList, Product, Reason, Receivable,
     RecordToImport, Rep, RepStatus, Route, Team, Territory, Visit, VisitState, Warehouse,
 };
+use roundsman_sync::kind;
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{self, Assigned, Span};
 use roundsman_sync::trade::check;
@@ -58,6 +59,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Agreement(agreement) => {
             keys.record(&agreement.customer_id);
             keys.record(&agreement.price_list_id);
+            successor_keys(&agreement.successor_id, workspace, keys, |next: &Agreement| &next.successor_id);
             keys.internal::<Reach>(&Reaching::Agreement(own));
             keys.internal::<Reach>(&Reaching::Customer(id(&agreement.customer_id)));
             for (territory, _) in workspace.internal::<Reach>(&Reaching::Agreement(own))?.reached() {
@@ -108,7 +110,48 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             workspace.find::<PriceList>(own)?.iter().for_each(|before| goods::list_keys(own, before, keys));
         }
         Record::Promotion(_) => goods::promotion_keys(own, keys),
-        Record::Product(_) | Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
+        Record::Product(product) => {
+            successor_keys(&product.successor_id, workspace, keys, |product: &Product| &product.successor_id);
+        }
+        Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
+    }
+    Ok(())
+}
+
+/// A chain of successors is followed so far; nothing that decides goes farther than one.
+const SUCCESSORS: usize = 3;
+
+/// Asks for what [`refuse_loop`] follows.
+fn successor_keys<R: kind::Record>(
+    first: &[u8],
+    workspace: &Workspace,
+    keys: &mut Keys,
+    next: impl Fn(&R) -> &Vec<u8>,
+) {
+    let mut successor = first.to_vec();
+    for _ in 0..SUCCESSORS {
+        keys.record(&successor);
+        let found = Uuid::from_slice(&successor).ok().and_then(|id| workspace.find::<R>(id).ok().flatten());
+        let Some(found) = found else { return };
+        successor.clone_from(next(&found));
+    }
+}
+
+/// Refuses what is replaced by itself, or by what is replaced by it in turn.
+fn refuse_loop<R: kind::Record>(
+    workspace: &Workspace,
+    id: Uuid,
+    first: &[u8],
+    next: impl Fn(&R) -> &Vec<u8>,
+) -> Result<(), Stop> {
+    let mut successor = first.to_vec();
+    for _ in 0..SUCCESSORS {
+        let Some(successor_id) = check::optional_id(&successor, "successor_id")? else { return Ok(()) };
+        if successor_id == id {
+            return Err(Rejection::new(Reason::BadSuccessor).field("successor_id").about(id).into());
+        }
+        let Some(found) = workspace.find::<R>(successor_id)? else { return Ok(()) };
+        successor.clone_from(next(&found));
     }
     Ok(())
 }
@@ -221,7 +264,10 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         }
         Record::Outlet(outlet) => put_outlet(workspace, id, outlet, moment),
         Record::Agreement(agreement) => put_agreement(workspace, id, agreement),
-        Record::Product(product) => goods::put_product(workspace, id, product),
+        Record::Product(product) => {
+            refuse_loop(workspace, id, &product.successor_id, |next: &Product| &next.successor_id)?;
+            goods::put_product(workspace, id, product)
+        }
         Record::PriceList(list) => goods::put_price_list(workspace, id, list, moment.now_us),
         Record::Promotion(promotion) => goods::put_promotion(workspace, id, promotion, moment.now_us),
         Record::Price(price) => goods::put_price(workspace, id, price, moment.now_us),
@@ -278,6 +324,13 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
     let (price_list, list) = workspace.live::<PriceList>(&agreement.price_list_id)?;
     if list.currency != agreement.currency {
         return Err(Rejection::new(Reason::CurrencyMismatch).field("currency").about(id).into());
+    }
+    refuse_loop(workspace, id, &agreement.successor_id, |next: &Agreement| &next.successor_id)?;
+    if let Some(successor) = check::optional_id(&agreement.successor_id, "successor_id")?
+        && let Some(successor) = workspace.find::<Agreement>(successor)?
+        && (&successor.currency, &successor.customer_id) != (&agreement.currency, &agreement.customer_id)
+    {
+        return Err(check::mismatch("successor_id").about(id).into());
     }
     if let Some(before) = workspace.find::<Agreement>(id)? {
         if before.customer_id != agreement.customer_id {
@@ -490,7 +543,7 @@ fn past_line(line: &OrderLine) -> Result<(), Rejection> {
 }
 
 /// Writes a document of an outlet. `left` is the outlet on which it hung until now: it may be another.
-fn put_document<R: roundsman_sync::kind::Record>(
+fn put_document<R: kind::Record>(
     workspace: &mut Workspace,
     (id, document): (Uuid, &R),
     left: Option<Vec<u8>>,

@@ -37,6 +37,7 @@ mod simulation;
 mod supervision;
 mod sync;
 mod tenants;
+mod terms;
 mod trespass;
 mod typescript;
 mod vectors;

@@ -105,7 +105,7 @@ pub fn decide(
     causes.extend(promote::cause(&items, &order, before, &unearned, terms, setting)?);
     causes.extend(short);
     causes.extend(touched.suspected.clone());
-    causes.extend(head_causes(&order, before, touched, terms, setting));
+    causes.extend(head_causes(&items, &order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
     order.promised_day = promised_day(&order, before, terms, setting);
     let open = hold::open_reasons(&order);
@@ -251,7 +251,12 @@ fn line_causes(items: &[Item<'_>], order: &Order, terms: Terms<'_>) -> Result<Ve
     let withdrawn: Vec<&Item<'_>> = items.iter().filter(withdrawn).collect();
     if !withdrawn.is_empty() {
         let facts = "a product is no longer sold".to_owned();
-        causes.push(Cause::new(HoldReason::ProductWithdrawn, facts).lines(ids(&withdrawn)));
+        let successor_id = match withdrawn.as_slice() {
+            [item] => item.goods.product.successor_id.clone(),
+            _ => Vec::new(),
+        };
+        let cause = Cause::new(HoldReason::ProductWithdrawn, facts).lines(ids(&withdrawn));
+        causes.push(Cause { successor_id, ..cause });
     }
     Ok(causes)
 }
@@ -324,6 +329,7 @@ fn price_cause(disputed: &[&Item<'_>], order: &Order, all: &[Item<'_>], terms: T
 
 /// Causes that concern the whole order: minimum, terms, outlet, debt.
 fn head_causes(
+    items: &[Item<'_>],
     order: &Order,
     before: Option<&Order>,
     touched: &Touched,
@@ -343,7 +349,7 @@ fn head_causes(
     let valid = (from == 0 || from <= day) && (to == 0 || day <= to);
     if !valid && (touched.terms || is_open(HoldReason::TermsExpired)) {
         let facts = format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
-        causes.push(Cause::new(HoldReason::TermsExpired, facts));
+        causes.push(succeeded(Cause::new(HoldReason::TermsExpired, facts), items, order, agreement, setting));
     }
     if promised(before).is_some_and(|promised| order.value_minor <= promised.value_minor) {
         return causes;
@@ -356,6 +362,25 @@ fn head_causes(
     }
     causes.extend(debt_causes(order, before, agreement, setting));
     causes
+}
+
+/// Says what the order would come to under the agreement that follows: at its prices, with the same promotions and discounts
+/// (C15). Where it has no price for a line, nobody knows.
+fn succeeded(cause: Cause, items: &[Item<'_>], order: &Order, agreement: &Agreement, setting: &Setting<'_>) -> Cause {
+    let successor = Uuid::from_slice(&agreement.successor_id).ok().and_then(|id| setting.terms.get(&id).copied());
+    let Some(terms) = successor else { return cause };
+    let amount = |item: &Item<'_>| {
+        let of_product = item.goods.prices.iter().filter(|known| known.price.product_id == item.line.product_id);
+        let prices = of_product.map(|known| (known.id, known.price));
+        let price = price::quote(prices, &terms.price_list, &wanted(&item.line, order))?.rate;
+        let rate = rate(&item.line, price, promised_minor(&item.line), terms.vat_included());
+        money::line(item.line.ordered_milli, rate).ok().map(|sum| sum.amount_minor)
+    };
+    let own = items.iter().filter(|item| item.line.substitutes_line_id.is_empty());
+    let amounts: Option<Vec<i64>> = own.map(amount).collect();
+    let current_minor = amounts.and_then(|amounts| money::total(amounts).ok());
+    let shown_minor = Some(order.ordered_value_minor);
+    Cause { successor_id: agreement.successor_id.clone(), shown_minor, current_minor, ..cause }
 }
 
 /// Causes in what the customer owes (C9, C10).

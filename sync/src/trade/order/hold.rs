@@ -19,6 +19,8 @@ pub struct Cause {
     pub shown_minor: Option<i64>,
     /// What the server computes.
     pub current_minor: Option<i64>,
+    /// What takes the place of what it is about; empty: nothing.
+    pub successor_id: Vec<u8>,
 }
 
 impl Cause {
@@ -26,7 +28,8 @@ impl Cause {
     #[must_use]
     pub fn new(reason: HoldReason, facts: String) -> Self {
         let (limit_minor, exposure_minor, shown_minor, current_minor) = (None, None, None, None);
-        Self { reason, line_ids: vec![], facts, limit_minor, exposure_minor, shown_minor, current_minor }
+        let (line_ids, successor_id) = (Vec::new(), Vec::new());
+        Self { reason, line_ids, facts, limit_minor, exposure_minor, shown_minor, current_minor, successor_id }
     }
 
     /// One that concerns these lines.
@@ -50,6 +53,7 @@ impl Cause {
             exposure_minor: self.exposure_minor,
             shown_minor: self.shown_minor,
             current_minor: self.current_minor,
+            successor_id: self.successor_id.clone(),
             opened_at_us,
             ..Hold::default()
         }
