@@ -5,10 +5,12 @@
 //! Bytes are lowercase hex digits, 64-bit numbers decimal strings, so that no reader of JSON rounds them.
 
 mod checksum;
+mod credit;
 mod dice;
 mod merge;
 mod money;
 mod naive;
+mod naive_credit;
 mod outbox;
 mod page;
 mod price;
@@ -82,6 +84,7 @@ pub fn families() -> Vec<Family> {
         money::family(),
         price::family(),
         promotion::family(),
+        credit::family(),
         wire::family(),
     ]
 }
