@@ -179,103 +179,108 @@ fn exposure(name: &str, ledger: &Ledger, (value_minor, limit_minor): (i64, Optio
 }
 
 fn allocations() -> Vec<Case> {
-    let three = || vec![due("new", DAY + 5, 300), due("old", DAY - 9, 200), due("undated", 0, 400)];
-    let of = |due_items: Vec<DueItem>, payments| {
-        let debt = due_items.iter().map(|item| item.amount_minor).sum();
-        Ledger { receivables: vec![books(debt, due_items)], payments, ..Ledger::default() }
-    };
-    let plain = of(three(), Vec::new());
-    let for_order = || {
-        let due_items = vec![due("old", 1, 100), of_order(9, due("its", 2, 100))];
-        Ledger { orders: vec![order(9, OrderStatus::Confirmed, 50, false)], ..of(due_items, Vec::new()) }
-    };
-    let parts = || vec![due("in parts", 5, 10), due("between", 6, 10), due("in parts", 7, 10)];
-    let nameless = || vec![due("", 5, 10), due("", 6, 10), of_order(9, due("", 7, 10))];
+    let mut cases = in_turn();
+    cases.extend(as_wished());
+    cases.extend(beside_others());
+    cases.extend((1..=DRAWN).map(|seed| {
+        let mut dice = Dice(1_000 + seed);
+        let ledger = drawn(&mut dice);
+        let command = wished(&mut dice);
+        allocation(&format!("allocation drawn, {seed}"), &ledger, &command)
+    }));
+    cases
+}
+
+/// A debt of just these documents, and these payments of it.
+fn owing(due_items: Vec<DueItem>, payments: Vec<Payment>) -> Ledger {
+    let debt = due_items.iter().map(|item| item.amount_minor).sum();
+    Ledger { receivables: vec![books(debt, due_items)], payments, ..Ledger::default() }
+}
+
+fn three() -> Vec<DueItem> {
+    vec![due("new", DAY + 5, 300), due("old", DAY - 9, 200), due("undated", 0, 400)]
+}
+
+/// Nothing is wished.
+fn in_turn() -> Vec<Case> {
+    let plain = owing(three(), Vec::new());
     let net = Ledger { receivables: vec![books(120, three())], ..Ledger::default() };
     let undetailed = Ledger { receivables: vec![books(1_000, three())], ..Ledger::default() };
     let two = Ledger {
         receivables: vec![books(70, vec![due("a", 7, 70)]), books(50, vec![due("b", 6, 20), due("c", 7, 30)])],
         ..Ledger::default()
     };
-    let mut cases = vec![
-        allocation("no debt", &Ledger::default(), &cash(100, None, Vec::new())),
-        allocation("a part of the oldest", &plain, &cash(150, None, Vec::new())),
-        allocation("the oldest and a part of the next", &plain, &cash(350, None, Vec::new())),
-        allocation("what has no day comes last", &plain, &cash(600, None, Vec::new())),
-        allocation("more than there is", &plain, &cash(1_000, None, Vec::new())),
-        allocation(
-            "a credit note is not paid",
-            &of(vec![due("a", 1, -50), due("b", 2, 80)], Vec::new()),
-            &cash(30, None, Vec::new()),
-        ),
-        allocation("debt without documents", &undetailed, &cash(990, None, Vec::new())),
-        allocation("documents of more than the debt", &net, &cash(150, None, Vec::new())),
-        allocation("two receivables", &two, &cash(80, None, Vec::new())),
-        allocation("chosen", &plain, &cash(300, None, vec![share("undated", 250), share("new", 50)])),
-        allocation("chosen in part", &plain, &cash(300, None, vec![share("undated", 50)])),
-        allocation("chosen beyond what is open", &plain, &cash(450, None, vec![share("new", 450)])),
-        allocation("chosen and unknown", &plain, &cash(100, None, vec![share("gone", 100)])),
-        allocation("chosen by order", &for_order(), &cash(90, None, vec![share_of_order(9, 60)])),
-        allocation("for an order", &for_order(), &cash(90, Some(9), Vec::new())),
-        allocation("for an order with more to come", &for_order(), &cash(140, Some(9), Vec::new())),
-        allocation("for an order and then the oldest", &for_order(), &cash(180, Some(9), Vec::new())),
-        allocation("for an order and something else", &for_order(), &cash(180, Some(9), vec![share("old", 70)])),
-        allocation(
-            "paid before",
-            &of(three(), vec![paid(150, &[&due("old", DAY - 9, 150)], false)]),
-            &cash(100, None, Vec::new()),
-        ),
-        allocation(
-            "paid before and booked",
-            &of(three(), vec![paid(150, &[&due("old", DAY - 9, 150)], true)]),
-            &cash(100, None, Vec::new()),
-        ),
-        allocation(
-            "paid before, another document",
-            &of(three(), vec![paid(150, &[&due("gone", 1, 150)], false)]),
-            &cash(100, None, Vec::new()),
-        ),
-        allocation(
-            "a number counts whatever the day",
-            &of(three(), vec![paid(150, &[&due("old", 3, 150)], false)]),
-            &cash(100, None, Vec::new()),
-        ),
-        allocation(
-            "in parts",
-            &of(parts(), vec![paid(12, &[&due("in parts", 7, 12)], false)]),
-            &cash(15, None, Vec::new()),
-        ),
-        allocation(
-            "by the day where there is no name",
-            &of(nameless(), vec![paid(4, &[&due("", 6, 4)], false)]),
-            &cash(15, None, Vec::new()),
-        ),
-        allocation(
-            "by the order where there is no number",
-            &of(nameless(), vec![paid(4, &[&of_order(9, due("", 3, 4))], false)]),
-            &cash(26, None, Vec::new()),
-        ),
-    ];
-    cases.extend((1..=DRAWN).map(|seed| {
-        let mut dice = Dice(1_000 + seed);
-        let ledger = drawn(&mut dice);
-        let amount = 1 + dice.small(400);
-        let mut shares = Vec::new();
-        let mut left = amount;
-        for number in ["a", "b", "c"] {
-            let part = 1 + dice.small(150);
-            if dice.one_in(3) && part <= left {
-                shares.push(share(number, part));
-                left -= part;
-            }
+    let credit_note = owing(vec![due("a", 1, -50), due("b", 2, 80)], Vec::new());
+    let case = |name, ledger, amount| allocation(name, ledger, &cash(amount, None, Vec::new()));
+    vec![
+        case("no debt", &Ledger::default(), 100),
+        case("a part of the oldest", &plain, 150),
+        case("the oldest and a part of the next", &plain, 350),
+        case("what has no day comes last", &plain, 600),
+        case("more than there is", &plain, 1_000),
+        case("a credit note is not paid", &credit_note, 30),
+        case("debt without documents", &undetailed, 990),
+        case("documents of more than the debt", &net, 150),
+        case("two receivables", &two, 80),
+    ]
+}
+
+/// Documents were chosen, or the payment is for an order.
+fn as_wished() -> Vec<Case> {
+    let plain = owing(three(), Vec::new());
+    let due_items = vec![due("old", 1, 100), of_order(9, due("its", 2, 100))];
+    let orders = vec![order(9, OrderStatus::Confirmed, 50, false)];
+    let with_order = Ledger { orders, ..owing(due_items, Vec::new()) };
+    let chosen = |name, amount, shares| allocation(name, &plain, &cash(amount, None, shares));
+    let for_order = |name, amount, shares| allocation(name, &with_order, &cash(amount, Some(9), shares));
+    vec![
+        chosen("chosen", 300, vec![share("undated", 250), share("new", 50)]),
+        chosen("chosen in part", 300, vec![share("undated", 50)]),
+        chosen("chosen beyond what is open", 450, vec![share("new", 450)]),
+        chosen("chosen and unknown", 100, vec![share("gone", 100)]),
+        allocation("chosen by order", &with_order, &cash(90, None, vec![share_of_order(9, 60)])),
+        for_order("for an order", 90, Vec::new()),
+        for_order("for an order with more to come", 140, Vec::new()),
+        for_order("for an order and then the oldest", 180, Vec::new()),
+        for_order("for an order and something else", 180, vec![share("old", 70)]),
+    ]
+}
+
+/// Other payments have paid something that the books don't contain.
+fn beside_others() -> Vec<Case> {
+    let parts = || vec![due("in parts", 5, 10), due("between", 6, 10), due("in parts", 7, 10)];
+    let nameless = || vec![due("", 5, 10), due("", 6, 10), of_order(9, due("", 7, 10))];
+    let case = |name, due_items, other: &DueItem, booked, amount| {
+        let ledger = owing(due_items, vec![paid(other.amount_minor, &[other], booked)]);
+        allocation(name, &ledger, &cash(amount, None, Vec::new()))
+    };
+    vec![
+        case("paid before", three(), &due("old", DAY - 9, 150), false, 100),
+        case("paid before and booked", three(), &due("old", DAY - 9, 150), true, 100),
+        case("paid before, another document", three(), &due("gone", 1, 150), false, 100),
+        case("a number counts whatever the day", three(), &due("old", 3, 150), false, 100),
+        case("in parts", parts(), &due("in parts", 7, 12), false, 15),
+        case("by the day where there is no name", nameless(), &due("", 6, 4), false, 15),
+        case("by the order where there is no number", nameless(), &of_order(9, due("", 3, 4)), false, 26),
+    ]
+}
+
+/// A payment that was drawn.
+fn wished(dice: &mut Dice) -> CollectPayment {
+    let amount = 1 + dice.small(400);
+    let mut shares = Vec::new();
+    let mut left = amount;
+    for number in ["a", "b", "c"] {
+        let part = 1 + dice.small(150);
+        if dice.one_in(3) && part <= left {
+            shares.push(share(number, part));
+            left -= part;
         }
-        if dice.one_in(4) && left > 0 {
-            shares.push(share_of_order(dice.of(&[11, 12]), left));
-        }
-        let order = dice.of(&[None, None, Some(11), Some(12), Some(99)]);
-        allocation(&format!("allocation drawn, {seed}"), &ledger, &cash(amount, order, shares))
-    }));
-    cases
+    }
+    if dice.one_in(4) && left > 0 {
+        shares.push(share_of_order(dice.of(&[11, 12]), left));
+    }
+    cash(amount, dice.of(&[None, None, Some(11), Some(12), Some(99)]), shares)
 }
 
 /// A customer's debt that was drawn: documents with and without names, orders in and outside of the books, payments.

@@ -1,5 +1,6 @@
 //! What customers owe: what the books contain counts once, and nothing passes the limit behind their back.
 
+use roundsman::cli;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::payment_share::Document;
@@ -8,7 +9,7 @@ use roundsman_proto::trade::{
     CollectPayment, Customer, DueItem, ImportRecords, Order, OrderStatus, Payment, PaymentMethod, PaymentShare, Reason,
     Receivable, ReleaseOrder, SetReceivable,
 };
-use roundsman_tests::app::{TODAY, TestApp, TestDevice};
+use roundsman_tests::app::{TENANT, TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, World, bytes};
 use uuid::Uuid;
@@ -25,6 +26,7 @@ on_both_databases!(
     money_for_an_order_waits_for_its_document,
     a_payment_of_documents_in_a_bad_form_is_not_taken_at_all,
     documents_in_a_bad_form_are_not_taken_into_the_books,
+    what_is_owed_is_told_by_customer_and_age,
 );
 
 async fn book(app: &TestApp, world: &World, order: Uuid) -> (Status, Reason) {
@@ -270,4 +272,22 @@ async fn documents_in_a_bad_form_are_not_taken_into_the_books(kind: Kind) {
     }
     assert_eq!(app.stored::<Receivable>(world.tenant).await, before);
     app.finish().await;
+}
+
+/// `roundsman tenant debts`.
+async fn what_is_owed_is_told_by_customer_and_age(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let books = owing(&world, vec![due("a", TODAY - 9, 200), due("b", TODAY + 3, 300)], 50);
+    import(&app, vec![entry(world.receivables[0], Record::Receivable(books))]).await;
+    paid(&app, &mut anna, cash(&app, &world, 120)).await;
+    let debts = cli::debts::read(&app.core.db, TENANT, TODAY).await.expect("reads");
+    let [(name, debtor, _)] = debts.as_slice() else { panic!("the other customer owes nothing: {debts:?}") };
+    assert_eq!((name.is_empty(), debtor), (false, &(world.customers[0], CURRENCY.to_owned())));
+    let rows = cli::debts::rows(&debts, 2);
+    assert_eq!(rows[0][2..].join(" "), "5.50 3.00  2.00    0.50 1.20");
+    assert_eq!(rows[1][2..], rows[0][2..], "in all");
+    cli::debts::read(&app.core.db, "Nobody", TODAY).await.expect_err("there is no such tenant");
+    done(app, &world, &anna).await;
 }
