@@ -113,7 +113,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 3, register_outlet),
     recipe(Who::Office, 8, set_prices),
     recipe(Who::Office, 8, set_stock),
-    recipe(Who::Office, 5, set_receivable),
+    recipe(Who::Office, 8, set_receivable),
     recipe(Who::Office, 3, confirm_hand_in),
     recipe(Who::Office, 6, import_change),
     recipe(Who::Office, 5, import_assignment),
@@ -353,7 +353,12 @@ fn cancel_order(scene: &Scene<'_>) -> Option<Command> {
 
 fn collect_payment(scene: &Scene<'_>) -> Option<Command> {
     let outlet = scene.outlet()?;
-    let customer = scene.one::<Customer>(|_| true).map(|(id, _, _)| id)?;
+    let buyer =
+        seen_by_id::<Outlet>(scene, outlet).and_then(|(_, _, outlet)| Uuid::from_slice(&outlet.customer_id).ok());
+    let customer = match buyer.filter(|_| scene.dice.chance(80)) {
+        Some(buyer) => buyer,
+        None => scene.one::<Customer>(|_| true).map(|(id, _, _)| id)?,
+    };
     let order = if scene.dice.chance(40) { scene.order(|_| true) } else { None };
     let amount_minor = scene.dice.between(1, 500) * 100;
     let owes = scene.one::<Receivable>(|owes| owes.customer_id == bytes(customer));
@@ -583,16 +588,24 @@ fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
     // Now and then the books tell more of the debt than its documents, or less.
     let detailed: i64 = due_items.iter().map(|item| item.amount_minor).sum();
     let debt_minor = if scene.dice.chance(60) { detailed } else { scene.dice.between(0, 10) * 10_000 };
-    let booked = |kind| {
-        let records = scene.eyes.records(kind);
-        records.into_iter().filter(|_| scene.dice.chance(10)).map(|(id, _, _)| bytes(id)).take(2).collect()
-    };
+    // Documents of others, and orders that are not with the warehouse yet, are refused with all that stands beside them.
+    let payment = |payment: &Payment| payment.customer_id == old.customer_id && !payment.booked;
+    let released = |order: &Order| matches!(order.status(), OrderStatus::Released | OrderStatus::Closed);
+    let order = |order: &Order| order.customer_id == old.customer_id && released(order) && !order.booked;
     Some(Command::SetReceivable(SetReceivable {
         receivable_id: bytes(id),
-        receivable: Some(Receivable { debt_minor, due_items, as_of_us: scene.now_us, ..old }),
-        booked_payment_ids: booked(Kind::Payment),
-        booked_order_ids: booked(Kind::Order),
+        receivable: Some(Receivable { debt_minor, due_items, as_of_us: scene.now_us, ..old.clone() }),
+        booked_payment_ids: to_be_booked(scene, payment),
+        booked_order_ids: to_be_booked(scene, order),
     }))
+}
+
+/// Some that are right, and now and then one that may not be.
+fn to_be_booked<R: Record>(scene: &Scene<'_>, is_right: impl Fn(&R) -> bool) -> Vec<Vec<u8>> {
+    let records = scene.eyes.records(R::KIND).into_iter();
+    let records = records.filter_map(|(id, _, document)| Some((id, R::decode(document).ok()?)));
+    let chosen = records.filter(|(_, record)| scene.dice.chance(if is_right(record) { 50 } else { 1 }));
+    chosen.map(|(id, _)| bytes(id)).take(3).collect()
 }
 
 /// A document of the books. Its number stays the same from one figure to the next; some have none.
