@@ -1,5 +1,6 @@
 //! Cash that reps hand in: each payment once, with what was missing, and seen by those whom it concerns.
 
+use prost::Message as _;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
@@ -18,6 +19,7 @@ on_both_databases!(
     the_office_says_what_it_counted,
     only_whom_it_concerns_hands_in_and_confirms,
     what_is_too_much_for_one_hand_in_is_left_for_the_next,
+    a_damaged_hand_in_is_found,
 );
 
 fn payment(app: &TestApp, world: &World, rep: &RepWorld, (method, amount_minor): (PaymentMethod, i64)) -> Command {
@@ -204,6 +206,34 @@ async fn what_is_too_much_for_one_hand_in_is_left_for_the_next(kind: Kind) {
         assert_eq!(told(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
         let shown: CashHandIn = app.shown(&anna, id).expect("the hand-in");
         assert_eq!((shown.payment_ids.len(), shown.left_payments), (payments, left));
+    }
+    done(app, &world).await;
+}
+
+async fn a_damaged_hand_in_is_found(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let cash = PaymentMethod::Cash;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        take(&app, &world, &mut anna, &[(cash, 500)]).await;
+        ids.push(app.id());
+        app.decide(&mut anna, hand_in(ids[ids.len() - 1], &[(cash, 500)])).await;
+    }
+    let stored = app.stored::<CashHandIn>(world.tenant).await;
+    let twice = CashHandIn { payment_ids: stored[&ids[0]].payment_ids.clone(), ..stored[&ids[1]].clone() };
+    let strange = CashHandIn { payment_ids: vec![bytes(app.id())], ..twice.clone() };
+    let otherwise = CashHandIn { expected_minor: 499, ..stored[&ids[1]].clone() };
+    for (damaged, words) in [
+        (twice, "was handed in twice"),
+        (strange, "no cash of its rep"),
+        (otherwise, "expects 499, and its payments come to 500"),
+    ] {
+        let right = app.replace_document(ids[1], damaged.encode_to_vec()).await;
+        let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+        assert!(findings.iter().any(|finding| finding.contains(words)), "{words}: {findings:#?}");
+        app.replace_document(ids[1], right).await;
     }
     done(app, &world).await;
 }
