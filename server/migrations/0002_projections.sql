@@ -142,6 +142,40 @@ CREATE TABLE payment (
 ) /* WITHOUT ROWID */;
 CREATE INDEX payment_by_customer ON payment (tenant, customer, taken_at);
 
+CREATE TABLE payment_allocation (
+    tenant          BIGINT NOT NULL,
+    payment         UUID   NOT NULL,
+    line_number     BIGINT NOT NULL,
+    document_number TEXT   NOT NULL,
+    sales_order     UUID,
+    due_day         BIGINT NOT NULL,
+    amount_minor    BIGINT NOT NULL,
+    PRIMARY KEY (tenant, payment, line_number)
+) /* WITHOUT ROWID */;
+
+CREATE TABLE cash_hand_in (
+    tenant                  BIGINT NOT NULL,
+    id                      UUID   NOT NULL,
+    rep                     UUID,
+    team                    UUID,
+    currency                TEXT   NOT NULL,
+    business_day            BIGINT NOT NULL,
+    state                   BIGINT NOT NULL,
+    expected_minor          BIGINT NOT NULL,
+    counted_minor           BIGINT NOT NULL,
+    difference_minor        BIGINT NOT NULL,
+    payments                BIGINT NOT NULL,
+    note                    TEXT   NOT NULL,
+    handed_in_at            BIGINT NOT NULL,
+    confirmed_minor         BIGINT,
+    office_difference_minor BIGINT,
+    office_note             TEXT   NOT NULL,
+    confirmed_at            BIGINT NOT NULL,
+    confirmed_by            UUID,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX cash_hand_in_by_rep ON cash_hand_in (tenant, rep, business_day);
+
 CREATE TABLE receivable (
     tenant        BIGINT NOT NULL,
     id            UUID   NOT NULL,

@@ -109,8 +109,8 @@ pub fn buckets(scope: Scope) -> usize {
         Scope::Warehouse(_) => 1,
         // The customer, its agreements, its receivables.
         Scope::Customer(_) => 3,
-        // The rep or the team with its reps, their assignments; tasks.
-        Scope::Rep(_) | Scope::Team(_) => 3,
+        // The rep or the team with its reps, their assignments, what they handed in; tasks.
+        Scope::Rep(_) | Scope::Team(_) => 4,
     }
 }
 

@@ -8,6 +8,8 @@ use roundsman_proto::trade::{Order, Price, PriceList, Promotion};
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::debt::Debts;
+use roundsman_sync::trade::hand_in::InHand;
 use roundsman_sync::trade::promotion::Spent;
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
@@ -411,6 +413,25 @@ impl Internal for Credit {
 
     fn display((customer, currency): &Debtor) -> impl fmt::Display {
         fmt::from_fn(move |f| write!(f, "credit{{customer:{customer} {currency}}}"))
+    }
+}
+
+impl Internal for Debts {
+    type Key = Debtor;
+    const KIND: i64 = 1_031;
+
+    fn display((customer, currency): &Debtor) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "debts{{customer:{customer} {currency}}}"))
+    }
+}
+
+impl Internal for InHand {
+    /// The rep, the currency and the page.
+    type Key = (Uuid, String, i32);
+    const KIND: i64 = 1_032;
+
+    fn display((rep, currency, page): &Self::Key) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "in_hand{{rep:{rep} {currency} {page}}}"))
     }
 }
 

@@ -240,7 +240,7 @@ impl Explained {
             price,
             from,
             off.collect::<Vec<_>>().join(", "),
-            if line.discount_bp == 0 { String::new() } else { format!("{} %", decimal(line.discount_bp.into(), 2)) },
+            if line.discount_bp == 0 { String::new() } else { format!("{} %", decimal(line.discount_bp, 2)) },
             self.money(line.amount_minor),
             why(line.difference()),
         ]
@@ -333,8 +333,10 @@ impl Event {
     }
 }
 
-fn decimal(number: i64, decimals: u32) -> String {
-    let unit = 10_u64.pow(decimals);
+/// A number in units of which there are so many decimals.
+pub(super) fn decimal(number: impl Into<i128>, decimals: u32) -> String {
+    let number: i128 = number.into();
+    let unit = 10_u128.pow(decimals);
     let (whole, rest) = (number.unsigned_abs() / unit, number.unsigned_abs() % unit);
     let sign = if number < 0 { "-" } else { "" };
     if decimals == 0 {

@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod claim;
 pub mod client;
+pub mod debts;
 pub mod device;
 pub mod explain;
 pub mod import;
@@ -47,7 +48,7 @@ pub enum Verb {
     Quarantine(quarantine::Verb),
     /// Makes the first administrator of a new server, with the setup code that it printed at its first start.
     Claim(claim::Args),
-    /// Makes and lists tenants, in the database itself; servers may run meanwhile.
+    /// Makes and lists tenants, and tells what is owed to one, in the database itself; servers may run meanwhile.
     #[command(subcommand)]
     Tenant(tenant::Verb),
     /// Copies an SQLite database while it is in use, checks the copy, and tells devices that they need not keep what it holds.

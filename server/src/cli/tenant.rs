@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::verify::must_exist;
-use super::{client, print};
+use super::{client, debts, print};
 use crate::auth::users::{self, NewTenant};
 use crate::auth::{Auth, AuthError, Taken};
 use crate::clock::{Clock, Random};
@@ -24,6 +24,8 @@ pub enum Verb {
     Create(Create),
     /// Lists all tenants, with the numbers by which metrics and logs name them.
     List,
+    /// Shows what each customer of a tenant owes and how old it is, with a total for each currency.
+    Debts(debts::Args),
 }
 
 /// A new tenant.
@@ -51,6 +53,7 @@ pub async fn run(verb: Verb, config: &Config) -> anyhow::Result<()> {
     let done = match verb {
         Verb::Create(args) => create(&db, args).await,
         Verb::List => list(&db).await,
+        Verb::Debts(args) => debts::show(&db, &args).await,
     };
     db.close().await;
     done

@@ -5,9 +5,13 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{CollectPayment, Order, Payment};
+use roundsman_proto::trade::{CollectPayment, Order, Payment, Receivable};
+use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
-use roundsman_sync::trade::payment::{self, Decision};
+use roundsman_sync::trade::debt::Debts;
+use roundsman_sync::trade::hand_in::{self, InHand};
+use roundsman_sync::trade::payment::{self, Decision, Owing};
+use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::ordering;
@@ -28,6 +32,10 @@ impl Decide for CollectPayment {
         Some(Target { id: &self.payment_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.shares.len(), check::LINES, "shares")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.payment_id);
         keys.record(&self.order_id);
@@ -36,9 +44,16 @@ impl Decide for CollectPayment {
         for outlet in field::named_and_remaining(&self.outlet_id, workspace) {
             keys.internal::<OutletCustomers>(&outlet);
         }
+        if let Some(rep) = context.issuer.rep() {
+            keys.internal::<InHand>(&(rep, self.currency.clone(), 0));
+        }
         let Ok(customer) = Uuid::from_slice(&self.customer_id) else { return Ok(()) };
         let debtor: Debtor = (customer, self.currency.clone());
         keys.internal::<Credit>(&debtor);
+        keys.internal::<Debts>(&debtor);
+        for receivable in workspace.internal::<Debts>(&debtor)?.receivable_ids() {
+            keys.id(receivable);
+        }
         let credit: Credit = workspace.internal(&debtor)?;
         let payment = Payment { amount_minor: self.amount_minor, ..Payment::default() };
         ordering::held_keys(&credit.with_payment(None, &payment)?, workspace, keys);
@@ -55,18 +70,39 @@ impl Decide for CollectPayment {
         let (id, current) = field::existing::<Payment>(workspace, &self.payment_id)?;
         let debtor = (customer, self.currency.clone());
         let credit: Credit = workspace.internal(&debtor)?;
+        let debts: Debts = workspace.internal(&debtor)?;
+        let mut receivables: Vec<Receivable> = Vec::new();
+        for id in debts.receivable_ids() {
+            receivables.extend(workspace.find(id)?);
+        }
+        let open = debts.open_items(&receivables);
+        let owing = Owing { credit: &credit, open: &open };
         // Money is not refused because its order can't be found.
         let order: Option<Order> = field::named(workspace, Uuid::from_slice(&self.order_id).ok())?;
         let decision =
-            payment::decide_collect(current.as_ref(), order.as_ref(), place.outlet_id, rep, self, &credit, &capture)?;
+            payment::decide_collect(current.as_ref(), order.as_ref(), place.outlet_id, rep, self, owing, &capture)?;
         let Decision { payment, credit, verdict } = decision;
         if current.is_none() {
             field::hang(context, workspace, &place, id)?;
             workspace.put(id, &payment, &place.closed(context))?;
             workspace.put_internal(&debtor, &credit)?;
+            workspace.put_internal(&debtor, &debts.with_payment(None, &payment))?;
+            collect(workspace, rep, (id, &payment))?;
             workspace.announce("payment.collected", id);
             ordering::release_held(context, workspace, &debtor)?;
         }
         place.outcome(context, workspace, verdict)
     }
+}
+
+/// Notes what the rep has to hand in of a payment.
+fn collect(workspace: &mut Workspace, rep: Uuid, (id, payment): (Uuid, &Payment)) -> Result<(), Stop> {
+    let Some(cash) = hand_in::collected(id, payment) else { return Ok(()) };
+    let page = |number: i32| (rep, payment.currency.clone(), number);
+    let in_hand: InHand = workspace.internal(&page(0))?;
+    let (in_hand, full) = in_hand.with(cash);
+    if let Some((number, full)) = full {
+        workspace.put_internal(&page(number), &full)?;
+    }
+    workspace.put_internal(&page(0), &in_hand)
 }

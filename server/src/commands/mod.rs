@@ -19,11 +19,13 @@ mod check_out;
 pub(crate) mod chunk;
 mod collect_payment;
 mod complete_task;
+mod confirm_hand_in;
 mod deliver_shipment;
 mod dismiss_rep;
 mod edit_outlet;
 mod field;
 mod file_claim;
+mod hand_in_cash;
 mod hand_territory_over;
 mod import_records;
 mod mark_missed_visits;
@@ -240,6 +242,7 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::FileClaim(command) => command,
         Command::RegisterOutlet(command) => command,
         Command::CompleteTask(command) => command,
+        Command::HandInCash(command) => command,
         Command::EditOutlet(command) => command,
         Command::MoveOutlet(command) => command,
         Command::BlockOutlet(command) => command,
@@ -256,6 +259,7 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::DismissRep(command) => command,
         Command::RevokeDevice(command) => command,
         Command::ImportRecords(command) => command,
+        Command::ConfirmHandIn(command) => command,
         Command::PrepareShipment(command) => command,
         Command::ShipShipment(command) => command,
         Command::DeliverShipment(command) => command,

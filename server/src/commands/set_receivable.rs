@@ -8,6 +8,7 @@ use roundsman_proto::trade::{Order, OrderStatus, Payment, Reason, Receivable, Se
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::debt::Debts;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
@@ -63,7 +64,6 @@ impl Decide for SetReceivable {
         let id = check::id(&self.receivable_id, "receivable_id")?;
         let receivable = self.receivable.as_ref().ok_or_else(|| check::missing("receivable"))?;
         let customer = check::id(&receivable.customer_id, "customer_id")?;
-        check::count(receivable.due_items.len(), check::LINES, "due_items")?;
         let before: Option<Receivable> = workspace.find(id)?;
         if before.as_ref().is_some_and(|before| reference::is_older(receivable, before)) {
             return Ok(applied_because(Reason::NothingToDo));
@@ -76,10 +76,13 @@ impl Decide for SetReceivable {
         reference::put_receivable(workspace, id, receivable)?;
         let debtor: Debtor = (customer, receivable.currency.clone());
         let mut credit: Credit = workspace.internal(&debtor)?;
+        let mut debts: Debts = workspace.internal(&debtor)?;
         for payment in payments {
             workspace.update(payment.id, &payment.after)?;
+            debts = debts.with_payment(Some(&payment.before), &payment.after);
             credit = payment.credited(credit)?;
         }
+        workspace.put_internal(&debtor, &debts)?;
         for order in orders {
             workspace.update(order.id, &order.after)?;
             credit = order.credited(credit)?;

@@ -329,6 +329,7 @@ fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<Command
         currency,
         method: if place.is_multiple_of(2) { PaymentMethod::Cash } else { PaymentMethod::Card }.into(),
         receipt_number: key,
+        shares: Vec::new(),
     })))
 }
 

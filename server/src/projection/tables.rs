@@ -7,7 +7,7 @@
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
-    ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit,
+    CashHandIn, ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit,
 };
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;
@@ -112,13 +112,15 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 12] = [
+pub(super) static PROJECTIONS: [&Projection; 14] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
     &SHIPMENT,
     &SHIPMENT_LINE,
     &PAYMENT,
+    &PAYMENT_ALLOCATION,
+    &CASH_HAND_IN,
     &RECEIVABLE,
     &RECLAMATION,
     &CHANGE_REQUEST,
@@ -248,6 +250,38 @@ projection! {
         advance_minor: Int = payment.advance_minor,
         booked: Int = i64::from(payment.booked),
         flags: Int = bits(payment.flags.iter().copied()),
+    }
+}
+
+projection! {
+    /// Which documents they pay.
+    PAYMENT_ALLOCATION: "payment_allocation" (payment) of Payment(money), each part of allocations {
+        document_number: Text = text(&part.document_number),
+        sales_order: Id = reference(&part.order_id),
+        due_day: Int = i64::from(part.due_day),
+        amount_minor: Int = part.amount_minor,
+    }
+}
+
+projection! {
+    /// Cash and cheques that reps handed in.
+    CASH_HAND_IN: "cash_hand_in" (id) of CashHandIn(hand_in) {
+        rep: Id = reference(&hand_in.rep_id),
+        team: Id = reference(&hand_in.team_id),
+        currency: Text = text(&hand_in.currency),
+        business_day: Int = i64::from(hand_in.day),
+        state: Int = i64::from(hand_in.state),
+        expected_minor: Int = hand_in.expected_minor,
+        counted_minor: Int = hand_in.counted_minor,
+        difference_minor: Int = hand_in.difference_minor,
+        payments: Int = i64::try_from(hand_in.payment_ids.len()).unwrap_or(i64::MAX),
+        note: Text = text(&hand_in.note),
+        handed_in_at: Int = hand_in.handed_in_at_us,
+        confirmed_minor: Int = hand_in.confirmed_minor,
+        office_difference_minor: Int = hand_in.office_difference_minor,
+        office_note: Text = text(&hand_in.office_note),
+        confirmed_at: Int = hand_in.confirmed_at_us,
+        confirmed_by: Id = reference(&hand_in.confirmed_by_id),
     }
 }
 

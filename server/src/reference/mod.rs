@@ -13,6 +13,7 @@ use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{self, Assigned, Span};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::debt::{self, Debts};
 use roundsman_sync::trade::delivery;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
@@ -168,6 +169,7 @@ pub fn receivable_keys(receivable: &Receivable, keys: &mut Keys) {
     keys.id(customer);
     keys.internal::<Reach>(&Reaching::Customer(customer));
     keys.internal::<Credit>(&(customer, receivable.currency.clone()));
+    keys.internal::<Debts>(&(customer, receivable.currency.clone()));
 }
 
 /// Asks for what [`put_assignment`] needs.
@@ -575,6 +577,7 @@ pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivab
     check::currency(&receivable.currency, "currency")?;
     check::range(receivable.debt_minor, -check::MONEY_MINOR..=check::MONEY_MINOR, "debt_minor")?;
     check::money(receivable.overdue_minor, "overdue_minor")?;
+    debt::due_items_form(&receivable.due_items)?;
     let (customer, _) = workspace.live::<Customer>(&receivable.customer_id)?;
     let before = workspace.find::<Receivable>(id)?;
     if let Some(before) = &before
@@ -588,6 +591,8 @@ pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivab
     let key = (customer, receivable.currency.clone());
     let credit: Credit = workspace.internal(&key)?;
     workspace.put_internal(&key, &credit.with_receivable(before.as_ref(), receivable)?)?;
+    let debts: Debts = workspace.internal(&key)?;
+    workspace.put_internal(&key, &debts.with_receivable(id))?;
     let stamps = network::hang_on_customer(workspace, customer, id)?;
     workspace.put(id, receivable, &stamps)
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference, Order, OrderLine,
-    OrderStatus, Outlet, Payment, Price, PriceList, Promotion, Receivable, Reclamation, Rep, Route, Shipment,
-    ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
+    Agreement, Assignment, CashHandIn, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference, Order,
+    OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable, Reclamation, Rep,
+    Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -90,11 +90,31 @@ pub(super) enum Awaited {
     Budget(Uuid),
 }
 
+/// What a document of the books is known by: its number, else its order, else its due day.
+pub(super) type DocumentName = (String, Vec<u8>, i32);
+
 /// What was claimed of a line of a shipment.
 #[derive(Default)]
 pub(super) struct ClaimFacts {
     pub(super) claimed_milli: i64,
     pub(super) reclamations: BTreeSet<Uuid>,
+}
+
+/// Cash or a cheque that a rep took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CashFacts {
+    pub(super) rep: Uuid,
+    pub(super) currency: String,
+    pub(super) method: PaymentMethod,
+    pub(super) amount_minor: i64,
+}
+
+/// What a rep handed in.
+pub(super) struct HandInFacts {
+    pub(super) rep: Uuid,
+    pub(super) currency: String,
+    pub(super) expected_minor: i64,
+    pub(super) payments: Vec<Uuid>,
 }
 
 /// What is known of all records; live ones where nothing else is said.
@@ -138,6 +158,13 @@ pub(super) struct Facts {
     pub(super) waiting: BTreeMap<Awaited, BTreeSet<(i64, Uuid)>>,
     /// What customers owe and are about to owe, by customer and currency.
     pub(super) credits: BTreeMap<Debtor, Credit>,
+    /// What payments that the books don't contain have allocated, by customer and currency, then by document.
+    pub(super) allocated: BTreeMap<Debtor, BTreeMap<DocumentName, i64>>,
+    /// The receivables of a customer in a currency.
+    pub(super) debts: BTreeMap<Debtor, BTreeSet<Uuid>>,
+    /// Payments in cash and by cheque.
+    pub(super) cash: BTreeMap<Uuid, CashFacts>,
+    pub(super) hand_ins: BTreeMap<Uuid, HandInFacts>,
     /// By shipment, then by its line.
     pub(super) claims: BTreeMap<Uuid, BTreeMap<Vec<u8>, ClaimFacts>>,
     /// Of everything but documents.
@@ -182,6 +209,7 @@ impl Facts {
                 self.note_goods(kind, record, stored)
             }
             Kind::Promotion => self.note_goods(kind, record, stored),
+            Kind::CashHandIn => self.note_hand_in(record, stored),
             Kind::Unspecified => Err("it has no kind".to_owned()),
         }
     }
@@ -211,7 +239,7 @@ impl Facts {
         } else if kind == Kind::Receivable {
             let receivable: Receivable = read(stored)?;
             self.receivables.insert(record, id(&receivable.customer_id, "customer_id")?);
-            self.note_receivable(&receivable)?;
+            self.note_receivable(record, &receivable)?;
         }
         Ok(())
     }
@@ -282,7 +310,7 @@ impl Facts {
             Kind::Visit => self.note_visit(record, &read(stored)?, closed)?,
             Kind::Order => self.note_order(record, &read(stored)?)?,
             Kind::Shipment => shipment(&read(stored)?),
-            Kind::Payment => self.note_payment(&read(stored)?)?,
+            Kind::Payment => self.note_payment(record, &read(stored)?)?,
             Kind::Reclamation => self.note_claim(record, &read(stored)?)?,
             Kind::SurveyResponse => (read::<SurveyResponse>(stored)?.outlet_id, Age::Closed),
             Kind::Task => task(&read(stored)?),
@@ -292,7 +320,7 @@ impl Facts {
             }
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
-            Kind::Unspecified => return Ok(()),
+            Kind::CashHandIn | Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.
@@ -330,19 +358,54 @@ impl Facts {
         Ok(self.credits.entry((id(customer, "customer_id")?, currency.to_owned())).or_default())
     }
 
-    fn note_receivable(&mut self, receivable: &Receivable) -> Result<(), Unreadable> {
+    fn note_receivable(&mut self, record: Uuid, receivable: &Receivable) -> Result<(), Unreadable> {
         let credit = self.credit(&receivable.customer_id, &receivable.currency)?;
         credit.booked_debt_minor = credit.booked_debt_minor.saturating_add(receivable.debt_minor);
         credit.overdue_minor = credit.overdue_minor.saturating_add(receivable.overdue_minor);
+        let debtor = (id(&receivable.customer_id, "customer_id")?, receivable.currency.clone());
+        self.debts.entry(debtor).or_default().insert(record);
         Ok(())
     }
 
-    fn note_payment(&mut self, payment: &Payment) -> Result<(Vec<u8>, Age), Unreadable> {
+    fn note_payment(&mut self, record: Uuid, payment: &Payment) -> Result<(Vec<u8>, Age), Unreadable> {
+        let debtor = (id(&payment.customer_id, "customer_id")?, payment.currency.clone());
         if !payment.booked {
             let credit = self.credit(&payment.customer_id, &payment.currency)?;
             credit.payments_minor = credit.payments_minor.saturating_add(payment.amount_minor);
+            let documents = self.allocated.entry(debtor).or_default();
+            for part in &payment.allocations {
+                let name = if !part.document_number.is_empty() {
+                    (part.document_number.clone(), Vec::new(), 0)
+                } else if !part.order_id.is_empty() {
+                    (String::new(), part.order_id.clone(), 0)
+                } else {
+                    (String::new(), Vec::new(), part.due_day)
+                };
+                let sum = documents.entry(name).or_default();
+                *sum = sum.saturating_add(part.amount_minor);
+            }
+        }
+        let (method, amount_minor) = (payment.method(), payment.amount_minor);
+        if matches!(method, PaymentMethod::Cash | PaymentMethod::Cheque) {
+            let rep = id(&payment.rep_id, "rep_id")?;
+            let currency = payment.currency.clone();
+            self.cash.insert(record, CashFacts { rep, currency, method, amount_minor });
         }
         Ok((payment.outlet_id.clone(), Age::Closed))
+    }
+
+    fn note_hand_in(&mut self, record: Uuid, stored: &Stored) -> Result<(), Unreadable> {
+        self.note_stamps(Kind::CashHandIn, record, stored)?;
+        let hand_in: CashHandIn = read(stored)?;
+        let payments: Result<_, _> = hand_in.payment_ids.iter().map(|payment| id(payment, "payment_ids")).collect();
+        let facts = HandInFacts {
+            rep: id(&hand_in.rep_id, "rep_id")?,
+            currency: hand_in.currency,
+            expected_minor: hand_in.expected_minor,
+            payments: payments?,
+        };
+        self.hand_ins.insert(record, facts);
+        Ok(())
     }
 
     /// Lines in a hold for stock or for promotions, and what a confirmed order still lacks.

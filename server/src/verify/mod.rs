@@ -12,6 +12,7 @@
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
+//! - `debts{}`, what of `in_hand{}` is still to be handed in, and that each payment was handed in once (`cash`);
 //! - `credit{}`, what is promised in `available{}`, `waiting{}`, and what devices are told to be free (`sums`).
 //!
 //! **Checked for consistency only**, because it depends on when something was decided, which records do not tell:
@@ -41,6 +42,7 @@
 
 mod buckets;
 mod calendars;
+mod cash;
 mod claims;
 mod documents;
 mod facts;
@@ -59,6 +61,8 @@ use prost::Message as _;
 use roundsman_sync::kind::{self, KINDS, Kind};
 use roundsman_sync::scope::Scope;
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::debt::Debts;
+use roundsman_sync::trade::hand_in::InHand;
 use roundsman_sync::trade::placement::{Stamps, place};
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::waiting::Waiting;
@@ -182,6 +186,7 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
     calendars::check(&facts, &derived, &mut report);
     goods::check(&facts, &derived, &mut report);
     claims::check(&facts, &derived, &mut report);
+    cash::check(&facts, &derived, &mut report);
     sums::check(&facts, &derived, &mut report);
     stamps::check(&facts, &derived, &mut report);
     Ok(report)
@@ -259,6 +264,8 @@ struct Derived {
     available: Internals<Available>,
     waiting: Internals<Waiting>,
     credit: Internals<Credit>,
+    debts: Internals<Debts>,
+    in_hand: Internals<InHand>,
     customers: Internals<crate::internal::OutletCustomers>,
     /// When assignments were put into `assigned{}`, by version; what is below the horizon is not known any more.
     moments: BTreeMap<i64, i64>,
@@ -297,6 +304,8 @@ impl Derived {
             available: reader.read("available{}").await?,
             waiting: reader.read("waiting{}").await?,
             credit: reader.read("credit{}").await?,
+            debts: reader.read("debts{}").await?,
+            in_hand: reader.read("in_hand{}").await?,
             customers: reader.read("customers{}").await?,
             moments: BTreeMap::new(),
             at_us,

@@ -1,12 +1,13 @@
 //! Money that a rep took. Cash of a customer of the outlet, present or past, is never refused: what meets no debt is an
 //! advance (C22), what is doubtful is flagged.
 
-use roundsman_proto::trade::{CollectPayment, Order, Payment, PaymentMethod, Reason};
+use roundsman_proto::trade::{CollectPayment, DueItem, Order, Payment, PaymentMethod, Reason};
 use uuid::Uuid;
 
 use super::capture::Capture;
 use super::check;
-use super::credit::Credit;
+use super::credit::{self, Credit};
+use super::debt::{self, Wish};
 use super::rejection::Rejection;
 use super::verdict::Verdict;
 
@@ -33,7 +34,17 @@ pub fn collect_form(command: &CollectPayment) -> Result<(), Rejection> {
     check::range(command.amount_minor, 1..=check::MONEY_MINOR, "amount_minor")?;
     check::currency(&command.currency, "currency")?;
     check::choice::<PaymentMethod>(command.method, "method")?;
-    check::text(&command.receipt_number, check::NAME_CHARS, "receipt_number")
+    check::text(&command.receipt_number, check::NAME_CHARS, "receipt_number")?;
+    debt::shares_form(&command.shares, command.amount_minor)
+}
+
+/// What a customer owes in one currency.
+#[derive(Clone, Copy, Debug)]
+pub struct Owing<'a> {
+    /// In all, with what is still to come.
+    pub credit: &'a Credit,
+    /// The documents of the books that are still open ([`super::debt::Debts::open_items`]).
+    pub open: &'a [DueItem],
 }
 
 /// For whom money was taken at an outlet: a customer that the outlet has or once had, since cash for an old debt may still
@@ -49,6 +60,9 @@ pub fn customer(command: &CollectPayment, customers: &[Vec<u8>]) -> Result<Uuid,
 /// A rep took money. `current` is the payment of this id, if there is one; `order` the one that the command names. A
 /// name of an order that is unknown, or another customer's, is dropped: the money pays the oldest debt.
 ///
+/// What goes beyond the exposure is an advance, since the exposure knows all payments, also those that were taken when the books told
+/// no documents; the rest is allocated to open documents.
+///
 /// # Errors
 /// For its form; `REASON_ID_TAKEN`.
 pub fn decide_collect(
@@ -57,18 +71,21 @@ pub fn decide_collect(
     outlet_id: Uuid,
     rep_id: Uuid,
     command: &CollectPayment,
-    credit: &Credit,
+    Owing { credit, open }: Owing<'_>,
     capture: &Capture,
 ) -> Result<Decision, Rejection> {
     collect_form(command)?;
     let id = check::id(&command.payment_id, "payment_id")?;
-    let of_customer = order.is_some_and(|order| order.customer_id == command.customer_id);
+    let order = order.filter(|order| order.customer_id == command.customer_id);
+    let order_id = if order.is_some() { command.order_id.clone() } else { Vec::new() };
     let advance_minor = credit.advance_minor(command.amount_minor);
+    let wish = Wish { shares: &command.shares, order_id: &order_id, coming_minor: order.map_or(0, credit::owed) };
+    let allocations = debt::allocate(open, command.amount_minor - advance_minor, &wish);
     let payment = Payment {
         outlet_id: outlet_id.as_bytes().to_vec(),
         customer_id: command.customer_id.clone(),
         rep_id: rep_id.as_bytes().to_vec(),
-        order_id: if of_customer { command.order_id.clone() } else { Vec::new() },
+        order_id,
         amount_minor: command.amount_minor,
         currency: command.currency.clone(),
         method: command.method,
@@ -77,6 +94,7 @@ pub fn decide_collect(
         advance_minor,
         booked: false,
         flags: capture.fact_flags(),
+        allocations,
     };
     if let Some(current) = current {
         return if same_content(current, &payment) {
@@ -100,6 +118,7 @@ fn same_content(current: &Payment, new: &Payment) -> bool {
         advance_minor: 0,
         booked: false,
         flags: Vec::new(),
+        allocations: Vec::new(),
         order_id: Vec::new(),
         taken_at_us: 0,
         ..payment.clone()
@@ -110,7 +129,8 @@ fn same_content(current: &Payment, new: &Payment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roundsman_proto::trade::FactFlag;
+    use roundsman_proto::trade::payment_share::Document;
+    use roundsman_proto::trade::{FactFlag, PaymentShare};
 
     const CUSTOMER: [u8; 16] = [3; 16];
 
@@ -124,13 +144,23 @@ mod tests {
             currency: "EUR".to_owned(),
             method: PaymentMethod::Cash.into(),
             receipt_number: String::new(),
+            shares: Vec::new(),
         }
     }
 
     fn collect(current: Option<&Payment>, credit: &Credit, capture: &Capture) -> Result<Decision, Rejection> {
+        collect_for(current, &command(), Owing { credit, open: &[] }, capture)
+    }
+
+    fn collect_for(
+        current: Option<&Payment>,
+        command: &CollectPayment,
+        owing: Owing<'_>,
+        capture: &Capture,
+    ) -> Result<Decision, Rejection> {
         let order = Order { customer_id: CUSTOMER.to_vec(), ..Order::default() };
         let (outlet, rep) = (Uuid::from_bytes([2; 16]), Uuid::from_bytes([5; 16]));
-        decide_collect(current, Some(&order), outlet, rep, &command(), credit, capture)
+        decide_collect(current, Some(&order), outlet, rep, command, owing, capture)
     }
 
     fn owing(debt: i64) -> Credit {
@@ -150,6 +180,23 @@ mod tests {
         assert_eq!((taken.payment.advance_minor, taken.verdict.reason), (40, Reason::TakenAsAdvance));
         let closed = collect(None, &owing(-10), &Capture::default()).expect("taken");
         assert_eq!((closed.payment.advance_minor, closed.credit.exposure_minor()), (100, -110));
+    }
+
+    #[test]
+    fn c22_what_is_an_advance_is_not_allocated_and_the_rest_is() {
+        let open = [80, 30].map(|amount_minor| DueItem { due_day: 1, amount_minor, ..DueItem::default() });
+        let share =
+            |amount_minor| PaymentShare { document: Some(Document::DocumentNumber("x".to_owned())), amount_minor };
+        let parts = |debt, shares| {
+            let credit = owing(debt);
+            let owing = Owing { credit: &credit, open: &open };
+            let taken = collect_for(None, &CollectPayment { shares, ..command() }, owing, &Capture::default())?;
+            let parts = taken.payment.allocations.iter().map(|part| part.amount_minor).collect::<Vec<_>>();
+            Ok((parts, taken.payment.advance_minor))
+        };
+        assert_eq!(parts(500, Vec::new()), Ok((vec![80, 20], 0)));
+        assert_eq!(parts(60, vec![share(100)]), Ok((vec![60], 40)), "others have paid, and nobody knows what");
+        assert_eq!(parts(500, vec![share(101)]).map_err(|no: Rejection| no.field), Err("shares".to_owned()));
     }
 
     #[test]

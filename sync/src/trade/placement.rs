@@ -100,6 +100,13 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
         Kind::Rep => with_team(record, stamps)?,
         Kind::Assignment => with_team(id(&decode::<proto::Assignment>(document)?.rep_id)?, stamps)?,
         Kind::Team => vec![Scope::Team(record)],
+        Kind::CashHandIn => {
+            let hand_in = decode::<proto::CashHandIn>(document)?;
+            // Of the team to which the rep belonged then: its supervisor answers for it, wherever the rep has gone.
+            let team = Some(hand_in.team_id).filter(|team| !team.is_empty());
+            let team = team.map(|team| id(&team).map(Scope::Team)).transpose()?;
+            [Scope::Rep(id(&hand_in.rep_id)?)].into_iter().chain(team).collect()
+        }
         Kind::Unspecified => return Err("it has no kind".to_owned()),
     })
 }
@@ -166,6 +173,17 @@ mod tests {
         assert_eq!(scopes, [Scope::Territory(OUTLETS_TERRITORY), Scope::Territory(Uuid::from_u128(2))]);
         let wide = Stamps { own_scope: true, ..stamps };
         assert_eq!(place(Kind::Customer, RECORD, &[], &wide), Ok(vec![Scope::Customer(RECORD)]));
+    }
+
+    #[test]
+    fn a_hand_in_is_the_reps_and_the_teams() {
+        let [rep, team] = [7, 8].map(Uuid::from_u128);
+        let hand_in = proto::CashHandIn { rep_id: rep.into_bytes().to_vec(), ..proto::CashHandIn::default() };
+        let place =
+            |hand_in: &proto::CashHandIn| place(Kind::CashHandIn, RECORD, &hand_in.encode_to_vec(), &Stamps::default());
+        assert_eq!(place(&hand_in), Ok(vec![Scope::Rep(rep)]));
+        let of_team = proto::CashHandIn { team_id: team.into_bytes().to_vec(), ..hand_in };
+        assert!(place(&of_team).is_ok_and(|scopes| scopes.len() == 2 && scopes.contains(&Scope::Team(team))));
     }
 
     #[test]

@@ -1,6 +1,21 @@
 export * from "./bucket.js";
 export { rowHash } from "./checksum.js";
 export { type LocalTime, promisedDay } from "./delivery.js";
+export {
+  type Age,
+  AGES,
+  aging,
+  allocate,
+  type Allocation,
+  exposureOf,
+  fitsCredit,
+  type Ledger,
+  type OpenItem,
+  openItems,
+  type OrderRecord,
+  type Paying,
+  type Share,
+} from "./debt.js";
 export * from "./device.js";
 export { type ErrorInfo, errorInfo } from "./error-info.js";
 export * from "./fault.js";

@@ -1,17 +1,22 @@
 import assert from "node:assert/strict";
+import { test } from "node:test";
 
 import { fromBinary } from "@bufbuild/protobuf";
 
 import { promisedDay } from "../src/delivery.js";
+import { CollectPaymentSchema } from "../src/gen/roundsman/trade/v1/command_pb.js";
 import { PriceListSchema, PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
+import { PaymentSchema, type PaymentShare, ReceivableSchema } from "../src/gen/roundsman/trade/v1/money_pb.js";
 import { AgreementSchema, OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
+import { OrderSchema } from "../src/gen/roundsman/trade/v1/order_pb.js";
 import { PromotionSchema } from "../src/gen/roundsman/trade/v1/promotion_pb.js";
-import { fromHex } from "../src/id.js";
+import { AGES, aging, allocate, exposureOf, fitsCredit, type Ledger, type Share } from "../src/debt.js";
+import { fromHex, toHex } from "../src/id.js";
 import { type Merge, threeWay } from "../src/merge.js";
 import { lineSum } from "../src/money.js";
 import { quote } from "../src/price.js";
 import { promotionsOn } from "../src/promotion.js";
-import { type Hex, testFamily, type Wide } from "./vectors.js";
+import { type Hex, readFamily, testFamily, type Wide } from "./vectors.js";
 
 interface Edit {
   readonly base: string;
@@ -145,3 +150,70 @@ testFamily<Delivery, { readonly promised_day: number }>("delivery", (order, expe
   const { order_day: orderDay, wanted_day: wantedDay, day, second } = order;
   assert.deepEqual({ promised_day: promisedDay(agreement, orderDay, wantedDay, { day, second }) }, expected);
 });
+interface WrittenLedger {
+  readonly receivables: readonly Hex[];
+  readonly orders: readonly Written[];
+  readonly payments: readonly Hex[];
+}
+
+type Debt =
+  | { readonly of: "exposure"; readonly ledger: WrittenLedger; readonly value_minor: Wide; readonly limit_minor: Wide | null }
+  | { readonly of: "allocation"; readonly ledger: WrittenLedger; readonly command: Hex }
+  | { readonly of: "aging"; readonly receivable: Hex; readonly day: number };
+
+// Which of the orders that wait are released is the server's matter.
+for (const { name, input, expected } of readFamily<Debt | { readonly of: "release" }, unknown>("credit")) {
+  if (input.of !== "release") {
+    test(`credit: ${name}`, () => checkDebt(input, expected));
+  }
+}
+
+function checkDebt(input: Debt, expected: unknown): void {
+  switch (input.of) {
+    case "exposure": {
+      const ledger = ledgerOf(input.ledger);
+      const limit = input.limit_minor === null ? undefined : BigInt(input.limit_minor);
+      const fits = fitsCredit(ledger, BigInt(input.value_minor), limit);
+      assert.deepEqual({ exposure_minor: `${exposureOf(ledger)}`, fits }, expected);
+      return;
+    }
+    case "allocation": {
+      const command = fromBinary(CollectPaymentSchema, fromHex(input.command));
+      const { amountMinor } = command;
+      const paying = { amountMinor, shares: command.shares.map(shareOf), orderId: toHex(command.orderId) };
+      const { allocations, advanceMinor } = allocate(ledgerOf(input.ledger), paying);
+      const parts = allocations.map((part) => ({
+        document_number: part.documentNumber,
+        order_id: part.orderId,
+        due_day: part.dueDay,
+        amount_minor: `${part.amountMinor}`,
+      }));
+      assert.deepEqual({ advance_minor: `${advanceMinor}`, allocations: parts }, expected);
+      return;
+    }
+    case "aging": {
+      const sums = aging(fromBinary(ReceivableSchema, fromHex(input.receivable)), input.day);
+      assert.deepEqual({ sums_minor: AGES.map((age) => `${sums.get(age)}`) }, expected);
+      return;
+    }
+  }
+}
+
+function ledgerOf({ receivables, orders, payments }: WrittenLedger): Ledger {
+  return {
+    receivables: receivables.map((document) => fromBinary(ReceivableSchema, fromHex(document))),
+    orders: orders.map(({ record_id: id, document }) => ({ id, order: fromBinary(OrderSchema, fromHex(document)) })),
+    payments: payments.map((document) => fromBinary(PaymentSchema, fromHex(document))),
+  };
+}
+
+function shareOf({ document, amountMinor }: PaymentShare): Share {
+  switch (document.case) {
+    case "documentNumber":
+      return { documentNumber: document.value, amountMinor };
+    case "orderId":
+      return { orderId: toHex(document.value), amountMinor };
+    default:
+      throw new TypeError("a share names a document");
+  }
+}

@@ -2,17 +2,20 @@
 //! have wanted, by what they see. `None`: nobody would want it now.
 
 use bytes::Bytes;
+use prost::Message as _;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::order_line_edit::Edit;
+use roundsman_proto::trade::payment_share::Document;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     AdvanceHorizon, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask,
-    Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, ChangeOrder, ChangeRequest, ChangeRequestState,
-    CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, Contact, ContactEdit, Customer, DeliverShipment,
-    DeliveredLine, DismissRep, EditOutlet, FileClaim, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind,
-    MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
-    Outlet, OutletStatus, PaymentMethod, PlanVisits, PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion,
+    Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, ChangeOrder, ChangeRequest,
+    ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn, Contact,
+    ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim,
+    HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet,
+    NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment,
+    PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion,
     Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices,
     SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock,
     StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, Task, TurnMonth, UnproductiveReason, Visit,
@@ -92,6 +95,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Rep, 12, change_order),
     recipe(Who::Rep, 4, cancel_order),
     recipe(Who::Rep, 10, collect_payment),
+    recipe(Who::Rep, 4, hand_in_cash),
     recipe(Who::Rep, 5, answer_survey),
     recipe(Who::Rep, 5, file_claim),
     recipe(Who::Rep, 4, register_outlet),
@@ -110,7 +114,8 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 3, register_outlet),
     recipe(Who::Office, 8, set_prices),
     recipe(Who::Office, 8, set_stock),
-    recipe(Who::Office, 5, set_receivable),
+    recipe(Who::Office, 8, set_receivable),
+    recipe(Who::Office, 3, confirm_hand_in),
     recipe(Who::Office, 6, import_change),
     recipe(Who::Office, 5, import_assignment),
     recipe(Who::Office, 3, file_claim),
@@ -351,18 +356,70 @@ fn cancel_order(scene: &Scene<'_>) -> Option<Command> {
 
 fn collect_payment(scene: &Scene<'_>) -> Option<Command> {
     let outlet = scene.outlet()?;
-    let customer = scene.one::<Customer>(|_| true).map(|(id, _, _)| id)?;
+    let buyer =
+        seen_by_id::<Outlet>(scene, outlet).and_then(|(_, _, outlet)| Uuid::from_slice(&outlet.customer_id).ok());
+    let customer = match buyer.filter(|_| scene.dice.chance(80)) {
+        Some(buyer) => buyer,
+        None => scene.one::<Customer>(|_| true).map(|(id, _, _)| id)?,
+    };
     let order = if scene.dice.chance(40) { scene.order(|_| true) } else { None };
+    let amount_minor = scene.dice.between(1, 500) * 100;
+    let owes = scene.one::<Receivable>(|owes| owes.customer_id == bytes(customer));
+    let shares = owes.filter(|_| scene.dice.chance(50)).map(|(_, _, owes)| shares(scene, &owes, amount_minor));
     Some(Command::CollectPayment(CollectPayment {
         payment_id: bytes(scene.dice.id()),
         outlet_id: bytes(outlet),
         customer_id: bytes(customer),
         order_id: order.map(bytes).unwrap_or_default(),
-        amount_minor: scene.dice.between(1, 500) * 100,
+        amount_minor,
         currency: CURRENCY.to_owned(),
-        method: PaymentMethod::Cash.into(),
+        method: [PaymentMethod::Cash, PaymentMethod::Cheque, PaymentMethod::Card][scene.dice.index(3)?].into(),
         receipt_number: "1".to_owned(),
+        shares: shares.unwrap_or_default(),
     }))
+}
+
+/// What a customer chooses to pay: of some documents, as a device shows them, a part or more than is left.
+fn shares(scene: &Scene<'_>, owes: &Receivable, mut left_minor: i64) -> Vec<PaymentShare> {
+    let mut shares: Vec<PaymentShare> = Vec::new();
+    for item in owes.due_items.iter().filter(|_| scene.dice.chance(50)) {
+        let by_order = Document::OrderId(item.order_id.clone());
+        let document =
+            if item.order_id.is_empty() { Document::DocumentNumber(item.document_number.clone()) } else { by_order };
+        let amount_minor = (scene.dice.between(1, 200) * 100).min(left_minor);
+        let named = shares.iter().any(|share| share.document.as_ref() == Some(&document));
+        if amount_minor > 0 && !named {
+            left_minor -= amount_minor;
+            shares.push(PaymentShare { document: Some(document), amount_minor });
+        }
+    }
+    shares
+}
+
+fn hand_in_cash(scene: &Scene<'_>) -> Option<Command> {
+    let rep = bytes(scene.rep?);
+    let of_method = |method: PaymentMethod| {
+        let payments = scene.eyes.records(Kind::Payment);
+        let payments = payments.into_iter().filter_map(|(_, _, document)| Payment::decode(document).ok());
+        let own = payments.filter(|payment| payment.rep_id == rep && payment.method() == method);
+        own.map(|payment| payment.amount_minor).sum::<i64>()
+    };
+    let methods = [PaymentMethod::Cash, PaymentMethod::Cheque].into_iter().filter(|_| scene.dice.chance(80));
+    let counted = methods.map(|method| CountedCash { method: method.into(), amount_minor: of_method(method) });
+    Some(Command::HandInCash(HandInCash {
+        hand_in_id: bytes(scene.dice.id()),
+        currency: CURRENCY.to_owned(),
+        day: 0,
+        counted: counted.collect(),
+        note: String::new(),
+    }))
+}
+
+fn confirm_hand_in(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, hand_in) = scene.one::<CashHandIn>(|_| true)?;
+    let missing = if scene.dice.chance(20) { 100 } else { 0 };
+    let counted_minor = (hand_in.expected_minor - missing).max(0);
+    Some(Command::ConfirmHandIn(ConfirmHandIn { hand_in_id: bytes(id), counted_minor, note: String::new() }))
 }
 
 fn answer_survey(scene: &Scene<'_>) -> Option<Command> {
@@ -539,17 +596,39 @@ fn set_stock(scene: &Scene<'_>) -> Option<Command> {
 
 fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
     let (id, _, old) = scene.one::<Receivable>(|_| true)?;
-    let debt_minor = scene.dice.between(0, 10) * 10_000;
-    let booked = |kind| {
-        let records = scene.eyes.records(kind);
-        records.into_iter().filter(|_| scene.dice.chance(10)).map(|(id, _, _)| bytes(id)).take(2).collect()
-    };
+    let due_items: Vec<DueItem> = (0..scene.dice.below(5)).map(|number| due_item(scene, number)).collect();
+    // Now and then the books tell more of the debt than its documents, or less.
+    let detailed: i64 = due_items.iter().map(|item| item.amount_minor).sum();
+    let debt_minor = if scene.dice.chance(60) { detailed } else { scene.dice.between(0, 10) * 10_000 };
+    // Documents of others, and orders that are not with the warehouse yet, are refused with all that stands beside them.
+    let payment = |payment: &Payment| payment.customer_id == old.customer_id && !payment.booked;
+    let released = |order: &Order| matches!(order.status(), OrderStatus::Released | OrderStatus::Closed);
+    let order = |order: &Order| order.customer_id == old.customer_id && released(order) && !order.booked;
     Some(Command::SetReceivable(SetReceivable {
         receivable_id: bytes(id),
-        receivable: Some(Receivable { debt_minor, as_of_us: scene.now_us, ..old }),
-        booked_payment_ids: booked(Kind::Payment),
-        booked_order_ids: booked(Kind::Order),
+        receivable: Some(Receivable { debt_minor, due_items, as_of_us: scene.now_us, ..old.clone() }),
+        booked_payment_ids: to_be_booked(scene, payment),
+        booked_order_ids: to_be_booked(scene, order),
     }))
+}
+
+/// Some that are right, and now and then one that may not be.
+fn to_be_booked<R: Record>(scene: &Scene<'_>, is_right: impl Fn(&R) -> bool) -> Vec<Vec<u8>> {
+    let records = scene.eyes.records(R::KIND).into_iter();
+    let records = records.filter_map(|(id, _, document)| Some((id, R::decode(document).ok()?)));
+    let chosen = records.filter(|(_, record)| scene.dice.chance(if is_right(record) { 50 } else { 1 }));
+    chosen.map(|(id, _)| bytes(id)).take(3).collect()
+}
+
+/// A document of the books. Its number stays the same from one figure to the next; some have none.
+fn due_item(scene: &Scene<'_>, number: u64) -> DueItem {
+    let order = if scene.dice.chance(30) { scene.order(|_| true) } else { None };
+    DueItem {
+        document_number: if scene.dice.chance(90) { format!("D{number}") } else { String::new() },
+        order_id: order.map(bytes).unwrap_or_default(),
+        due_day: if scene.dice.chance(80) { scene.today() - 3 + i32::try_from(number).unwrap_or(0) } else { 0 },
+        amount_minor: scene.dice.between(-1, 30) * 1_000,
+    }
 }
 
 /// A document that the ERP has changed.

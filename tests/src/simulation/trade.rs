@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use prost::Message;
 use roundsman::internal::{Internal, PromotionState, debtor};
 use roundsman::workspace::{Change, Stored};
-use roundsman_proto::trade::{Agreement, Hold, HoldReason, Kind, Order, OrderStatus, Promotion};
+use roundsman_proto::trade::{
+    Agreement, CashHandIn, Hold, HoldReason, Kind, Order, OrderStatus, Payment, PaymentMethod, Promotion, Receivable,
+};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::stock::Available;
 use uuid::Uuid;
@@ -34,6 +36,15 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
         promises(before.as_ref(), after, journal)?;
         changed.day(before.as_ref(), after, journal)?;
         changed.credit(before.as_ref(), after, journal)?;
+    }
+    let [was_taken, was_handed_in] = [Kind::Payment, Kind::CashHandIn].map(|kind| {
+        move |change: &&Change| change.after.kind == kind as i64 && !changed.records.contains_key(&change.id)
+    });
+    for change in changed.changes.iter().filter(was_taken) {
+        read(&change.after).map_or(Ok(()), |payment| changed.payment(&payment, journal))?;
+    }
+    for change in changed.changes.iter().filter(was_handed_in) {
+        read(&change.after).map_or(Ok(()), |hand_in| changed.hand_in(&hand_in, journal))?;
     }
     for change in changed.changes {
         if change.after.kind == PromotionState::KIND {
@@ -136,6 +147,85 @@ impl Changed<'_> {
         journal.check(Law::Trade, exposure <= i128::from(limit), || {
             format!("{} takes an exposure to {exposure} over the limit of {limit}: {after:?}", self.command)
         })
+    }
+
+    /// All live records of a kind, as they were.
+    fn were<M: Message + Default>(&self, kind: Kind) -> impl Iterator<Item = (Uuid, M)> {
+        let of_kind = move |stored: &Stored| stored.kind == kind as i64 && stored.removed_at_us.is_none();
+        let records = self.records.iter().filter(move |(_, stored)| of_kind(stored));
+        records.filter_map(|(id, stored)| Some((*id, read(stored)?)))
+    }
+
+    /// No document is paid beyond what the books want for it, by all payments together that the books don't contain; and no
+    /// payment pays more than it is.
+    fn payment(&self, payment: &Payment, journal: &mut Journal) -> Checked<()> {
+        let known_by = |number: &str, order: &[u8], day: i32| {
+            if !number.is_empty() {
+                format!("number {number}")
+            } else if !order.is_empty() {
+                format!("order {order:?}")
+            } else {
+                format!("day {day}")
+            }
+        };
+        let debtor = (&payment.customer_id, &payment.currency);
+        let mut open: BTreeMap<String, i64> = BTreeMap::new();
+        let receivables = self.were::<Receivable>(Kind::Receivable).map(|(_, owes)| owes);
+        for owes in receivables.filter(|owes| (&owes.customer_id, &owes.currency) == debtor) {
+            for item in owes.due_items.iter().filter(|item| item.amount_minor > 0) {
+                *open.entry(known_by(&item.document_number, &item.order_id, item.due_day)).or_default() +=
+                    item.amount_minor;
+            }
+        }
+        let others = self.were::<Payment>(Kind::Payment).map(|(_, other)| other);
+        let others: Vec<Payment> =
+            others.filter(|other| (&other.customer_id, &other.currency) == debtor && !other.booked).collect();
+        for part in others.iter().chain([payment]).flat_map(|other| &other.allocations) {
+            *open.entry(known_by(&part.document_number, &part.order_id, part.due_day)).or_default() -=
+                part.amount_minor;
+        }
+        for part in &payment.allocations {
+            let left = open[&known_by(&part.document_number, &part.order_id, part.due_day)];
+            journal.check(Law::Trade, left >= 0 && part.amount_minor > 0, || {
+                format!("{part:?} is too much by {left}: {payment:?}")
+            })?;
+        }
+        let sum: i64 = payment.allocations.iter().map(|part| part.amount_minor).sum();
+        let left = payment.amount_minor - payment.advance_minor - sum;
+        journal.check(Law::Trade, left >= 0, || format!("{payment:?} pays more than it is"))?;
+        // Unless it is for an order that is still to come into the books, nothing is left beside an open document.
+        let open_left = open.iter().find(|(_, open)| **open > 0);
+        journal.check(Law::Trade, left == 0 || open_left.is_none() || !payment.order_id.is_empty(), || {
+            format!("{left} of {payment:?} is not allocated, and there is {open_left:?}")
+        })
+    }
+
+    /// Each payment is handed in once, and what is expected is what its payments come to. If none is left, all of them were.
+    fn hand_in(&self, hand_in: &CashHandIn, journal: &mut Journal) -> Checked<()> {
+        let mut in_hand: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
+        for (id, payment) in self.were::<Payment>(Kind::Payment) {
+            let physical = matches!(payment.method(), PaymentMethod::Cash | PaymentMethod::Cheque);
+            if physical && (&payment.rep_id, &payment.currency) == (&hand_in.rep_id, &hand_in.currency) {
+                in_hand.insert(id.as_bytes().to_vec(), payment.amount_minor);
+            }
+        }
+        for (_, other) in self.were::<CashHandIn>(Kind::CashHandIn) {
+            other.payment_ids.iter().for_each(|payment| {
+                in_hand.remove(payment);
+            });
+        }
+        let mut expected = 0;
+        for payment in &hand_in.payment_ids {
+            let amount = in_hand.remove(payment);
+            expected += amount.unwrap_or_default();
+            journal
+                .check(Law::Trade, amount.is_some(), || format!("{payment:?} is not to be handed in: {hand_in:?}"))?;
+        }
+        let difference = hand_in.counted_minor - expected;
+        let sums = (hand_in.expected_minor, hand_in.difference_minor) == (expected, difference);
+        journal.check(Law::Trade, sums, || format!("its payments come to {expected}: {hand_in:?}"))?;
+        let left = usize::try_from(hand_in.left_payments).unwrap_or_default();
+        journal.check(Law::Trade, in_hand.len() == left, || format!("{} are left: {hand_in:?}", in_hand.len()))
     }
 
     /// A budget is not overspent, but by an order for which somebody has lifted it.

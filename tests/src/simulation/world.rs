@@ -5,9 +5,9 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, FreeGoods, ImportRecords, Outlet, OutletStatus, Packaging, Price, PriceBreak,
-    PriceList, Product, Promotion, QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop,
-    ShortageRule, Stacking, Stock, Survey, SurveyQuestion, SurveyState, Team, Territory, Warehouse,
+    Agreement, Assignment, Customer, DueItem, FreeGoods, ImportRecords, Outlet, OutletStatus, Packaging, Price,
+    PriceBreak, PriceList, Product, Promotion, QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route,
+    RouteStop, ShortageRule, Stacking, Stock, Survey, SurveyQuestion, SurveyState, Team, Territory, Warehouse,
 };
 use uuid::Uuid;
 
@@ -295,7 +295,7 @@ impl World {
         for (index, customer) in self.customers.iter().enumerate() {
             let record = Customer { name: format!("Customer {index}"), ..Customer::default() };
             records.push(entry(*customer, Record::Customer(record)));
-            let record = receivable(*customer, dice.between(0, 3) * 10_000);
+            let record = receivable(*customer, dice.between(0, 3));
             records.push(entry(dice.id(), Record::Receivable(record)));
         }
         for (index, agreement) in self.agreements.iter().enumerate() {
@@ -397,10 +397,21 @@ pub fn stock(warehouse: Uuid, product: Uuid, on_hand_milli: i64) -> Stock {
     Stock { warehouse_id: bytes(warehouse), product_id: bytes(product), on_hand_milli, ..Stock::default() }
 }
 
-/// What a customer owes.
-#[must_use]
-pub fn receivable(customer: Uuid, debt_minor: i64) -> Receivable {
-    Receivable { customer_id: bytes(customer), currency: CURRENCY.to_owned(), debt_minor, ..Receivable::default() }
+/// What a customer owes: documents of 100.00 each.
+fn receivable(customer: Uuid, documents: i64) -> Receivable {
+    let item = |number: i64| DueItem {
+        document_number: format!("D{number}"),
+        due_day: TODAY + 2 - i32::try_from(number).unwrap_or(0),
+        amount_minor: 10_000,
+        ..DueItem::default()
+    };
+    Receivable {
+        customer_id: bytes(customer),
+        currency: CURRENCY.to_owned(),
+        debt_minor: documents * 10_000,
+        due_items: (0..documents).map(item).collect(),
+        ..Receivable::default()
+    }
 }
 
 fn article(index: usize) -> Product {

@@ -6,11 +6,13 @@
 //! Bytes are lowercase hex digits, 64-bit numbers decimal strings, so that no reader of JSON rounds them.
 
 mod checksum;
+mod credit;
 mod delivery;
 mod dice;
 mod merge;
 mod money;
 mod naive;
+mod naive_credit;
 mod outbox;
 mod page;
 mod price;
@@ -85,6 +87,7 @@ pub fn families() -> Vec<Family> {
         price::family(),
         promotion::family(),
         delivery::family(),
+        credit::family(),
         wire::family(),
     ]
 }

@@ -4,6 +4,7 @@
 mod both;
 mod attack;
 mod bad_input;
+mod cash;
 mod changes;
 mod conflicts;
 mod cost;

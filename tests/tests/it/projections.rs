@@ -7,8 +7,9 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    AnswerSurvey, ArchiveOutlet, CheckIn, CollectPayment, Order, OrderLine, OrderStatus, PaymentMethod, QuestionType,
-    RecordToImport, Rep, Survey, SurveyQuestion, SurveyState, Visit, VisitState,
+    AnswerSurvey, ArchiveOutlet, CheckIn, CollectPayment, ConfirmHandIn, DueItem, HandInCash, Order, OrderLine,
+    OrderStatus, PaymentMethod, QuestionType, Receivable, RecordToImport, Rep, Survey, SurveyQuestion, SurveyState,
+    Visit, VisitState,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -186,18 +187,34 @@ async fn every_kind_of_record_has_its_row(kind: Kind) {
     import(&app, vec![entry(asked, Record::Survey(survey(&app)))]).await;
     let mut anna = app.device("anna").await;
     app.sync(&mut anna).await;
+    let due_items = vec![DueItem { document_number: "7".to_owned(), amount_minor: 400, ..DueItem::default() }];
+    let owes = Receivable { due_items, ..world.receivable(0, 400) };
+    import(&app, vec![entry(world.receivables[0], Record::Receivable(owes))]).await;
     field_work(&app, &world, &mut anna, asked).await;
+    let hand_in_id = bytes(app.id());
+    let hand_in = HandInCash { hand_in_id: hand_in_id.clone(), currency: CURRENCY.to_owned(), ..HandInCash::default() };
+    assert_eq!(app.decide(&mut anna, Command::HandInCash(hand_in)).await.status(), Status::Applied);
+    let confirm = ConfirmHandIn { hand_in_id, counted_minor: 500, note: String::new() };
+    assert_eq!(app.office(Command::ConfirmHandIn(confirm)).await.status(), Status::Applied);
     let order = submitted(&app, &world, (&mut anna, &world.anna), 3, TODAY + 1).await;
     short_delivery(&app, &world, order).await;
     let archive = ArchiveOutlet { outlet_id: bytes(world.anna.outlets[1]), survivor_id: Vec::new() };
     assert_eq!(app.office(Command::ArchiveOutlet(archive)).await.status(), Status::Applied);
-    let tables: [(&str, i64); 11] = [
+    let tables: [(&str, i64); 13] = [
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM sales_order WHERE status = 5", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM sales_order_line WHERE ordered_milli = 1000", 3),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM visit WHERE state = 2 AND checked_in_at > 0", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM shipment", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM shipment_line", 3),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM payment WHERE amount_minor = 500", 1),
+        (
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM payment_allocation WHERE document_number = '7' AND amount_minor = 400",
+            1,
+        ),
+        (
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM cash_hand_in WHERE difference_minor = -500 AND confirmed_minor = 500",
+            1,
+        ),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM receivable", 2),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM reclamation WHERE sales_order IS NOT NULL", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM survey_response WHERE rep IS NOT NULL", 1),

@@ -22,6 +22,8 @@ use roundsman_proto::trade::{
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::{Credit, HeldOrder};
+use roundsman_sync::trade::debt::{Allocated, Debts};
+use roundsman_sync::trade::hand_in::{CollectedCash, InHand};
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
@@ -212,7 +214,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 31, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 33, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -366,8 +368,25 @@ async fn sums(day: &Day) {
     assert_one(&found, &[&name, "open payments"]);
     let found = day.found::<Credit>(debtor.clone(), |credit| credit.booked_debt_minor += 7).await;
     assert_one(&found, &[&name, "a booked debt"]);
-    let found = day.found::<Credit>(debtor, |credit| credit.held.push(HeldOrder::default())).await;
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.held.push(HeldOrder::default())).await;
     assert_one(&found, &[&name, "held orders"]);
+    let name = Debts::name(&debtor);
+    let found = day.found::<Debts>(debtor.clone(), |debts| debts.receivables.clear()).await;
+    assert_one(&found, &[&name, &format!("lacks {}", world.receivables[0])]);
+    let more = Allocated { amount_minor: 7, ..Allocated::default() };
+    let found = day.found::<Debts>(debtor, |debts| debts.allocated.push(more)).await;
+    assert_one(&found, &[&name, "says that 7 are allocated, and by the payments it is 0"]);
+    let own = (world.anna.rep, CURRENCY.to_owned(), 0);
+    let name = InHand::name(&own);
+    let found = day.found::<InHand>(own.clone(), |in_hand| in_hand.payments.clear()).await;
+    assert_one(&found, &[&name, "lacks"]);
+    let found = day.found::<InHand>(own.clone(), |in_hand| in_hand.payments[0].amount_minor += 1).await;
+    assert_one(&found, &[&name, "says otherwise of a payment"]);
+    let found = day.found::<InHand>(own, |in_hand| in_hand.filled_pages = 1).await;
+    assert_one(&found, &["has 0 payments instead of 500"]);
+    let others = (world.boris.rep, CURRENCY.to_owned(), 0);
+    let found = day.found::<InHand>(others.clone(), |in_hand| in_hand.payments.push(CollectedCash::default())).await;
+    assert_one(&found, &[&InHand::name(&others), "that nobody took in cash"]);
 }
 
 async fn damage_beside_internal_records_is_found(kind: Kind) {
