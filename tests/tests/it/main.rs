@@ -5,6 +5,7 @@ mod both;
 mod attack;
 mod bad_input;
 mod conflicts;
+mod conflicts_field;
 mod cost;
 mod debts;
 mod desk;
