@@ -4,7 +4,7 @@
 use std::fmt::{self, Debug, Write as _};
 
 use prost::Message;
-use roundsman_proto::trade::{Order, Price, PriceList, Promotion};
+use roundsman_proto::trade::{Order, Price, PriceList, Promotion, Survey};
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
@@ -309,6 +309,24 @@ impl Internal for OutletCustomers {
 
     fn display(outlet: &Uuid) -> impl fmt::Display {
         fmt::from_fn(move |f| write!(f, "customers{{outlet:{outlet}}}"))
+    }
+}
+
+/// By which agreements an outlet bought that was archived as a duplicate: orders that were taken there still name them.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct DuplicateTerms {
+    /// As it listed them; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub agreement_ids: Vec<Vec<u8>>,
+}
+
+impl Internal for DuplicateTerms {
+    /// The outlet that was archived.
+    type Key = Uuid;
+    const KIND: i64 = 1_030;
+
+    fn display(outlet: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "duplicate{{outlet:{outlet}}}"))
     }
 }
 
@@ -650,6 +668,62 @@ impl PromotionState {
     }
 }
 
+/// What a survey said before: answers belong to the version that the device held.
+#[derive(Clone, PartialEq, Message)]
+pub struct FormerSurveys {
+    /// In the order of their versions, at most [`FormerSurveys::KEPT`].
+    #[prost(message, repeated, tag = "1")]
+    pub versions: Vec<FormerSurvey>,
+}
+
+/// A survey as it was between two changes.
+#[derive(Clone, PartialEq, Message)]
+pub struct FormerSurvey {
+    /// The version that had written it.
+    #[prost(sint64, tag = "1")]
+    pub version: i64,
+    /// When it was changed, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "2")]
+    pub until_us: i64,
+    /// What it said.
+    #[prost(message, required, tag = "3")]
+    pub survey: Survey,
+}
+
+impl Internal for FormerSurveys {
+    /// The survey.
+    type Key = Uuid;
+    const KIND: i64 = 1_029;
+
+    fn display(survey: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "survey{{{survey}}}"))
+    }
+}
+
+impl FormerSurveys {
+    /// So many former versions of a survey are known.
+    pub const KEPT: usize = 8;
+
+    /// Notes that it changes. `before` is what it says until now, with the version that wrote it: 0 within the same batch,
+    /// which no device has seen.
+    pub fn note(&mut self, at_us: i64, (survey, version): (Survey, i64)) {
+        if version == 0 {
+            return;
+        }
+        self.versions.push(FormerSurvey { version, until_us: at_us, survey });
+        let forgotten = self.versions.len().saturating_sub(Self::KEPT);
+        self.versions.drain(..forgotten);
+    }
+
+    /// What a device held whose version is not the current one; `None`: it was never changed. Of a version before all that
+    /// are known, the oldest.
+    #[must_use]
+    pub fn held(&self, version: i64) -> Option<&FormerSurvey> {
+        let later = self.versions.partition_point(|former| former.version <= version);
+        self.versions.get(later.saturating_sub(1))
+    }
+}
+
 /// The stock records of a product, one for each warehouse.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ProductStocks {
@@ -881,6 +955,23 @@ mod tests {
         let entry = prices.prices.first().expect("noted");
         assert_eq!((entry.before.clone(), entry.before_version, entry.changed_at_us), (Some(price(100)), 7, 20));
         assert_eq!(prices.ids().collect::<Vec<_>>(), [id]);
+    }
+
+    #[test]
+    fn c21_a_device_held_the_version_that_was_there_then() {
+        let survey = |revision| Survey { revision, ..Survey::default() };
+        let mut state = FormerSurveys::default();
+        assert_eq!(state.held(7), None);
+        state.note(100, (survey(1), 10));
+        state.note(100, (survey(7), 0));
+        state.note(200, (survey(2), 20));
+        let held = |state: &FormerSurveys, version| state.held(version).map(|former| former.survey.revision);
+        assert_eq!([5, 10, 19, 20, 25].map(|version| held(&state, version)), [1, 1, 1, 2, 2].map(Some));
+        for number in 3..=9 {
+            state.note(i64::from(number) * 100, (survey(number), i64::from(number) * 10));
+        }
+        assert_eq!(state.versions.len(), FormerSurveys::KEPT);
+        assert_eq!([5, 10, 90].map(|version| held(&state, version)), [2, 2, 9].map(Some), "the first is forgotten");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::access::{self, Rule, Who};
 use super::caller::Caller;
 use super::token::Access;
-use super::{Auth, Refusal};
+use super::{Auth, Refusal, wipe};
 use crate::grpc::status::{self, with_request_id};
 
 /// The response's header that names the request in our logs.
@@ -83,6 +83,10 @@ where
                 request.extensions_mut().insert(lease);
                 span
             }
+            Err(Refusal::DeviceRevoked) => {
+                let (auth, headers) = (Arc::clone(&self.auth), request.headers().clone());
+                return Box::pin(async move { Ok(named(shut_out(&auth, &headers).await.into_http(), id)) });
+            }
             Err(refusal) => {
                 let response = named(status::refused(refusal).into_http(), id);
                 return Box::pin(async move { Ok(response) });
@@ -90,6 +94,20 @@ where
         };
         let answer = with_request_id(id, self.inner.call(request)).instrument(span);
         Box::pin(async move { Ok(named(answer.await?, id)) })
+    }
+}
+
+/// What a revoked device is told.
+async fn shut_out(auth: &Auth, headers: &HeaderMap) -> Status {
+    let access = bearer(headers).and_then(|token| auth.tokens.verify(token, auth.clock.now_us()));
+    let wipe = match access {
+        Ok(access) => wipe::is_wanted(&auth.db, &access.caller).await,
+        Err(refusal) => return status::refused(refusal),
+    };
+    match wipe {
+        Ok(true) => status::wiped(),
+        Ok(false) => status::refused(Refusal::DeviceRevoked),
+        Err(error) => status::of_store(&error),
     }
 }
 

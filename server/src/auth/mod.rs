@@ -11,6 +11,7 @@ pub mod session;
 pub mod throttle;
 pub mod token;
 pub mod users;
+mod wipe;
 
 use std::fmt;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use roundsman_sync::trade::visit;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, field};
-use crate::internal::{OutletCustomers, OutletDocuments, OutletMonths};
+use crate::internal::{DuplicateTerms, OutletCustomers, OutletDocuments, OutletMonths};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -40,6 +40,11 @@ impl Decide for ArchiveOutlet {
             keys.internal::<Placed>(&survivor);
             keys.internal::<OutletMonths>(&survivor);
             keys.internal::<OutletCustomers>(&survivor);
+        }
+        if let Ok(outlet) = Uuid::from_slice(&self.outlet_id)
+            && survivor.is_some()
+        {
+            keys.internal::<DuplicateTerms>(&outlet);
         }
         let (id, outlet) = workspace.live::<Outlet>(&self.outlet_id)?;
         keys.internal::<Placed>(&id);
@@ -117,6 +122,8 @@ fn merge(context: &Context<'_>, workspace: &mut Workspace, id: Uuid, survivor: U
     }
     workspace.put_internal(&id, &OutletMonths::default())?;
     network::hand_customers_on(workspace, id, survivor)?;
+    let agreement_ids = workspace.live::<Outlet>(id.as_bytes())?.1.agreement_ids;
+    workspace.put_internal(&id, &DuplicateTerms { agreement_ids })?;
     let placed: Placed = workspace.internal(&id)?;
     let absorbing = workspace.internal::<Placed>(&survivor)?.absorbing(&placed, context.now_us);
     workspace.put_internal(&survivor, &absorbing)?;

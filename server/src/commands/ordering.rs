@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Price, PriceList, Product, Promotion, ShortageRule, Stock,
-    SubmitOrder,
+    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Outlet, Price, PriceList, Product, Promotion, ShortageRule,
+    Stock, SubmitOrder,
 };
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
@@ -23,9 +23,10 @@ use super::Context;
 use super::field::{self, Place};
 use crate::budgets;
 use crate::internal::{
-    Debtor, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState, Promotions, debtor,
+    Debtor, DuplicateTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
+    Promotions, debtor,
 };
-use crate::network::{optional_id, stored_id};
+use crate::network::{self, optional_id, stored_id};
 use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -156,6 +157,10 @@ impl Needs {
     /// Asks for all of it that can be named by now.
     pub fn keys(&self, workspace: &Workspace, keys: &mut Keys) {
         field::place_keys(&self.outlet, workspace, keys);
+        let mut outlets = field::named_and_remaining(&self.outlet, workspace);
+        if let (Some(duplicate), Some(_)) = (outlets.next(), outlets.next()) {
+            keys.internal::<DuplicateTerms>(&duplicate);
+        }
         let wanted = self.wanted(workspace);
         for Wanted { product, prices, priced } in &wanted {
             keys.id(*product);
@@ -303,7 +308,11 @@ impl Needs {
             None => Credit::default(),
         };
         let promotions = if self.promoted() { self.promotions(workspace)? } else { Vec::new() };
-        Ok(Ground { order_id, place, capture, warehouse, agreements, goods, promotions, debtor, credit })
+        let duplicate = match place.duplicate() {
+            Some(duplicate) => workspace.internal(&duplicate)?,
+            None => DuplicateTerms::default(),
+        };
+        Ok(Ground { order_id, place, duplicate, capture, warehouse, agreements, goods, promotions, debtor, credit })
     }
 
     /// The promotions that may apply on the order's day, and those that its lines name.
@@ -510,6 +519,7 @@ struct Ware {
 pub struct Ground {
     order_id: Uuid,
     place: Place,
+    duplicate: DuplicateTerms,
     capture: Capture,
     warehouse: Option<Uuid>,
     agreements: BTreeMap<Uuid, Agreed>,
@@ -549,6 +559,7 @@ impl Ground {
             order_id: self.order_id,
             outlet_id: self.place.outlet_id,
             outlet: &self.place.outlet,
+            duplicate_agreement_ids: &self.duplicate.agreement_ids,
             warehouse_id: self.warehouse,
             terms: &terms.collect(),
             goods: &goods.collect(),
@@ -692,6 +703,47 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
     }
     for id in credit::releasable(&credit, |id| terms.get(&id).copied()).orders {
         decide_again(context, workspace, id)?;
+    }
+    Ok(())
+}
+
+/// The orders of an outlet that wait for the same, oldest first, as many as one command decides.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn held_at(workspace: &Workspace, outlet: Uuid, reason: HoldReason) -> Result<Vec<(Uuid, Order)>, Stop> {
+    let mut orders = field::documents::<Order>(workspace, outlet)?;
+    orders.retain(|(_, order)| hold::open(order, reason).is_some());
+    orders.sort_by_key(|(id, order)| (order.submitted_at_us, *id));
+    orders.truncate(credit::RELEASED_AT_ONCE);
+    Ok(orders)
+}
+
+/// Asks for what [`held_at`] needs, and for what it takes to decide these orders again.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn held_at_keys(outlet: Uuid, reason: HoldReason, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    network::move_keys(outlet, workspace, keys)?;
+    for (_, order) in held_at(workspace, outlet, reason)? {
+        Needs::of_order(&order).keys(workspace, keys);
+    }
+    Ok(())
+}
+
+/// Decides the orders of an outlet again that waited for it to list their agreement.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn release_listed(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    (id, outlet): (Uuid, &Outlet),
+) -> Result<(), Stop> {
+    for (order_id, order) in held_at(workspace, id, HoldReason::TermsExpired)? {
+        if order::decide::is_listed(&order, outlet) {
+            decide_again(context, workspace, order_id)?;
+        }
     }
     Ok(())
 }

@@ -140,6 +140,15 @@ pub fn refused(refusal: Refusal) -> Status {
     Status::with_error_details(code, text, info(reason))
 }
 
+/// The device is revoked, and is to erase what it holds: PERMISSION_DENIED, and `wipe` says so.
+#[must_use]
+pub fn wiped() -> Status {
+    let metadata = HashMap::from([("wipe".to_owned(), "true".to_owned())]);
+    let details = ErrorDetails::with_error_info("DEVICE_REVOKED", DOMAIN, metadata);
+    let text = "the device is revoked; when it has pushed what waits, it is to erase what it holds";
+    Status::with_error_details(Code::PermissionDenied, text, details)
+}
+
 /// The stable code of a status, if it is one of ours.
 #[must_use]
 pub fn reason(status: &Status) -> Option<String> {

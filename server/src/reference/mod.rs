@@ -6,7 +6,7 @@ pub mod goods;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, Assignment, Customer, Order, OrderLine, OrderStatus, Outlet, PriceList, Product, Reason, Receivable,
-    RecordToImport, Rep, RepStatus, Route, Team, Territory, Visit, VisitState, Warehouse,
+    RecordToImport, Rep, RepStatus, Route, Survey, Team, Territory, Visit, VisitState, Warehouse,
 };
 use roundsman_sync::kind;
 use roundsman_sync::scope::{Month, Scope};
@@ -23,7 +23,8 @@ use crate::budgets;
 use crate::calendar;
 use crate::grants;
 use crate::internal::{
-    Granted, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps, TerritoryRoutes, debtor, insert_id,
+    FormerSurveys, Granted, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps, TerritoryRoutes, debtor,
+    insert_id,
 };
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -114,7 +115,8 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Product(product) => {
             successor_keys(&product.successor_id, workspace, keys, |product: &Product| &product.successor_id);
         }
-        Record::Warehouse(_) | Record::Team(_) | Record::Survey(_) => {}
+        Record::Survey(survey) => survey_keys(own, survey, workspace, keys)?,
+        Record::Warehouse(_) | Record::Team(_) => {}
     }
     Ok(())
 }
@@ -153,6 +155,13 @@ fn refuse_loop<R: kind::Record>(
         }
         let Some(found) = workspace.find::<R>(successor_id)? else { return Ok(()) };
         successor.clone_from(next(&found));
+    }
+    Ok(())
+}
+
+fn survey_keys(own: Uuid, survey: &Survey, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    if workspace.find::<Survey>(own)?.is_some_and(|before| before != *survey) {
+        keys.internal::<FormerSurveys>(&own);
     }
     Ok(())
 }
@@ -294,10 +303,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Visit(visit) => put_visit(workspace, id, visit, entry.closed_month),
         Record::Order(order) => put_order(workspace, id, order, entry.closed_month),
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
-        Record::Survey(survey) => {
-            check::required_text(&survey.title, check::NAME_CHARS, "title")?;
-            workspace.put(id, survey, &Stamps::default())
-        }
+        Record::Survey(survey) => put_survey(workspace, id, survey, moment.now_us),
     }
 }
 
@@ -353,6 +359,18 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
     let (customer, _) = workspace.live::<Customer>(&agreement.customer_id)?;
     let stamps = network::hang_on_customer(workspace, customer, id)?;
     workspace.put(id, agreement, &stamps)
+}
+
+/// Writes a survey. What it said before stays known for a while, since answers to that may still come.
+fn put_survey(workspace: &mut Workspace, id: Uuid, survey: &Survey, now_us: i64) -> Result<(), Stop> {
+    check::required_text(&survey.title, check::NAME_CHARS, "title")?;
+    let before = workspace.find::<Survey>(id)?.filter(|before| before != survey);
+    if let Some(before) = before.zip(workspace.version(id)?) {
+        let mut state: FormerSurveys = workspace.internal(&id)?;
+        state.note(now_us, before);
+        workspace.put_internal(&id, &state)?;
+    }
+    workspace.put(id, survey, &Stamps::default())
 }
 
 fn put_rep(workspace: &mut Workspace, id: Uuid, rep: &Rep) -> Result<(), Stop> {

@@ -135,6 +135,8 @@ pub(super) struct Facts {
     pub(super) limited_lists: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Currency, first and last day.
     pub(super) promotions: BTreeMap<Uuid, (String, i32, i32)>,
+    /// By survey, the version that wrote it.
+    pub(super) surveys: BTreeMap<Uuid, i64>,
     /// What confirmed orders take of a promotion's budget: money, and quantity.
     pub(super) spent: BTreeMap<Uuid, (i64, i64)>,
     /// Requests that are not answered, with their orders.
@@ -299,6 +301,8 @@ impl Facts {
         } else if kind == Kind::Promotion {
             let promotion: Promotion = read(stored)?;
             self.promotions.insert(record, (promotion.currency, promotion.valid_from_day, promotion.valid_to_day));
+        } else if kind == Kind::Survey {
+            self.surveys.insert(record, stored.version);
         }
         Ok(())
     }

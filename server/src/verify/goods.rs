@@ -1,4 +1,5 @@
-//! Which price and stock records belong to a product, which price lists depend on which, and which promotions there are.
+//! Which price and stock records belong to a product, which price lists depend on which, which promotions there are, and what
+//! surveys said before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +8,16 @@ use uuid::Uuid;
 use super::facts::{Awaited, Facts};
 use super::internals::{differing_ids, list};
 use super::{Derived, Report};
-use crate::internal::{Internal as _, ListState, ProductPrices, ProductStocks, PromotionState, WarehouseStock};
+use crate::internal::{
+    FormerSurvey, FormerSurveys, Internal as _, ListState, ProductPrices, ProductStocks, PromotionState, WarehouseStock,
+};
 
-/// Compares `prices{}`, `list{}`, `promotions{}`, `promotion{}` and `stocks{}`.
+/// Compares `prices{}`, `list{}`, `promotions{}`, `promotion{}`, `survey{}` and `stocks{}`.
 pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     check_prices(facts, derived, report);
     check_lists(facts, derived, report);
     check_promotions(facts, derived, report);
+    check_surveys(facts, derived, report);
     let mut expected = BTreeMap::new();
     for (product, by_warehouse) in &facts.stocks {
         let stored = derived.stocks.of(product);
@@ -89,6 +93,26 @@ fn check_promotions(facts: &Facts, derived: &Derived, report: &mut Report) {
         };
         Some(format!("counts {}, and by the orders it is {}", says(stored), says(right)))
     });
+}
+
+/// `survey{}`: of surveys that are there, and of what they can have been.
+fn check_surveys(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let versions: BTreeMap<String, i64> =
+        facts.surveys.iter().map(|(survey, version)| (FormerSurveys::name(survey), *version)).collect();
+    for (name, state) in derived.surveys.iter() {
+        let Some(version) = versions.get(name) else {
+            report.find(format!("{name} is of a survey that is not there"));
+            continue;
+        };
+        let earlier =
+            |one: &FormerSurvey, other: &FormerSurvey| one.version < other.version && one.until_us <= other.until_us;
+        let last = state.versions.last().is_none_or(|last| last.version < *version && last.until_us <= derived.at_us);
+        let first = state.versions.first().is_none_or(|first| first.version > 0);
+        let few = state.versions.len() <= FormerSurveys::KEPT;
+        if !(few && first && last && state.versions.is_sorted_by(earlier)) {
+            report.find(format!("{name} has versions that can't have been"));
+        }
+    }
 }
 
 /// `prices{}`: the records; and what was noted of their last changes, as far as it can be judged.

@@ -33,8 +33,10 @@
 //! - what `prices{}` says of the last change: it is of this price, and not later than the last commit;
 //! - `promotions{}`: of live ones, and as they are; which of them are long over is history, as is what `list{}` and
 //!   `promotion{}` say of the last change;
+//! - `survey{}`: is of a survey, and of versions before its own, one after the other; what they said is history;
 //! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
 //! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
+//! - `duplicate{outlet}`: of outlets that were merged into others, and of agreements; which these were is history.
 //! - `restampings{}`: outlets. While one stands there its later documents may still be where it was.
 //!
 //! **Only read**: `revoked{}`, which records that an administrator decided something, and what lies in a warehouse
@@ -259,6 +261,7 @@ struct Derived {
     lists: Internals<crate::internal::ListState>,
     live_promotions: Internals<crate::internal::Promotions>,
     promotions: Internals<crate::internal::PromotionState>,
+    surveys: Internals<crate::internal::FormerSurveys>,
     stocks: Internals<crate::internal::ProductStocks>,
     claims: Internals<roundsman_sync::trade::reclamation::Claims>,
     available: Internals<Available>,
@@ -267,6 +270,7 @@ struct Derived {
     debts: Internals<Debts>,
     in_hand: Internals<InHand>,
     customers: Internals<crate::internal::OutletCustomers>,
+    duplicates: Internals<crate::internal::DuplicateTerms>,
     /// When assignments were put into `assigned{}`, by version; what is below the horizon is not known any more.
     moments: BTreeMap<i64, i64>,
     /// The last commit, in microseconds since the Unix epoch.
@@ -299,6 +303,7 @@ impl Derived {
             lists: reader.read("list{}").await?,
             live_promotions: reader.read("promotions{}").await?,
             promotions: reader.read("promotion{}").await?,
+            surveys: reader.read("survey{}").await?,
             stocks: reader.read("stocks{}").await?,
             claims: reader.read("claims{}").await?,
             available: reader.read("available{}").await?,
@@ -307,6 +312,7 @@ impl Derived {
             debts: reader.read("debts{}").await?,
             in_hand: reader.read("in_hand{}").await?,
             customers: reader.read("customers{}").await?,
+            duplicates: reader.read("duplicate{}").await?,
             moments: BTreeMap::new(),
             at_us,
         };

@@ -1,4 +1,5 @@
-//! Filled-in surveys. Answers belong to the version that the device held; published questions do not change.
+//! Filled-in surveys (C21). Answers belong to the version of the survey that the device held: its questions are the ones that
+//! were asked, and its days the ones on which they were. Later versions can only have closed it.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -13,6 +14,45 @@ use super::capture::Capture;
 use super::check;
 use super::rejection::Rejection;
 use super::verdict::Verdict;
+
+/// The survey that was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// As it is now.
+    pub now: &'a Survey,
+    /// As the device held it, if the office has changed it since.
+    pub held: Option<Former<'a>>,
+}
+
+/// A survey as it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Former<'a> {
+    /// What it said.
+    pub survey: &'a Survey,
+    /// When the office changed it, in microseconds since the Unix epoch.
+    pub until_us: i64,
+}
+
+impl<'a> Asked<'a> {
+    /// The survey to which the answers belong.
+    fn survey(&self) -> &'a Survey {
+        self.held.map_or(self.now, |former| former.survey)
+    }
+
+    /// Whether it was asked when it was answered: by the version to which the answers belong, and closed by no later one
+    /// before that moment. Where a later one does not say when, it was closed when the office changed it.
+    fn was_open(&self, capture: &Capture) -> bool {
+        let closed_since = self.held.is_some_and(|former| {
+            let end_us = match self.now.state() {
+                SurveyState::Published => return false,
+                SurveyState::Closed if self.now.closed_at_us != 0 => self.now.closed_at_us,
+                SurveyState::Closed | SurveyState::Draft | SurveyState::Unspecified => former.until_us,
+            };
+            capture.captured_at_us >= end_us
+        });
+        is_open(self.survey(), capture) && !closed_since
+    }
+}
 
 /// What is to be stored of a filled-in survey.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +90,7 @@ pub fn answer_form(command: &AnswerSurvey) -> Result<(), Rejection> {
 /// For its form; `REASON_SURVEY_CLOSED`, `REASON_MISSING_FIELD`, `REASON_MISMATCH`, `REASON_ID_TAKEN`.
 pub fn decide_answer(
     current: Option<&SurveyResponse>,
-    survey: &Survey,
+    asked: &Asked<'_>,
     outlet_id: Uuid,
     rep_id: Uuid,
     command: &AnswerSurvey,
@@ -75,14 +115,15 @@ pub fn decide_answer(
             Err(Rejection::new(Reason::IdTaken).field("response_id"))
         };
     }
-    if !was_open(survey, capture) {
-        return Err(Rejection::new(Reason::SurveyClosed).fact(None, "state", survey.state().as_str_name()));
+    if !asked.was_open(capture) {
+        return Err(Rejection::new(Reason::SurveyClosed).fact(None, "state", asked.now.state().as_str_name()));
     }
+    let survey = asked.survey();
     for (index, answer) in command.answers.iter().enumerate() {
         check_answer(survey, answer).map_err(check::at("answers", index))?;
     }
     for question in survey.questions.iter().filter(|question| question.required) {
-        if asked(question, &command.answers) && !answered(question, &command.answers) {
+        if is_asked(question, &command.answers) && !answered(question, &command.answers) {
             let id = Uuid::from_slice(&question.question_id).unwrap_or_default();
             return Err(check::missing("answers").fact(None, "question_id", id));
         }
@@ -91,8 +132,8 @@ pub fn decide_answer(
     Ok(Decision { response, verdict })
 }
 
-/// Whether the survey was asked when it was answered: published, in its days, and not yet closed at that moment.
-fn was_open(survey: &Survey, capture: &Capture) -> bool {
+/// Whether a survey says that it was asked at that moment: published, in its days, and not yet closed.
+fn is_open(survey: &Survey, capture: &Capture) -> bool {
     let day = capture.business_day;
     let in_days = (survey.from_day == 0 || survey.from_day <= day) && (survey.to_day == 0 || day <= survey.to_day);
     in_days
@@ -104,7 +145,7 @@ fn was_open(survey: &Survey, capture: &Capture) -> bool {
 }
 
 /// Whether a question's condition holds.
-fn asked(question: &SurveyQuestion, answers: &[SurveyAnswer]) -> bool {
+fn is_asked(question: &SurveyQuestion, answers: &[SurveyAnswer]) -> bool {
     if question.condition_question_id.is_empty() {
         return true;
     }
@@ -223,7 +264,15 @@ mod tests {
     }
 
     fn hand_in(survey: &Survey, answers: &[SurveyAnswer], capture: &Capture) -> Result<Decision, Rejection> {
-        decide_answer(None, survey, Uuid::from_bytes([9; 16]), Uuid::nil(), &command(answers), capture)
+        hand_in_for(&Asked { now: survey, held: None }, answers, capture)
+    }
+
+    fn hand_in_for(asked: &Asked<'_>, answers: &[SurveyAnswer], capture: &Capture) -> Result<Decision, Rejection> {
+        decide_answer(None, asked, Uuid::from_bytes([9; 16]), Uuid::nil(), &command(answers), capture)
+    }
+
+    fn at(captured_at_us: i64) -> Capture {
+        Capture { captured_at_us, ..Capture::default() }
     }
 
     fn rejected(answers: &[SurveyAnswer]) -> (Reason, String) {
@@ -257,7 +306,6 @@ mod tests {
     #[test]
     fn c21_answers_captured_before_the_end_are_taken() {
         let closed = Survey { state: SurveyState::Closed.into(), closed_at_us: 100, ..survey() };
-        let at = |captured_at_us| Capture { captured_at_us, ..Capture::default() };
         assert!(hand_in(&closed, &[], &at(99)).is_ok());
         assert_eq!(hand_in(&closed, &[], &at(100)).expect_err("closed").reason, Reason::SurveyClosed);
         let bounded = Survey { to_day: 10, ..survey() };
@@ -272,11 +320,44 @@ mod tests {
     }
 
     #[test]
+    fn c21_answers_are_judged_by_the_questions_that_were_asked() {
+        let now = Survey { questions: vec![question(3, QuestionType::Date)], ..survey() };
+        let held = survey();
+        let asked = Asked { now: &now, held: Some(Former { survey: &held, until_us: 100 }) };
+        assert!(hand_in_for(&asked, &[answer(1, chose(&[102]))], &at(99)).is_ok());
+        assert!(hand_in_for(&asked, &[answer(1, chose(&[102]))], &at(200)).is_ok(), "the phone did not know");
+        let other = hand_in_for(&asked, &[answer(3, Value::DateDay(20_000))], &at(99)).expect_err("not asked");
+        assert_eq!((other.reason, other.field.as_str()), (Reason::Mismatch, "question_id"));
+    }
+
+    #[test]
+    fn c21_a_version_that_was_closed_since_is_answered_until_then() {
+        let (held, days) = (survey(), Survey { to_day: 10, ..survey() });
+        let closing = |state: SurveyState, closed_at_us| Survey { state: state.into(), closed_at_us, ..survey() };
+        let judged = |now: &Survey, survey: &Survey, capture: &Capture| {
+            let asked = Asked { now, held: Some(Former { survey, until_us: 100 }) };
+            hand_in_for(&asked, &[], capture).map(|_| ()).map_err(|rejection| rejection.reason)
+        };
+        let closed = Err(Reason::SurveyClosed);
+        let dated = closing(SurveyState::Closed, 50);
+        assert_eq!([49, 50, 150].map(|us| judged(&dated, &held, &at(us))), [Ok(()), closed, closed]);
+        for state in [SurveyState::Closed, SurveyState::Draft] {
+            let undated = closing(state, 0);
+            assert_eq!([99, 100].map(|us| judged(&undated, &held, &at(us))), [Ok(()), closed], "{state:?}");
+        }
+        assert_eq!(judged(&survey(), &dated, &at(150)), closed, "opened again, and the phone held it closed");
+        let on = |business_day| Capture { business_day, now: LocalTime { day: business_day, second: 0 }, ..at(150) };
+        assert_eq!([10, 11].map(|day| judged(&survey(), &days, &on(day))), [Ok(()), closed], "its days count");
+        assert_eq!(judged(&days, &survey(), &on(11)), Ok(()), "not those of which the phone did not know");
+    }
+
+    #[test]
     fn c01_the_same_response_is_taken_once() {
         let first = hand_in(&survey(), &[], &Capture::default()).expect("taken").response;
         let again = |answers: &[SurveyAnswer]| {
             let outlet = Uuid::from_bytes([9; 16]);
-            decide_answer(Some(&first), &survey(), outlet, Uuid::nil(), &command(answers), &Capture::default())
+            let asked = Asked { now: &survey(), held: None };
+            decide_answer(Some(&first), &asked, outlet, Uuid::nil(), &command(answers), &Capture::default())
         };
         assert_eq!(again(&[]).expect("taken").verdict, Verdict::nothing_to_do());
         assert_eq!(again(&[answer(1, chose(&[102]))]).expect_err("other").reason, Reason::IdTaken);

@@ -18,8 +18,8 @@ use roundsman_proto::trade::{
     PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion,
     Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices,
     SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock,
-    StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, Task, TurnMonth, UnproductiveReason, Visit,
-    VisitState, contact_edit,
+    StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason,
+    Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -118,6 +118,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 3, confirm_hand_in),
     recipe(Who::Office, 6, import_change),
     recipe(Who::Office, 5, import_assignment),
+    recipe(Who::Office, 3, import_survey),
     recipe(Who::Office, 3, file_claim),
     recipe(Who::Office, 3, assign_task),
     recipe(Who::Office, 3, assign_rep),
@@ -292,8 +293,16 @@ fn check_out(scene: &Scene<'_>) -> Option<Command> {
 }
 
 fn submit_order(scene: &Scene<'_>) -> Option<Command> {
-    let (outlet_id, _, outlet) = scene.one::<Outlet>(|outlet| !outlet.agreement_ids.is_empty())?;
-    let agreement_id = scene.dice.pick(&outlet.agreement_ids)?.clone();
+    // Now and then where there was one before, whatever has become of the outlet.
+    let known = scene.dice.pick(&scene.memory.terms).filter(|_| scene.dice.chance(20));
+    let (outlet_id, outlet, agreement_id) = match known {
+        Some((outlet_id, agreement_id)) => (*outlet_id, Outlet::default(), agreement_id.clone()),
+        None => {
+            let (outlet_id, _, outlet) = scene.one::<Outlet>(|outlet| !outlet.agreement_ids.is_empty())?;
+            let agreement_id = scene.dice.pick(&outlet.agreement_ids)?.clone();
+            (outlet_id, outlet, agreement_id)
+        }
+    };
     let agreement = scene.one::<roundsman_proto::trade::Agreement>(|_| true);
     let (_, _, agreement) = match Uuid::from_slice(&agreement_id).ok().and_then(|id| seen_by_id(scene, id)) {
         Some(agreement) => agreement,
@@ -684,6 +693,25 @@ fn import_change(scene: &Scene<'_>) -> Option<Command> {
         }
     };
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, record)] }))
+}
+
+/// The office asks something else, closes a survey, some time ago, or opens it again.
+fn import_survey(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, mut survey) = scene.one::<Survey>(|_| true)?;
+    match scene.dice.below(4) {
+        0 => {
+            survey.set_state(SurveyState::Closed);
+            survey.closed_at_us =
+                if scene.dice.chance(50) { scene.now_us - scene.dice.between(0, 600_000_000) } else { 0 };
+        }
+        1 => survey.to_day = scene.today() + i32::try_from(scene.dice.between(-1, 3)).unwrap_or(0),
+        _ => {
+            (survey.closed_at_us, survey.to_day) = (0, 0);
+            survey.set_state(SurveyState::Published);
+            survey.questions.first_mut()?.question_id = bytes(scene.dice.id());
+        }
+    }
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::Survey(survey))] }))
 }
 
 /// The ERP ends a rep's first assignment, takes it up again, or adds one.

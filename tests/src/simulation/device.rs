@@ -68,6 +68,8 @@ pub struct Memory {
     pub visit: Option<Uuid>,
     /// Orders that were handed in.
     pub orders: Vec<Uuid>,
+    /// Outlets for which they were, with the agreements.
+    pub terms: Vec<(Uuid, Vec<u8>)>,
 }
 
 /// A pull that is under way.

@@ -210,8 +210,8 @@ impl Oracle {
         }));
         let said = discretion::said(&submitted.body);
         let changes = workspace.finish();
-        let (name, records) = (command.name(), &self.records);
-        trade_laws::check(&Changed { command: name, changes: &changes, records }, journal)?;
+        let (told, records) = ((&body, &outcome), &self.records);
+        trade_laws::check(&Changed { command: command.name(), told, changes: &changes, records }, journal)?;
         for change in changes {
             let old = self.records.insert(change.id, change.after);
             before.entry(change.id).or_insert(old);

@@ -987,6 +987,8 @@ fn remember(memory: &mut Memory, command: &Command) {
         memory.visit = None;
     } else if let Command::SubmitOrder(command) = command {
         memory.orders.extend(Uuid::from_slice(&command.order_id).ok());
+        let outlet = Uuid::from_slice(&command.outlet_id).ok();
+        memory.terms.extend(outlet.map(|outlet| (outlet, command.agreement_id.clone())));
     }
 }
 

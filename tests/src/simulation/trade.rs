@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use roundsman::internal::{Internal, PromotionState, debtor};
+use roundsman::internal::{DuplicateTerms, FormerSurveys, Internal, PromotionState, debtor};
 use roundsman::workspace::{Change, Stored};
+use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    Agreement, CashHandIn, Hold, HoldReason, Kind, Order, OrderStatus, Payment, PaymentMethod, Promotion, Receivable,
+    Agreement, CashHandIn, Hold, HoldReason, Kind, Order, OrderStatus, Outlet, Payment, PaymentMethod, Promotion,
+    Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
 };
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::stock::Available;
@@ -19,6 +22,8 @@ use super::journal::{Checked, Journal, Law};
 pub struct Changed<'a> {
     /// The command's name.
     pub command: &'static str,
+    /// What it said, and what became of it.
+    pub told: (&'a Command, &'a Outcome),
     /// Each with what it is now.
     pub changes: &'a [Change],
     /// All records before it.
@@ -30,12 +35,16 @@ pub struct Changed<'a> {
 /// # Errors
 /// When one is broken.
 pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
+    changed.refusal(journal)?;
     let orders = changed.orders();
     for (before, after) in &orders {
         sums(after, journal)?;
         promises(before.as_ref(), after, journal)?;
         changed.day(before.as_ref(), after, journal)?;
         changed.credit(before.as_ref(), after, journal)?;
+        if changed.command == "SubmitOrder" && before.is_none() {
+            changed.terms(after, journal)?;
+        }
     }
     let [was_taken, was_handed_in] = [Kind::Payment, Kind::CashHandIn].map(|kind| {
         move |change: &&Change| change.after.kind == kind as i64 && !changed.records.contains_key(&change.id)
@@ -51,9 +60,16 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
             changed.budget(change, &orders, journal)?;
         } else if change.after.kind == Available::KIND {
             changed.stock(change, journal)?;
+        } else if change.after.kind == i64::from(Kind::SurveyResponse as i32) {
+            changed.answers(change, journal)?;
         }
     }
     Ok(())
+}
+
+/// Whether these are answers to questions of a survey.
+fn are_asked(answers: &[SurveyAnswer], survey: &Survey) -> bool {
+    answers.iter().all(|answer| survey.questions.iter().any(|question| question.question_id == answer.question_id))
 }
 
 fn read<M: Message + Default>(stored: &Stored) -> Option<M> {
@@ -226,6 +242,49 @@ impl Changed<'_> {
         journal.check(Law::Trade, sums, || format!("its payments come to {expected}: {hand_in:?}"))?;
         let left = usize::try_from(hand_in.left_payments).unwrap_or_default();
         journal.check(Law::Trade, in_hand.len() == left, || format!("{} are left: {hand_in:?}", in_hand.len()))
+    }
+
+    /// An order is under an agreement that its outlet lists. Otherwise it waits, and a duplicate of the outlet listed it.
+    fn terms(&self, order: &Order, journal: &mut Journal) -> Checked<()> {
+        let outlet: Option<Outlet> = Uuid::from_slice(&order.outlet_id).ok().and_then(|id| self.now(id));
+        let held = order.holds.iter().any(|hold| hold.reason() == HoldReason::TermsExpired);
+        let by_a_duplicate = || {
+            let duplicates = self.records.values().filter(|stored| stored.kind == DuplicateTerms::KIND);
+            duplicates.filter_map(read::<DuplicateTerms>).any(|terms| terms.agreement_ids.contains(&order.agreement_id))
+        };
+        let right =
+            outlet.is_some_and(|outlet| outlet.agreement_ids.contains(&order.agreement_id)) || held && by_a_duplicate();
+        journal.check(Law::Trade, right, || format!("nobody bought there by this agreement: {order:?}"))
+    }
+
+    /// Answers are not refused because of a question that was asked.
+    fn refusal(&self, journal: &mut Journal) -> Checked<()> {
+        let (Command::AnswerSurvey(answer), outcome) = self.told else { return Ok(()) };
+        if outcome.reason() != Reason::Mismatch {
+            return Ok(());
+        }
+        let survey = self.survey(&answer.survey_id, answer.survey_version);
+        let unfit = survey.as_ref().is_none_or(|survey| !are_asked(&answer.answers, survey));
+        journal.check(Law::Trade, unfit, || format!("answers are refused to what was asked: {answer:?}, of {survey:?}"))
+    }
+
+    /// What a version of a survey said, as far as it is known.
+    fn survey(&self, id: &[u8], version: i64) -> Option<Survey> {
+        let id = Uuid::from_slice(id).ok()?;
+        let former: FormerSurveys = self.now(FormerSurveys::id(&id)).unwrap_or_default();
+        let of_version = former.versions.into_iter().find(|former| former.version == version);
+        let current = || self.records.get(&id).filter(|stored| stored.version == version).and_then(read);
+        of_version.map(|former| former.survey).or_else(current)
+    }
+
+    /// Answers are to questions of the version of the survey that they name.
+    fn answers(&self, change: &Change, journal: &mut Journal) -> Checked<()> {
+        let Some(response) = read::<SurveyResponse>(&change.after).filter(|_| change.before.is_none()) else {
+            return Ok(());
+        };
+        let survey = self.survey(&response.survey_id, response.survey_version);
+        let fit = survey.as_ref().is_none_or(|survey| are_asked(&response.answers, survey));
+        journal.check(Law::Trade, fit, || format!("answers to what was not asked: {response:?}, of {survey:?}"))
     }
 
     /// A budget is not overspent, but by an order for which somebody has lifted it.

@@ -1,7 +1,7 @@
 //! The cases in which what a device captured meets what others did meanwhile, by their numbers.
 //!
-//! C1 and C27 are in `push.rs`, C6 to C8 in `pricing.rs`, C29 in `jobs.rs`, C30 in `revoked.rs` and `quarantine.rs`, C31 in
-//! `devices.rs`; the rules of all of them are tested in the pure crate.
+//! C1 and C27 are in `push.rs`, C6 to C8 in `pricing.rs`, C16, C21 and C24 in `conflicts_field.rs`, C29 and C30 in `jobs.rs`,
+//! C31 in `devices.rs`; the rules of all of them are tested in the pure crate.
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
@@ -17,7 +17,7 @@ use roundsman_proto::trade::{
     ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag, VisitState,
     order_line_edit::Edit,
 };
-use roundsman_tests::app::{TODAY, TestApp, TestDevice};
+use roundsman_tests::app::{TODAY, TestApp, TestDevice, encoded};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, RepWorld, World, bytes, check_in, place};
 use uuid::Uuid;
@@ -26,6 +26,7 @@ use crate::desk::{entry, import};
 
 on_both_databases!(
     an_order_without_conflicts_is_confirmed_at_once,
+    c02_another_order_under_the_same_id_is_refused_and_nothing_is_lost,
     c03_office_and_rep_change_different_lines_and_both_stand,
     c03_office_and_rep_change_the_same_line_and_the_office_wins,
     c05_a_price_that_was_shown_within_the_grace_is_honoured,
@@ -42,6 +43,7 @@ on_both_databases!(
     c13_an_order_from_before_a_hand_over_is_taken_within_the_grace,
     c13_a_hand_over_from_today_on_takes_back_nothing_of_this_morning,
     c13_what_was_captured_for_a_duplicate_goes_to_the_outlet_that_remains,
+    c13_an_order_by_the_terms_of_a_duplicate_is_held_until_somebody_agrees,
     c17_a_visit_that_was_called_off_and_done_all_the_same_counts,
     a_visit_ends_on_the_day_on_which_it_began_wherever_its_outlet_is_then,
     c18_a_visit_marked_missed_is_reversed_by_the_late_fact,
@@ -127,6 +129,27 @@ async fn an_order_without_conflicts_is_confirmed_at_once(kind: Kind) {
     assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order came back");
     assert_eq!((order.status(), order.value_minor), (OrderStatus::Confirmed, 8 * PRICE_MINOR));
+    done(app, &world, &mut anna).await;
+}
+
+async fn c02_another_order_under_the_same_id_is_refused_and_nothing_is_lost(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    assert_eq!(app.decide(&mut anna, Command::SubmitOrder(submit.clone())).await.status(), Status::Applied);
+    let first: Order = app.shown(&anna, id).expect("the order");
+    // The same once more, in another command.
+    let again = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&again), (Status::Applied, Reason::NothingToDo), "{again:?}");
+    // Something else under its id, from her tablet.
+    let mut tablet = app.device("anna").await;
+    app.sync(&mut tablet).await;
+    let (_, other) = order(&app, &tablet, &world, &world.anna, &[(0, 7, PRICE_MINOR), (1, 2, PRICE_MINOR)]);
+    let other = Command::SubmitOrder(SubmitOrder { order_id: bytes(id), ..other });
+    let command = app.capture(&mut tablet, other.clone());
+    let synced = app.sync(&mut tablet).await;
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Rejected, Reason::IdTaken), "{synced:?}");
+    assert_eq!(app.kept_body(command).await, Some(encoded(other)), "what was captured can be read again");
+    assert_eq!(app.shown::<Order>(&tablet, id), Some(first), "and the order is what it was");
     done(app, &world, &mut anna).await;
 }
 
@@ -546,6 +569,58 @@ async fn c13_what_was_captured_for_a_duplicate_goes_to_the_outlet_that_remains(k
         assert_eq!(app.shown::<Order>(&anna, id).expect("the order").outlet_id, bytes(survivor));
     }
     assert!(app.shown::<Outlet>(&anna, duplicate).is_none());
+    done(app, &world, &mut anna).await;
+}
+
+async fn c13_an_order_by_the_terms_of_a_duplicate_is_held_until_somebody_agrees(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [duplicate, survivor] = [world.anna.outlets[0], world.anna.outlets[1]];
+    let lines = [(0, 5, PRICE_MINOR)];
+    let [(first, one), (second, two), (_, by_none)] = [(); 3].map(|()| order(&app, &anna, &world, &world.anna, &lines));
+    let stranger = app.id();
+    let not_listed = Record::Agreement(Agreement { customer_id: bytes(world.customers[0]), ..world.agreement(0) });
+    import(&app, vec![entry(stranger, not_listed)]).await;
+    let by_none = SubmitOrder { agreement_id: bytes(stranger), ..by_none };
+    for submit in [one, two, by_none] {
+        app.capture(&mut anna, Command::SubmitOrder(submit));
+    }
+    let archive = ArchiveOutlet { outlet_id: bytes(duplicate), survivor_id: bytes(survivor) };
+    assert_eq!(app.office(Command::ArchiveOutlet(archive)).await.status(), Status::Applied);
+    let synced = app.sync(&mut anna).await;
+    let statuses: Vec<_> = synced.outcomes.iter().map(|(_, outcome)| status(outcome)).collect();
+    let held = (Status::Held, Reason::HeldTermsExpired);
+    assert_eq!(statuses, [held, held, (Status::Rejected, Reason::Mismatch)], "{synced:?}");
+    for id in [first, second] {
+        let order: Order = app.shown(&anna, id).expect("it is not lost");
+        assert_eq!((order.outlet_id.clone(), open_holds(&order)), (bytes(survivor), vec![HoldReason::TermsExpired]));
+        assert!(order.holds[0].facts.contains("does not list the agreement"), "{}", order.holds[0].facts);
+    }
+
+    // What the outlet that remains never had, nobody gets by its name.
+    let (_, straight) = order(&app, &anna, &world, &world.anna, &lines);
+    let straight = SubmitOrder { outlet_id: bytes(survivor), ..straight };
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(straight)).await;
+    assert_eq!(status(&outcome), (Status::Rejected, Reason::Mismatch), "{outcome:?}");
+
+    let release = ReleaseHold {
+        order_id: bytes(first),
+        reason: HoldReason::TermsExpired.into(),
+        comment: "as he was promised".to_owned(),
+    };
+    assert_eq!(app.office(Command::ReleaseHold(release)).await.status(), Status::Applied);
+    let add = EditOutlet {
+        outlet_id: bytes(survivor),
+        add_agreement_ids: vec![bytes(world.agreements[0])],
+        ..EditOutlet::default()
+    };
+    assert_eq!(app.office(Command::EditOutlet(add)).await.status(), Status::Applied);
+    app.sync(&mut anna).await;
+    let released = |id| {
+        let order: Order = app.shown(&anna, id).expect("the order");
+        (order.status(), order.holds[0].released_by.clone())
+    };
+    assert_eq!(released(first), (OrderStatus::Confirmed, "the administrator".to_owned()));
+    assert_eq!(released(second), (OrderStatus::Confirmed, "rule: its cause has gone".to_owned()));
     done(app, &world, &mut anna).await;
 }
 

@@ -1,12 +1,16 @@
 //! What the office learns of devices, and what it may ask of them.
 
+use prost::Message;
 use roundsman::contacts::Contacts;
 use roundsman::device::DeviceError;
 use roundsman_proto::auth::Role;
 use roundsman_proto::supervision::supervision_service_client::SupervisionServiceClient;
 use roundsman_proto::supervision::{ListOutboxesRequest, ListOutboxesResponse, ListedOutbox};
 use roundsman_proto::sync::sync_service_client::SyncServiceClient;
-use roundsman_proto::sync::{Command as Captured, OutboxSummary, PullRequest, PushRequest, WaitingCommands};
+use roundsman_proto::sync::{Command as Captured, OutboxSummary, PullRequest, PushRequest, Status, WaitingCommands};
+use roundsman_proto::trade::{self, EditOutlet, Kind as RecordKind, Outlet, StringChange};
+use roundsman_sync::replica::memory::MemoryStorage;
+use roundsman_sync::replica::{Content, Event, Replica, Want};
 use roundsman_tests::app::{TODAY, TestApp, encoded};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{World, bytes, check_in};
@@ -17,12 +21,13 @@ use uuid::Uuid;
 use crate::desk::{by, stranger};
 
 on_both_databases!(
-    an_app_that_is_too_old_hands_in_what_it_has_and_gets_nothing,
+    c31_an_app_that_is_too_old_hands_in_what_it_has_and_gets_nothing,
+    c31_an_older_app_gets_the_kinds_that_it_knows_and_harms_no_field_that_it_does_not,
     what_is_only_on_a_phone_is_seen_by_the_office_and_the_own_supervisor,
     what_a_device_did_not_say_stays_as_it_was_said,
 );
 
-async fn an_app_that_is_too_old_hands_in_what_it_has_and_gets_nothing(kind: Kind) {
+async fn c31_an_app_that_is_too_old_hands_in_what_it_has_and_gets_nothing(kind: Kind) {
     let app = TestApp::start_requiring(kind, "2.10").await;
     let world = World::make(&app).await;
     let token = app.device_token("anna").await;
@@ -52,6 +57,78 @@ async fn an_app_that_is_too_old_hands_in_what_it_has_and_gets_nothing(kind: Kind
         Err(DeviceError::AppTooOld { min_app_version }) => assert_eq!(min_app_version, "2.10"),
         other => panic!("the app is too old: {other:?}"),
     }
+    app.finish().await;
+}
+
+/// An outlet as an app knows it that is older than most of its fields.
+#[derive(Clone, PartialEq, Message)]
+struct OldOutlet {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+/// Pulls some kinds, or all.
+async fn pull_kinds(app: &TestApp, token: &str, replica: &mut Replica<MemoryStorage>, kinds: &[u32]) {
+    let want = Want { kinds: kinds.to_vec(), device_clock_us: app.now_us(), ..Want::default() };
+    loop {
+        let request = replica.request(&want).expect("a request");
+        let answer = SyncServiceClient::new(app.channel.clone()).pull(by(token, request)).await;
+        let mut stream = answer.expect("is served").into_inner();
+        while let Some(message) = stream.message().await.expect("goes on") {
+            if let Event::Checkpoint { last: true, .. } = replica.receive(message).expect("is taken") {
+                replica.cut();
+                return;
+            }
+        }
+        replica.cut();
+    }
+}
+
+async fn c31_an_older_app_gets_the_kinds_that_it_knows_and_harms_no_field_that_it_does_not(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let token = app.device_token("anna").await;
+    let outlet = world.anna.outlets[0];
+    let caller = world.caller(&world.anna);
+    let all = roundsman::verify::projection(&app.core.db, &caller).await.expect("is computed");
+    let mut replica = Replica::open(MemoryStorage::default()).expect("opens");
+    let known = [RecordKind::Outlet as u32, RecordKind::Product as u32];
+    pull_kinds(&app, &token, &mut replica, &known).await;
+    let expected: Content = all.clone().into_iter().filter(|((_, kind), _)| known.contains(kind)).collect();
+    assert!(expected.len() >= known.len() && expected.len() < all.len());
+    assert_eq!(replica.content().expect("reads"), expected, "what it knows, and nothing else");
+
+    // It reads what it knows of an outlet, and keeps the rest.
+    let document = replica.document(outlet).expect("reads").expect("is there").bytes;
+    let stored = app.stored::<Outlet>(world.tenant).await[&outlet].clone();
+    assert_eq!(OldOutlet::decode(document.clone()).expect("is read").name, stored.name);
+    assert_eq!(Outlet::decode(document).expect("is read"), stored);
+    // What it hands in says what it changes, so that the rest stays as it is.
+    let comment = Some(StringChange { base: String::new(), value: "ring twice".to_owned() });
+    let edit = EditOutlet { outlet_id: bytes(outlet), comment, ..EditOutlet::default() };
+    let command = Captured {
+        command_id: bytes(app.id()),
+        seq: 1,
+        captured_at_us: app.now_us(),
+        business_day: TODAY,
+        body: encoded(trade::command::Command::EditOutlet(edit)).into(),
+    };
+    let request = PushRequest {
+        protocol_version: 1,
+        device_clock_us: app.now_us(),
+        commands: vec![command],
+        ..PushRequest::default()
+    };
+    let pushed = SyncServiceClient::new(app.channel.clone()).push(by(&token, request)).await.expect("is taken");
+    let outcome = pushed.into_inner().results[0].outcome.clone().expect("an outcome");
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    let edited = app.stored::<Outlet>(world.tenant).await[&outlet].clone();
+    assert_eq!(edited, Outlet { comment: "ring twice".to_owned(), ..stored });
+
+    // After its update it asks for everything, and gets it.
+    pull_kinds(&app, &token, &mut replica, &[]).await;
+    let all = roundsman::verify::projection(&app.core.db, &caller).await.expect("is computed");
+    assert_eq!(replica.content().expect("reads"), all);
     app.finish().await;
 }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod cash;
 mod changes;
 mod conflicts;
+mod conflicts_field;
 mod cost;
 mod debts;
 mod desk;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 on_both_databases!(
     c01_a_repeated_push_gets_the_same_outcome_and_has_one_effect,
     c01_a_command_under_another_number_is_a_duplicate,
-    a_command_id_with_another_body_is_rejected_and_nothing_else,
+    c02_a_command_id_with_another_body_is_rejected_and_nothing_else,
     a_gap_is_answered_with_the_number_that_is_expected,
     a_command_under_an_earlier_number_than_it_was_decided_under_gets_a_new_one,
     c27_one_bad_command_does_not_keep_the_others_back,
@@ -102,7 +102,7 @@ async fn c01_a_command_under_another_number_is_a_duplicate(kind: Kind) {
     app.finish().await;
 }
 
-async fn a_command_id_with_another_body_is_rejected_and_nothing_else(kind: Kind) {
+async fn c02_a_command_id_with_another_body_is_rejected_and_nothing_else(kind: Kind) {
     let app = TestApp::start(kind).await;
     let world = World::make(&app).await;
     let token = app.device_token("anna").await;

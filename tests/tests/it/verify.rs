@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use roundsman::internal::{
-    Granted, Internal, ListState, OutletCustomers, OutletDocuments, OutletMonths, ProductPrices, ProductStocks,
-    PromotionState, Promotions, Reach, Reaching, RepAssignments, Restamping, Restampings, TerritoryCalendar,
-    TerritoryDay, TerritoryReps, TerritoryRoutes, server_id,
+    DuplicateTerms, FormerSurvey, FormerSurveys, Granted, Internal, ListState, OutletCustomers, OutletDocuments,
+    OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach, Reaching, RepAssignments,
+    Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes, server_id,
 };
 use roundsman::jobs::Jobs;
 use roundsman::store::record;
@@ -17,7 +17,7 @@ use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ArchiveOutlet, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, PaymentMethod, PriceList, Promotion,
-    Reason, Route, RouteStop, ShownPromotion, Territory,
+    Reason, Route, RouteStop, ShownPromotion, Survey, Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
@@ -45,6 +45,16 @@ on_both_databases!(
     the_time_zone_of_a_territory_does_not_change,
 );
 
+/// A survey that has changed twice.
+async fn with_survey(app: &TestApp) -> Uuid {
+    let id = app.id();
+    for title in ["Shelves", "Doors", "Shelves and doors"] {
+        let survey = Survey { title: title.to_owned(), ..Survey::default() };
+        import(app, vec![entry(id, Record::Survey(survey))]).await;
+    }
+    id
+}
+
 /// A day with something of everything.
 struct Day {
     app: TestApp,
@@ -52,6 +62,7 @@ struct Day {
     route: Uuid,
     shipment: Uuid,
     promotion: Uuid,
+    survey: Uuid,
 }
 
 fn october() -> Month {
@@ -147,7 +158,8 @@ impl Day {
         for command in [Command::MoveOutlet(moved), Command::ArchiveOutlet(merged)] {
             assert_eq!(app.office(command).await.status(), Status::Applied);
         }
-        Self { app, world, route, shipment, promotion }
+        let survey = with_survey(&app).await;
+        Self { app, world, route, shipment, promotion, survey }
     }
 
     async fn findings(&self) -> Vec<String> {
@@ -258,6 +270,15 @@ async fn network(day: &Day) {
     assert_one(&found, &[&Reach::name(&customer), "counts outlets"]);
     let found = day.found::<Reach>(customer, |reach| drop(reach.dependents.pop())).await;
     assert_one(&found, &[&Reach::name(&customer), "lacks"]);
+    let merged = world.boris.outlets[1];
+    let stranger = bytes(Uuid::from_u128(7));
+    let found = day.found::<DuplicateTerms>(merged, |terms| terms.agreement_ids.push(stranger.clone())).await;
+    assert_one(&found, &[&DuplicateTerms::name(&merged), "an agreement that is not there"]);
+    let there = world.boris.outlets[0];
+    let listed = bytes(world.agreements[0]);
+    let found = day.found::<DuplicateTerms>(there, |terms| terms.agreement_ids.push(listed.clone())).await;
+    assert_one(&found, &[&DuplicateTerms::name(&there), "not merged"]);
+
     let agreement = Reaching::Agreement(world.agreements[0]);
     let found = day.found::<Reach>(agreement, |reach| reach.territories.clear()).await;
     assert_one(&found, &[&Reach::name(&agreement), "counts outlets"]);
@@ -323,7 +344,7 @@ async fn clockwork(day: &Day) {
 
 /// Prices, lists, promotions, stocks, claims.
 async fn goods(day: &Day) {
-    let Day { world, shipment, promotion, .. } = day;
+    let Day { world, shipment, promotion, survey, .. } = day;
     let list = world.price_list;
     let found = day.found::<ListState>(list, |state| state.computed.clear()).await;
     assert_one(&found, &[&ListState::name(&list), "lacks"]);
@@ -336,6 +357,13 @@ async fn goods(day: &Day) {
     assert_one(&found, &[&PromotionState::name(promotion), "0 waiting", "1 waiting"]);
     let found = day.found::<PromotionState>(*promotion, |state| state.spent_minor += 1).await;
     assert_one(&found, &[&PromotionState::name(promotion), "counts 201 and 2000", "by the orders it is 200 and 2000"]);
+    let found = day.found::<FormerSurveys>(*survey, |former| former.versions.reverse()).await;
+    assert_one(&found, &[&FormerSurveys::name(survey), "can't have been"]);
+    let found = day.found::<FormerSurveys>(*survey, |former| former.versions[1].version = i64::MAX).await;
+    assert_one(&found, &[&FormerSurveys::name(survey), "can't have been"]);
+    let stranger = Uuid::from_u128(7);
+    let found = day.found::<FormerSurveys>(stranger, |former| former.versions.push(FormerSurvey::default())).await;
+    assert_one(&found, &[&FormerSurveys::name(&stranger), "that is not there"]);
     let price = (world.price_list, world.products[0]);
     let found = day.found::<ProductPrices>(price, |prices| prices.prices.clear()).await;
     assert_one(&found, &[&ProductPrices::name(&price), &format!("lacks {}", world.prices[0])]);

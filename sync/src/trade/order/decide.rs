@@ -11,7 +11,9 @@
 
 use std::collections::BTreeMap;
 
-use roundsman_proto::trade::{Agreement, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Reason};
+use roundsman_proto::trade::{
+    Agreement, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Outlet, Reason,
+};
 use uuid::Uuid;
 
 use super::hold::{self, Cause};
@@ -345,11 +347,8 @@ fn head_causes(
         let facts = format!("the order's value of {value} is below the minimum of {minimum}");
         causes.push(Cause::new(HoldReason::MinimumSum, facts).limit(minimum, value));
     }
-    let (from, to, day) = (agreement.valid_from_day, agreement.valid_to_day, order.order_day);
-    let valid = (from == 0 || from <= day) && (to == 0 || day <= to);
-    if !valid && (touched.terms || is_open(HoldReason::TermsExpired)) {
-        let facts = format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
-        causes.push(succeeded(Cause::new(HoldReason::TermsExpired, facts), items, order, agreement, setting));
+    if touched.terms || is_open(HoldReason::TermsExpired) {
+        causes.extend(terms_cause(items, order, agreement, setting));
     }
     if promised(before).is_some_and(|promised| order.value_minor <= promised.value_minor) {
         return causes;
@@ -381,6 +380,26 @@ fn succeeded(cause: Cause, items: &[Item<'_>], order: &Order, agreement: &Agreem
     let current_minor = amounts.and_then(|amounts| money::total(amounts).ok());
     let shown_minor = Some(order.ordered_value_minor);
     Cause { successor_id: agreement.successor_id.clone(), shown_minor, current_minor, ..cause }
+}
+
+/// The agreement is not what the outlet buys by: it is not valid on the order's day (C15), or the outlet does not list it (C13).
+fn terms_cause(items: &[Item<'_>], order: &Order, agreement: &Agreement, setting: &Setting<'_>) -> Option<Cause> {
+    let (from, to, day) = (agreement.valid_from_day, agreement.valid_to_day, order.order_day);
+    let valid = (from == 0 || from <= day) && (to == 0 || day <= to);
+    let invalid = || format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
+    let unlisted = || {
+        "the outlet does not list the agreement; a duplicate that was merged into it did, or itself before".to_owned()
+    };
+    let facts: Vec<String> =
+        [(!valid).then(invalid), (!is_listed(order, setting.outlet)).then(unlisted)].into_iter().flatten().collect();
+    let cause = (!facts.is_empty()).then(|| Cause::new(HoldReason::TermsExpired, facts.join("; ")))?;
+    Some(if valid { cause } else { succeeded(cause, items, order, agreement, setting) })
+}
+
+/// Whether an order is under an agreement that the outlet lists.
+#[must_use]
+pub fn is_listed(order: &Order, outlet: &Outlet) -> bool {
+    outlet.agreement_ids.contains(&order.agreement_id)
 }
 
 /// Causes in what the customer owes (C9, C10).
