@@ -21,7 +21,6 @@ use uuid::Uuid;
 
 use super::Context;
 use super::field::{self, Place};
-use super::submit_order::order_day;
 use crate::budgets;
 use crate::internal::{
     Debtor, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState, Promotions, debtor,
@@ -70,7 +69,7 @@ impl Needs {
             currency: command.currency.clone(),
             priced: true,
             promotes: editor == Editor::Office,
-            day: order_day(command, business_day),
+            day: order::order_day(command, business_day),
             ..Self::default()
         };
         needs.agreement(&command.agreement_id);
@@ -721,13 +720,10 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
 /// What an order gives back when it is called off, edited or shipped.
 pub fn given_back(order: &Order) -> impl Iterator<Item = Scarce> {
     let warehouse = Uuid::from_slice(&order.warehouse_id).ok();
-    let stock =
-        |product: &[u8]| Some(Scarce::Stock { warehouse: warehouse?, product: Uuid::from_slice(product).ok()? });
-    let goods: BTreeSet<Scarce> = order.lines.iter().filter_map(|line| stock(&line.product_id)).collect();
+    let products = order.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok());
+    let goods = products.filter_map(move |product| Some(Scarce::Stock { warehouse: warehouse?, product }));
     let parts = order.lines.iter().flat_map(|line| &line.promotions);
-    let budgets: BTreeSet<Scarce> =
-        parts.filter_map(|part| Uuid::from_slice(&part.promotion_id).ok()).map(Scarce::Budget).collect();
-    goods.into_iter().chain(budgets)
+    goods.chain(parts.filter_map(|part| Uuid::from_slice(&part.promotion_id).ok()).map(Scarce::Budget))
 }
 
 /// Lets those who wait have what the command has set free, whoever waited longest first.

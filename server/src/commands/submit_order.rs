@@ -33,7 +33,7 @@ impl Decide for SubmitOrder {
         field::keys(context, &self.outlet_id, workspace, keys);
         field::hang_keys(context, &self.outlet_id, workspace, keys);
         Needs::of_submit(self, field::editor(context), context.business_day).keys(workspace, keys);
-        let own = (order_day(self, context.business_day), context.issuer.rep().unwrap_or_default());
+        let own = (order::order_day(self, context.business_day), context.issuer.rep().unwrap_or_default());
         for outlet in field::named_and_remaining(&self.outlet_id, workspace) {
             let others = field::orders_of_others(context, workspace, outlet, own);
             others.into_iter().flatten().for_each(|other| keys.id(other));
@@ -51,7 +51,7 @@ impl Decide for SubmitOrder {
         let needs = Needs::of_submit(self, editor, capture.business_day);
         let ground = needs.read(workspace, id, place.clone(), capture)?;
         let mut others = Vec::new();
-        let own = (order_day(self, capture.business_day), context.issuer.rep().unwrap_or_default());
+        let own = (order::order_day(self, capture.business_day), context.issuer.rep().unwrap_or_default());
         for other in field::orders_of_others(context, workspace, place.outlet_id, own)? {
             others.extend(workspace.find::<Order>(other)?.map(|order| (other, order)));
         }
@@ -60,9 +60,4 @@ impl Decide for SubmitOrder {
         let verdict = ground.store(context, workspace, current.as_ref(), decision)?;
         place.outcome(context, workspace, verdict)
     }
-}
-
-/// Of which day an order is.
-pub fn order_day(command: &SubmitOrder, business_day: i32) -> i32 {
-    if command.order_day == 0 { business_day } else { command.order_day }
 }

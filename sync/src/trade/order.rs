@@ -138,7 +138,7 @@ pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejec
     check::optional_id(&command.visit_id, "visit_id")?;
     check::currency(&command.currency, "currency")?;
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
-    let day = order_day(command, capture);
+    let day = order_day(command, capture.business_day);
     let around = capture.business_day..=capture.business_day.saturating_add(DAYS_AHEAD);
     check::day(day, "order_day")?;
     check::range(day, around, "order_day")?;
@@ -154,8 +154,10 @@ pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejec
     check::unique(ids, "line_id")
 }
 
-fn order_day(command: &SubmitOrder, capture: &Capture) -> i32 {
-    if command.order_day == 0 { capture.business_day } else { command.order_day }
+/// The day of an order that is handed in on a business day.
+#[must_use]
+pub fn order_day(command: &SubmitOrder, business_day: i32) -> i32 {
+    if command.order_day == 0 { business_day } else { command.order_day }
 }
 
 /// "As soon as possible" is for orders of the day: at the prices of a coming day no goods leave before it.
@@ -283,6 +285,7 @@ fn handed_in(
     if command.currency != terms.agreement.currency {
         return Err(Rejection::new(Reason::CurrencyMismatch).field("currency"));
     }
+    let day = order_day(command, setting.capture.business_day);
     let mut lines = Vec::with_capacity(command.lines.len());
     for (index, line) in command.lines.iter().enumerate() {
         let mut line = new_line(line, terms, setting).map_err(check::at("lines", index))?;
@@ -290,7 +293,7 @@ fn handed_in(
             match current.and_then(|order| order.lines.iter().find(|known| known.line_id == line.line_id)) {
                 // It comes once more, and has its price.
                 Some(known) => price_as(&mut line, known),
-                None => price_by_list(&mut line, order_day(command, setting.capture), terms, setting),
+                None => price_by_list(&mut line, day, terms, setting),
             }
         }
         lines.push(line);
@@ -305,7 +308,7 @@ fn handed_in(
         agreement_id: command.agreement_id.clone(),
         rep_id,
         visit_id: command.visit_id.clone(),
-        order_day: order_day(command, setting.capture),
+        order_day: day,
         delivery_day: command.delivery_day,
         currency: command.currency.clone(),
         comment: command.comment.clone(),

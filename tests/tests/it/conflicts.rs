@@ -216,15 +216,15 @@ async fn c05_a_price_that_changed_long_ago_is_held(kind: Kind) {
     done(app, &world, &mut anna).await;
 }
 
+/// What the first customer owes, by the books.
+fn books_say(world: &World, receivable: Receivable) -> Command {
+    let receivable_id = bytes(world.receivables[0]);
+    Command::SetReceivable(SetReceivable { receivable_id, receivable: Some(receivable), ..SetReceivable::default() })
+}
+
 async fn c09_an_order_above_the_limit_is_held_and_released_by_a_payment_to_the_books(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
-    let debt = |minor| {
-        Command::SetReceivable(SetReceivable {
-            receivable_id: bytes(world.receivables[0]),
-            receivable: Some(world.receivable(0, minor)),
-            ..SetReceivable::default()
-        })
-    };
+    let debt = |minor| books_say(&world, world.receivable(0, minor));
     app.office(debt(99_000)).await;
     let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
@@ -269,14 +269,7 @@ async fn c09_two_orders_racing_for_one_limit_do_not_both_pass(kind: Kind) {
 
 async fn c10_overdue_debt_that_appeared_holds_the_order_until_it_is_paid(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
-    let overdue = |overdue_minor| {
-        let receivable = Receivable { overdue_minor, ..world.receivable(0, overdue_minor) };
-        Command::SetReceivable(SetReceivable {
-            receivable_id: bytes(world.receivables[0]),
-            receivable: Some(receivable),
-            ..SetReceivable::default()
-        })
-    };
+    let overdue = |overdue_minor| books_say(&world, Receivable { overdue_minor, ..world.receivable(0, overdue_minor) });
     let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
     app.capture(&mut anna, Command::SubmitOrder(submit));
     app.office(overdue(700)).await;
@@ -668,13 +661,7 @@ fn cash(app: &TestApp, world: &World, amount_minor: i64) -> CollectPayment {
 
 async fn c22_cash_is_taken_when_the_debt_is_gone(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
-    let debt = |minor| {
-        Command::SetReceivable(SetReceivable {
-            receivable_id: bytes(world.receivables[0]),
-            receivable: Some(world.receivable(0, minor)),
-            ..SetReceivable::default()
-        })
-    };
+    let debt = |minor| books_say(&world, world.receivable(0, minor));
     app.office(debt(500)).await;
     app.sync(&mut anna).await;
     let payment = cash(&app, &world, 500);
