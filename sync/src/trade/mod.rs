@@ -6,6 +6,7 @@ pub mod check;
 pub mod credit;
 pub mod edit;
 pub mod geo;
+pub mod likeness;
 pub mod money;
 pub mod order;
 pub mod outlet;
@@ -15,6 +16,8 @@ pub mod price;
 pub mod promotion;
 pub mod reclamation;
 pub mod rejection;
+pub mod reprice;
+
 pub mod shipment;
 pub mod stock;
 pub mod survey;
