@@ -328,7 +328,8 @@ impl Event {
     }
 }
 
-fn decimal(number: i64, decimals: u32) -> String {
+/// A number with so many decimals.
+pub(super) fn decimal(number: i64, decimals: u32) -> String {
     let unit = 10_u64.pow(decimals);
     let (whole, rest) = (number.unsigned_abs() / unit, number.unsigned_abs() % unit);
     let sign = if number < 0 { "-" } else { "" };
@@ -339,12 +340,13 @@ fn decimal(number: i64, decimals: u32) -> String {
 }
 
 /// A quantity, without zeros at its end.
-fn quantity(milli: i64) -> String {
+pub(super) fn quantity(milli: i64) -> String {
     let text = decimal(milli, 3);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn day(day: i32) -> String {
+/// A day as YYYY-MM-DD.
+pub(super) fn day(day: i32) -> String {
     let date = chrono::NaiveDate::from_num_days_from_ce_opt(day.saturating_add(719_163)).filter(|_| day != 0);
     date.map_or_else(|| "as soon as possible".to_owned(), |date| date.to_string())
 }

@@ -18,7 +18,9 @@ use crate::store::record;
 use crate::store::sql::{Cell, Db, Rows, Tx};
 use crate::workspace::{Change, Stored};
 
-pub use query::{CoveredRep, OrderFilter, VisitFilter, Whose, coverage, orders, shipments, team_of_rep, visits};
+pub use query::{
+    CoveredRep, OrderFilter, PlacedOutlet, VisitFilter, Whose, coverage, orders, outlets, shipments, team_of_rep, visits,
+};
 use tables::{PROJECTIONS, Projection};
 
 /// Records that are read at a time to rebuild or to verify.
