@@ -308,7 +308,10 @@ pub fn summary(preview: &Preview, from_day: i32) -> Vec<String> {
         Some(below) => format!("{below} would be below the lowest price: orders with them wait for somebody"),
         None => "the list has no lowest prices".to_owned(),
     });
-    lines.push(format!("{} would contradict another price (REASON_PRICE_CONFLICT), and are left out", plan.conflicts.len()));
+    lines.push(format!(
+        "{} would contradict another price (REASON_PRICE_CONFLICT), and are left out",
+        plan.conflicts.len()
+    ));
     lines.extend(plan.conflicts.iter().map(|name| format!("  {name}")));
     let refused = |(name, rejection): &(String, Rejection)| {
         format!("{name} can't change so, and is left out: {}", rejection.reason.as_str_name())

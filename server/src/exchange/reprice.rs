@@ -178,11 +178,8 @@ pub fn plan(prices: &Prices, selection: &Selection, terms: &Terms, from_day: i32
                 let packaging = wanted.price.packaging_code.clone();
                 let listed = known.get(&(product.clone(), packaging.clone())).map_or(&[][..], Vec::as_slice);
                 let begins = |price: &Price| price.valid_from_day > from_day;
-                let price = Price {
-                    price_list_id: prices.id.as_bytes().to_vec(),
-                    product_id: product,
-                    ..wanted.price.clone()
-                };
+                let price =
+                    Price { price_list_id: prices.id.as_bytes().to_vec(), product_id: product, ..wanted.price.clone() };
                 let name = name_of(listed, &packaging, &wanted.product);
                 plan.take(name, listed, begins, |old| Ok(to_price(old, from_day, &price)));
             }
@@ -401,4 +398,174 @@ pub struct Command {
 /// When the day is none, or over: orders of that day were decided with the prices that it had.
 pub fn check_day(from_day: i32, today: i32) -> Result<(), Rejection> {
     check::range(from_day, today.max(*check::DAYS.start() + 1)..=*check::DAYS.end(), "from_day")
+}
+
+#[cfg(test)]
+mod tests {
+    use roundsman_proto::trade::PriceBreak;
+    use roundsman_sync::trade::reprice::By;
+
+    use super::*;
+
+    const LIST: Uuid = Uuid::from_u128(1 << 64);
+    const DAY: i32 = 20_780;
+
+    fn price(product: u128, price_minor: i64, from: i32) -> Price {
+        Price {
+            price_list_id: LIST.as_bytes().to_vec(),
+            product_id: Uuid::from_u128(product).as_bytes().to_vec(),
+            breaks: vec![PriceBreak { min_quantity_milli: 0, price_minor }],
+            valid_from_day: from,
+            ..Price::default()
+        }
+    }
+
+    fn listed(number: u128, price: Price) -> ListedPrice {
+        let product = Uuid::from_slice(&price.product_id).expect("an id").as_u128();
+        ListedPrice {
+            price_id: Uuid::from_u128(number << 32).as_bytes().to_vec(),
+            version: 7,
+            price: Some(price),
+            product_code: format!("A{product}"),
+            product_name: format!("Article {product}"),
+            product_group_path: vec!["Drinks".to_owned(), if product % 2 == 0 { "Juice" } else { "Tea" }.to_owned()],
+        }
+    }
+
+    fn prices(of: Vec<Price>) -> Prices {
+        let id = |number| Uuid::from_u128(number << 32);
+        let prices = (1..).zip(of).map(|(number, price)| (id(number), listed(number, price))).collect();
+        Prices { id: LIST, list: PriceList::default(), prices }
+    }
+
+    fn raise(share_bp: i32) -> Terms {
+        Terms::Rule(Rule { by: By::Share(share_bp), round_to_minor: 0 })
+    }
+
+    fn planned(prices: &Prices, terms: &Terms) -> Plan {
+        plan(prices, &Selection::default(), terms, DAY)
+    }
+
+    fn file(rows: &str) -> Result<Vec<NewPrice>, String> {
+        let text = format!("product,min_quantity,price,per,packaging\n{rows}");
+        parse(text.as_bytes(), 2).map_err(|errors| errors.to_string())
+    }
+
+    /// The list after some commands were taken over.
+    fn after(prices: &Prices, commands: &[Command]) -> Prices {
+        let mut after = prices.clone();
+        for entry in commands.iter().flat_map(|command| &command.set.prices) {
+            let id = Uuid::from_slice(&entry.price_id).expect("an id");
+            let price = entry.price.clone().expect("a price");
+            after.prices.insert(id, ListedPrice { version: 8, price_id: entry.price_id.clone(), ..listed(0, price) });
+        }
+        after
+    }
+
+    #[test]
+    fn a_rule_is_for_the_products_that_were_chosen() {
+        let all = prices((1..=4).map(|product| price(product, 100, 0)).collect());
+        let names = |selection: Selection| {
+            let plan = plan(&all, &selection, &raise(1_000), DAY);
+            plan.goods.into_iter().map(|goods| goods.name).collect::<Vec<_>>()
+        };
+        let of = |group: &[&str], products: &[&str]| Selection {
+            group_path: group.iter().map(|&name| name.to_owned()).collect(),
+            products: products.iter().map(|&name| name.to_owned()).collect(),
+        };
+        assert_eq!(names(of(&["Drinks"], &[])).len(), 4);
+        assert_eq!(names(of(&["Drinks", "Tea"], &[])), ["A1 Article 1", "A3 Article 3"]);
+        assert_eq!(names(of(&["Tea"], &[])), [""; 0]);
+        assert_eq!(names(of(&[], &["A2", &Uuid::from_u128(3).to_string()])), ["A2 Article 2", "A3 Article 3"]);
+    }
+
+    #[test]
+    fn what_can_not_change_is_left_out_and_told() {
+        let all = prices(vec![
+            price(1, 100, 0),
+            price(2, 3, 0),
+            price(3, 100, 1),
+            Price { valid_to_day: DAY - 1, ..price(3, 90, 1) },
+            price(4, 100, DAY),
+        ]);
+        let cheaper = Terms::Rule(Rule { by: By::Amount(-10), round_to_minor: 0 });
+        let plan = planned(&all, &cheaper);
+        assert_eq!(plan.goods.iter().map(|goods| goods.name.as_str()).collect::<Vec<_>>(), ["A1 Article 1"]);
+        assert_eq!(plan.refused.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["A2 Article 2"]);
+        assert_eq!((plan.conflicts, plan.later), (vec!["A3 Article 3".to_owned()], 1));
+    }
+
+    #[test]
+    fn a_broken_run_is_finished_by_the_same_commands() {
+        let all = prices((1..=450).map(|product| price(product, 1_000, 0)).collect());
+        let terms = raise(350);
+        let commands = planned(&all, &terms).commands();
+        let counts: Vec<(usize, usize)> =
+            commands.iter().map(|command| (command.prices, command.set.prices.len())).collect();
+        assert_eq!(counts, [(100, 200), (100, 200), (100, 200), (100, 200), (50, 100)]);
+        assert_eq!(commands[4].names, Some(("A401 Article 401".to_owned(), "A450 Article 450".to_owned())));
+        let broken = after(&all, &commands[..2]);
+        assert_eq!(planned(&broken, &terms).commands(), commands[2..]);
+        let whole = after(&all, &commands);
+        assert_eq!(planned(&whole, &terms), Plan { later: 450, ..Plan::default() });
+    }
+
+    #[test]
+    fn the_same_file_after_another_one_is_another_change() {
+        let all = prices(vec![price(1, 1_000, DAY)]);
+        let to = |prices: &Prices, price: &str| {
+            planned(prices, &Terms::File(file(&format!("A1,,{price},,\n")).expect("is right"))).commands()
+        };
+        let first = to(&all, "9.50");
+        let other = to(&after(&all, &first), "9.00");
+        let back = to(&after(&all, &other), "9.50");
+        assert_eq!((first.len(), other.len(), back.len()), (1, 1, 1));
+        assert_ne!(first[0].id, back[0].id);
+    }
+
+    #[test]
+    fn a_file_has_a_row_for_each_break_and_all_that_is_wrong_is_told() {
+        let read = file("A1,,10,,\nA1,10,9,,\nA1,,100,12,BOX\n").expect("is right");
+        assert_eq!(read.iter().map(|new| (new.line, new.price.breaks.len())).collect::<Vec<_>>(), [(2, 2), (4, 1)]);
+        let wrong = file("A1,,10,,\nA1,0,9,,\n,,x,,\nA1,5,8,2,\n").expect_err("is wrong");
+        let expected = [
+            "line 3, column min_quantity: \"0\" is one for which there is a price already",
+            "line 4, column product: is empty",
+            "line 4, column price: \"x\" is not a sum of money",
+            "line 5, column per: \"2\" is another than on line 2, for the same price",
+        ];
+        assert_eq!(wrong.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_product_without_a_price_gets_its_first_one() {
+        let all = prices(vec![price(1, 1_000, 0)]);
+        let plan = planned(&all, &Terms::File(file("B7,,10,,\n").expect("is right")));
+        let new = &plan.goods[0].changes[0].1.price;
+        let product = key::id("product", "B7").as_bytes().to_vec();
+        assert_eq!(
+            (new.product_id.clone(), new.valid_from_day, new.price_list_id.clone()),
+            (product, DAY, LIST.as_bytes().to_vec())
+        );
+        assert_eq!(plan.steps().map(|step| step.before).collect::<Vec<_>>(), [None]);
+        assert_eq!(plan.spread(), None);
+    }
+
+    #[test]
+    fn prices_below_the_lowest_are_counted_also_where_that_is_computed() {
+        let all = prices(vec![price(1, 1_000, 0), price(2, 1_000, 0)]);
+        let plan = planned(&all, &raise(-1_000));
+        let cost = prices(vec![price(1, 800, 0), price(2, 850, 0)]);
+        let lowest = PriceList { base_list_id: LIST.as_bytes().to_vec(), markup_bp: 1_000, ..PriceList::default() };
+        let floor = Prices { id: Uuid::from_u128(9), list: lowest, prices: BTreeMap::new() };
+        assert_eq!(plan.below_floor(&floor, Some(&cost)), 1, "900 is not below 880, and below 935");
+        assert_eq!(plan.below_floor(&cost, None), 0);
+    }
+
+    #[test]
+    fn prices_begin_today_or_later() {
+        assert!(check_day(DAY, DAY).is_ok() && check_day(DAY + 1, DAY).is_ok());
+        assert!(check_day(DAY - 1, DAY).is_err() && check_day(i32::MAX, DAY).is_err());
+        assert!(check_day(1, 1).is_err(), "no day is before it");
+    }
 }

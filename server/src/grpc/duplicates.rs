@@ -291,8 +291,9 @@ mod tests {
     fn pages_go_on_where_the_one_before_ended() {
         let compared: Vec<Compared> = (1..=5).map(|id| outlet(id, true, false)).collect();
         let point = GeoPoint { latitude_e7: 601_700_000, ..GeoPoint::default() };
-        let traits: Vec<Traits> =
-            ["Kiosk", "Kiosk 1", "Kiosk", "Kiosk 2", "Romashka"].map(|name| Traits::of(name, "", Some(point), "")).into();
+        let traits: Vec<Traits> = ["Kiosk", "Kiosk 1", "Kiosk", "Kiosk 2", "Romashka"]
+            .map(|name| Traits::of(name, "", Some(point), ""))
+            .into();
         let outlets = (compared, traits);
         let page = |after, size| DuplicatePage { token: Filter::of("x", &[]), least_bp: LEAST_BP, after, size };
         let keys = |page: &DuplicatePage| page.best(&outlets).iter().map(|pair| pair.key).collect::<Vec<_>>();

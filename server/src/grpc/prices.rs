@@ -69,7 +69,9 @@ impl PricePage {
         let mut last = None;
         for stored in rows {
             let at = (stored.version, stored.record);
-            for Row { record, version, document } in decode_frames(Bytes::from(stored.frame)).map_err(status::internal)? {
+            for Row { record, version, document } in
+                decode_frames(Bytes::from(stored.frame)).map_err(status::internal)?
+            {
                 // The news that a price left is no price.
                 let Some(document) = document else { continue };
                 size_bytes += document.len();

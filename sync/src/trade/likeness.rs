@@ -23,8 +23,8 @@ const NEIGHBOURS: usize = 128;
 
 /// What a company is by law says nothing of its name; as [`words`] writes it.
 const LEGAL_FORMS: [&str; 32] = [
-    "ooo", "oao", "zao", "pao", "ao", "ip", "chp", "chup", "tov", "too", "llc", "llp", "ltd", "limited", "inc", "corp", "co",
-    "company", "plc", "gmbh", "ag", "kg", "oy", "oyj", "ky", "ab", "as", "ou", "sia", "uab", "sp", "zoo",
+    "ooo", "oao", "zao", "pao", "ao", "ip", "chp", "chup", "tov", "too", "llc", "llp", "ltd", "limited", "inc", "corp",
+    "co", "company", "plc", "gmbh", "ag", "kg", "oy", "oyj", "ky", "ab", "as", "ou", "sia", "uab", "sp", "zoo",
 ];
 
 /// What is compared of an outlet.
@@ -125,7 +125,11 @@ pub fn pairs(outlets: &[Traits], least_bp: i32, mut found: impl FnMut(usize, usi
             }
         }
         if let Some(group) = payers.get(outlet.tax_id.as_str()) {
-            group.next_to(index, outlets).iter().filter(|other| **other != index).for_each(|other| compare(index, *other));
+            group
+                .next_to(index, outlets)
+                .iter()
+                .filter(|other| **other != index)
+                .for_each(|other| compare(index, *other));
         }
     }
 }
@@ -394,7 +398,8 @@ mod tests {
     fn traits() -> impl Strategy<Value = Traits> {
         let point = proptest::option::of((601_700_000..601_740_000_i32, 249_400_000..249_440_000_i32));
         (".{0,12}", "[a-c ]{0,6}", point, "[0-2]{0,1}").prop_map(|(name, address, point, tax_id)| {
-            let point = point.map(|(latitude_e7, longitude_e7)| GeoPoint { latitude_e7, longitude_e7, ..GeoPoint::default() });
+            let point =
+                point.map(|(latitude_e7, longitude_e7)| GeoPoint { latitude_e7, longitude_e7, ..GeoPoint::default() });
             Traits::of(&name, &address, point, &tax_id)
         })
     }

@@ -134,9 +134,9 @@ fn running(prices: &[(Uuid, Price)], day: i32) -> impl Iterator<Item = (Uuid, &P
         let rank = |id: Uuid, price: &Price| (price.valid_from_day, id);
         let mut first = day;
         while valid(price, first) {
-            let before = prices.iter().find(|(other_id, other)| {
-                rank(*other_id, other) > rank(*id, price) && valid(other, first)
-            });
+            let before = prices
+                .iter()
+                .find(|(other_id, other)| rank(*other_id, other) > rank(*id, price) && valid(other, first));
             match before {
                 None => return Some((*id, price, first)),
                 Some((_, other)) if other.valid_to_day == 0 => return None,

@@ -145,7 +145,8 @@ fn priced(app: &TestApp, device: &TestDevice, world: &World, lines: &[(usize, i6
     (id, submit)
 }
 
-fn all<R: roundsman_sync::kind::Record>(device: &TestDevice) -> Vec<(Uuid, R)> {
+/// All records of a kind that a device holds.
+pub(crate) fn all<R: roundsman_sync::kind::Record>(device: &TestDevice) -> Vec<(Uuid, R)> {
     let documents = device.replica.records(R::KIND as u32).expect("reads");
     documents.into_iter().map(|(id, document)| (id, R::decode(document.bytes).expect("a document"))).collect()
 }
