@@ -126,10 +126,12 @@ async fn c14_what_two_reps_reported_is_proposed_to_the_office_and_merged_on_ever
     let (earlier, submit_earlier) = submit(&app, &anna, &world, (annas, agreement));
     let (reclamation, claimed) = claim(&app, &world, annas);
     let check_out = CheckOut { visit_id: bytes(visit), productive: true, point: Some(place()), ..CheckOut::default() };
-    for command in [check_in(visit, annas), Command::CheckOut(check_out), submit_earlier, claimed] {
+    for command in [check_in(visit, annas), Command::CheckOut(check_out), submit_earlier] {
         let outcome = app.decide(&mut anna, command).await;
         assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     }
+    let outcome = app.decide(&mut anna, claimed).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::ClaimUnlinked), "{outcome:?}");
     // She has no network again, and takes another order there.
     let (later, submit_later) = submit(&app, &anna, &world, (annas, agreement));
     app.capture(&mut anna, submit_later);

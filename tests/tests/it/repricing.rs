@@ -15,7 +15,6 @@ use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
 use tonic::Code;
-use uuid::Uuid;
 
 use crate::conflicts::{done, ready};
 use crate::desk::{by, entry, import, stranger};
