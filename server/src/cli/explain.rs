@@ -117,7 +117,8 @@ pub async fn order_of(session: &mut Session, id: Uuid, decimals: u32) -> anyhow:
     Ok(Explained { id, order, history: history.changes, names, decimals })
 }
 
-async fn read<R: Record>(session: &mut Session, id: &[u8]) -> anyhow::Result<Option<R>> {
+/// A record as it is; `None`: it is not there, or no more.
+pub(super) async fn read<R: Record>(session: &mut Session, id: &[u8]) -> anyhow::Result<Option<R>> {
     if id.is_empty() {
         return Ok(None);
     }

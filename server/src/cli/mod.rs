@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod outlet;
 pub mod prices;
 mod print;
+pub mod promotion;
 pub mod quarantine;
 pub mod tenant;
 pub mod user;
@@ -32,6 +33,9 @@ pub enum Verb {
     /// Changes many prices at once, by a rule or a file, and shows before what that does.
     #[command(subcommand)]
     Prices(prices::Verb),
+    /// Ends a promotion before its time.
+    #[command(subcommand)]
+    Promotion(promotion::Verb),
     /// Lists outlets that look like one, and merges them.
     #[command(subcommand)]
     Outlet(outlet::Verb),
@@ -75,6 +79,7 @@ impl Verb {
         match self {
             Self::Import(args) => import::run(args).await,
             Self::Prices(verb) => prices::run(verb).await,
+            Self::Promotion(verb) => promotion::run(verb).await,
             Self::Outlet(verb) => outlet::run(verb).await,
             Self::User(verb) => user::run(verb).await,
             Self::Device(verb) => device::run(verb).await,

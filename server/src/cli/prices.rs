@@ -12,6 +12,7 @@ use roundsman_proto::admin::{
 use roundsman_proto::sync::{Outcome, Status as Decision};
 use roundsman_proto::trade;
 use roundsman_proto::trade::command::Command;
+use roundsman_sync::trade::check;
 use roundsman_sync::trade::money::UNIT_MILLI;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::reprice::{By, Rule};
@@ -126,8 +127,7 @@ pub struct Report {
 /// When something is wrong with what is asked for, the server can't be reached, or it rejects something.
 pub async fn run(verb: Verb) -> anyhow::Result<()> {
     let Verb::Change(args) = verb;
-    let today = i32::try_from(Clock::Machine.now_us().div_euclid(DAY_US)).unwrap_or(i32::MAX);
-    let wanted = args.wanted(today)?;
+    let wanted = args.wanted(today(Clock::Machine.now_us()))?;
     let mut session = args.login.open().await?;
     let done = shown(&mut session, &args, &wanted).await;
     session.close().await;
@@ -154,25 +154,18 @@ async fn shown(session: &mut Session, args: &Change, wanted: &Wanted) -> anyhow:
 
 impl Change {
     fn wanted(&self, today: i32) -> anyhow::Result<Wanted> {
-        let wrong = |flag: &str, text: &str| format!("{flag} \"{text}\" ");
-        let read = |flag: &str, text: &str, value: Result<i64, String>| {
-            value.map_err(|error| anyhow::anyhow!("{}{error}", wrong(flag, text)))
-        };
-        let from_day = match &self.from_day {
-            None => today,
-            Some(text) => value::day(text).map_err(|error| anyhow::anyhow!("{}{error}", wrong("--from-day", text)))?,
-        };
-        reprice::check_day(from_day, today)
-            .map_err(|_| anyhow::anyhow!("--from-day {} is over, or no day", day(from_day)))?;
+        let wrong = |flag: &str, text: &str, error: String| anyhow::anyhow!("{flag} \"{text}\" {error}");
+        let from_day = self.from_day.as_deref().map_or(Ok(today), |text| first_day(text, today))?;
         let round_to_minor = match &self.round_to {
             None => 0,
-            Some(text) => read("--round-to", text, value::money(text, self.decimals))?,
+            Some(text) => value::money(text, self.decimals).map_err(|error| wrong("--round-to", text, error))?,
         };
         let by = match (&self.percent, &self.amount) {
-            (Some(text), _) => Some(By::Share(
-                value::raise(text).map_err(|error| anyhow::anyhow!("{}{error}", wrong("--percent", text)))?,
-            )),
-            (None, Some(text)) => Some(By::Amount(read("--amount", text, value::change(text, self.decimals))?)),
+            (Some(text), _) => Some(By::Share(value::raise(text).map_err(|error| wrong("--percent", text, error))?)),
+            (None, Some(text)) => {
+                let amount = value::change(text, self.decimals).map_err(|error| wrong("--amount", text, error))?;
+                Some(By::Amount(amount))
+            }
             (None, None) => None,
         };
         let terms = match (by, &self.file) {
@@ -194,6 +187,21 @@ impl Change {
             from_day,
         })
     }
+}
+
+/// The day of a moment, in UTC.
+pub(super) fn today(now_us: i64) -> i32 {
+    i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(i32::MAX)
+}
+
+/// Reads the day from which on something costs something else.
+///
+/// # Errors
+/// When it is no day, or over: orders of that day were decided with the prices that it had.
+pub(super) fn first_day(text: &str, today: i32) -> anyhow::Result<i32> {
+    let first = value::day(text).map_err(|error| anyhow::anyhow!("--from-day \"{text}\" {error}"))?;
+    anyhow::ensure!(first >= today && first > *check::DAYS.start(), "--from-day \"{text}\" is over");
+    Ok(first)
 }
 
 /// Finds out what a change does; nothing is changed.
@@ -350,4 +358,56 @@ fn columns() -> String {
         help += &format!("  {:<14} {}\n", column.name, column.help);
     }
     help
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const TODAY: i32 = 20_780;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        verb: Verb,
+    }
+
+    fn wanted(flags: &[&str]) -> Result<Wanted, String> {
+        let always = ["x", "change", "--server", "http://x", "--tenant", "x", "--login", "x", "--list", "A"];
+        let cli = Cli::try_parse_from(always.iter().chain(flags)).map_err(|error| error.to_string())?;
+        let Verb::Change(args) = cli.verb;
+        args.wanted(TODAY).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_rule_is_read_from_its_flags() {
+        let rule = |flags| wanted(flags).map(|wanted| (wanted.terms, wanted.from_day));
+        let share = Terms::Rule(Rule { by: By::Share(-350), round_to_minor: 5 });
+        assert_eq!(
+            rule(&["--percent", "-3.5", "--round-to", "0.05", "--from-day", "2026-12-01"]),
+            Ok((share, TODAY + 8))
+        );
+        let amount = Terms::Rule(Rule { by: By::Amount(-1_000), round_to_minor: 0 });
+        assert_eq!(rule(&["--amount", "-1", "--decimals", "3"]), Ok((amount, TODAY)));
+        let chosen = wanted(&["--percent", "1", "--group", "Drinks | Tea", "--product", "A1", "--product", "A2"]);
+        let chosen = chosen.expect("is right").selection;
+        assert_eq!(
+            (chosen.group_path, chosen.products),
+            (vec!["Drinks".into(), "Tea".into()], vec!["A1".into(), "A2".into()])
+        );
+    }
+
+    #[test]
+    fn what_does_not_go_together_or_is_over_is_told() {
+        let error = |flags| wanted(flags).expect_err("is wrong");
+        assert!(error(&[]).contains("--percent"));
+        assert!(error(&["--percent", "1", "--amount", "1"]).contains("cannot be used with"));
+        assert!(error(&["--percent", "1", "--apply", "--preview"]).contains("cannot be used with"));
+        assert!(error(&["--file", "x.csv", "--group", "Drinks"]).contains("cannot be used with"));
+        assert_eq!(error(&["--percent", "1", "--from-day", "2026-11-22"]), "--from-day \"2026-11-22\" is over");
+        assert!(error(&["--percent", "3,5"]).starts_with("--percent \"3,5\" is not a change"));
+        assert!(error(&["--amount", "0.001"]).starts_with("--amount \"0.001\" is not a sum"));
+    }
 }

@@ -6,7 +6,6 @@ use prost::Message as _;
 use roundsman_proto::admin::ListedPrice;
 use roundsman_proto::trade::{Price, PriceList, PriceToSet, SetPrices};
 use roundsman_sync::page::encode_frame;
-use roundsman_sync::trade::check;
 use roundsman_sync::trade::price::{List, UnitPrice, Wanted, at_quantity, per, quote};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::reprice::{Change, Rule, by_rule, contradicted, to_price};
@@ -392,14 +391,6 @@ pub struct Command {
     pub set: SetPrices,
 }
 
-/// Whether prices can begin on a day.
-///
-/// # Errors
-/// When the day is none, or over: orders of that day were decided with the prices that it had.
-pub fn check_day(from_day: i32, today: i32) -> Result<(), Rejection> {
-    check::range(from_day, today.max(*check::DAYS.start() + 1)..=*check::DAYS.end(), "from_day")
-}
-
 #[cfg(test)]
 mod tests {
     use roundsman_proto::trade::PriceBreak;
@@ -560,12 +551,5 @@ mod tests {
         let floor = Prices { id: Uuid::from_u128(9), list: lowest, prices: BTreeMap::new() };
         assert_eq!(plan.below_floor(&floor, Some(&cost)), 1, "900 is not below 880, and below 935");
         assert_eq!(plan.below_floor(&cost, None), 0);
-    }
-
-    #[test]
-    fn prices_begin_today_or_later() {
-        assert!(check_day(DAY, DAY).is_ok() && check_day(DAY + 1, DAY).is_ok());
-        assert!(check_day(DAY - 1, DAY).is_err() && check_day(i32::MAX, DAY).is_err());
-        assert!(check_day(1, 1).is_err(), "no day is before it");
     }
 }
