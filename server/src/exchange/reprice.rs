@@ -419,7 +419,10 @@ mod tests {
             price: Some(price),
             product_code: format!("A{product}"),
             product_name: format!("Article {product}"),
-            product_group_path: vec!["Drinks".to_owned(), if product % 2 == 0 { "Juice" } else { "Tea" }.to_owned()],
+            product_group_path: vec![
+                "Drinks".to_owned(),
+                if product.is_multiple_of(2) { "Juice" } else { "Tea" }.to_owned(),
+            ],
         }
     }
 

@@ -125,7 +125,7 @@ async fn live_list(tx: &mut Tx, tenant: i64, id: Uuid) -> Result<PriceList, Stat
     let is_list = |kind: i64| kind == i64::from(Kind::PriceList as i32);
     let list = found.filter(|stored| is_list(stored.kind) && stored.removed_at_us.is_none());
     let missing = || status::rejected(&Rejection::new(Reason::NotFound).field("price_list_id").about(id));
-    Ok(PriceList::decode(list.ok_or_else(missing)?.document).map_err(status::internal)?)
+    PriceList::decode(list.ok_or_else(missing)?.document).map_err(status::internal)
 }
 
 /// The products of these prices, by the bytes of their ids.
