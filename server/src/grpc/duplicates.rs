@@ -24,6 +24,8 @@ use crate::store::sql::{Db, Tx};
 const LEAST_BP: i32 = 5_000;
 /// Outlets in one read.
 const READ: i64 = 1_000;
+/// Pairs whose outlets are read at a time.
+const READ_PAIRS: usize = 32;
 /// What is compared of so many outlets fits into about 100 MiB.
 const OUTLETS: usize = 200_000;
 /// A pair's place in the list: how much it lacks of being wholly alike, and both ids.
@@ -73,21 +75,22 @@ impl DuplicatePage {
         let found = page.len();
         page.truncate(size);
         let mut tx = db.read().await?;
-        let ids: Vec<Uuid> = page.iter().flat_map(|pair| [pair.goes.id, pair.stays.id]).collect();
-        let documents = documents(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
         let (mut duplicates, mut covered, mut size_bytes) = (Vec::new(), 0, 0);
-        for pair in &page {
-            // Who is gone by now is in no pair any more.
-            if let Some(duplicate) = pair.shown(&documents) {
-                size_bytes += duplicate.encoded_len();
-                if size_bytes > PAGE_BYTES && !duplicates.is_empty() {
-                    break;
+        'page: for chunk in page.chunks(READ_PAIRS) {
+            let documents = documents(&mut tx, tenant, chunk).await?;
+            for pair in chunk {
+                // Who is gone by now is in no pair any more.
+                if let Some(duplicate) = pair.shown(&documents) {
+                    size_bytes += duplicate.encoded_len();
+                    if size_bytes > PAGE_BYTES && !duplicates.is_empty() {
+                        break 'page;
+                    }
+                    duplicates.push(duplicate);
                 }
-                duplicates.push(duplicate);
+                covered += 1;
             }
-            covered += 1;
         }
+        tx.commit().await?;
         let last = page[..covered].last().filter(|_| covered < found);
         let next_page_token = last.map_or_else(String::new, |last| token.token(bytes_of(last.key)));
         Ok(proto::ListDuplicateOutletsResponse { duplicates, next_page_token })
@@ -241,8 +244,9 @@ async fn tax_ids(tx: &mut Tx, tenant: i64, mut customers: Vec<Uuid>) -> Result<H
     Ok(known)
 }
 
-async fn documents(tx: &mut Tx, tenant: i64, ids: &[Uuid]) -> Result<HashMap<Uuid, Outlet>, StoreError> {
-    let mut ids = ids.to_vec();
+/// The outlets of these pairs, as far as they are there.
+async fn documents(tx: &mut Tx, tenant: i64, pairs: &[Pair]) -> Result<HashMap<Uuid, Outlet>, StoreError> {
+    let mut ids: Vec<Uuid> = pairs.iter().flat_map(|pair| [pair.goes.id, pair.stays.id]).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut found = HashMap::new();

@@ -19,11 +19,14 @@ use super::inspect::{LOOKED_AT, holds};
 use super::paging::{Filter, PAGE_BYTES};
 use super::status;
 use crate::error::StoreError;
+use crate::store::bucket::StoredRow;
 use crate::store::sql::{Db, Tx};
 use crate::store::{account, bucket, record};
 
 /// A row's place in a bucket: version and record.
 const KEY_BYTES: usize = 24;
+/// Products that are read at a time.
+const READ: usize = 64;
 
 /// A page of prices, checked.
 #[derive(Debug)]
@@ -54,52 +57,63 @@ impl PricePage {
     /// # Errors
     /// When there is no such list, or the database does not answer.
     pub async fn read(&self, tx: &mut Tx, tenant: i64) -> Result<proto::ListPricesResponse, Status> {
-        let price_list = live_list(tx, tenant, self.list).await?;
-        let scope = Scope::PriceList(self.list).to_string();
-        let bucket = bucket::find(tx, tenant, &scope, i64::from(Kind::Price as i32)).await?;
-        let limit = i64::try_from(self.size).unwrap_or(i64::MAX).saturating_add(1);
-        let mut rows = match bucket {
-            Some(bucket) => bucket::stored_rows(tx, (tenant, bucket.id), self.after, limit).await?,
-            None => Vec::new(),
+        let mut answer = proto::ListPricesResponse {
+            price_list: Some(live_list(tx, tenant, self.list).await?),
+            ..Default::default()
         };
-        let found = rows.len();
+        let scope = Scope::PriceList(self.list).to_string();
+        let Some(bucket) = bucket::find(tx, tenant, &scope, i64::from(Kind::Price as i32)).await? else {
+            return Ok(answer);
+        };
+        let limit = i64::try_from(self.size).unwrap_or(i64::MAX).saturating_add(1);
+        let mut rows = bucket::stored_rows(tx, (tenant, bucket.id), self.after, limit).await?;
+        let is_last = rows.len() <= self.size;
         rows.truncate(self.size);
-        let (mut size_bytes, mut covered) = (0, 0);
-        let mut prices = Vec::new();
-        let mut last = None;
-        for stored in rows {
-            let at = (stored.version, stored.record);
-            for Row { record, version, document } in
-                decode_frames(Bytes::from(stored.frame)).map_err(status::internal)?
-            {
-                // The news that a price left is no price.
-                let Some(document) = document else { continue };
-                size_bytes += document.len();
-                prices.push((record, version, decoded::<Price>(record, document)?));
-            }
-            covered += 1;
-            last = Some(at);
-            if size_bytes > PAGE_BYTES / 2 {
-                break;
+        let mut size_bytes = 0;
+        let mut before = self.after;
+        for chunk in rows.chunks(READ) {
+            let prices = prices(chunk)?;
+            let products = products(tx, tenant, &prices).await?;
+            for (row, price) in chunk.iter().zip(prices) {
+                if let Some(price) = price {
+                    let listed = listed(row, price, &products);
+                    size_bytes += listed.encoded_len();
+                    if size_bytes > PAGE_BYTES && !answer.prices.is_empty() {
+                        answer.next_page_token = self.token.token(key(before));
+                        return Ok(answer);
+                    }
+                    answer.prices.push(listed);
+                }
+                before = Cursor { version: row.version, record: Some(row.record) };
             }
         }
-        let products = products(tx, tenant, &prices).await?;
-        let listed = prices.into_iter().map(|(id, version, price)| {
-            let product = products.get(&price.product_id).cloned().unwrap_or_default();
-            proto::ListedPrice {
-                price_id: bytes(id),
-                version,
-                price: Some(price),
-                product_code: product.code,
-                product_name: product.name,
-                product_group_path: product.group_path,
-            }
-        });
-        Ok(proto::ListPricesResponse {
-            price_list: Some(price_list),
-            prices: listed.collect(),
-            next_page_token: last.filter(|_| covered < found).map_or_else(String::new, |at| self.token.token(key(at))),
-        })
+        if !is_last {
+            answer.next_page_token = self.token.token(key(before));
+        }
+        Ok(answer)
+    }
+}
+
+/// The prices of these rows; `None`: the row is the news that a price left.
+fn prices(rows: &[StoredRow]) -> Result<Vec<Option<Price>>, Status> {
+    let mut prices = Vec::with_capacity(rows.len());
+    for stored in rows {
+        let row = decode_frames(Bytes::from(stored.frame.clone())).map_err(status::internal)?.pop();
+        let document = row.and_then(|row: Row| row.document);
+        prices.push(document.map(|document| decoded::<Price>(stored.record, document)).transpose()?);
+    }
+    Ok(prices)
+}
+
+fn listed(row: &StoredRow, price: Price, products: &HashMap<Vec<u8>, Product>) -> proto::ListedPrice {
+    let product = products.get(&price.product_id).cloned().unwrap_or_default();
+    proto::ListedPrice {
+        price_id: bytes(row.record),
+        version: row.version,
+        price: Some(price),
+        product_code: product.code,
+        product_name: product.name,
+        product_group_path: product.group_path,
     }
 }
 
@@ -109,10 +123,10 @@ fn cursor(key: [u8; KEY_BYTES]) -> Cursor {
     Cursor { version, record: Uuid::from_slice(record).ok() }
 }
 
-fn key((version, record): (i64, Uuid)) -> [u8; KEY_BYTES] {
+fn key(at: Cursor) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
-    key[..8].copy_from_slice(&version.to_be_bytes());
-    key[8..].copy_from_slice(record.as_bytes());
+    key[..8].copy_from_slice(&at.version.to_be_bytes());
+    key[8..].copy_from_slice(at.record.unwrap_or_default().as_bytes());
     key
 }
 
@@ -129,13 +143,9 @@ async fn live_list(tx: &mut Tx, tenant: i64, id: Uuid) -> Result<PriceList, Stat
 }
 
 /// The products of these prices, by the bytes of their ids.
-async fn products(
-    tx: &mut Tx,
-    tenant: i64,
-    prices: &[(Uuid, i64, Price)],
-) -> Result<HashMap<Vec<u8>, Product>, StoreError> {
+async fn products(tx: &mut Tx, tenant: i64, prices: &[Option<Price>]) -> Result<HashMap<Vec<u8>, Product>, StoreError> {
     let mut ids: Vec<Uuid> =
-        prices.iter().filter_map(|(_, _, price)| Uuid::from_slice(&price.product_id).ok()).collect();
+        prices.iter().flatten().filter_map(|price| Uuid::from_slice(&price.product_id).ok()).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut products = HashMap::new();
