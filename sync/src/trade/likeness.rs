@@ -366,17 +366,28 @@ mod tests {
     #[test]
     fn c14_a_crowded_place_is_compared_by_neighbouring_names() {
         let name = |number: usize| format!("{} {number}", ["Kiosk", "Cafe", "Bar"][number % 3]);
-        let mut outlets: Vec<Traits> = (0..2_000).map(|number| outlet(&name(number), 0)).collect();
+        let mut outlets: Vec<Traits> = (0..400).map(|number| outlet(&name(number), 0)).collect();
         outlets.push(outlet("Romashka", 5));
         outlets.insert(7, outlet("ООО «Ромашка»", 0));
         let mut compared = 0;
         pairs(&outlets, 0, |_, _, _| compared += 1);
         assert!(compared < outlets.len() * NEIGHBOURS, "{compared} of {} comparisons", outlets.len().pow(2) / 2);
-        assert!(all(&outlets, WHOLE_BP).contains(&(7, 2_001)));
+        assert!(all(&outlets, WHOLE_BP).contains(&(7, 401)));
     }
 
     #[test]
-    fn c14_forty_thousand_outlets_take_a_few_comparisons_each() {
+    fn c14_who_stands_beside_a_crowded_place_is_found_from_there() {
+        let cube_of = |metres| cube(&north_m(metres).expect("a point"), FAR_M);
+        let beside = (1..FAR_M).find(|metres| cube_of(*metres) != cube_of(0)).expect("the cubes end");
+        // In the crowd many names stand between the two.
+        let mut outlets = vec![outlet("Kiosk Romashka", beside)];
+        outlets.extend((0..400).map(|number| outlet(&format!("Lavka {number}"), 0)));
+        outlets.push(outlet("Romashka Kiosk", 0));
+        assert!(all(&outlets, 1).contains(&(0, 401)));
+    }
+
+    #[test]
+    fn c14_each_outlet_of_a_city_is_compared_with_a_few() {
         // As dense as a city: a hundred and fifty metres to the next one, on each side.
         let point = |number: i32| GeoPoint {
             latitude_e7: 601_700_000 + number % 200 * 13_500,
@@ -385,7 +396,7 @@ mod tests {
         };
         let name = |number: i32| format!("Outlet {}", number * 7_919);
         let outlets: Vec<Traits> =
-            (0..40_000).map(|number| Traits::of(&name(number), "", Some(point(number)), "")).collect();
+            (0..8_000).map(|number| Traits::of(&name(number), "", Some(point(number)), "")).collect();
         let (mut compared, mut alike) = (0, 0);
         pairs(&outlets, 0, |_, _, likeness| {
             compared += 1;
