@@ -140,7 +140,7 @@ async fn prices_become_those_of_a_file(kind: Kind) {
     assert_eq!(costs(&app, &anna, &world, 0, TODAY + 5), Some(950));
     assert_eq!(preview(&app, &wanted(&world, file("9.50"))).await.plan.prices(), 0);
     // Another file for the same day sets the same record, and the first file again is another change.
-    for (price, minor) in [("9.00", 900), ("9.50", 950)] {
+    for (price, minor) in [("9.00", 900), ("9.50", 950), ("9.00", 900), ("9.50", 950)] {
         let next = preview(&app, &wanted(&world, file(price))).await;
         assert_eq!((next.plan.prices(), next.plan.weight().0), (1, 1));
         applied(&app, &next).await;
