@@ -200,7 +200,9 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
     let mut routes = Routes::builder();
     routes
         .add_service(SyncServiceServer::new(SyncDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES))
-        .add_service(OfficeServiceServer::new(OfficeDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES))
+        .add_service(
+            OfficeServiceServer::new(OfficeDoor::new(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
+        )
         .add_service(
             AuthServiceServer::new(AuthDoor::new(Arc::clone(&core.auth))).max_decoding_message_size(MESSAGE_BYTES),
         )

@@ -178,6 +178,7 @@ impl Shop {
             order_id: id(50_000),
             outlet_id: id(OUTLET),
             outlet: &self.outlet,
+            duplicate_agreement_ids: &[],
             warehouse_id: Some(id(5)),
             terms: &[(id(AGREEMENT), terms)].into(),
             goods: &goods,

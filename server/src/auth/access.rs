@@ -28,6 +28,7 @@ const ADMIN: Who = Who::Roles(&[Role::Admin]);
 const REPLICA: Who = Who::Roles(&[Role::Rep, Role::Supervisor]);
 const LOGISTICS: Who = Who::Roles(&[Role::Logistics, Role::Office, Role::Admin]);
 const SUPERVISION: Who = Who::Roles(&[Role::Supervisor, Role::Office, Role::Admin]);
+const OFFICE: Who = Who::Roles(&[Role::Office, Role::Admin]);
 // Each command has its own rule on top.
 const DESK: Who = Who::Roles(&[Role::Supervisor, Role::Logistics, Role::Office, Role::Admin, Role::Integration]);
 
@@ -51,6 +52,9 @@ const RULES: &[Rule] = &[
     rule("/roundsman.admin.v1.InspectService/GetBucket", ADMIN),
     rule("/roundsman.admin.v1.InspectService/ListHolders", ADMIN),
     rule("/roundsman.admin.v1.OfficeService/Execute", DESK),
+    rule("/roundsman.admin.v1.OfficeService/ListDuplicateOutlets", OFFICE),
+    rule("/roundsman.admin.v1.OfficeService/ListPrices", OFFICE),
+    rule("/roundsman.admin.v1.OfficeService/CountPriceListHolders", OFFICE),
     rule("/roundsman.logistics.v1.LogisticsService/ListOrders", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ListShipments", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ListChangeRequests", LOGISTICS),

@@ -117,7 +117,8 @@ pub async fn order_of(session: &mut Session, id: Uuid, decimals: u32) -> anyhow:
     Ok(Explained { id, order, history: history.changes, names, decimals })
 }
 
-async fn read<R: Record>(session: &mut Session, id: &[u8]) -> anyhow::Result<Option<R>> {
+/// A record as it is; `None`: it is not there, or no more.
+pub(super) async fn read<R: Record>(session: &mut Session, id: &[u8]) -> anyhow::Result<Option<R>> {
     if id.is_empty() {
         return Ok(None);
     }
@@ -346,12 +347,13 @@ pub(super) fn decimal(number: impl Into<i128>, decimals: u32) -> String {
 }
 
 /// A quantity, without zeros at its end.
-fn quantity(milli: i64) -> String {
+pub(super) fn quantity(milli: i64) -> String {
     let text = decimal(milli, 3);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn day(day: i32) -> String {
+/// A day as YYYY-MM-DD.
+pub(super) fn day(day: i32) -> String {
     let date = chrono::NaiveDate::from_num_days_from_ce_opt(day.saturating_add(719_163)).filter(|_| day != 0);
     date.map_or_else(|| "as soon as possible".to_owned(), |date| date.to_string())
 }

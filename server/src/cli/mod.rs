@@ -10,7 +10,10 @@ pub mod explain;
 pub mod import;
 pub mod inspect;
 pub mod migrate;
+pub mod outlet;
+pub mod prices;
 mod print;
+pub mod promotion;
 pub mod quarantine;
 pub mod tenant;
 pub mod user;
@@ -28,6 +31,15 @@ pub enum Verb {
     /// The whole file is checked before anything is sent, and everything that is wrong with it is told. Importing the same
     /// file again changes nothing, and an import that broke is resumed by running it again.
     Import(import::Args),
+    /// Changes many prices at once, by a rule or a file, and shows before what that does.
+    #[command(subcommand)]
+    Prices(prices::Verb),
+    /// Ends a promotion before its time.
+    #[command(subcommand)]
+    Promotion(promotion::Verb),
+    /// Lists outlets that look like one, and merges them.
+    #[command(subcommand)]
+    Outlet(outlet::Verb),
     /// Makes and lists users.
     #[command(subcommand)]
     User(user::Verb),
@@ -67,6 +79,9 @@ impl Verb {
     pub async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::Import(args) => import::run(args).await,
+            Self::Prices(verb) => prices::run(verb).await,
+            Self::Promotion(verb) => promotion::run(verb).await,
+            Self::Outlet(verb) => outlet::run(verb).await,
             Self::User(verb) => user::run(verb).await,
             Self::Device(verb) => device::run(verb).await,
             Self::Record(verb) => inspect::record(verb).await,

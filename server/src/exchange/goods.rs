@@ -93,18 +93,22 @@ pub fn price(fields: &mut Fields<'_>, decimals: u32) -> Price {
     if valid_to_day != 0 && valid_to_day < valid_from_day {
         fields.wrong_value("valid_to", "is before valid_from");
     }
-    let only = PriceBreak {
-        min_quantity_milli: fields.value("min_quantity", value::quantity),
-        price_minor: fields.required_value("price", |text| value::money(text, decimals)),
-    };
     Price {
         price_list_id: price_list.as_bytes().to_vec(),
         product_id: product.as_bytes().to_vec(),
-        breaks: vec![only],
+        breaks: vec![step(fields, decimals)],
         valid_from_day,
         valid_to_day,
         packaging_code: fields.name("packaging"),
         per_milli: fields.optional("per", value::content).unwrap_or(0),
+    }
+}
+
+/// A price from some quantity on, of the columns `min_quantity` and `price`.
+pub fn step(fields: &mut Fields<'_>, decimals: u32) -> PriceBreak {
+    PriceBreak {
+        min_quantity_milli: fields.value("min_quantity", value::quantity),
+        price_minor: fields.required_value("price", |text| value::money(text, decimals)),
     }
 }
 

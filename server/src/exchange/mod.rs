@@ -6,5 +6,6 @@ pub mod goods;
 pub mod key;
 pub mod network;
 pub mod plan;
+pub mod reprice;
 pub mod table;
 pub mod value;

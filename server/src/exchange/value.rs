@@ -53,6 +53,22 @@ pub fn money(text: &str, decimals: u32) -> Result<i64, Wrong> {
     in_range(text, decimals, 0..=check::MONEY_MINOR, "a sum of money")
 }
 
+/// A sum of money to add, or with `-` before it to take off, in minor units of a currency with so many decimals.
+///
+/// # Errors
+/// What the text is not.
+pub fn change(text: &str, decimals: u32) -> Result<i64, Wrong> {
+    in_range(text, decimals, -check::MONEY_MINOR..=check::MONEY_MINOR, "a sum of money, or one with `-` before it")
+}
+
+/// A change in per cent, from -100 to 1000, as basis points.
+///
+/// # Errors
+/// What the text is not.
+pub fn raise(text: &str) -> Result<i32, Wrong> {
+    in_range(text, 2, -10_000..=100_000, "a change from -100 to 1000 per cent with at most 2 decimals").map(small)
+}
+
 /// A quantity, 0 or more, in thousandths.
 ///
 /// # Errors
@@ -213,6 +229,14 @@ mod tests {
         assert_eq!((rate("25.5"), rate("100"), rate("100.01").is_err()), (Ok(2_550), Ok(10_000), true));
         assert_eq!((weight("1.25"), weight("0.0000001").is_err()), (Ok(1_250_000), true));
         assert_eq!((radius("150"), radius("1.5").is_err(), radius("100001").is_err()), (Ok(150), true, true));
+    }
+
+    #[test]
+    fn changes_have_a_sign() {
+        assert_eq!((change("-0.05", 2), change("1.5", 2)), (Ok(-5), Ok(150)));
+        assert_eq!((raise("3.5"), raise("-100"), raise("1000")), (Ok(350), Ok(-10_000), Ok(100_000)));
+        assert!(["-100.01", "1000.01", "3.555", "3,5", "+1"].iter().all(|text| raise(text).is_err()));
+        assert!(change("-0.005", 2).is_err() && change("--1", 2).is_err());
     }
 
     #[test]

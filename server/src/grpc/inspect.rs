@@ -44,7 +44,7 @@ const BUCKETS: i64 = 1_000;
 /// The outcomes of a page of history have together at most this many bytes, unless it is a single one.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// So many devices are looked at for a page: for each user it is read anew what the user holds.
-const LOOKED_AT: i64 = 200;
+pub(super) const LOOKED_AT: i64 = 200;
 /// No scope is written with more characters.
 const SCOPE_CHARS: usize = 100;
 
@@ -414,7 +414,7 @@ impl HolderPage {
 }
 
 /// A user who may log in, with what the user holds.
-async fn holds(tx: &mut Tx, tenant: i64, user: Uuid) -> Result<Option<(User, Holding)>, StoreError> {
+pub(super) async fn holds(tx: &mut Tx, tenant: i64, user: Uuid) -> Result<Option<(User, Holding)>, StoreError> {
     let user = account::find_user(tx, tenant, user).await?.map(|(user, _)| user).filter(|user| !user.disabled);
     let Some(user) = user else { return Ok(None) };
     let holding = grants::holding(tx, &caller_of(&user, Uuid::nil())).await?;

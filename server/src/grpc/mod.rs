@@ -3,11 +3,13 @@
 pub mod admin;
 pub mod auth;
 pub mod detached;
+mod duplicates;
 mod fields;
 pub mod inspect;
 pub mod logistics;
 pub mod office;
 mod paging;
+mod prices;
 pub mod quarantine;
 pub mod status;
 pub mod stream;

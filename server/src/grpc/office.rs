@@ -1,18 +1,25 @@
-//! The office's door: one command at a time, under an id of the caller's.
+//! The office's door: one command at a time, under an id of the caller's, and what is looked at before one is issued.
 
 use std::sync::Arc;
 
 use prost::Message as _;
 use roundsman_proto::admin::office_service_server::OfficeService;
-use roundsman_proto::admin::{ExecuteRequest, ExecuteResponse};
+use roundsman_proto::admin::{
+    CountPriceListHoldersRequest, CountPriceListHoldersResponse, ExecuteRequest, ExecuteResponse,
+    ListDuplicateOutletsRequest, ListDuplicateOutletsResponse, ListPricesRequest, ListPricesResponse,
+};
 use roundsman_proto::sync::{Outcome, Status as Decision};
 use roundsman_proto::trade::{self, Reason};
 use roundsman_sync::limits::COMMAND_BYTES;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use super::detached::detached;
+use super::duplicates::DuplicatePage;
+use super::fields::Fields;
+use super::prices::{self, PricePage};
 use super::status;
 use crate::app::Core;
 use crate::auth::authenticate::caller;
@@ -23,7 +30,19 @@ use crate::internal::is_server_id;
 
 /// `roundsman.admin.v1.OfficeService`.
 #[derive(Clone, Debug)]
-pub struct OfficeDoor(pub Arc<Core>);
+pub struct OfficeDoor {
+    core: Arc<Core>,
+    /// A search for duplicates holds what is compared of all outlets in memory: one at a time.
+    searches: Arc<Semaphore>,
+}
+
+impl OfficeDoor {
+    /// The door.
+    #[must_use]
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core, searches: Arc::new(Semaphore::new(1)) }
+    }
+}
 
 #[tonic::async_trait]
 impl OfficeService for OfficeDoor {
@@ -31,8 +50,43 @@ impl OfficeService for OfficeDoor {
         let caller = caller(&request)?;
         let ExecuteRequest { command_id, command } = request.into_inner();
         let command = command.ok_or_else(|| status::rejected(&check::missing("command")))?;
-        let (outcome, version) = execute(&self.0, &caller, &command_id, command).await?;
+        let (outcome, version) = execute(&self.core, &caller, &command_id, command).await?;
         Ok(Response::new(ExecuteResponse { outcome: Some(outcome), version }))
+    }
+
+    async fn list_duplicate_outlets(
+        &self,
+        request: Request<ListDuplicateOutletsRequest>,
+    ) -> Result<Response<ListDuplicateOutletsResponse>, Status> {
+        let tenant = caller(&request)?.tenant;
+        let page = DuplicatePage::of(&request.into_inner())?;
+        let (db, searches) = (self.core.db.clone(), Arc::clone(&self.searches));
+        let answer = detached(async move {
+            let _turn = searches.acquire().await.map_err(status::internal)?;
+            page.read(&db, tenant).await
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn list_prices(&self, request: Request<ListPricesRequest>) -> Result<Response<ListPricesResponse>, Status> {
+        let tenant = caller(&request)?.tenant;
+        let page = PricePage::of(&request.into_inner())?;
+        let db = self.core.db.clone();
+        let answer = detached(async move { page.read(&mut db.read().await?, tenant).await });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn count_price_list_holders(
+        &self,
+        request: Request<CountPriceListHoldersRequest>,
+    ) -> Result<Response<CountPriceListHoldersResponse>, Status> {
+        let tenant = caller(&request)?.tenant;
+        let mut fields = Fields::default();
+        let list = fields.id("price_list_id", &request.into_inner().price_list_id);
+        fields.check()?;
+        let db = self.core.db.clone();
+        let devices = detached(async move { prices::holders(&db, tenant, list).await }).await?;
+        Ok(Response::new(CountPriceListHoldersResponse { devices }))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::store::sql::Tx;
 
 /// The documents of a page have together at most this many bytes, unless it is a single one: clients take messages of
 /// 4 MiB.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Documents that are read at a time.
 const READ: usize = 64;
 

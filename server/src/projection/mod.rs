@@ -19,7 +19,8 @@ use crate::store::sql::{Cell, Db, Rows, Tx};
 use crate::workspace::{Change, Stored};
 
 pub use query::{
-    CoveredRep, OrderFilter, VisitFilter, Whose, change_requests, coverage, orders, shipments, team_of_rep, visits,
+    CoveredRep, OrderFilter, PlacedOutlet, VisitFilter, Whose, change_requests, coverage, orders, outlets, shipments,
+    team_of_rep, visits,
 };
 use tables::{PROJECTIONS, Projection};
 

@@ -155,6 +155,49 @@ pub async fn team_of_rep(tx: &mut Tx, tenant: i64, rep: Uuid) -> Result<Option<U
     Ok(row.and_then(|(team,)| team))
 }
 
+/// An outlet, as it is compared with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedOutlet {
+    /// The outlet.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its postal address.
+    pub address: String,
+    /// Where it is, in degrees × 10^7: latitude and longitude.
+    pub point: Option<(i32, i32)>,
+    /// Its status, as its number.
+    pub status: i64,
+    /// The customer that buys there.
+    pub customer: Option<Uuid>,
+    /// The tax number as told there.
+    pub tax_id: String,
+}
+
+/// The outlets after `after`, by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn outlets(tx: &mut Tx, tenant: i64, after: Uuid, limit: i64) -> Result<Vec<PlacedOutlet>, StoreError> {
+    type Row = (Uuid, String, String, Option<i64>, Option<i64>, i64, Option<Uuid>, String);
+    let rows: Vec<Row> = tx
+        .query_as(
+            "SELECT id, name, address, latitude_e7, longitude_e7, status, customer, tax_id FROM outlet \
+             WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(tenant)
+        .bind(after)
+        .bind(limit)
+        .all()
+        .await?;
+    let outlet = |(id, name, address, latitude, longitude, status, customer, tax_id): Row| {
+        let degrees = |e7: Option<i64>| e7.and_then(|e7| i32::try_from(e7).ok());
+        let point = degrees(latitude).zip(degrees(longitude));
+        PlacedOutlet { id, name, address, point, status, customer, tax_id }
+    };
+    Ok(rows.into_iter().map(outlet).collect())
+}
+
 /// A rep's day in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoveredRep {

@@ -30,6 +30,15 @@ pub fn distance_m(from: &GeoPoint, to: &GeoPoint) -> i32 {
     (angle * EARTH_RADIUS_M).round() as i32
 }
 
+/// In which cube of space, with edges of so many metres, a point lies. Points that are not farther than the edge from each
+/// other lie in the same cube or in neighbouring ones, also at the poles and where the days meet.
+#[must_use]
+pub fn cube(point: &GeoPoint, edge_m: i32) -> [i32; 3] {
+    let edge = f64::from(edge_m.max(1));
+    // At most the radius in metres, which fits.
+    unit(point).map(|axis| (axis * EARTH_RADIUS_M / edge).floor() as i32)
+}
+
 fn unit(point: &GeoPoint) -> [f64; 3] {
     let radians = |e7: i32| f64::from(e7) * PI / HALF_TURN_E7;
     let (latitude, longitude) = (radians(point.latitude_e7), radians(point.longitude_e7));
@@ -103,6 +112,16 @@ mod tests {
             let h = ((psi - phi) / 2.0).sin().powi(2) + phi.cos() * psi.cos() * (delta / 2.0).sin().powi(2);
             let haversine = 2.0 * EARTH_RADIUS_M * h.sqrt().min(1.0).asin();
             prop_assert!((f64::from(distance) - haversine).abs() < 2.0, "{distance} {haversine}");
+        }
+
+        #[test]
+        fn who_is_near_is_in_a_neighbouring_cube(
+            from in (-900_000_000..=900_000_000, -1_800_000_000..=1_800_000_000),
+            by in (-30_000..=30_000, -30_000..=30_000),
+        ) {
+            let (from, to) = (at(from.0, from.1), at(from.0 + by.0, from.1 + by.1));
+            let apart = cube(&from, 300).into_iter().zip(cube(&to, 300)).map(|(one, other)| (one - other).abs()).max();
+            prop_assert!(distance_m(&from, &to) >= 300 || apart <= Some(1), "{apart:?}");
         }
 
         #[test]

@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod edit;
 pub mod geo;
 pub mod hand_in;
+pub mod likeness;
 pub mod money;
 pub mod order;
 pub mod outlet;
@@ -18,6 +19,8 @@ pub mod price;
 pub mod promotion;
 pub mod reclamation;
 pub mod rejection;
+pub mod reprice;
+
 pub mod shipment;
 pub mod stock;
 pub mod survey;

@@ -118,7 +118,7 @@ pub fn saturated(wide: i128) -> i64 {
 }
 
 /// Rounded half away from zero. `denominator` is above 0.
-fn divide(numerator: i128, denominator: i128) -> i128 {
+pub(super) fn divide(numerator: i128, denominator: i128) -> i128 {
     let quotient = numerator / denominator;
     let twice_rest = (numerator % denominator).abs() * 2;
     if twice_rest >= denominator { quotient + numerator.signum() } else { quotient }

@@ -3,6 +3,7 @@
 use roundsman_proto::trade::{Price, PriceBreak, PriceList};
 use uuid::Uuid;
 
+use super::check::WHOLE_BP;
 use super::money::{self, UNIT_MILLI};
 
 /// For so long after a price changed the old one is honoured, where an agreement says nothing, in microseconds: 24 hours.
@@ -75,6 +76,16 @@ impl UnitPrice {
     pub fn is_above(self, other: Self) -> bool {
         let times = |price: i64, milli: i64| i128::from(price) * i128::from(milli);
         times(self.price_minor, other.per_milli) > times(other.price_minor, self.per_milli)
+    }
+
+    /// By how much it is dearer than another one, in basis points of that one; below 0 it is cheaper. `None`: the other one
+    /// is for nothing, or for no quantity.
+    #[must_use]
+    pub fn above_bp(self, other: Self) -> Option<i64> {
+        let own = i128::from(self.price_minor) * i128::from(other.per_milli);
+        let others = i128::from(other.price_minor) * i128::from(self.per_milli);
+        let more = own.checked_sub(others)?.checked_mul(i128::from(WHOLE_BP))?;
+        (others > 0).then(|| money::saturated(money::divide(more, others)))
     }
 }
 
@@ -402,6 +413,18 @@ mod tests {
         assert_eq!(judge(&shown(5, 1_100), &prices, &list, &on(72)), honoured(1_200));
         assert_eq!(judge(&shown(5, 1_100), &prices, &list, &on(73)), held(1_200));
         assert_eq!(judge(&shown(5, 1_150), &prices, &list, &on(72)), held(1_200), "never its price");
+    }
+
+    #[test]
+    fn how_much_dearer_a_price_is_counts_for_what_it_is() {
+        let dozen = |price_minor| UnitPrice { price_minor, per_milli: 12_000 };
+        let above = |one: UnitPrice, other: UnitPrice| one.above_bp(other);
+        assert_eq!(above(UnitPrice::of_unit(103), UnitPrice::of_unit(100)), Some(300));
+        assert_eq!(above(UnitPrice::of_unit(2), UnitPrice::of_unit(3)), Some(-3_333));
+        assert_eq!(above(dozen(1_200), UnitPrice::of_unit(100)), Some(0));
+        assert_eq!(above(UnitPrice::of_unit(100), dozen(600)), Some(10_000));
+        assert_eq!(above(UnitPrice::of_unit(1), UnitPrice::of_unit(0)), None);
+        assert_eq!(above(UnitPrice::of_unit(i64::MAX), UnitPrice { price_minor: 1, per_milli: i64::MAX }), None);
     }
 
     #[test]

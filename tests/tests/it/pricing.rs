@@ -26,6 +26,7 @@ on_both_databases!(
     what_a_phone_computes_without_network_the_server_confirms,
     c06_a_list_that_computes_otherwise_is_honoured_and_then_held,
     c07_a_promotion_that_was_closed_long_ago_holds_the_order_with_its_value_without,
+    c07_a_promotion_ends_on_the_day_that_the_office_says,
     c07_two_orders_racing_for_one_budget_do_not_both_pass,
     c06_an_order_with_a_price_of_the_former_base_is_judged_and_not_rejected,
     c07_what_the_office_edits_the_server_promotes,
@@ -145,7 +146,8 @@ fn priced(app: &TestApp, device: &TestDevice, world: &World, lines: &[(usize, i6
     (id, submit)
 }
 
-fn all<R: roundsman_sync::kind::Record>(device: &TestDevice) -> Vec<(Uuid, R)> {
+/// All records of a kind that a device holds.
+pub(crate) fn all<R: roundsman_sync::kind::Record>(device: &TestDevice) -> Vec<(Uuid, R)> {
     let documents = device.replica.records(R::KIND as u32).expect("reads");
     documents.into_iter().map(|(id, document)| (id, R::decode(document.bytes).expect("a document"))).collect()
 }
@@ -219,6 +221,26 @@ async fn c07_a_promotion_that_was_closed_long_ago_holds_the_order_with_its_value
     let order: Order = app.shown(&anna, second).expect("the order");
     assert_eq!((order.status(), order.value_minor), (OrderStatus::Confirmed, 4_500), "what was promised");
     explained(&app, second).await;
+    done(app, &world, &mut anna).await;
+}
+
+async fn c07_a_promotion_ends_on_the_day_that_the_office_says(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let id = promoted(&app, &mut anna, promotion(&world)).await;
+    let mut session = crate::import::session(&app).await;
+    let mut close = async |from_day| cli::promotion::close(&mut session, app.id(), id, from_day).await;
+    let until = close(Some(TODAY + 3)).await.expect("is closed from then on");
+    let expected = Promotion { valid_to_day: TODAY + 2, ..promotion(&world) };
+    assert_eq!(until, expected);
+    assert_eq!(app.stored::<Promotion>(world.tenant).await[&id], expected, "and nothing else has changed");
+    let late = close(Some(TODAY + 4)).await.expect_err("it has ended");
+    assert_eq!(late.to_string(), "Spring has ended by then anyhow");
+    let (_, submit) = showing(&app, &anna, &world, (id, 5, 500));
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(outcome.status(), Status::Applied, "today it is still there: {outcome:?}");
+    assert!(close(None).await.expect("is closed at once").closed);
+    app.sync(&mut anna).await;
+    assert!(app.shown::<Promotion>(&anna, id).expect("the promotion").closed);
     done(app, &world, &mut anna).await;
 }
 

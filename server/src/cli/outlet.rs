@@ -1,0 +1,185 @@
+//! `roundsman outlet`: outlets that look like one, and making them one.
+
+use clap::Subcommand;
+use roundsman_proto::admin::office_service_client::OfficeServiceClient;
+use roundsman_proto::admin::{
+    ComparedOutlet, DuplicateOutlet, ExecuteRequest, ListDuplicateOutletsRequest, ListDuplicateOutletsResponse,
+};
+use roundsman_proto::sync::Status as Decision;
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::{self, ArchiveOutlet, OutletStatus};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::client::{Login, Session};
+use super::explain::decimal;
+use super::print;
+use super::user::id;
+use crate::clock::{Clock, Random};
+
+/// Pairs in one page.
+const PAGE: i32 = 1_000;
+
+/// What can be done with outlets; it needs the login of somebody of the office or of an administrator.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Lists pairs of outlets that look like one, the most alike first; nothing is changed.
+    Duplicates {
+        /// Somebody of the office, or an administrator.
+        #[command(flatten)]
+        login: Login,
+        /// Only pairs that are at least so alike, in per cent.
+        #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=100))]
+        min_likeness: i32,
+        /// At most so many pairs.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// As JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Merges an outlet into another one: it is archived, and its orders, visits, claims and all else are the other one's.
+    Merge {
+        /// Somebody of the office, or an administrator.
+        #[command(flatten)]
+        login: Login,
+        /// The outlet to archive.
+        outlet: Uuid,
+        /// The outlet to remain.
+        survivor: Uuid,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// When the server can't be reached, or says no.
+pub async fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Duplicates { login, min_likeness, limit, json } => {
+            let mut session = login.open().await?;
+            let found = duplicates(&mut session, min_likeness * 100, usize::try_from(limit)?).await;
+            session.close().await;
+            show(&found?, json);
+        }
+        Verb::Merge { login, outlet, survivor } => {
+            let command_id = Random::from_machine()?.uuid(Clock::Machine.now_us());
+            let mut session = login.open().await?;
+            let merged = merge(&mut session, command_id, outlet, survivor).await;
+            session.close().await;
+            merged?;
+            print::line(format_args!("{outlet} is {survivor} from now on"));
+        }
+    }
+    Ok(())
+}
+
+/// The most alike pairs, at most so many.
+///
+/// # Errors
+/// When the server can't be reached, or says no.
+pub async fn duplicates(
+    session: &mut Session,
+    min_likeness_bp: i32,
+    limit: usize,
+) -> anyhow::Result<Vec<DuplicateOutlet>> {
+    let mut found = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        // Each page costs a search, so it is no larger than what is wanted and no smaller.
+        let page_size = i32::try_from(limit - found.len()).unwrap_or(PAGE).min(PAGE);
+        let request = ListDuplicateOutletsRequest { min_likeness_bp, page_size, page_token };
+        let ListDuplicateOutletsResponse { duplicates, next_page_token } = session
+            .call(request, async |channel, request| {
+                OfficeServiceClient::new(channel).list_duplicate_outlets(request).await
+            })
+            .await?;
+        found.extend(duplicates);
+        page_token = next_page_token;
+        if page_token.is_empty() || found.len() >= limit {
+            return Ok(found);
+        }
+    }
+}
+
+/// Merges an outlet into another one.
+///
+/// # Errors
+/// When the server can't be reached, or says no.
+pub async fn merge(session: &mut Session, command_id: Uuid, outlet: Uuid, survivor: Uuid) -> anyhow::Result<()> {
+    let [outlet_id, survivor_id] = [outlet, survivor].map(|id| id.as_bytes().to_vec());
+    let command = trade::Command { command: Some(Command::ArchiveOutlet(ArchiveOutlet { outlet_id, survivor_id })) };
+    let request = ExecuteRequest { command_id: command_id.as_bytes().to_vec(), command: Some(command) };
+    let answer = session
+        .call(request, async |channel, request| OfficeServiceClient::new(channel).execute(request).await)
+        .await?;
+    let outcome = answer.outcome.unwrap_or_default();
+    anyhow::ensure!(
+        outcome.status() == Decision::Applied,
+        "nothing was merged: {} {}",
+        outcome.reason().as_str_name(),
+        outcome.text
+    );
+    Ok(())
+}
+
+/// Why two outlets look like one, in words.
+#[must_use]
+pub fn reasons(pair: &DuplicateOutlet) -> String {
+    let mut reasons = vec![format!("names {} %", decimal(pair.name_likeness_bp, 2))];
+    if pair.same_tax_id {
+        reasons.push("same tax number".to_owned());
+    }
+    reasons.push(match pair.distance_m {
+        Some(metres) => format!("{metres} m apart"),
+        None => "place unknown".to_owned(),
+    });
+    reasons.join(", ")
+}
+
+fn show(pairs: &[DuplicateOutlet], as_json: bool) {
+    if as_json {
+        let outlet = |outlet: &ComparedOutlet| {
+            json!({
+                "outlet_id": id(&outlet.outlet_id),
+                "name": outlet.name,
+                "address": outlet.address,
+                "status": outlet.status().as_str_name(),
+                "territory_id": id(&outlet.territory_id),
+            })
+        };
+        let pair = |pair: &DuplicateOutlet| {
+            json!({
+                "outlet": pair.outlet.as_ref().map(outlet),
+                "survivor": pair.survivor.as_ref().map(outlet),
+                "likeness_bp": pair.likeness_bp,
+                "distance_m": pair.distance_m,
+                "name_likeness_bp": pair.name_likeness_bp,
+                "same_tax_id": pair.same_tax_id,
+            })
+        };
+        return print::json(&pairs.iter().map(pair).collect());
+    }
+    let named = |outlet: Option<&ComparedOutlet>| {
+        outlet.map_or_else(String::new, |outlet| match outlet.status() {
+            OutletStatus::Candidate => format!("{} (candidate)", outlet.name),
+            OutletStatus::Active | OutletStatus::Unspecified => outlet.name.clone(),
+        })
+    };
+    let id_of = |outlet: Option<&ComparedOutlet>| outlet.map(|outlet| id(&outlet.outlet_id)).unwrap_or_default();
+    let row = |pair: &DuplicateOutlet| {
+        vec![
+            format!("{} %", decimal(pair.likeness_bp, 2)),
+            named(pair.outlet.as_ref()),
+            named(pair.survivor.as_ref()),
+            reasons(pair),
+            id_of(pair.outlet.as_ref()),
+            id_of(pair.survivor.as_ref()),
+        ]
+    };
+    let heading = ["LIKENESS", "OUTLET", "LOOKS LIKE", "BECAUSE", "MERGE", "INTO"];
+    print::table(&heading, &pairs.iter().map(row).collect::<Vec<_>>());
+    if pairs.is_empty() {
+        print::note("no two outlets look like one");
+    }
+}

@@ -1,0 +1,232 @@
+//! One outlet that two reps have reported (C14): the office is told of it, and makes it one.
+
+use roundsman::cli;
+use roundsman_proto::admin::office_service_client::OfficeServiceClient;
+use roundsman_proto::admin::{ComparedOutlet, DuplicateOutlet, ListDuplicateOutletsRequest};
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::{Outcome, Status};
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, BytesChange, CheckOut, ClaimLine, Customer, EditOutlet, FileClaim, GeoPoint, Int32Change, Order, Outlet,
+    OutletStatus, Reason, Reclamation, ReclamationCause, RegisterOutlet, SubmitOrder, Visit,
+};
+use roundsman_tests::app::{TestApp, TestDevice};
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::{PRICE_MINOR, RepWorld, World, bytes, check_in, place};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::conflicts::{done, order, ready, status};
+use crate::desk::{by, entry, import, stranger};
+use crate::import::session;
+
+on_both_databases!(
+    c14_what_two_reps_reported_is_proposed_to_the_office_and_merged_on_every_device,
+    c14_nobody_but_the_office_of_the_tenant_is_told_of_duplicates,
+    c14_pages_of_duplicates_are_bounded_and_go_on,
+);
+
+/// So far to the north of where every outlet of the world is, in metres.
+fn north_m(metres: i32) -> GeoPoint {
+    GeoPoint { latitude_e7: place().latitude_e7 + metres * 90, ..place() }
+}
+
+fn register(id: Uuid, rep: &RepWorld, (name, metres): (&str, i32), agreement: Uuid) -> Command {
+    Command::RegisterOutlet(RegisterOutlet {
+        outlet_id: bytes(id),
+        territory_id: bytes(rep.territory),
+        name: name.to_owned(),
+        point: Some(north_m(metres)),
+        agreement_ids: vec![bytes(agreement)],
+        ..RegisterOutlet::default()
+    })
+}
+
+/// The office links an outlet to a customer.
+async fn linked(app: &TestApp, outlet: Uuid, customer: Uuid, status: OutletStatus) {
+    let edit = EditOutlet {
+        outlet_id: bytes(outlet),
+        customer_id: Some(BytesChange { base: Vec::new(), value: bytes(customer) }),
+        status: Some(Int32Change { base: OutletStatus::Candidate.into(), value: status.into() }),
+        ..EditOutlet::default()
+    };
+    let outcome = app.office(Command::EditOutlet(edit)).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+}
+
+fn submit(app: &TestApp, anna: &TestDevice, world: &World, (outlet, agreement): (Uuid, Uuid)) -> (Uuid, Command) {
+    let (id, submit) = order(app, anna, world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    (id, Command::SubmitOrder(SubmitOrder { outlet_id: bytes(outlet), agreement_id: bytes(agreement), ..submit }))
+}
+
+fn claim(app: &TestApp, world: &World, outlet: Uuid) -> (Uuid, Command) {
+    let line = ClaimLine {
+        line_id: bytes(app.id()),
+        product_id: bytes(world.products[0]),
+        claimed_milli: 1_000,
+        ..ClaimLine::default()
+    };
+    let (id, cause) = (app.id(), ReclamationCause::Damaged.into());
+    let outlet_id = bytes(outlet);
+    let claim = FileClaim { reclamation_id: bytes(id), outlet_id, cause, lines: vec![line], ..FileClaim::default() };
+    (id, Command::FileClaim(claim))
+}
+
+/// The pair of two outlets among those that the command line lists.
+async fn listed(app: &TestApp, outlets: [Uuid; 2]) -> Option<DuplicateOutlet> {
+    let mut session = session(app).await;
+    let found = cli::outlet::duplicates(&mut session, 8_000, 1_000).await.expect("lists");
+    session.close().await;
+    let is_one = |outlet: Option<&ComparedOutlet>| {
+        outlets.iter().any(|id| outlet.is_some_and(|outlet| outlet.outlet_id == id.as_bytes()))
+    };
+    found.into_iter().find(|pair| is_one(pair.outlet.as_ref()) && is_one(pair.survivor.as_ref()))
+}
+
+fn says_nothing(outcome: &Outcome) {
+    assert_eq!(status(outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
+    assert!(outcome.facts.is_empty() && outcome.overrides.is_empty() && outcome.text.is_empty(), "{outcome:?}");
+}
+
+async fn c14_what_two_reps_reported_is_proposed_to_the_office_and_merged_on_every_device(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let mut boris = app.device("boris").await;
+    app.sync(&mut boris).await;
+    let agreement = app.id();
+    let standard = Agreement { name: "Standard".to_owned(), customer_id: Vec::new(), ..world.agreement(0) };
+    let taxed = Customer { name: "Romashka LLC".to_owned(), tax_id: "FI 0101".to_owned(), ..Customer::default() };
+    let records =
+        vec![entry(agreement, Record::Agreement(standard)), entry(world.customers[0], Record::Customer(taxed))];
+    import(&app, records).await;
+    for device in [&mut anna, &mut boris] {
+        app.sync(device).await;
+    }
+    // Both have no network, and both stand before the same kiosk.
+    let [annas, boriss] = [app.id(), app.id()];
+    app.capture(&mut anna, register(annas, &world.anna, ("Kiosk Romashka", 0), agreement));
+    app.capture(&mut boris, register(boriss, &world.boris, ("ООО Киоск «Ромашка»", 12), agreement));
+    for device in [&mut anna, &mut boris] {
+        let synced = app.sync(device).await;
+        says_nothing(&synced.outcomes[0].1);
+    }
+    let stored = app.stored::<Outlet>(world.tenant).await;
+    for id in [annas, boriss] {
+        assert_eq!(stored[&id].status(), OutletStatus::Candidate, "both are kept");
+    }
+    let pair = listed(&app, [annas, boriss]).await.expect("the office is told of them");
+    assert_eq!((pair.likeness_bp, pair.name_likeness_bp, pair.same_tax_id), (10_000, 10_000, false));
+    assert_eq!(cli::outlet::reasons(&pair), "names 100.00 %, 12 m apart");
+
+    // The office has checked what Boris reported; Anna goes on with hers.
+    linked(&app, annas, world.customers[0], OutletStatus::Candidate).await;
+    linked(&app, boriss, world.customers[0], OutletStatus::Active).await;
+    app.sync(&mut anna).await;
+    let visit = app.id();
+    let (earlier, submit_earlier) = submit(&app, &anna, &world, (annas, agreement));
+    let (reclamation, claimed) = claim(&app, &world, annas);
+    let check_out = CheckOut { visit_id: bytes(visit), productive: true, point: Some(place()), ..CheckOut::default() };
+    for command in [check_in(visit, annas), Command::CheckOut(check_out), submit_earlier] {
+        let outcome = app.decide(&mut anna, command).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+    let outcome = app.decide(&mut anna, claimed).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::ClaimUnlinked), "{outcome:?}");
+    // She has no network again, and takes another order there.
+    let (later, submit_later) = submit(&app, &anna, &world, (annas, agreement));
+    app.capture(&mut anna, submit_later);
+
+    let pair = listed(&app, [annas, boriss]).await.expect("it is still there");
+    let proposed = (pair.outlet.clone().expect("one"), pair.survivor.clone().expect("another"));
+    assert_eq!(
+        (proposed.0.outlet_id, proposed.1.outlet_id),
+        (bytes(annas), bytes(boriss)),
+        "the confirmed one remains"
+    );
+    assert!(pair.same_tax_id, "that of their customer");
+    let mut session = session(&app).await;
+    cli::outlet::merge(&mut session, app.id(), annas, boriss).await.expect("is merged");
+    session.close().await;
+    assert_eq!(listed(&app, [annas, boriss]).await, None);
+
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Merged, Reason::OutletMerged), "{synced:?}");
+    app.sync(&mut boris).await;
+    for id in [earlier, later] {
+        assert_eq!(app.shown::<Order>(&boris, id).expect("the order").outlet_id, bytes(boriss));
+    }
+    assert_eq!(app.shown::<Visit>(&boris, visit).expect("the visit").outlet_id, bytes(boriss));
+    assert_eq!(app.shown::<Reclamation>(&boris, reclamation).expect("the claim").outlet_id, bytes(boriss));
+    for device in [&anna, &boris] {
+        assert!(app.shown::<Outlet>(device, annas).is_none());
+    }
+    app.assert_converged(&boris, &world.caller(&world.boris)).await;
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_nobody_but_the_office_of_the_tenant_is_told_of_duplicates(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    app.user("olga", Role::Office, None, None).await;
+    app.user("lena", Role::Logistics, None, None).await;
+    let listed = async |token: &str, request: ListDuplicateOutletsRequest| {
+        let answer = OfficeServiceClient::new(app.channel.clone()).list_duplicate_outlets(by(token, request)).await;
+        answer.map(|answer| answer.into_inner().duplicates.len()).map_err(|status| status.code())
+    };
+    for login in ["anna", "sonja", "lena"] {
+        let token = app.token(login).await;
+        assert_eq!(
+            listed(&token, ListDuplicateOutletsRequest::default()).await,
+            Err(Code::PermissionDenied),
+            "{login}"
+        );
+    }
+    // All four stand in one place and are called nearly the same.
+    let olga = app.token("olga").await;
+    assert_eq!(listed(&olga, ListDuplicateOutletsRequest::default()).await, Ok(6));
+    let eve = stranger(&app, world.anna.user).await;
+    assert_eq!(listed(&eve, ListDuplicateOutletsRequest::default()).await, Ok(0), "another tenant");
+    for wrong in [
+        ListDuplicateOutletsRequest { min_likeness_bp: -1, ..ListDuplicateOutletsRequest::default() },
+        ListDuplicateOutletsRequest { min_likeness_bp: 10_001, ..ListDuplicateOutletsRequest::default() },
+        ListDuplicateOutletsRequest { page_size: -1, ..ListDuplicateOutletsRequest::default() },
+        ListDuplicateOutletsRequest { page_token: "00".to_owned(), ..ListDuplicateOutletsRequest::default() },
+    ] {
+        assert_eq!(listed(&olga, wrong.clone()).await, Err(Code::InvalidArgument), "{wrong:?}");
+    }
+    app.finish().await;
+}
+
+async fn c14_pages_of_duplicates_are_bounded_and_go_on(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let token = app.admin_token().await;
+    let page = async |page_size: i32, min_likeness_bp: i32, page_token: String| {
+        let request = ListDuplicateOutletsRequest { min_likeness_bp, page_size, page_token };
+        let answer = OfficeServiceClient::new(app.channel.clone()).list_duplicate_outlets(by(&token, request)).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| status.code())
+    };
+    let all = page(0, 0, String::new()).await.expect("lists");
+    assert_eq!((all.duplicates.len(), all.next_page_token.as_str()), (6, ""));
+    assert!(all.duplicates.is_sorted_by(|one, other| one.likeness_bp >= other.likeness_bp), "the most alike first");
+    let (mut paged, mut token) = (Vec::new(), String::new());
+    let mut second = String::new();
+    loop {
+        let answer = page(4, 0, token).await.expect("lists");
+        assert!(answer.duplicates.len() <= 4);
+        paged.extend(answer.duplicates);
+        token = answer.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+        second.clone_from(&token);
+    }
+    assert_eq!(paged, all.duplicates);
+    let other = page(4, 9_000, second).await;
+    assert_eq!(other.expect_err("is of another list"), Code::InvalidArgument);
+    // One of them goes elsewhere.
+    let far = Outlet { point: Some(north_m(5_000)), ..world.outlet(&world.boris, 1) };
+    import(&app, vec![entry(world.boris.outlets[1], Record::Outlet(far))]).await;
+    assert_eq!(page(0, 0, String::new()).await.expect("lists").duplicates.len(), 3);
+    app.finish().await;
+}
