@@ -131,6 +131,8 @@ pub struct App<S: Storages> {
     pub journal: Journal,
     /// Orders taken today, by the visit's place in the plan: the app shows them before the server has answered.
     pub taken: BTreeMap<usize, trade::SubmitOrder>,
+    /// Taken in cash today, in minor units.
+    pub cash_minor: i64,
     /// The visit in progress.
     pub visiting: Option<Uuid>,
     storages: S,
@@ -158,6 +160,7 @@ impl<S: Storages> App<S> {
             shared,
             journal: Journal::default(),
             taken: BTreeMap::new(),
+            cash_minor: 0,
             visiting: None,
             storages,
             device: None,

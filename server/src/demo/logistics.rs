@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use roundsman_proto::logistics::logistics_service_client::LogisticsServiceClient;
 use roundsman_proto::logistics::{
-    DeliverShipmentRequest, ListShipmentsRequest, ListedShipment, PrepareShipmentRequest, ReleaseOrderRequest,
-    ShipShipmentRequest,
+    AnswerChangeRequestRequest, DeliverShipmentRequest, ListChangeRequestsRequest, ListShipmentsRequest,
+    ListedShipment, PrepareShipmentRequest, ReleaseOrderRequest, ShipShipmentRequest,
 };
 use roundsman_proto::sync::Status as Decision;
 use roundsman_proto::trade::{
-    DeliverShipment, DeliveredLine, DeliveryProof, OrderStatus, PrepareShipment, RefusalReason, ReleaseOrder,
-    ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
+    AnswerChangeRequest, DeliverShipment, DeliveredLine, DeliveryProof, OrderStatus, PrepareShipment, RefusalReason,
+    ReleaseOrder, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
 };
 use uuid::Uuid;
 
@@ -69,6 +69,7 @@ fn step_id(step: &str, document: &[u8]) -> Vec<u8> {
 impl Logistician {
     /// Delivers what is on its way, ships what is ready, takes new orders.
     async fn wave(&mut self) -> anyhow::Result<()> {
+        self.answer_requests().await?;
         for listed in self.shipments().await? {
             let shipment = listed.shipment.unwrap_or_default();
             match shipment.state() {
@@ -95,6 +96,33 @@ impl Logistician {
         confirmed.sort_by_key(|listed| listed.order.as_ref().map(|order| order.submitted_at_us));
         for listed in confirmed.into_iter().take(WAVE) {
             self.prepare(listed.order_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what is wanted of orders that the warehouse has, as long as it can.
+    async fn answer_requests(&mut self) -> anyhow::Result<()> {
+        let request = ListChangeRequestsRequest { page_size: 1_000, page_token: String::new() };
+        let send =
+            |channel, request| async move { LogisticsServiceClient::new(channel).list_change_requests(request).await };
+        let answer = self.desk.call(request, send).await;
+        let Some(page) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(()) };
+        for listed in page.change_requests {
+            let outlet = listed.change_request.map(|request| request.outlet_id);
+            if !outlet.is_some_and(|outlet| self.outlets.contains(&outlet)) {
+                continue;
+            }
+            let command_id = step_id("answer", &listed.change_request_id);
+            let change_request_id = listed.change_request_id;
+            let answer = Some(AnswerChangeRequest { change_request_id, accept: true, comment: String::new() });
+            let request = AnswerChangeRequestRequest { command_id, answer };
+            let send = |channel, request| async move {
+                LogisticsServiceClient::new(channel).answer_change_request(request).await
+            };
+            let answer = self.desk.call(request, send).await;
+            if let Some(answer) = self.ledger.excuse("LogisticsService", answer)? {
+                self.ledger.note("AnswerChangeRequest", answer.outcome);
+            }
         }
         Ok(())
     }

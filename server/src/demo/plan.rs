@@ -129,6 +129,8 @@ pub enum RepAct {
     Register(usize, usize),
     /// Reports the oldest task as done.
     CompleteTask,
+    /// Hands the cash in that was taken.
+    HandIn,
     /// The app is removed and installed again.
     Reinstall,
     /// The app is killed in the middle of a push.
@@ -244,6 +246,7 @@ fn rep_day(world: &World, demand: &BTreeMap<usize, &VisitOutcome>, rep: usize, r
     }
     at(11 * HOUR + rng.random_range(0..HOUR), RepAct::CompleteTask);
     at(16 * HOUR + rng.random_range(0..HOUR), RepAct::CompleteTask);
+    at(END_S - 5 * MINUTE, RepAct::HandIn);
     if rep.is_multiple_of(2) {
         at(14 * HOUR + rng.random_range(0..3 * HOUR), RepAct::Claim);
     }
@@ -506,7 +509,8 @@ mod tests {
                     RepAct::CheckOut(visit) => assert_eq!(at.take(), Some(visit)),
                     RepAct::Order(visit) | RepAct::Pay(visit) | RepAct::Answer(visit, _) => assert_eq!(at, Some(visit)),
                     RepAct::GoOffline | RepAct::GoOnline | RepAct::Amend(_) | RepAct::Cancel(_) | RepAct::Claim => {}
-                    RepAct::Register(..) | RepAct::CompleteTask | RepAct::Reinstall | RepAct::DieInPush => {}
+                    RepAct::Register(..) | RepAct::CompleteTask | RepAct::HandIn => {}
+                    RepAct::Reinstall | RepAct::DieInPush => {}
                 }
             }
         }

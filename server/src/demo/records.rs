@@ -115,7 +115,10 @@ fn organisation(world: &World) -> Vec<RecordToImport> {
     }
     for (team, name) in TEAM_NAMES.iter().enumerate() {
         let supervisor_user_id = bytes(user_id(SUPERVISORS[team]));
-        records.push(entry(team_id(team), Record::Team(Team { name: (*name).to_owned(), supervisor_user_id })));
+        records.push(entry(
+            team_id(team),
+            Record::Team(Team { name: (*name).to_owned(), supervisor_user_id, ..Team::default() }),
+        ));
     }
     for (index, territory) in world.city.territories.iter().enumerate() {
         let record = Territory {

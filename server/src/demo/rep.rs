@@ -6,10 +6,10 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     Agreement, AnswerSurvey, CancelOrder, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask,
-    FileClaim, Int64Change, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OutletClass, PaymentMethod, Price,
-    PriceList, Product, Promotion, QuestionType, Receivable, ReclamationCause, RegisterOutlet, Shipment, ShipmentState,
-    ShownPromotion, Stock, SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion, Task, TaskState,
-    UnproductiveReason, Visit, VisitState,
+    CountedCash, FileClaim, HandInCash, Int64Change, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OutletClass,
+    PaymentMethod, Price, PriceList, Product, Promotion, QuestionType, Receivable, ReclamationCause, RegisterOutlet,
+    Shipment, ShipmentState, ShownPromotion, Stock, SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion,
+    Task, TaskState, UnproductiveReason, Visit, VisitState,
 };
 use roundsman_sync::trade::delivery::{LocalTime, promised_day};
 use roundsman_sync::trade::money::gross;
@@ -33,6 +33,9 @@ const NEXT_DOOR_METRES: i64 = 35;
 const CLAIM_MILLI: i64 = 1_000;
 /// The one of the two finders beside whose first outlet the new one lies.
 const FIRST_FINDER: usize = 3;
+
+/// Who counts a euro less than was taken.
+const LOSES_A_EURO: usize = 1;
 
 /// The morning: the app is installed and gets everything.
 ///
@@ -88,7 +91,13 @@ async fn act<S: Storages>(app: &mut App<S>, act: RepAct) -> anyhow::Result<()> {
         RepAct::CheckIn(place) => Some(check_in(app, place)?),
         RepAct::Answer(place, survey) => answer(app, place, survey)?,
         RepAct::Order(place) => order(app, place)?,
-        RepAct::Pay(place) => pay(app, place)?,
+        RepAct::Pay(place) => {
+            let payment = pay(app, place)?;
+            let cash = payment.as_ref().filter(|payment| payment.method() == PaymentMethod::Cash);
+            app.cash_minor += cash.map_or(0, |payment| payment.amount_minor);
+            payment.map(Command::CollectPayment)
+        }
+        RepAct::HandIn => hand_in(app),
         RepAct::CheckOut(place) => Some(check_out(app, place)?),
         RepAct::Amend(place) => amend(app, place)?,
         RepAct::Cancel(place) => app.taken.get(&place).map(|order| {
@@ -311,7 +320,7 @@ impl Shelf {
     }
 }
 
-fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<Command>> {
+fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<CollectPayment>> {
     let outlet_id = bytes(outlet_id(app, place));
     let Some((_, outlet)) = app.shown::<roundsman_proto::trade::Outlet>(&outlet_id)? else { return Ok(None) };
     let owes = app.all::<Receivable>()?.into_iter().find(|(_, _, owes)| owes.customer_id == outlet.customer_id);
@@ -320,7 +329,7 @@ fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<Command
         Some(_) | None => (ADVANCE_MINOR, "EUR".to_owned()),
     };
     let key = format!("{}/{place}", REPS[app.rep]);
-    Ok(Some(Command::CollectPayment(CollectPayment {
+    Ok(Some(CollectPayment {
         payment_id: bytes(id("payment", &key)),
         outlet_id,
         customer_id: outlet.customer_id,
@@ -330,7 +339,22 @@ fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<Command
         method: if place.is_multiple_of(2) { PaymentMethod::Cash } else { PaymentMethod::Card }.into(),
         receipt_number: key,
         shares: Vec::new(),
-    })))
+    }))
+}
+
+/// What was taken in cash, as it was counted: one of them has lost a euro on the way.
+fn hand_in<S: Storages>(app: &App<S>) -> Option<Command> {
+    let lost_minor = if app.rep == LOSES_A_EURO { 100 } else { 0 };
+    let counted = CountedCash { method: PaymentMethod::Cash.into(), amount_minor: app.cash_minor - lost_minor };
+    (counted.amount_minor > 0).then(|| {
+        Command::HandInCash(HandInCash {
+            hand_in_id: bytes(id("hand_in", REPS[app.rep])),
+            currency: "EUR".to_owned(),
+            day: 0,
+            counted: vec![counted],
+            note: String::new(),
+        })
+    })
 }
 
 /// Doubles the first line, from what the app shows: the server's order if it came, else the one that was captured.

@@ -43,7 +43,7 @@ pub fn report(told: Told<'_>) -> String {
     };
     part("The representatives", representatives(told));
     part("What devices asked for", commands(told.lived));
-    part("What devices were told, beside a plain yes", conflicts(told.lived));
+    part("What the phones were told, beside a plain yes", conflicts(told.lived));
     part("What desks were told", desks(told.lived));
     part("Holds", holds(&told.verdict.stored));
     part("Orders and shipments", states(&told.verdict.stored));

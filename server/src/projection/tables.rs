@@ -387,7 +387,7 @@ fn bits(values: impl Iterator<Item = i32>) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use roundsman_proto::trade::{Hold, HoldReason, OrderLine, ShipmentLine};
+    use roundsman_proto::trade::{Hold, HoldReason, OrderLine, PaymentAllocation, ShipmentLine};
 
     use super::*;
 
@@ -395,15 +395,19 @@ mod tests {
     fn every_cell_is_of_its_columns_type() {
         let order = Order { lines: vec![OrderLine::default(); 2], ..Order::default() }.encode_to_vec();
         let shipment = Shipment { lines: vec![ShipmentLine::default(); 2], ..Shipment::default() }.encode_to_vec();
+        let allocations = vec![PaymentAllocation::default(); 2];
+        let payment = Payment { allocations, ..Payment::default() }.encode_to_vec();
         for projection in PROJECTIONS {
             let document = match projection.table.name {
+                "payment" | "payment_allocation" => payment.as_slice(),
                 "sales_order" | "sales_order_line" => order.as_slice(),
                 "shipment" | "shipment_line" => shipment.as_slice(),
                 _ => &[],
             };
             let rows = (projection.rows)(7, Uuid::from_u128(1), document).expect("is read");
             assert_eq!(rows.len(), (projection.count)(document).expect("is read"), "{}", projection.table.name);
-            assert_eq!(rows.len(), if projection.table.name.ends_with("_line") { 2 } else { 1 });
+            let of_parts = projection.table.name.ends_with("_line") || projection.table.name == "payment_allocation";
+            assert_eq!(rows.len(), if of_parts { 2 } else { 1 }, "{}", projection.table.name);
             for row in rows {
                 assert_eq!(row.len(), projection.table.columns.len(), "{}", projection.table.name);
                 for (cell, (column, expected)) in row.iter().zip(projection.table.columns) {

@@ -15,6 +15,7 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::{self, Debts};
 use roundsman_sync::trade::delivery;
+use roundsman_sync::trade::order;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
@@ -294,6 +295,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Rep(rep) => put_rep(workspace, id, rep),
         Record::Team(team) => {
             check::required_text(&team.name, check::NAME_CHARS, "name")?;
+            order::limits_form(&team.approval_limits)?;
             workspace.put(id, team, &Stamps::default())
         }
         Record::Territory(territory) => {

@@ -15,8 +15,8 @@ pub mod shortage;
 use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
-    Agreement, CancelOrder, HoldReason, LinePromotion, NewOrderLine, Order, OrderLine, OrderStatus, Outlet, Product,
-    Reason, ReleaseHold, ReleaseOrder, ShownPromotion, SubmitOrder, Visit,
+    Agreement, ApprovalLimit, CancelOrder, Hold, HoldReason, LinePromotion, NewOrderLine, Order, OrderLine,
+    OrderStatus, Outlet, Product, Reason, ReleaseHold, ReleaseOrder, ShownPromotion, SubmitOrder, Visit,
 };
 use uuid::Uuid;
 
@@ -126,8 +126,48 @@ pub struct Releaser {
     pub user_id: Uuid,
     /// The user's name, for people.
     pub name: String,
-    /// A supervisor, who may not decide about credit.
-    pub supervisor: bool,
+    /// Of a supervisor, what the team's may approve; `None`: everything.
+    pub limits: Option<Vec<ApprovalLimit>>,
+}
+
+impl Releaser {
+    /// Refuses what goes beyond the limits. Credit is nobody's in a team who was not given it.
+    fn may_release(&self, order: &Order, hold: &Hold) -> Result<(), Rejection> {
+        let Some(limits) = &self.limits else { return Ok(()) };
+        let Some(limit) = limits.iter().find(|limit| limit.reason == hold.reason) else {
+            let forbidden = hold::is_credit(hold.reason());
+            return if forbidden { Err(Rejection::new(Reason::RoleNotAllowed).field("reason")) } else { Ok(()) };
+        };
+        let sum_minor = at_stake(order, hold);
+        if sum_minor <= limit.limit_minor {
+            return Ok(());
+        }
+        let refused = Rejection::new(Reason::ApprovalLimit).field("reason");
+        Err(refused.fact(None, "sum_minor", sum_minor).fact(None, "limit_minor", limit.limit_minor))
+    }
+}
+
+/// What a release is about: what is above a credit limit, what is overdue, or else the order's value as it was told.
+fn at_stake(order: &Order, hold: &Hold) -> i64 {
+    let (limit, exposure) = (hold.limit_minor.unwrap_or_default(), hold.exposure_minor.unwrap_or_default());
+    if hold::is_credit(hold.reason()) { exposure.saturating_sub(limit) } else { order.ordered_value_minor }
+}
+
+/// The form of what a team's supervisor may approve.
+///
+/// # Errors
+/// For its form.
+pub fn limits_form(limits: &[ApprovalLimit]) -> Result<(), Rejection> {
+    let mut reasons = std::collections::BTreeSet::new();
+    for (index, limit) in limits.iter().enumerate() {
+        let reason: HoldReason = check::choice(limit.reason, "reason").map_err(check::at("approval_limits", index))?;
+        check::range(limit.limit_minor, 0..=check::MONEY_MINOR, "limit_minor")
+            .map_err(check::at("approval_limits", index))?;
+        if !reasons.insert(reason) {
+            return Err(Rejection::new(Reason::RepeatedId).field("approval_limits"));
+        }
+    }
+    Ok(())
 }
 
 /// The form of an order that is handed in.
@@ -470,7 +510,7 @@ pub fn decide_again(current: &Order, setting: &Setting<'_>) -> Result<Decision, 
 ///
 /// # Errors
 /// For its form; `REASON_HOLD_NOT_OPEN`, `REASON_ORDER_CLOSED`; `REASON_ROLE_NOT_ALLOWED` for a supervisor who would
-/// decide about credit.
+/// decide about credit; `REASON_APPROVAL_LIMIT`.
 pub fn decide_release_hold(
     current: &Order,
     command: &ReleaseHold,
@@ -480,13 +520,9 @@ pub fn decide_release_hold(
     let reason: HoldReason = check::choice(command.reason, "reason")?;
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
     open_for_decisions(current)?;
-    if releaser.supervisor && hold::is_credit(reason) {
-        return Err(Rejection::new(Reason::RoleNotAllowed).field("reason"));
-    }
-    let open = current.holds.iter().any(|hold| hold::is_open(hold) && hold.reason() == reason);
-    if !open {
-        return Err(Rejection::new(Reason::HoldNotOpen).fact(None, "reason", reason.as_str_name()));
-    }
+    let open = hold::open(current, reason);
+    let open = open.ok_or_else(|| Rejection::new(Reason::HoldNotOpen).fact(None, "reason", reason.as_str_name()))?;
+    releaser.may_release(current, open)?;
     let mut order = current.clone();
     for hold in order.holds.iter_mut().filter(|hold| hold::is_open(hold) && hold.reason() == reason) {
         hold.released_at_us = setting.capture.decided_at_us.max(1);

@@ -7,9 +7,10 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Audience, CancelOrder, ChangeOrder, HoldReason, ImportRecords, Int64Change, LineDifference, Order,
-    OrderLineChange, OrderLineEdit, OrderStatus, Outlet, Price, PriceBreak, PriceList, PriceToSet, Promotion, Reason,
-    RecordToImport, ReleaseHold, SetPrices, ShownPromotion, SubmitOrder, order_line_edit::Edit,
+    Agreement, ApprovalLimit, Audience, CancelOrder, ChangeOrder, HoldReason, ImportRecords, Int64Change,
+    LineDifference, Order, OrderLineChange, OrderLineEdit, OrderStatus, Outlet, Price, PriceBreak, PriceList,
+    PriceToSet, Promotion, Reason, RecordToImport, ReleaseHold, SetPrices, ShownPromotion, SubmitOrder, Team,
+    order_line_edit::Edit,
 };
 use roundsman_sync::trade::money::gross;
 use roundsman_sync::trade::price::{List, UnitPrice, Wanted, quote};
@@ -32,6 +33,7 @@ on_both_databases!(
     c07_what_the_office_edits_the_server_promotes,
     c07_what_the_office_hands_in_the_server_promotes,
     c08_a_price_below_the_lowest_waits_for_an_approver,
+    c08_a_supervisor_approves_as_far_as_the_teams_limits_go,
     contradictions_are_refused_by_name,
 );
 
@@ -487,5 +489,31 @@ async fn contradictions_are_refused_by_name(kind: Kind) {
     let (_, submit) = order(&app, &anna, &world, &world.anna, &lines);
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
     assert_eq!(status(&outcome), (Status::Rejected, Reason::OutOfRange), "the largest of both: {outcome:?}");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c08_a_supervisor_approves_as_far_as_the_teams_limits_go(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let limit = |limit_minor| ApprovalLimit { reason: HoldReason::Discount.into(), limit_minor };
+    let team =
+        |limit_minor| Team { name: "City".to_owned(), approval_limits: vec![limit(limit_minor)], ..Team::default() };
+    let value_minor = 5 * PRICE_MINOR * 9 / 10;
+    import(&app, vec![entry(world.team, Record::Team(team(value_minor - 1)))]).await;
+    let (id, mut submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    submit.lines[0].discount_bp = 1_000;
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldDiscount), "{outcome:?}");
+    let release = || {
+        let (order_id, comment) = (bytes(id), "a good customer".to_owned());
+        Command::ReleaseHold(ReleaseHold { order_id, reason: HoldReason::Discount.into(), comment })
+    };
+    let sonja = app.token("sonja").await;
+    let refused = app.office_as(&sonja, app.id(), release()).await.expect("is answered");
+    assert_eq!(status(&refused), (Status::Rejected, Reason::ApprovalLimit), "{refused:?}");
+    import(&app, vec![entry(world.team, Record::Team(team(value_minor)))]).await;
+    let released = app.office_as(&sonja, app.id(), release()).await.expect("is answered");
+    assert_eq!(status(&released), (Status::Applied, Reason::Unspecified), "{released:?}");
+    app.sync(&mut anna).await;
+    assert_eq!(app.shown::<Order>(&anna, id).expect("the order").status(), OrderStatus::Confirmed);
     done(app, &world, &mut anna).await;
 }

@@ -157,7 +157,7 @@ impl World {
 
     fn release(&self, order: &Order, reason: HoldReason) -> Result<Decision, Rejection> {
         let command = ReleaseHold { order_id: bytes(ORDER), reason: reason.into(), comment: String::new() };
-        let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Ada".to_owned(), supervisor: false };
+        let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Ada".to_owned(), limits: None };
         self.with(|setting| decide_release_hold(order, &command, &releaser, setting))
     }
 
@@ -651,13 +651,40 @@ fn c09_a_confirmed_order_that_shrinks_is_not_held() {
 }
 
 #[test]
+fn who_approves_has_limits() {
+    let mut world = World::new();
+    world.agreement.credit_limit_minor = Some(400);
+    let order = world.submitted(&[NewOrderLine { discount_bp: 600, ..tea(5) }]);
+    assert_eq!(holds(&order), [HoldReason::Discount, HoldReason::CreditLimit]);
+    let release = |reason: HoldReason, limit: Option<(HoldReason, i64)>| {
+        let limits = limit.map(|(reason, limit_minor)| ApprovalLimit { reason: reason.into(), limit_minor });
+        let limits = Some(limits.into_iter().collect());
+        let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), limits };
+        let command = ReleaseHold { order_id: bytes(ORDER), reason: reason.into(), comment: String::new() };
+        world.with(|setting| decide_release_hold(&order, &command, &releaser, setting))
+    };
+    let (discount, credit) = (HoldReason::Discount, HoldReason::CreditLimit);
+    assert!(release(discount, None).is_ok(), "without a limit");
+    assert!(release(discount, Some((discount, 470))).is_ok(), "the order's value");
+    assert_eq!(reason(release(discount, Some((discount, 469)))), Reason::ApprovalLimit);
+    assert_eq!(reason(release(credit, None)), Reason::RoleNotAllowed);
+    assert!(release(credit, Some((credit, 70))).is_ok(), "what is above the limit");
+    let refused = release(credit, Some((credit, 69))).expect_err("too much");
+    assert_eq!(refused.facts.iter().map(|fact| fact.value.as_str()).collect::<Vec<_>>(), ["70", "69"]);
+    let twice = vec![ApprovalLimit { reason: credit.into(), limit_minor: 1 }; 2];
+    assert_eq!(limits_form(&twice).expect_err("twice").reason, Reason::RepeatedId);
+    let unknown = [ApprovalLimit { reason: 99, limit_minor: 1 }];
+    assert_eq!(limits_form(&unknown).expect_err("unknown").reason, Reason::UnknownValue);
+}
+
+#[test]
 fn c10_overdue_debt_has_a_hold_of_its_own() {
     let mut world = World::new();
     world.credit.overdue_minor = 70;
     let order = world.submitted(&[tea(5)]);
     assert_eq!((holds(&order), order.holds[0].exposure_minor), (vec![HoldReason::Overdue], Some(70)));
     let command = ReleaseHold { order_id: bytes(ORDER), reason: HoldReason::Overdue.into(), comment: String::new() };
-    let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), supervisor: true };
+    let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), limits: Some(Vec::new()) };
     let refused = world.with(|setting| decide_release_hold(&order, &command, &releaser, setting));
     assert_eq!(reason(refused), Reason::RoleNotAllowed);
     world.credit.overdue_minor = 0;
