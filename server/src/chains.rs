@@ -251,7 +251,8 @@ pub fn follow_keys(records: &[RecordToImport], workspace: &Workspace, keys: &mut
         }
         for id in own {
             keys.record(&id);
-            if let Some(outlet) = Uuid::from_slice(&id).ok().and_then(|id| workspace.find::<Outlet>(id).ok().flatten()) {
+            if let Some(outlet) = Uuid::from_slice(&id).ok().and_then(|id| workspace.find::<Outlet>(id).ok().flatten())
+            {
                 // What it can't ask for yet it asks for in the next wave.
                 let _ = network::outlet_keys(&id, &outlet, workspace, keys);
             }

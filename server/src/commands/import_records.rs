@@ -4,9 +4,9 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
-use roundsman_sync::trade::{chain, check};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::waiting::Scarce;
+use roundsman_sync::trade::{chain, check};
 use uuid::Uuid;
 
 use super::ordering;

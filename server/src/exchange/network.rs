@@ -25,7 +25,10 @@ pub const CHAINS: &[Column] = &[
     Column { name: "code", help: "the chain's key in your system; required" },
     Column { name: "name", help: "the name to show; required" },
     Column { name: "parent", help: "the chain that it is a branch of, as a reference; it stands before" },
-    Column { name: "agreements", help: "the agreements of its outlets, as references separated by |; empty: the parent's" },
+    Column {
+        name: "agreements",
+        help: "the agreements of its outlets, as references separated by |; empty: the parent's",
+    },
 ];
 
 /// The columns of a file of outlets. `code` is the key.

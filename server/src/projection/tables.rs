@@ -7,7 +7,8 @@
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
-    CashHandIn, Chain, ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit,
+    CashHandIn, Chain, ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse,
+    Visit,
 };
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;

@@ -25,9 +25,9 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         let outlets = ChainOutlets { outlets: list(outlets) };
         (ChainOutlets::name(chain), outlets)
     });
-    derived.chain_outlets.compare(&expected.collect(), report, |stored, right| {
-        differing_ids(&stored.outlets, &right.outlets)
-    });
+    derived
+        .chain_outlets
+        .compare(&expected.collect(), report, |stored, right| differing_ids(&stored.outlets, &right.outlets));
     let mut branches: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
     for (id, chain) in &facts.chains {
         if let Some(parent) = chain.parent {
@@ -42,9 +42,9 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         let branches = ChainBranches { branches: list(branches) };
         (ChainBranches::name(chain), branches)
     });
-    derived.chain_branches.compare(&expected.collect(), report, |stored, right| {
-        differing_ids(&stored.branches, &right.branches)
-    });
+    derived
+        .chain_branches
+        .compare(&expected.collect(), report, |stored, right| differing_ids(&stored.branches, &right.branches));
 }
 
 const LEVELS: usize = 5;
@@ -64,6 +64,6 @@ fn line(facts: &Facts, chain: Uuid) -> Vec<Uuid> {
 fn inherited(facts: &Facts, outlet: &OutletFacts) -> Vec<Uuid> {
     let Some(chain) = outlet.chain.filter(|_| outlet.inherits) else { return Vec::new() };
     let line = [vec![chain], line(facts, chain)].concat();
-    let terms = line.iter().filter_map(|chain| facts.chains.get(chain)).map(|chain| &chain.agreements);
-    terms.filter(|agreements| !agreements.is_empty()).cloned().next().unwrap_or_default()
+    let mut terms = line.iter().filter_map(|chain| facts.chains.get(chain)).map(|chain| &chain.agreements);
+    terms.find(|agreements| !agreements.is_empty()).cloned().unwrap_or_default()
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference, Order,
-    OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable, Reclamation, Rep,
-    Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
+    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference,
+    Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable,
+    Reclamation, Rep, Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit,
+    VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;

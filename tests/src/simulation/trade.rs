@@ -253,8 +253,8 @@ impl Changed<'_> {
             let duplicates = self.records.values().filter(|stored| stored.kind == DuplicateTerms::KIND);
             duplicates.filter_map(read::<DuplicateTerms>).any(|terms| terms.agreement_ids.contains(&order.agreement_id))
         };
-        let right =
-            outlet.is_some_and(|outlet| agreements_of(&outlet).contains(&order.agreement_id)) || held && by_a_duplicate();
+        let right = outlet.is_some_and(|outlet| agreements_of(&outlet).contains(&order.agreement_id))
+            || held && by_a_duplicate();
         journal.check(Law::Trade, right, || format!("nobody bought there by this agreement: {order:?}"))
     }
 

@@ -98,8 +98,7 @@ async fn an_outlet_that_gives_up_its_own_terms_inherits_again(kind: Kind) {
 /// the agreement and the price.
 async fn dearer(app: &TestApp, world: &World) -> (Uuid, Uuid) {
     let [list, agreement, price] = [app.id(), app.id(), app.id()];
-    let record =
-        PriceList { name: "Dearer".to_owned(), currency: CURRENCY.to_owned(), ..PriceList::default() };
+    let record = PriceList { name: "Dearer".to_owned(), currency: CURRENCY.to_owned(), ..PriceList::default() };
     let double = Price { price_list_id: bytes(list), ..world.price(0, 2 * PRICE_MINOR) };
     let terms = Agreement { price_list_id: bytes(list), ..world.agreement(0) };
     let records = vec![
@@ -194,12 +193,14 @@ async fn so_many_outlets_follow_one_command_and_no_more(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let [root, large, small] = [app.id(), app.id(), app.id()];
     let [first, second] = [world.agreements[0], world.agreements[1]];
-    let branches =
-        vec![entry(root, chain(None, &[first])), entry(large, chain(Some(root), &[])), entry(small, chain(Some(root), &[]))];
+    let branches = vec![
+        entry(root, chain(None, &[first])),
+        entry(large, chain(Some(root), &[])),
+        entry(small, chain(Some(root), &[])),
+    ];
     import(&app, branches).await;
     let outlet = |chain: Uuid| {
-        let outlet =
-            Outlet { agreement_ids: Vec::new(), chain_id: bytes(chain), ..world.outlet(&world.boris, 0) };
+        let outlet = Outlet { agreement_ids: Vec::new(), chain_id: bytes(chain), ..world.outlet(&world.boris, 0) };
         entry(app.id(), Record::Outlet(outlet))
     };
     import(&app, (0..1_000).map(|_| outlet(large)).collect()).await;
@@ -222,11 +223,8 @@ async fn what_is_damaged_in_a_tree_is_found(kind: Kind) {
     let (root, branch) = (app.id(), app.id());
     let [first, second] = [world.agreements[0], world.agreements[1]];
     let outlet = world.anna.outlets[0];
-    let tree = vec![
-        entry(root, chain(None, &[first])),
-        entry(branch, chain(Some(root), &[])),
-        member(&world, 0, branch, &[]),
-    ];
+    let tree =
+        vec![entry(root, chain(None, &[first])), entry(branch, chain(Some(root), &[])), member(&world, 0, branch, &[])];
     import(&app, tree).await;
     let stored = app.stored::<Outlet>(world.tenant).await[&outlet].clone();
     let found = async |record: Uuid, document: Vec<u8>, expected: &str| {
