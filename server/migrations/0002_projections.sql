@@ -249,6 +249,7 @@ CREATE TABLE outlet (
     status         BIGINT NOT NULL,
     territory      UUID,
     customer       UUID,
+    chain          UUID,
     blocked        BIGINT NOT NULL,
     blocked_reason TEXT   NOT NULL,
     tax_id         TEXT   NOT NULL,
@@ -256,6 +257,15 @@ CREATE TABLE outlet (
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX outlet_by_territory ON outlet (tenant, territory);
+
+CREATE TABLE chain (
+    tenant BIGINT NOT NULL,
+    id     UUID   NOT NULL,
+    name   TEXT   NOT NULL,
+    -- NULL: a root.
+    parent UUID,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
 
 CREATE TABLE rep (
     tenant  BIGINT NOT NULL,

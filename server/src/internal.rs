@@ -330,6 +330,42 @@ impl Internal for DuplicateTerms {
     }
 }
 
+/// The outlets of a chain, those of its branches left out.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ChainOutlets {
+    /// In ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub outlets: Vec<Vec<u8>>,
+}
+
+impl Internal for ChainOutlets {
+    /// The chain.
+    type Key = Uuid;
+    const KIND: i64 = 1_034;
+
+    fn display(chain: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "outlets{{chain:{chain}}}"))
+    }
+}
+
+/// The branches of a chain, those of its branches left out.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ChainBranches {
+    /// In ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub branches: Vec<Vec<u8>>,
+}
+
+impl Internal for ChainBranches {
+    /// The chain.
+    type Key = Uuid;
+    const KIND: i64 = 1_035;
+
+    fn display(chain: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "branches{{chain:{chain}}}"))
+    }
+}
+
 /// The reps who ever had an assignment to a territory.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct TerritoryReps {

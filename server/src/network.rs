@@ -2,15 +2,19 @@
 //! territory's holder is granted, follows from outlets, territories and assignments. Every command that changes one of
 //! these comes through here.
 
+use std::borrow::Cow;
+
 use roundsman_proto::trade::{Agreement, Outlet, Reason, Territory};
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
+use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::{CUSTOMER_TERRITORIES, Stamps};
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use crate::calendar;
+use crate::chains;
 use crate::grants;
 use crate::internal::{
     Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach, Reaching, TerritoryCalendar,
@@ -107,23 +111,41 @@ pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut
         growth_keys(territory, workspace, keys);
     }
     keys.record(&outlet.customer_id);
-    for agreement in &outlet.agreement_ids {
+    chains::outlet_keys(outlet, workspace, keys);
+    // A chain that is not there may come with the same command.
+    let outlet = chains::settled(workspace, outlet).unwrap_or(Cow::Borrowed(outlet));
+    terms_keys(agreements_of(&outlet), workspace, keys);
+    for customer in customers(workspace, &outlet)? {
+        customer_keys(customer, workspace, keys)?;
+    }
+    Ok(())
+}
+
+/// Asks for agreements, and for what changes where an outlet begins or ends to buy by them.
+pub fn terms_keys(agreements: &[Vec<u8>], workspace: &Workspace, keys: &mut Keys) {
+    for agreement in agreements {
         keys.record(agreement);
-        if let Ok(agreement) = Uuid::from_slice(agreement) {
-            keys.internal::<Reach>(&Reaching::Agreement(agreement));
+        let Ok(id) = Uuid::from_slice(agreement) else { continue };
+        keys.internal::<Reach>(&Reaching::Agreement(id));
+        let customer = workspace.find::<Agreement>(id).ok().flatten().map(|terms| terms.customer_id);
+        if let Some(customer) = customer.and_then(|customer| Uuid::from_slice(&customer).ok()) {
+            // What it can't ask for yet it asks for in the next wave.
+            let _ = customer_keys(customer, workspace, keys);
         }
     }
-    for customer in customers(workspace, outlet)? {
-        keys.internal::<Reach>(&Reaching::Customer(customer));
-        let reach: Reach = workspace.internal(&Reaching::Customer(customer))?;
-        for dependent in reach.dependent_records() {
-            keys.id(dependent);
-        }
-        // With one territory more it gets a scope of its own, which all of them are granted.
-        if reach.territories.len() == CUSTOMER_TERRITORIES && !reach.own_scope {
-            for (territory, _) in reach.reached() {
-                growth_keys(territory, workspace, keys);
-            }
+}
+
+/// Asks for what changes where a customer gets one outlet more or fewer.
+fn customer_keys(customer: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    keys.internal::<Reach>(&Reaching::Customer(customer));
+    let reach: Reach = workspace.internal(&Reaching::Customer(customer))?;
+    for dependent in reach.dependent_records() {
+        keys.id(dependent);
+    }
+    // With one territory more it gets a scope of its own, which all of them are granted.
+    if reach.territories.len() == CUSTOMER_TERRITORIES && !reach.own_scope {
+        for (territory, _) in reach.reached() {
+            growth_keys(territory, workspace, keys);
         }
     }
     Ok(())
@@ -132,7 +154,7 @@ pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut
 /// The customers that an outlet makes present in its territory: its own, and those of its agreements.
 fn customers(workspace: &Workspace, outlet: &Outlet) -> Result<Vec<Uuid>, Stop> {
     let mut customers: Vec<Uuid> = optional_id(&outlet.customer_id)?.into_iter().collect();
-    for agreement in &outlet.agreement_ids {
+    for agreement in agreements_of(outlet) {
         if let Some(agreement) = workspace.find::<Agreement>(stored_id(agreement)?)? {
             customers.extend(optional_id(&agreement.customer_id)?);
         }
@@ -149,7 +171,8 @@ fn customers(workspace: &Workspace, outlet: &Outlet) -> Result<Vec<Uuid>, Stop> 
 /// See [`Stop`]; rejections name what the outlet refers to and what is not there.
 pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i64) -> Result<(), Stop> {
     let (territory, _) = workspace.live::<Territory>(&outlet.territory_id)?;
-    for agreement in &outlet.agreement_ids {
+    let outlet = &*chains::settled(workspace, outlet)?;
+    for agreement in agreements_of(outlet) {
         workspace.live::<Agreement>(agreement)?;
     }
     if !outlet.customer_id.is_empty() {
@@ -163,6 +186,8 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
     if let Some(before) = &before {
         present(workspace, before, -1)?;
     }
+    let left = before.map(|before| before.chain_id).unwrap_or_default();
+    chains::move_outlet(workspace, id, &left, &outlet.chain_id)?;
     workspace.put(id, outlet, &Stamps::of_territory(territory))?;
     present(workspace, outlet, 1)?;
     note_customers(workspace, id, customers(workspace, outlet)?)?;
@@ -196,6 +221,7 @@ pub fn hand_customers_on(workspace: &mut Workspace, duplicate: Uuid, survivor: U
 pub fn remove_outlet(workspace: &mut Workspace, id: Uuid, at_us: i64, survivor: Option<Uuid>) -> Result<(), Stop> {
     if let Some(before) = workspace.find::<Outlet>(id)? {
         present(workspace, &before, -1)?;
+        chains::move_outlet(workspace, id, &before.chain_id, &[])?;
     }
     workspace.remove(id, at_us, survivor)
 }
@@ -226,7 +252,7 @@ fn present(workspace: &mut Workspace, outlet: &Outlet, by: i64) -> Result<(), St
             restamp_customer(workspace, customer, &reach)?;
         }
     }
-    for agreement in &outlet.agreement_ids {
+    for agreement in agreements_of(outlet) {
         let agreement = stored_id(agreement)?;
         let mut reach: Reach = workspace.internal(&Reaching::Agreement(agreement))?;
         reach.count(territory, by);

@@ -10,6 +10,7 @@ use roundsman_proto::trade::{
 use roundsman_sync::kind::{self, Kind, Record};
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
+use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::outlet::{self, Survivor};
 use roundsman_sync::trade::visit;
 use uuid::Uuid;
@@ -122,7 +123,7 @@ fn merge(context: &Context<'_>, workspace: &mut Workspace, id: Uuid, survivor: U
     }
     workspace.put_internal(&id, &OutletMonths::default())?;
     network::hand_customers_on(workspace, id, survivor)?;
-    let agreement_ids = workspace.live::<Outlet>(id.as_bytes())?.1.agreement_ids;
+    let agreement_ids = agreements_of(&workspace.live::<Outlet>(id.as_bytes())?.1).to_vec();
     workspace.put_internal(&id, &DuplicateTerms { agreement_ids })?;
     let placed: Placed = workspace.internal(&id)?;
     let absorbing = workspace.internal::<Placed>(&survivor)?.absorbing(&placed, context.now_us);
@@ -159,6 +160,7 @@ fn rehang(workspace: &mut Workspace, id: Uuid, outlet: Uuid, territory: Uuid) ->
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Product | Kind::PriceList | Kind::Price => Ok(()),
         Kind::Warehouse | Kind::Stock | Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment => Ok(()),
         Kind::Route | Kind::Receivable | Kind::Survey | Kind::Promotion | Kind::CashHandIn => Ok(()),
+        Kind::Chain => Ok(()),
         Kind::Unspecified => Ok(()),
     }
 }

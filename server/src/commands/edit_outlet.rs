@@ -47,6 +47,7 @@ impl Decide for EditOutlet {
             agreement_ids: self.add_agreement_ids.clone(),
             customer_id: self.customer_id.as_ref().map(|change| change.value.clone()).unwrap_or_default(),
             territory_id: place.outlet.territory_id,
+            chain_id: place.outlet.chain_id,
             ..Outlet::default()
         };
         network::outlet_keys(place.outlet_id.as_bytes(), &after, workspace, keys)?;

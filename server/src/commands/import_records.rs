@@ -4,13 +4,14 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
-use roundsman_sync::trade::check;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::waiting::Scarce;
+use roundsman_sync::trade::{chain, check};
 use uuid::Uuid;
 
 use super::ordering;
 use super::{Context, Decide, Target, applied, applied_because};
+use crate::chains;
 use crate::reference::{self, Moment, goods};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -35,6 +36,14 @@ impl Decide for ImportRecords {
         for (index, entry) in self.records.iter().enumerate() {
             if let Some(Record::Outlet(outlet)) = &entry.record {
                 check::count(outlet.agreement_ids.len(), check::ENTRIES, "agreement_ids")
+                    .and_then(|()| {
+                        let inherited = outlet.inherited_agreement_ids.len();
+                        check::count(inherited, check::ENTRIES, "inherited_agreement_ids")
+                    })
+                    .map_err(check::at("records", index))?;
+            }
+            if let Some(Record::Chain(chain)) = &entry.record {
+                check::count(chain.agreement_ids.len(), chain::AGREEMENTS, "agreement_ids")
                     .map_err(check::at("records", index))?;
             }
         }
@@ -46,6 +55,7 @@ impl Decide for ImportRecords {
             // One that can't ask for more yet must not keep the others from asking.
             let _ = reference::keys(record, workspace, keys);
         }
+        chains::follow_keys(&self.records, workspace, keys);
         let freed = self.records.iter().filter_map(|entry| {
             if let Some(Record::Stock(stock)) = &entry.record {
                 return goods::scarce(stock);
@@ -59,6 +69,7 @@ impl Decide for ImportRecords {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let moment = Moment { now_us: context.now_us, months_on_phone: context.policy.months_on_phone };
+        let changed = chains::changed(workspace, &self.records)?;
         let mut records: Vec<(usize, &RecordToImport)> = self.records.iter().enumerate().collect();
         records.sort_by_key(|(_, entry)| entry.record.as_ref().map(reference::rank));
         for (index, entry) in records {
@@ -70,6 +81,7 @@ impl Decide for ImportRecords {
                 Stop::Load(_) | Stop::Corrupt(_) => stop,
             })?;
         }
+        chains::follow(workspace, &changed, context.now_us)?;
         Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }
 }

@@ -11,6 +11,7 @@ use roundsman_proto::trade::{
     Shipment, ShipmentState, ShownPromotion, Stock, SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion,
     Task, TaskState, UnproductiveReason, Visit, VisitState,
 };
+use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::delivery::{LocalTime, promised_day};
 use roundsman_sync::trade::money::gross;
 use roundsman_sync::trade::price::{self, List, UnitPrice, Wanted, per};
@@ -193,7 +194,7 @@ fn answer_one(question: &SurveyQuestion, place: usize) -> Option<SurveyAnswer> {
 fn order<S: Storages>(app: &mut App<S>, place: usize) -> anyhow::Result<Option<Command>> {
     let outlet_id = bytes(outlet_id(app, place));
     let Some((_, outlet)) = app.shown::<roundsman_proto::trade::Outlet>(&outlet_id)? else { return Ok(None) };
-    let agreement_id = outlet.agreement_ids.first().cloned().unwrap_or_default();
+    let agreement_id = agreements_of(&outlet).first().cloned().unwrap_or_default();
     let Some((_, agreement)) = app.shown::<Agreement>(&agreement_id)? else { return Ok(None) };
     let order = order_id(app.rep, place);
     let Some((_, price_list)) = app.shown::<PriceList>(&agreement.price_list_id)? else { return Ok(None) };

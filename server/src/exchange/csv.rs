@@ -1,7 +1,7 @@
-//! Files of outlets, products, prices and customers: from bytes to records, or to everything that is wrong with them.
+//! Files of outlets, products, prices, customers and chains: from bytes to records, or to everything that is wrong with them.
 //!
 //! A file is read as [`super::table`] says. Its columns, all of which must be there, are [`super::network::CUSTOMERS`],
-//! [`super::network::OUTLETS`], [`super::goods::PRODUCTS`] and [`super::goods::PRICES`]; `roundsman import --help` lists
+//! [`super::network::CHAINS`], [`super::network::OUTLETS`], [`super::goods::PRODUCTS`] and [`super::goods::PRICES`]; `roundsman import --help` lists
 //! them. A record is replaced whole by its row or rows: what no column holds, such as the opening hours of an outlet, is
 //! empty afterwards.
 //!
@@ -31,11 +31,13 @@ pub enum Kind {
     Prices,
     /// Legal entities that buy and owe.
     Customers,
+    /// Chains of outlets, and their branches.
+    Chains,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Outlets, Self::Products, Self::Prices, Self::Customers];
+    pub const ALL: [Self; 5] = [Self::Outlets, Self::Products, Self::Prices, Self::Customers, Self::Chains];
 
     /// Its name, in the plural.
     #[must_use]
@@ -45,6 +47,7 @@ impl Kind {
             Self::Products => "products",
             Self::Prices => "prices",
             Self::Customers => "customers",
+            Self::Chains => "chains",
         }
     }
 
@@ -56,6 +59,7 @@ impl Kind {
             Self::Products => goods::PRODUCTS,
             Self::Prices => goods::PRICES,
             Self::Customers => network::CUSTOMERS,
+            Self::Chains => network::CHAINS,
         }
     }
 }
@@ -108,6 +112,7 @@ fn record(kind: Kind, row: &Row, decimals: u32, errors: &mut Errors) -> (Uuid, R
             let id = key::id("outlet", &fields.required("code"));
             (id, network::outlet(&mut fields, id))
         }
+        Kind::Chains => (key::id("chain", &fields.required("code")), network::chain(&mut fields)),
         Kind::Customers => (key::id("customer", &fields.required("code")), network::customer(&mut fields)),
         Kind::Products => (key::id("product", &fields.required("code")), Record::Product(goods::product(&mut fields))),
         Kind::Prices => {
@@ -200,6 +205,17 @@ mod tests {
         assert_eq!(outlet.agreement_ids, [id("agreement", "S1"), uuid]);
         assert_eq!((outlet.blocked, outlet.blocked_reason.as_str()), (true, "debt"));
         assert_eq!(outlet.contacts[0].name, "Liisa");
+    }
+
+    #[test]
+    fn a_chain_names_its_parent_and_an_outlet_its_chain() {
+        let row = [("code", "B"), ("name", "Branch"), ("parent", "H"), ("agreements", "S1|S2")];
+        let entry = good(Kind::Chains, &[&row]).remove(0).record;
+        let Some(Record::Chain(chain)) = entry.record else { panic!("{entry:?}") };
+        assert_eq!((entry.record_id, chain.parent_id), (id("chain", "B"), id("chain", "H")));
+        assert_eq!(chain.agreement_ids, [id("agreement", "S1"), id("agreement", "S2")]);
+        let outlet = outlet(&[("code", "O1"), ("name", "Kiosk"), ("territory", "North"), ("chain", "B")]);
+        assert_eq!(outlet.chain_id, id("chain", "B"));
     }
 
     #[test]

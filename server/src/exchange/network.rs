@@ -1,7 +1,7 @@
-//! Files of customers and outlets.
+//! Files of customers, chains and outlets.
 
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{Contact, Customer, GeoPoint, Outlet, OutletStatus};
+use roundsman_proto::trade::{Chain, Contact, Customer, GeoPoint, Outlet, OutletStatus};
 use roundsman_sync::trade::check;
 use uuid::Uuid;
 
@@ -20,6 +20,17 @@ pub const CUSTOMERS: &[Column] = &[
     Column { name: "email", help: "the e-mail address for documents" },
 ];
 
+/// The columns of a file of chains. `code` is the key.
+pub const CHAINS: &[Column] = &[
+    Column { name: "code", help: "the chain's key in your system; required" },
+    Column { name: "name", help: "the name to show; required" },
+    Column { name: "parent", help: "the chain that it is a branch of, as a reference; it stands before" },
+    Column {
+        name: "agreements",
+        help: "the agreements of its outlets, as references separated by |; empty: the parent's",
+    },
+];
+
 /// The columns of a file of outlets. `code` is the key.
 pub const OUTLETS: &[Column] = &[
     Column { name: "code", help: "the outlet's key in your system; required" },
@@ -33,6 +44,7 @@ pub const OUTLETS: &[Column] = &[
     Column { name: "territory", help: "the territory, as a reference; required, and never changed by an import" },
     Column { name: "customer", help: "the customer, as a reference" },
     Column { name: "agreements", help: "the agreements, as references separated by |, the one to propose first" },
+    Column { name: "chain", help: "the chain; without agreements it buys by those of the chain" },
     Column { name: "blocked", help: "yes: its orders are held; no or empty" },
     Column { name: "blocked_reason", help: "why it is blocked; only with blocked = yes" },
     Column { name: "contact_name", help: "a person to talk to" },
@@ -55,6 +67,15 @@ pub fn customer(fields: &mut Fields<'_>) -> Record {
         legal_address: fields.text("legal_address", check::TEXT_CHARS),
         phone: fields.name("phone"),
         email: fields.name("email"),
+    })
+}
+
+/// A row of chains.
+pub fn chain(fields: &mut Fields<'_>) -> Record {
+    Record::Chain(Chain {
+        name: fields.required("name"),
+        parent_id: check::bytes(fields.reference("parent", "chain")),
+        agreement_ids: fields.references("agreements", "agreement").into_iter().map(bytes).collect(),
     })
 }
 
@@ -82,6 +103,8 @@ pub fn outlet(fields: &mut Fields<'_>, id: Uuid) -> Record {
         tax_id: fields.name("tax_id"),
         comment: fields.text("comment", check::TEXT_CHARS),
         labels: value::list(&fields.text("labels", check::TEXT_CHARS)),
+        chain_id: check::bytes(fields.reference("chain", "chain")),
+        inherited_agreement_ids: Vec::new(),
     })
 }
 

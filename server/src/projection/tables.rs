@@ -7,7 +7,8 @@
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
-    CashHandIn, ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse, Visit,
+    CashHandIn, Chain, ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse,
+    Visit,
 };
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;
@@ -112,7 +113,7 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 14] = [
+pub(super) static PROJECTIONS: [&Projection; 15] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
@@ -126,6 +127,7 @@ pub(super) static PROJECTIONS: [&Projection; 14] = [
     &CHANGE_REQUEST,
     &SURVEY_RESPONSE,
     &OUTLET,
+    &CHAIN,
     &REP,
 ];
 
@@ -353,10 +355,19 @@ projection! {
         status: Int = i64::from(outlet.status),
         territory: Id = reference(&outlet.territory_id),
         customer: Id = reference(&outlet.customer_id),
+        chain: Id = reference(&outlet.chain_id),
         blocked: Int = i64::from(outlet.blocked),
         blocked_reason: Text = text(&outlet.blocked_reason),
         tax_id: Text = text(&outlet.tax_id),
         comment: Text = text(&outlet.comment),
+    }
+}
+
+projection! {
+    /// Chains of outlets, and their branches.
+    CHAIN: "chain" (id) of Chain(chain) {
+        name: Text = text(&chain.name),
+        parent: Id = reference(&chain.parent_id),
     }
 }
 

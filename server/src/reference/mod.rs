@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::budgets;
 use crate::calendar;
+use crate::chains;
 use crate::grants;
 use crate::internal::{
     FormerSurveys, Granted, Reach, Reaching, RepAssignments, TerritoryCalendar, TerritoryReps, TerritoryRoutes, debtor,
@@ -108,6 +109,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             successor_keys(&product.successor_id, workspace, keys, |product: &Product| &product.successor_id);
         }
         Record::Survey(survey) => survey_keys(own, survey, workspace, keys)?,
+        Record::Chain(chain) => chains::keys(own, chain, workspace, keys)?,
         Record::Warehouse(_) | Record::Team(_) => {}
     }
     Ok(())
@@ -260,8 +262,9 @@ pub fn rank(record: &Record) -> u32 {
         }
         Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) | Record::Promotion(_) => 1,
         Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
-        Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 5,
-        Record::Route(_) | Record::Visit(_) | Record::Order(_) => 6,
+        Record::Chain(_) => 5,
+        Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 6,
+        Record::Route(_) | Record::Visit(_) | Record::Order(_) => 7,
     }
 }
 
@@ -310,6 +313,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Order(order) => put_order(workspace, id, order, entry.closed_month),
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => put_survey(workspace, id, survey, moment.now_us),
+        Record::Chain(chain) => chains::put(workspace, id, chain),
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, CashHandIn, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference, Order,
-    OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable, Reclamation, Rep,
-    Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
+    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference,
+    Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable,
+    Reclamation, Rep, Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit,
+    VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -30,7 +31,18 @@ pub(super) struct TerritoryFacts {
 pub(super) struct OutletFacts {
     pub(super) territory: Uuid,
     pub(super) customer: Option<Uuid>,
-    /// As often as the outlet names them.
+    /// By which it buys, as often as the outlet names them.
+    pub(super) agreements: Vec<Uuid>,
+    pub(super) chain: Option<Uuid>,
+    /// It has no agreements of its own.
+    pub(super) inherits: bool,
+    /// What it is said to inherit.
+    pub(super) inherited: Vec<Uuid>,
+}
+
+/// A chain.
+pub(super) struct ChainFacts {
+    pub(super) parent: Option<Uuid>,
     pub(super) agreements: Vec<Uuid>,
 }
 
@@ -125,6 +137,7 @@ pub(super) struct Facts {
     /// Archived outlets, with those that took their place.
     pub(super) archived: BTreeMap<Uuid, Option<Uuid>>,
     pub(super) agreements: BTreeMap<Uuid, AgreementFacts>,
+    pub(super) chains: BTreeMap<Uuid, ChainFacts>,
     /// By receivable, the customer.
     pub(super) receivables: BTreeMap<Uuid, Uuid>,
     /// By price list and product.
@@ -188,6 +201,10 @@ fn optional(bytes: &[u8], field: &str) -> Result<Option<Uuid>, Unreadable> {
     if bytes.is_empty() { Ok(None) } else { id(bytes, field).map(Some) }
 }
 
+fn ids(bytes: &[Vec<u8>], field: &str) -> Result<Vec<Uuid>, Unreadable> {
+    bytes.iter().map(|bytes| id(bytes, field)).collect()
+}
+
 impl Facts {
     /// A removed record.
     pub(super) fn note_removed(&mut self, kind: Kind, id: Uuid, stored: &Stored) {
@@ -204,6 +221,7 @@ impl Facts {
             }
             Kind::Task | Kind::ChangeRequest => self.note_document(kind, record, stored),
             Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Receivable => self.note_trade(kind, record, stored),
+            Kind::Chain => self.note_trade(kind, record, stored),
             Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment | Kind::Route => {
                 self.note_people(kind, record, stored)
             }
@@ -226,11 +244,16 @@ impl Facts {
         self.note_stamps(kind, record, stored)?;
         if kind == Kind::Outlet {
             let outlet: Outlet = read(stored)?;
-            let agreements = outlet.agreement_ids.iter().map(|agreement| id(agreement, "agreement_ids"));
+            let own = ids(&outlet.agreement_ids, "agreement_ids")?;
+            let inherited = ids(&outlet.inherited_agreement_ids, "inherited_agreement_ids")?;
+            let inherits = own.is_empty();
             let facts = OutletFacts {
                 territory: id(&outlet.territory_id, "territory_id")?,
                 customer: optional(&outlet.customer_id, "customer_id")?,
-                agreements: agreements.collect::<Result<_, _>>()?,
+                agreements: if inherits { inherited.clone() } else { own },
+                chain: optional(&outlet.chain_id, "chain_id")?,
+                inherits,
+                inherited,
             };
             self.outlets.insert(record, facts);
         } else if kind == Kind::Agreement {
@@ -238,6 +261,11 @@ impl Facts {
             let customer = optional(&agreement.customer_id, "customer_id")?;
             let price_list = id(&agreement.price_list_id, "price_list_id")?;
             self.agreements.insert(record, AgreementFacts { customer, price_list });
+        } else if kind == Kind::Chain {
+            let chain: Chain = read(stored)?;
+            let parent = optional(&chain.parent_id, "parent_id")?;
+            let agreements = ids(&chain.agreement_ids, "agreement_ids")?;
+            self.chains.insert(record, ChainFacts { parent, agreements });
         } else if kind == Kind::Receivable {
             let receivable: Receivable = read(stored)?;
             self.receivables.insert(record, id(&receivable.customer_id, "customer_id")?);
@@ -324,7 +352,7 @@ impl Facts {
             }
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
-            Kind::CashHandIn | Kind::Unspecified => return Ok(()),
+            Kind::CashHandIn | Kind::Chain | Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.

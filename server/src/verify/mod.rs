@@ -9,6 +9,7 @@
 //! - stamps: the territories, the team and the own scope that a record is placed by (`stamps`);
 //! - `granted{}` of territories and teams but for the months, `reach{}` but for the own scope (`grants`, `reach`);
 //! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
+//! - `outlets{}` and `branches{}` of chains, and what outlets inherit down their trees (`chains`);
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
@@ -45,6 +46,7 @@
 mod buckets;
 mod calendars;
 mod cash;
+mod chains;
 mod claims;
 mod documents;
 mod facts;
@@ -181,6 +183,7 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
     report.findings.extend(findings);
     // A large tenant's facts are compared for longer than a database lets a transaction be silent.
     tx.commit().await?;
+    chains::check(&facts, &derived, &mut report);
     reach::check(&facts, &derived, &mut report);
     grants::check(&facts, &derived, &mut report);
     documents::check(&facts, &derived, &mut report);
@@ -271,6 +274,8 @@ struct Derived {
     in_hand: Internals<InHand>,
     customers: Internals<crate::internal::OutletCustomers>,
     duplicates: Internals<crate::internal::DuplicateTerms>,
+    chain_outlets: Internals<crate::internal::ChainOutlets>,
+    chain_branches: Internals<crate::internal::ChainBranches>,
     /// When assignments were put into `assigned{}`, by version; what is below the horizon is not known any more.
     moments: BTreeMap<i64, i64>,
     /// The last commit, in microseconds since the Unix epoch.
@@ -313,6 +318,8 @@ impl Derived {
             in_hand: reader.read("in_hand{}").await?,
             customers: reader.read("customers{}").await?,
             duplicates: reader.read("duplicate{}").await?,
+            chain_outlets: reader.read("outlets{}").await?,
+            chain_branches: reader.read("branches{}").await?,
             moments: BTreeMap::new(),
             at_us,
         };

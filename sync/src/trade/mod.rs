@@ -2,6 +2,7 @@
 
 pub mod assignment;
 pub mod capture;
+pub mod chain;
 pub mod check;
 pub mod credit;
 pub mod debt;

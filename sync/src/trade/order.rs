@@ -23,6 +23,7 @@ use uuid::Uuid;
 use self::decide::{Touch, Touched};
 use self::promise::{Change, Will};
 use super::capture::{Capture, Editor};
+use super::chain::agreements_of;
 use super::check;
 use super::credit::Credit;
 use super::money::{self, Rate};
@@ -367,7 +368,7 @@ fn handed_in(
 /// The terms of an agreement that the outlet lists, or its duplicate that the command names: whoever took the order there knew
 /// of no other (C13).
 fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
-    let mut listed = setting.outlet.agreement_ids.iter().chain(setting.duplicate_agreement_ids);
+    let mut listed = agreements_of(setting.outlet).iter().chain(setting.duplicate_agreement_ids);
     if !listed.any(|id| id == agreement_id.as_bytes()) {
         // Which outlet, says the command; a duplicate's survivor may be none of the rep's.
         return Err(check::mismatch("agreement_id").fact(None, "agreement_ids", "not listed"));

@@ -1,4 +1,5 @@
 export * from "./bucket.js";
+export { agreementsOf, type OutletTerms } from "./chain.js";
 export { rowHash } from "./checksum.js";
 export { type LocalTime, promisedDay } from "./delivery.js";
 export {

@@ -10,6 +10,7 @@ import type { Transport } from "@connectrpc/connect";
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { bucketName, type Document } from "../src/bucket.js";
+import { agreementsOf } from "../src/chain.js";
 import { Device, login } from "../src/device.js";
 import type { Tokens } from "../src/gen/roundsman/auth/v1/auth_service_pb.js";
 import { CommandSchema } from "../src/gen/roundsman/trade/v1/command_pb.js";
@@ -102,7 +103,7 @@ async function captured(device: Device): Promise<void> {
   const { replica, outbox } = device;
   const [[outletId, outletRecord]] = await shown(replica, Kind.OUTLET);
   const outlet = fromBinary(OutletSchema, outletRecord.bytes);
-  const agreementId = outlet.agreementIds[0];
+  const agreementId = agreementsOf(outlet)[0];
   assert.ok(agreementId, "the outlet has an agreement");
   const agreementRecord = await replica.document(toHex(agreementId));
   assert.ok(agreementRecord, "the agreement is here");

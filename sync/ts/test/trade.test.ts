@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { fromBinary } from "@bufbuild/protobuf";
 
+import { agreementsOf } from "../src/chain.js";
 import { promisedDay } from "../src/delivery.js";
 import { CollectPaymentSchema } from "../src/gen/roundsman/trade/v1/command_pb.js";
 import { PriceListSchema, PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
@@ -217,3 +218,9 @@ function shareOf({ document, amountMinor }: PaymentShare): Share {
       throw new TypeError("a share names a document");
   }
 }
+
+test("an outlet without agreements of its own buys by those it inherits", () => {
+  const [own, inherited] = [Uint8Array.of(1), Uint8Array.of(2)];
+  assert.deepEqual(agreementsOf({ agreementIds: [], inheritedAgreementIds: [inherited] }), [inherited]);
+  assert.deepEqual(agreementsOf({ agreementIds: [own], inheritedAgreementIds: [inherited] }), [own]);
+});

@@ -10,7 +10,7 @@ use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     AdvanceHorizon, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask,
-    Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, ChangeOrder, ChangeRequest,
+    Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder, ChangeRequest,
     ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn, Contact,
     ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim,
     HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet,
@@ -23,6 +23,7 @@ use roundsman_proto::trade::{
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
+use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::money::gross;
 use roundsman_sync::trade::price::{List, Quote, UnitPrice, Wanted, per, quote};
 use roundsman_sync::trade::promotion::{Buyer, Line, Part, entitle};
@@ -119,6 +120,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 6, import_change),
     recipe(Who::Office, 5, import_assignment),
     recipe(Who::Office, 3, import_survey),
+    recipe(Who::Office, 5, import_chain),
     recipe(Who::Office, 3, file_claim),
     recipe(Who::Office, 3, assign_task),
     recipe(Who::Office, 3, assign_rep),
@@ -298,8 +300,8 @@ fn submit_order(scene: &Scene<'_>) -> Option<Command> {
     let (outlet_id, outlet, agreement_id) = match known {
         Some((outlet_id, agreement_id)) => (*outlet_id, Outlet::default(), agreement_id.clone()),
         None => {
-            let (outlet_id, _, outlet) = scene.one::<Outlet>(|outlet| !outlet.agreement_ids.is_empty())?;
-            let agreement_id = scene.dice.pick(&outlet.agreement_ids)?.clone();
+            let (outlet_id, _, outlet) = scene.one::<Outlet>(|outlet| !agreements_of(outlet).is_empty())?;
+            let agreement_id = scene.dice.pick(agreements_of(&outlet))?.clone();
             (outlet_id, outlet, agreement_id)
         }
     };
@@ -690,6 +692,29 @@ fn import_change(scene: &Scene<'_>) -> Option<Command> {
             let (id, _, record) = scene.one::<Rep>(|_| true)?;
             let team_id = scene.dice.pick(&scene.world.teams).copied().map(bytes)?;
             (id, Imported::Rep(Rep { name, team_id, ..record }))
+        }
+    };
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, record)] }))
+}
+
+/// The office gives a chain other terms or none, hangs it elsewhere, or moves an outlet.
+fn import_chain(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, chain) = scene.one::<Chain>(|_| true)?;
+    let (id, record) = match scene.dice.below(5) {
+        0 => {
+            let parent = scene.dice.pick(&scene.world.chains).filter(|_| scene.dice.chance(70)).copied();
+            (id, Imported::Chain(Chain { parent_id: parent.map(bytes).unwrap_or_default(), ..chain }))
+        }
+        1 => (id, Imported::Chain(Chain { agreement_ids: Vec::new(), ..chain })),
+        2 | 3 => {
+            let agreement = scene.dice.pick(&scene.world.agreements).copied().map(bytes)?;
+            (id, Imported::Chain(Chain { agreement_ids: vec![agreement], ..chain }))
+        }
+        _ => {
+            let (outlet_id, _, outlet) = scene.one::<Outlet>(|_| true)?;
+            let chain_id = if scene.dice.chance(80) { bytes(id) } else { Vec::new() };
+            let own = if scene.dice.chance(50) { outlet.agreement_ids.clone() } else { Vec::new() };
+            (outlet_id, Imported::Outlet(Outlet { chain_id, agreement_ids: own, ..outlet }))
         }
     };
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, record)] }))

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{Order, Outlet, StringChange};
+use roundsman_proto::trade::{Order, Outlet, Reason, StringChange};
 
 use super::journal::{Checked, Journal, Law};
 
@@ -51,6 +51,10 @@ pub fn check(
 ) -> Checked<()> {
     if !matches!(outcome.status(), Status::Applied | Status::Merged | Status::Held) {
         return Ok(());
+    }
+    if outcome.reason() == Reason::ChangeRequested {
+        let waits = edits(command, before, after).iter().all(|edit| edit.before == edit.after);
+        return journal.check(Law::Merge, waits, || format!("nobody has answered yet, and it is edited: {command:?}"));
     }
     for edit in edits(command, before, after) {
         let Edit { field, change, winner, before, after } = edit;

@@ -183,7 +183,7 @@ impl Oracle {
             version: self.version,
             horizon: self.horizon,
         };
-        let mut workspace = Workspace::default();
+        let mut workspace = Workspace::of_batch(self.version + 1);
         let outcome = match self.settle(command, &context, &mut workspace) {
             Ok(outcome) => outcome,
             Err(Stop::Rejected(rejection)) => {

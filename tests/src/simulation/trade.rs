@@ -12,6 +12,7 @@ use roundsman_proto::trade::{
     Agreement, CashHandIn, Hold, HoldReason, Kind, Order, OrderStatus, Outlet, Payment, PaymentMethod, Promotion,
     Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
 };
+use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::stock::Available;
 use uuid::Uuid;
@@ -252,8 +253,8 @@ impl Changed<'_> {
             let duplicates = self.records.values().filter(|stored| stored.kind == DuplicateTerms::KIND);
             duplicates.filter_map(read::<DuplicateTerms>).any(|terms| terms.agreement_ids.contains(&order.agreement_id))
         };
-        let right =
-            outlet.is_some_and(|outlet| outlet.agreement_ids.contains(&order.agreement_id)) || held && by_a_duplicate();
+        let right = outlet.is_some_and(|outlet| agreements_of(&outlet).contains(&order.agreement_id))
+            || held && by_a_duplicate();
         journal.check(Law::Trade, right, || format!("nobody bought there by this agreement: {order:?}"))
     }
 

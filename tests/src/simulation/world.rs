@@ -5,7 +5,7 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, Assignment, Customer, DueItem, FreeGoods, ImportRecords, Outlet, OutletStatus, Packaging, Price,
+    Agreement, Assignment, Chain, Customer, DueItem, FreeGoods, ImportRecords, Outlet, OutletStatus, Packaging, Price,
     PriceBreak, PriceList, Product, Promotion, QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route,
     RouteStop, ShortageRule, Stacking, Stock, Survey, SurveyQuestion, SurveyState, Team, Territory, Warehouse,
 };
@@ -51,6 +51,8 @@ pub struct World {
     pub products: Vec<Uuid>,
     /// Agreements; the last one is a standard agreement.
     pub agreements: Vec<Uuid>,
+    /// Chains: one with terms, a branch of it, and a branch of that.
+    pub chains: Vec<Uuid>,
     /// The survey.
     pub survey: Uuid,
     wide: bool,
@@ -82,6 +84,7 @@ impl World {
             world.floor_list = first.floor_list;
             copy(&mut world.products, &first.products);
             copy(&mut world.agreements, &first.agreements);
+            copy(&mut world.chains, &first.chains);
             world.survey = first.survey;
             for user in &mut world.users {
                 user.team = user.team.and(world.teams.first().copied());
@@ -117,6 +120,7 @@ impl World {
             promotions: ids(3, 3),
             products: ids(5, 8),
             agreements: ids(4, 7),
+            chains: ids(3, 3),
             survey: dice.id(),
             wide: false,
         }
@@ -301,6 +305,12 @@ impl World {
         for (index, agreement) in self.agreements.iter().enumerate() {
             records.push(entry(*agreement, Record::Agreement(self.agreement(dice, index))));
         }
+        for (index, chain) in self.chains.iter().enumerate() {
+            let parent_id = index.checked_sub(1).map(|above| bytes(self.chains[above])).unwrap_or_default();
+            let agreement_ids = if index == 0 { vec![bytes(self.agreements[0])] } else { Vec::new() };
+            let record = Chain { name: format!("Chain {index}"), parent_id, agreement_ids };
+            records.push(entry(*chain, Record::Chain(record)));
+        }
         for (index, outlet) in self.outlets.iter().enumerate() {
             let territory = self.territories[index / 3];
             let agreement = dice.size(0, self.agreements.len() - 1);
@@ -310,7 +320,8 @@ impl World {
                 name: format!("Outlet {index}"),
                 territory_id: bytes(territory),
                 customer_id: customer.map(bytes).unwrap_or_default(),
-                agreement_ids: vec![bytes(self.agreements[agreement])],
+                agreement_ids: if index % 4 == 3 { Vec::new() } else { vec![bytes(self.agreements[agreement])] },
+                chain_id: if index % 2 == 1 { bytes(self.chains[index % 3]) } else { Vec::new() },
                 status: OutletStatus::Active.into(),
                 point: Some(place()),
                 ..Outlet::default()

@@ -180,7 +180,7 @@ async fn outlets_hang_on_what_is_there(kind: Kind) {
     let world = World::make(&app).await;
     let (territory, agreement) = (world.anna.territory, world.agreements[0]);
     sent(&app, &plan(File::Customers, &customers(1), None)).await;
-    let row = format!("O1;Kiosk;Street 1;60.1699;24.9384;;A;;{territory};C1;{agreement};;;Liisa;+358;;;\r\n");
+    let row = format!("O1;Kiosk;Street 1;60.1699;24.9384;;A;;{territory};C1;{agreement};;;;Liisa;+358;;;\r\n");
     let report = sent(&app, &plan(File::Outlets, &(header(File::Outlets) + &row), None)).await;
     assert_eq!((report.changed, report.rejected), (1, Vec::new()));
     let outlet = app.stored::<Outlet>(world.tenant).await.remove(&key::id("outlet", "O1")).expect("is there");

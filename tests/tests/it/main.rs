@@ -5,6 +5,7 @@ mod both;
 mod attack;
 mod bad_input;
 mod cash;
+mod chains;
 mod changes;
 mod conflicts;
 mod conflicts_field;

@@ -20,6 +20,7 @@ use super::hold::{self, Cause};
 use super::promise::{self, Will};
 use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, rate, shown_price};
 use super::{promote, shortage};
+use crate::trade::chain::agreements_of;
 use crate::trade::check;
 use crate::trade::credit::{CreditTerms, owed};
 use crate::trade::delivery;
@@ -399,7 +400,7 @@ fn terms_cause(items: &[Item<'_>], order: &Order, agreement: &Agreement, setting
 /// Whether an order is under an agreement that the outlet lists.
 #[must_use]
 pub fn is_listed(order: &Order, outlet: &Outlet) -> bool {
-    outlet.agreement_ids.contains(&order.agreement_id)
+    agreements_of(outlet).contains(&order.agreement_id)
 }
 
 /// Causes in what the customer owes (C9, C10).
