@@ -15,6 +15,7 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::{self, Debts};
 use roundsman_sync::trade::delivery;
+use roundsman_sync::trade::must_sell;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
@@ -116,7 +117,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             successor_keys(&product.successor_id, workspace, keys, |product: &Product| &product.successor_id);
         }
         Record::Survey(survey) => survey_keys(own, survey, workspace, keys)?,
-        Record::Warehouse(_) | Record::Team(_) => {}
+        Record::Warehouse(_) | Record::Team(_) | Record::MustSellList(_) => {}
     }
     Ok(())
 }
@@ -254,6 +255,7 @@ pub fn rank(record: &Record) -> u32 {
             u32::from(!list.base_list_id.is_empty()) + 2 * u32::from(!list.floor_list_id.is_empty())
         }
         Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) | Record::Promotion(_) => 1,
+        Record::MustSellList(_) => 1,
         Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
         Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 5,
         Record::Route(_) | Record::Visit(_) | Record::Order(_) => 6,
@@ -304,6 +306,10 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Order(order) => put_order(workspace, id, order, entry.closed_month),
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => put_survey(workspace, id, survey, moment.now_us),
+        Record::MustSellList(list) => {
+            must_sell::form(list)?;
+            workspace.put(id, list, &Stamps::default())
+        }
     }
 }
 

@@ -78,6 +78,7 @@ pub fn place(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Resu
 fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<Vec<Scope>, String> {
     Ok(match kind {
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::Promotion => vec![Scope::Tenant],
+        Kind::MustSellList => vec![Scope::Tenant],
         Kind::Price => vec![Scope::PriceList(id(&decode::<proto::Price>(document)?.price_list_id)?)],
         Kind::Stock => vec![Scope::Warehouse(id(&decode::<proto::Stock>(document)?.warehouse_id)?)],
         Kind::Outlet => vec![Scope::Territory(id(&decode::<proto::Outlet>(document)?.territory_id)?)],
