@@ -124,3 +124,73 @@ fn later(wish: &Wish<'_>, delivery: &Delivery<'_>) -> Option<Alternative> {
     (next != 0 && !wish.product.withdrawn)
         .then(|| Alternative::Later { day: promised_day(agreement, order_day, next.saturating_add(1), now) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roundsman_proto::trade::Packaging;
+
+    const NEXT: Uuid = Uuid::from_u128(2);
+    /// A Monday.
+    const MONDAY: i32 = 20_787;
+
+    fn boxed() -> Product {
+        let packaging = |code: &str, units: i64| Packaging {
+            code: code.to_owned(),
+            coefficient_milli: units * 1_000,
+            ..Packaging::default()
+        };
+        Product { packagings: vec![packaging("box", 12), packaging("pack", 5)], ..Product::default() }
+    }
+
+    /// What is offered for 24 in boxes, where goods come on Wednesdays and Saturdays.
+    fn offered(product: &Product, free: i64, successor_free: Option<i64>) -> Vec<Alternative> {
+        let next = Product { multiple_milli: 5_000, ..Product::default() };
+        let wish = Wish { product, packaging_code: "box", quantity_milli: 24_000, free_milli: free * 1_000 };
+        let free_milli = successor_free.map(|free| free * 1_000);
+        let successor = Successor { product_id: NEXT, product: &next, free_milli };
+        let agreement = Agreement { delivery_weekdays: 4 + 32, ..Agreement::default() };
+        let now = LocalTime { day: MONDAY, second: 0 };
+        let delivery = Delivery { agreement: &agreement, order_day: MONDAY, wanted_day: 0, now };
+        alternatives(&wish, Some(&successor), &delivery)
+    }
+
+    fn packed(code: &str, coefficient: i64, quantity: i64) -> Alternative {
+        Alternative::Packaging {
+            packaging_code: code.to_owned(),
+            coefficient_milli: coefficient * 1_000,
+            quantity_milli: quantity * 1_000,
+        }
+    }
+
+    fn instead(quantity: i64) -> Alternative {
+        Alternative::Successor { product_id: NEXT, quantity_milli: quantity * 1_000 }
+    }
+
+    #[test]
+    fn what_is_there_needs_no_alternative() {
+        assert_eq!(offered(&boxed(), 24, Some(100)), []);
+    }
+
+    #[test]
+    fn a_smaller_packaging_holds_more_of_what_is_free() {
+        let later = Alternative::Later { day: MONDAY + 5 };
+        assert_eq!(
+            offered(&boxed(), 20, None),
+            [packed("pack", 5, 20), later.clone()],
+            "the larger of two that hold as much"
+        );
+        assert_eq!(offered(&boxed(), 17, None), [packed("", 1, 17), later.clone()]);
+        assert_eq!(offered(&boxed(), 12, None), [later], "a box holds all of it");
+    }
+
+    #[test]
+    fn what_is_missing_is_offered_of_the_successor_as_far_as_it_is_free() {
+        let later = Alternative::Later { day: MONDAY + 5 };
+        assert_eq!(offered(&boxed(), 12, Some(100)), [instead(15), later.clone()]);
+        assert_eq!(offered(&boxed(), 12, Some(11)), [instead(10), later.clone()]);
+        assert_eq!(offered(&boxed(), 12, Some(4)), [later]);
+        let withdrawn = Product { withdrawn: true, ..boxed() };
+        assert_eq!(offered(&withdrawn, 0, Some(100)), [instead(25)], "what is withdrawn does not come later");
+    }
+}

@@ -148,3 +148,89 @@ fn missing(product_id: Uuid, products: &Products<'_>) -> LeftOut {
         None => LeftOut::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roundsman_proto::trade::promotion::Benefit;
+    use roundsman_proto::trade::{Outlet, Packaging, PriceBreak, PriceList, Product};
+
+    const TEA: Uuid = Uuid::from_u128(1);
+    const OLD: Uuid = Uuid::from_u128(2);
+    const GONE: Uuid = Uuid::from_u128(3);
+    const SUGAR: Uuid = Uuid::from_u128(4);
+    const LIST: Uuid = Uuid::from_u128(5);
+    const HALF: Uuid = Uuid::from_u128(6);
+    const TODAY: i32 = 20_000;
+
+    fn old_line(number: u128, product: Uuid, packaging_code: &str, units: i64) -> OrderLine {
+        OrderLine {
+            line_id: bytes(Some(Uuid::from_u128(number))),
+            product_id: bytes(Some(product)),
+            packaging_code: packaging_code.to_owned(),
+            ordered_milli: units * 1_000,
+            discount_bp: 500,
+            ..OrderLine::default()
+        }
+    }
+
+    #[test]
+    fn lines_are_copied_at_the_prices_and_promotions_of_the_new_day() {
+        let dozen = Packaging { code: "dozen".to_owned(), coefficient_milli: 12_000, ..Packaging::default() };
+        let tea = Product { packagings: vec![dozen], ..Product::default() };
+        let successor = |id: Option<Uuid>| Product { withdrawn: true, successor_id: bytes(id), ..Product::default() };
+        let (old, gone, sugar) = (successor(Some(TEA)), successor(None), Product::default());
+        let products = BTreeMap::from([(TEA, &tea), (OLD, &old), (GONE, &gone), (SUGAR, &sugar)]);
+        let breaks = vec![PriceBreak { min_quantity_milli: 0, price_minor: 100 }];
+        let price = |valid_to_day, price_minor| Price {
+            price_list_id: bytes(Some(LIST)),
+            product_id: bytes(Some(TEA)),
+            breaks: breaks.iter().map(|step| PriceBreak { price_minor, ..*step }).collect(),
+            valid_to_day,
+            ..Price::default()
+        };
+        let (now, before) = (price(0, 100), price(TODAY - 1, 70));
+        let prices = [(Uuid::from_u128(20), 7, &now), (Uuid::from_u128(21), 8, &before)];
+        let half = Promotion {
+            currency: "EUR".to_owned(),
+            benefit: Some(Benefit::PercentBp(5_000)),
+            min_quantity_milli: 20_000,
+            ..Promotion::default()
+        };
+        let (list, outlet) = (PriceList::default(), Outlet::default());
+        let promotions = [(HALF, 9, &half)];
+        let offer =
+            Offer { products: &products, prices: &prices, list: List::new(LIST, &list), promotions: &promotions };
+        let buyer =
+            Buyer { outlet_id: Uuid::from_u128(8), outlet: &outlet, agreement_id: &[], currency: "EUR", day: TODAY };
+        let old = [
+            old_line(31, TEA, "dozen", 12),
+            old_line(32, OLD, "dozen", 7),
+            old_line(33, GONE, "", 1),
+            old_line(34, SUGAR, "", 1),
+            old_line(35, Uuid::from_u128(99), "", 1),
+            old_line(36, TEA, "", 0),
+            old_line(37, TEA, "dozen", 13),
+        ];
+        let lines: Vec<(Uuid, &OrderLine)> = (41..).map(Uuid::from_u128).zip(&old).collect();
+        let copied = copy(&lines, &offer, &buyer);
+
+        let short = |line: &NewOrderLine| (line.packaging_code.clone(), line.coefficient_milli, line.quantity_milli);
+        let expected = [("dozen", 12_000, 12_000), ("", 1_000, 7_000), ("", 1_000, 13_000)];
+        assert_eq!(
+            copied.lines.iter().map(short).collect::<Vec<_>>(),
+            expected.map(|(code, of, all)| (code.to_owned(), of, all))
+        );
+        for line in &copied.lines {
+            assert_eq!((line.shown_price_minor, line.price_version, line.discount_bp), (100, 7, 0), "{line:?}");
+            assert_eq!(line.promotions[0].promotion_version, 9);
+        }
+        let off: Vec<i64> = copied.lines.iter().map(|line| line.promotions[0].discount_minor).collect();
+        assert_eq!(off, [600, 350, 650], "all of it together reaches the threshold");
+        let new = |number| bytes(Some(Uuid::from_u128(number)));
+        assert_eq!(copied.replaced, BTreeMap::from([(new(42), OLD)]));
+        let left_out =
+            [(33, LeftOut::Withdrawn), (34, LeftOut::NoPrice), (35, LeftOut::Unknown), (36, LeftOut::NotOrdered)];
+        assert_eq!(copied.left_out, left_out.map(|(line, why)| (new(line), why)));
+    }
+}
