@@ -181,11 +181,10 @@ mod tests {
         let successor = |id: Option<Uuid>| Product { withdrawn: true, successor_id: bytes(id), ..Product::default() };
         let (old, gone, sugar) = (successor(Some(TEA)), successor(None), Product::default());
         let products = BTreeMap::from([(TEA, &tea), (OLD, &old), (GONE, &gone), (SUGAR, &sugar)]);
-        let breaks = vec![PriceBreak { min_quantity_milli: 0, price_minor: 100 }];
         let price = |valid_to_day, price_minor| Price {
             price_list_id: bytes(Some(LIST)),
             product_id: bytes(Some(TEA)),
-            breaks: breaks.iter().map(|step| PriceBreak { price_minor, ..*step }).collect(),
+            breaks: vec![PriceBreak { min_quantity_milli: 0, price_minor }],
             valid_to_day,
             ..Price::default()
         };
