@@ -312,7 +312,7 @@ impl<'w> Batch<'w> {
             sequences,
             quarantined,
             released,
-            workspace: Workspace::default(),
+            workspace: Workspace::of_batch(head.position.version + 1),
             decided: Vec::new(),
         })
     }

@@ -133,9 +133,22 @@ pub struct Workspace {
     overlay: HashMap<Uuid, Stored>,
     effects: Effects,
     freed: BTreeSet<Scarce>,
+    committing: i64,
 }
 
 impl Workspace {
+    /// Of a batch that will have this version.
+    #[must_use]
+    pub fn of_batch(committing: i64) -> Self {
+        Self { committing, ..Self::default() }
+    }
+
+    /// The version that what this batch writes will have, if it is committed.
+    #[must_use]
+    pub fn committing(&self) -> i64 {
+        self.committing
+    }
+
     /// Takes in what was read for these keys; a key without a record is known to be absent.
     pub fn load(&mut self, keys: &[Uuid], found: Vec<(Uuid, Stored)>) {
         for key in keys {

@@ -400,9 +400,9 @@ fn listed(workspace: &Workspace, id: &[u8]) -> Result<Option<Listed>, Stop> {
     Ok(Some(Listed { id, list, before: state.before.map(|before| (before, state.changed_at_us)) }))
 }
 
-/// What this batch has written is newer than anything that a device can hold.
+/// The version of a record; what this batch has written is newer than anything that a device can hold.
 fn current_version(workspace: &Workspace, id: Uuid) -> Result<i64, Stop> {
-    Ok(workspace.version(id)?.filter(|version| *version != 0).unwrap_or(i64::MAX))
+    Ok(workspace.version(id)?.filter(|version| *version != 0).unwrap_or_else(|| workspace.committing()))
 }
 
 /// An agreement, with its lists.
@@ -853,6 +853,7 @@ fn try_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Resu
 #[cfg(test)]
 mod tests {
     use roundsman_proto::trade::Hold;
+    use roundsman_sync::trade::placement::Stamps;
 
     use super::*;
 
@@ -878,6 +879,14 @@ mod tests {
         assert_eq!(topic(Some(&confirmed), &released), Some("order.released"));
         assert_eq!(topic(Some(&released), &released), None, "the shipment is told of");
         assert_eq!(topic(Some(&confirmed), &order(OrderStatus::Cancelled, &[])), Some("order.cancelled"));
+    }
+
+    #[test]
+    fn what_the_batch_has_written_has_the_version_that_it_will_have() {
+        let (id, mut workspace) = (Uuid::from_u128(1), Workspace::of_batch(8));
+        workspace.load(&[id], Vec::new());
+        workspace.put(id, &Promotion::default(), &Stamps::default()).expect("written");
+        assert_eq!(current_version(&workspace, id).expect("known"), 8, "an order that it computes keeps it");
     }
 
     #[test]

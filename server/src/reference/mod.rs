@@ -59,16 +59,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
                 network::outlet_keys(&entry.record_id, &before, workspace, keys)?;
             }
         }
-        Record::Agreement(agreement) => {
-            keys.record(&agreement.customer_id);
-            keys.record(&agreement.price_list_id);
-            successor_keys(&agreement.successor_id, workspace, keys, |next: &Agreement| &next.successor_id);
-            keys.internal::<Reach>(&Reaching::Agreement(own));
-            keys.internal::<Reach>(&Reaching::Customer(id(&agreement.customer_id)));
-            for (territory, _) in workspace.internal::<Reach>(&Reaching::Agreement(own))?.reached() {
-                network::growth_keys(territory, workspace, keys);
-            }
-        }
+        Record::Agreement(agreement) => agreement_keys(own, agreement, workspace, keys)?,
         Record::Price(price) => goods::price_keys(price, workspace, keys),
         Record::Stock(stock) => goods::stock_keys(stock, keys),
         Record::Rep(rep) => {
@@ -118,6 +109,19 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         }
         Record::Survey(survey) => survey_keys(own, survey, workspace, keys)?,
         Record::Warehouse(_) | Record::Team(_) | Record::MustSellList(_) => {}
+    }
+    Ok(())
+}
+
+fn agreement_keys(own: Uuid, agreement: &Agreement, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    keys.record(&agreement.customer_id);
+    keys.record(&agreement.price_list_id);
+    successor_keys(&agreement.successor_id, workspace, keys, |next: &Agreement| &next.successor_id);
+    keys.internal::<Reach>(&Reaching::Agreement(own));
+    let customer = Uuid::from_slice(&agreement.customer_id).unwrap_or_default();
+    keys.internal::<Reach>(&Reaching::Customer(customer));
+    for (territory, _) in workspace.internal::<Reach>(&Reaching::Agreement(own))?.reached() {
+        network::growth_keys(territory, workspace, keys);
     }
     Ok(())
 }
