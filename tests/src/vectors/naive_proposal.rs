@@ -170,8 +170,11 @@ pub(super) fn copy(case: &Copying, line: usize) -> Result<Copy, &'static str> {
     Ok((old_id, id, code, coefficient, quantity, price, minor, per))
 }
 
-/// What to offer: a packaging with what it holds and how much of it, so much of the successor, a day.
-pub(super) fn alternatives(case: &Missing) -> (Option<(String, i64, i64)>, Option<i64>, Option<i32>) {
+/// A packaging with what it holds and how much of it, so much of the successor, a day.
+pub(super) type Offered = (Option<(String, i64, i64)>, Option<i64>, Option<i32>);
+
+/// What to offer.
+pub(super) fn alternatives(case: &Missing) -> Offered {
     if case.free_milli >= case.quantity_milli {
         return (None, None, None);
     }

@@ -173,7 +173,7 @@ fn held<M: Message>(records: &[(Uuid, i64, M)]) -> Vec<Value> {
     records.iter().map(one).collect()
 }
 
-fn recommending(name: &str, case: &Recommending) -> Case {
+fn is_proposed(name: &str, case: &Recommending, expected: &[naive_proposal::Line]) {
     let bought: Vec<Bought<'_>> = case
         .bought
         .iter()
@@ -188,7 +188,6 @@ fn recommending(name: &str, case: &Recommending) -> Case {
     let free = case.free.iter().copied().collect();
     let products = known(&case.products);
     let found = recommend(&bought, Goods { products: &products, must_sell: &must_sell, free: &free }, case.period);
-    let expected = naive_proposal::recommend(case);
     let short = found.into_iter().map(|line| {
         let reasons = line.reasons;
         let bound = match reasons.bound {
@@ -214,6 +213,11 @@ fn recommending(name: &str, case: &Recommending) -> Case {
         (line.product_id, line.packaging_code, line.quantity_milli, numbers, bound)
     });
     assert_eq!(short.collect::<Vec<_>>(), expected, "{name}");
+}
+
+fn recommending(name: &str, case: &Recommending) -> Case {
+    let expected = naive_proposal::recommend(case);
+    is_proposed(name, case, &expected);
     let purchase = |bought: &Purchase| {
         json!({
             "day": bought.day,
@@ -352,11 +356,21 @@ fn copying(name: &str, case: &Copying) -> Case {
     let replaced: Vec<(Uuid, Uuid)> =
         copies.iter().filter(|(_, copy)| copy.0 != copy.1).map(|(line_id, copy)| (*line_id, copy.0)).collect();
     by_the_code(name, case, &outlet, (&expected, &replaced, &left_out));
+    let pair = |(line_id, product): &(Uuid, Uuid)| json!([id_hex(*line_id), id_hex(*product)]);
+    let output = json!({
+        "lines": expected.iter().map(|line| hex(line.encode_to_vec())).collect::<Vec<_>>(),
+        "replaced": replaced.iter().map(pair).collect::<Vec<_>>(),
+        "left_out": left_out.iter().map(|(line_id, why)| json!([hex(line_id), why])).collect::<Vec<_>>(),
+    });
+    Case::new(name, copy_input(case, &outlet), output)
+}
+
+fn copy_input(case: &Copying, outlet: &Outlet) -> Value {
     let lines = case
         .lines
         .iter()
         .map(|(line_id, line)| json!({ "line_id": id_hex(*line_id), "line": hex(line.encode_to_vec()) }));
-    let input = json!({
+    json!({
         "of": "copy",
         "products": records(&case.products),
         "prices": held(&case.prices),
@@ -368,22 +382,13 @@ fn copying(name: &str, case: &Copying) -> Case {
         "agreement_id": id_hex(id(AGREEMENT)),
         "currency": "EUR",
         "day": case.day,
-    });
-    let pair = |(line_id, product): &(Uuid, Uuid)| json!([id_hex(*line_id), id_hex(*product)]);
-    let output = json!({
-        "lines": expected.iter().map(|line| hex(line.encode_to_vec())).collect::<Vec<_>>(),
-        "replaced": replaced.iter().map(pair).collect::<Vec<_>>(),
-        "left_out": left_out.iter().map(|(line_id, why)| json!([hex(line_id), why])).collect::<Vec<_>>(),
-    });
-    Case::new(name, input, output)
+    })
 }
 
-fn by_the_code(
-    name: &str,
-    case: &Copying,
-    outlet: &Outlet,
-    (lines, replaced, left_out): (&[NewOrderLine], &[(Uuid, Uuid)], &[(Vec<u8>, &str)]),
-) {
+/// New lines, products that were replaced by new lines, and old lines that are left out.
+type Copies<'a> = (&'a [NewOrderLine], &'a [(Uuid, Uuid)], &'a [(Vec<u8>, &'a str)]);
+
+fn by_the_code(name: &str, case: &Copying, outlet: &Outlet, (lines, replaced, left_out): Copies<'_>) {
     let products = known(&case.products);
     let prices: Vec<_> = case.prices.iter().map(|(id, version, price)| (*id, *version, price)).collect();
     let promotions: Vec<_> = case.promotions.iter().map(|(id, version, own)| (*id, *version, own)).collect();
