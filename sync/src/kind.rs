@@ -34,7 +34,7 @@ records! {
     Order "order_id", Payment "payment_id", Receivable "receivable_id", Shipment "shipment_id",
     Reclamation "reclamation_id", Survey "survey_id", SurveyResponse "survey_response_id", Task "task_id",
     Promotion "promotion_id", CashHandIn "hand_in_id", ChangeRequest "change_request_id",
-    Chain "chain_id",
+    Chain "chain_id", MustSellList "must_sell_list_id",
 }
 
 /// When a follower hears of a change; the most urgent first.
@@ -70,7 +70,7 @@ pub fn wake_class(kind: Kind) -> WakeClass {
         Kind::ChangeRequest => WakeClass::Now,
         Kind::Promotion | Kind::Chain => WakeClass::Soon,
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::SurveyResponse => WakeClass::Ride,
-        Kind::Unspecified => WakeClass::Ride,
+        Kind::MustSellList | Kind::Unspecified => WakeClass::Ride,
     }
 }
 
@@ -82,7 +82,7 @@ pub fn group(scope: Scope, kind: Kind, current: Month) -> Group {
     }
     match kind {
         Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => Group::Sell,
-        Kind::Promotion => Group::Sell,
+        Kind::Promotion | Kind::MustSellList => Group::Sell,
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Rep | Kind::Team | Kind::Territory => Group::Today,
         Kind::Assignment | Kind::Route | Kind::Visit | Kind::Order | Kind::Payment | Kind::Receivable => Group::Today,
         Kind::Shipment | Kind::Reclamation | Kind::SurveyResponse | Kind::Task => Group::Today,

@@ -298,11 +298,8 @@ impl Place {
     /// # Errors
     /// [`Stop::Load`].
     pub fn outcome(&self, context: &Context<'_>, workspace: &Workspace, verdict: Verdict) -> Result<Outcome, Stop> {
-        let verdict = if verdict.overrides.is_empty() || self.is_seen(context, workspace)? {
-            verdict
-        } else {
-            verdict.discreet(self.outlet_id, self.named)
-        };
+        let hides = verdict.is_telling() && !self.is_seen(context, workspace)?;
+        let verdict = if hides { verdict.discreet(self.outlet_id, self.named) } else { verdict };
         Ok(decided(if self.merged() { verdict.redirected() } else { verdict }))
     }
 

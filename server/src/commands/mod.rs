@@ -207,7 +207,8 @@ pub fn merged(overrides: Vec<Override>) -> Outcome {
 /// As a rule decided.
 #[must_use]
 pub fn decided(verdict: Verdict) -> Outcome {
-    let Verdict { status, reason, facts, overrides } = verdict;
+    let Verdict { status, reason, mut facts, mut lines, overrides } = verdict;
+    facts.append(&mut lines);
     Outcome { facts, overrides, ..outcome(status, reason) }
 }
 

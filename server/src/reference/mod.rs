@@ -15,6 +15,7 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::{self, Debts};
 use roundsman_sync::trade::delivery;
+use roundsman_sync::trade::must_sell;
 use roundsman_sync::trade::order;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
@@ -110,7 +111,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         }
         Record::Survey(survey) => survey_keys(own, survey, workspace, keys)?,
         Record::Chain(chain) => chains::keys(own, chain, workspace, keys)?,
-        Record::Warehouse(_) | Record::Team(_) => {}
+        Record::Warehouse(_) | Record::Team(_) | Record::MustSellList(_) => {}
     }
     Ok(())
 }
@@ -261,6 +262,7 @@ pub fn rank(record: &Record) -> u32 {
             u32::from(!list.base_list_id.is_empty()) + 2 * u32::from(!list.floor_list_id.is_empty())
         }
         Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) | Record::Promotion(_) => 1,
+        Record::MustSellList(_) => 1,
         Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
         Record::Chain(_) => 5,
         Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 6,
@@ -314,6 +316,10 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => put_survey(workspace, id, survey, moment.now_us),
         Record::Chain(chain) => chains::put(workspace, id, chain),
+        Record::MustSellList(list) => {
+            must_sell::form(list)?;
+            workspace.put(id, list, &Stamps::default())
+        }
     }
 }
 

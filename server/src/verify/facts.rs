@@ -228,7 +228,7 @@ impl Facts {
             Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => {
                 self.note_goods(kind, record, stored)
             }
-            Kind::Promotion => self.note_goods(kind, record, stored),
+            Kind::Promotion | Kind::MustSellList => self.note_goods(kind, record, stored),
             Kind::CashHandIn => self.note_hand_in(record, stored),
             Kind::Unspecified => Err("it has no kind".to_owned()),
         }
@@ -352,7 +352,7 @@ impl Facts {
             }
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
-            Kind::CashHandIn | Kind::Chain | Kind::Unspecified => return Ok(()),
+            Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.

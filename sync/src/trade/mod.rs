@@ -1,9 +1,11 @@
 //! The trade's rules: plain functions from what is known to what is decided.
 
+pub mod alternatives;
 pub mod assignment;
 pub mod capture;
 pub mod chain;
 pub mod check;
+pub mod copy;
 pub mod credit;
 pub mod debt;
 pub mod delivery;
@@ -12,6 +14,7 @@ pub mod geo;
 pub mod hand_in;
 pub mod likeness;
 pub mod money;
+pub mod must_sell;
 pub mod order;
 pub mod outlet;
 pub mod payment;
@@ -19,10 +22,12 @@ pub mod placement;
 pub mod price;
 pub mod promotion;
 pub mod reclamation;
+pub mod recommend;
 pub mod rejection;
 pub mod reprice;
 
 pub mod shipment;
+pub mod step;
 pub mod stock;
 pub mod survey;
 pub mod task;

@@ -2,6 +2,7 @@
 //! confirms or holds, [`shortage`] knows what there is, `promote` judges what is off, [`hold`] knows why an order waits,
 //! [`promise`] what was promised, [`fulfil`] follows the goods, [`request`] asks the warehouse.
 
+mod answer;
 pub mod decide;
 mod duplicate;
 pub mod edit;

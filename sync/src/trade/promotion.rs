@@ -119,7 +119,9 @@ pub fn applies(promotion: &Promotion, buyer: &Buyer<'_>) -> bool {
         && promotion.audience.as_ref().is_none_or(|audience| invites(audience, buyer))
 }
 
-fn invites(audience: &Audience, buyer: &Buyer<'_>) -> bool {
+/// Whether somebody is among those for whom something is.
+#[must_use]
+pub fn invites(audience: &Audience, buyer: &Buyer<'_>) -> bool {
     let Audience { outlet_ids, outlet_labels, outlet_classes, agreement_ids } = audience;
     let everybody =
         outlet_ids.is_empty() && outlet_labels.is_empty() && outlet_classes.is_empty() && agreement_ids.is_empty();
@@ -356,7 +358,11 @@ pub fn form(promotion: &Promotion) -> Result<(), Rejection> {
     benefit_form(promotion)
 }
 
-fn audience_form(audience: &Audience) -> Result<(), Rejection> {
+/// The form of an audience.
+///
+/// # Errors
+/// For its form.
+pub fn audience_form(audience: &Audience) -> Result<(), Rejection> {
     check::count(audience.outlet_ids.len(), check::LINES, "outlet_ids")?;
     ids(&audience.outlet_ids, "outlet_ids")?;
     check::count(audience.outlet_labels.len(), check::ENTRIES, "outlet_labels")?;

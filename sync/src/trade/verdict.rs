@@ -13,6 +13,9 @@ pub struct Verdict {
     pub reason: Reason,
     /// What the decision was based on.
     pub facts: Vec<Fact>,
+    /// What has become of the lines of an order, in facts of its own: for whoever sees the order, since they tell of stock
+    /// and of prices in force.
+    pub lines: Vec<Fact>,
     /// Where two changes met.
     pub overrides: Vec<Override>,
 }
@@ -21,7 +24,7 @@ impl Verdict {
     /// Done as asked.
     #[must_use]
     pub fn applied(reason: Reason) -> Self {
-        Self { status: Status::Applied, reason, facts: Vec::new(), overrides: Vec::new() }
+        Self { status: Status::Applied, reason, facts: Vec::new(), lines: Vec::new(), overrides: Vec::new() }
     }
 
     /// Done as asked; nothing to explain.
@@ -61,10 +64,17 @@ impl Verdict {
         self
     }
 
-    /// For somebody who does not see what was edited: of each override only what became of the own value. `record` is told
-    /// of as `named`, the one that the command has named.
+    /// Whether it tells something that [`Self::discreet`] takes away.
+    #[must_use]
+    pub fn is_telling(&self) -> bool {
+        !self.overrides.is_empty() || !self.lines.is_empty()
+    }
+
+    /// For somebody who does not see what was edited: nothing of lines, and of each override only what became of the own
+    /// value. `record` is told of as `named`, the one that the command has named.
     #[must_use]
     pub fn discreet(mut self, record: Uuid, named: Uuid) -> Self {
+        self.lines.clear();
         for entry in &mut self.overrides {
             if entry.record_id == record.as_bytes() {
                 entry.record_id = named.as_bytes().to_vec();
@@ -88,10 +98,20 @@ impl Verdict {
     /// It was decided because of this.
     #[must_use]
     pub fn fact(mut self, record: Option<Uuid>, name: &str, value: impl ToString) -> Self {
-        let record_id = super::check::bytes(record);
-        self.facts.push(Fact { record_id, name: name.to_owned(), value: value.to_string() });
+        self.facts.push(fact(record, name, value));
         self
     }
+
+    /// That has become of a line.
+    #[must_use]
+    pub fn of_line(mut self, line: Option<Uuid>, name: &str, value: impl ToString) -> Self {
+        self.lines.push(fact(line, name, value));
+        self
+    }
+}
+
+fn fact(id: Option<Uuid>, name: &str, value: impl ToString) -> Fact {
+    Fact { record_id: super::check::bytes(id), name: name.to_owned(), value: value.to_string() }
 }
 
 /// Of several reasons the one that matters most to the editor: a line is gone, a value lost, a value was older.
@@ -132,7 +152,13 @@ mod tests {
             met(survivor, "rep's", "office's", Reason::DeviceWins),
             met(other, "rep's", "office's", Reason::FactWins),
         ];
-        let told = Verdict::done().merged(told, false).discreet(survivor, duplicate);
+        let told = Verdict::done()
+            .fact(None, "promised_day", 9)
+            .of_line(Some(other), "confirmed_milli", 3)
+            .merged(told, false);
+        assert!(told.is_telling());
+        let told = told.discreet(survivor, duplicate);
+        assert_eq!((told.facts.len(), told.lines.len()), (1, 0), "what became of the lines tells of stock");
         let expected = [
             met(duplicate, "", "rep's", Reason::OfficeWins),
             met(duplicate, "rep's", "", Reason::DeviceWins),

@@ -1,7 +1,7 @@
 /** The largest sum of money, in minor units, in either direction. */
 const MONEY_MINOR = 1_000_000_000_000_000n;
 /** The largest quantity, in thousandths of the base unit. */
-const QUANTITY_MILLI = 1_000_000_000_000n;
+export const QUANTITY_MILLI = 1_000_000_000_000n;
 /** All of something, in basis points. */
 export const WHOLE_BP = 10_000n;
 /** So many thousandths make one base unit. */

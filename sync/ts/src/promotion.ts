@@ -94,7 +94,8 @@ function applies(promotion: Promotion, buyer: Buyer): boolean {
   return valid && invited && !promotion.closed && promotion.currency === buyer.currency;
 }
 
-function invites({ outletIds, outletLabels, outletClasses, agreementIds }: Audience, buyer: Buyer): boolean {
+/** Whether somebody is among those for whom something is. */
+export function invites({ outletIds, outletLabels, outletClasses, agreementIds }: Audience, buyer: Buyer): boolean {
   const lists: readonly (readonly unknown[])[] = [outletIds, outletLabels, outletClasses, agreementIds];
   return (
     lists.every((list) => list.length === 0) ||

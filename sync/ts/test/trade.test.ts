@@ -1,22 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 
+import { alternatives } from "../src/alternatives.js";
+import { copyLines } from "../src/copy.js";
 import { agreementsOf } from "../src/chain.js";
 import { promisedDay } from "../src/delivery.js";
-import { CollectPaymentSchema } from "../src/gen/roundsman/trade/v1/command_pb.js";
-import { PriceListSchema, PriceSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
+import { CollectPaymentSchema, NewOrderLineSchema } from "../src/gen/roundsman/trade/v1/command_pb.js";
+import { PriceListSchema, PriceSchema, ProductSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
 import { PaymentSchema, type PaymentShare, ReceivableSchema } from "../src/gen/roundsman/trade/v1/money_pb.js";
+import { MustSellListSchema } from "../src/gen/roundsman/trade/v1/must_sell_pb.js";
 import { AgreementSchema, OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
-import { OrderSchema } from "../src/gen/roundsman/trade/v1/order_pb.js";
+import { OrderLineSchema, OrderSchema } from "../src/gen/roundsman/trade/v1/order_pb.js";
 import { PromotionSchema } from "../src/gen/roundsman/trade/v1/promotion_pb.js";
 import { AGES, aging, allocate, exposureOf, fitsCredit, type Ledger, type Share } from "../src/debt.js";
 import { fromHex, toHex } from "../src/id.js";
 import { type Merge, threeWay } from "../src/merge.js";
 import { lineSum } from "../src/money.js";
+import { mustSellMinimums } from "../src/must-sell.js";
 import { quote } from "../src/price.js";
 import { promotionsOn } from "../src/promotion.js";
+import { recommend } from "../src/recommend.js";
+import type { Products } from "../src/step.js";
 import { type Hex, readFamily, testFamily, type Wide } from "./vectors.js";
 
 interface Edit {
@@ -224,3 +230,159 @@ test("an outlet without agreements of its own buys by those it inherits", () => 
   assert.deepEqual(agreementsOf({ agreementIds: [], inheritedAgreementIds: [inherited] }), [inherited]);
   assert.deepEqual(agreementsOf({ agreementIds: [own], inheritedAgreementIds: [inherited] }), [own]);
 });
+interface WrittenHeld extends Written {
+  readonly version: Wide;
+}
+
+interface ToPropose {
+  readonly of: "recommend";
+  readonly products: readonly Written[];
+  readonly must_sell: readonly Hex[];
+  readonly outlet_id: Hex;
+  readonly outlet: Hex;
+  readonly agreement_id: Hex;
+  readonly bought: readonly {
+    readonly day: number;
+    readonly product_id: Hex;
+    readonly packaging_code: string;
+    readonly quantity_milli: Wide;
+  }[];
+  readonly free: readonly { readonly product_id: Hex; readonly free_milli: Wide }[];
+  readonly day: number;
+  readonly known_from_day: number;
+  readonly cover_days: number;
+}
+
+interface ToCopyAgain {
+  readonly of: "copy";
+  readonly products: readonly Written[];
+  readonly prices: readonly WrittenHeld[];
+  readonly list: Written;
+  readonly promotions: readonly WrittenHeld[];
+  readonly lines: readonly { readonly line_id: Hex; readonly line: Hex }[];
+  readonly outlet_id: Hex;
+  readonly outlet: Hex;
+  readonly agreement_id: Hex;
+  readonly currency: string;
+  readonly day: number;
+}
+
+interface ToOffer {
+  readonly of: "alternatives";
+  readonly product: Hex;
+  readonly packaging_code: string;
+  readonly quantity_milli: Wide;
+  readonly free_milli: Wide;
+  readonly successor: (Written & { readonly free_milli: Wide | null }) | null;
+  readonly agreement: Hex;
+  readonly order_day: number;
+  readonly wanted_day: number;
+  readonly day: number;
+  readonly second: number;
+}
+
+testFamily<ToPropose | ToCopyAgain | ToOffer, unknown>("proposal", (input, expected) => {
+  switch (input.of) {
+    case "recommend":
+      return assert.deepEqual({ lines: proposed(input) }, expected);
+    case "copy":
+      return assert.deepEqual(copiedAgain(input), expected);
+    case "alternatives":
+      return assert.deepEqual({ alternatives: offered(input) }, expected);
+  }
+});
+
+function productsOf(written: readonly Written[]): Products {
+  return new Map(written.map(({ record_id: id, document }) => [id, fromBinary(ProductSchema, fromHex(document))]));
+}
+
+function proposed(input: ToPropose): unknown {
+  const outlet = fromBinary(OutletSchema, fromHex(input.outlet));
+  const { outlet_id: outletId, agreement_id: agreementId, day } = input;
+  const lists = input.must_sell.map((list) => fromBinary(MustSellListSchema, fromHex(list)));
+  const goods = {
+    products: productsOf(input.products),
+    mustSell: mustSellMinimums(lists, { outletId, outlet, agreementId, currency: "EUR", day }),
+    free: new Map(input.free.map((free) => [free.product_id, BigInt(free.free_milli)])),
+  };
+  const bought = input.bought.map((line) => ({
+    day: line.day,
+    productId: line.product_id,
+    packagingCode: line.packaging_code,
+    quantityMilli: BigInt(line.quantity_milli),
+  }));
+  const period = { day, knownFromDay: input.known_from_day, coverDays: input.cover_days };
+  return recommend(bought, goods, period).map(({ productId, packagingCode, quantityMilli, reasons }) => {
+    assert.deepEqual([reasons.freeMilli, reasons.coverDays], [goods.free.get(productId), period.coverDays]);
+    return {
+      product_id: productId,
+      packaging_code: packagingCode,
+      quantity_milli: `${quantityMilli}`,
+      bought_milli: `${reasons.boughtMilli}`,
+      observed_days: reasons.observedDays,
+      average_milli: `${reasons.averageMilli}`,
+      last_day: reasons.lastDay,
+      last_milli: `${reasons.lastMilli}`,
+      left_milli: `${reasons.leftMilli}`,
+      must_sell_milli: `${reasons.mustSellMilli}`,
+      needed_milli: `${reasons.neededMilli}`,
+      step_milli: `${reasons.stepMilli}`,
+      bound: reasons.bound,
+    };
+  });
+}
+
+function copiedAgain(input: ToCopyAgain): unknown {
+  const outlet = fromBinary(OutletSchema, fromHex(input.outlet));
+  const { outlet_id: outletId, agreement_id: agreementId, currency, day } = input;
+  const offer = {
+    products: productsOf(input.products),
+    prices: input.prices.map(({ record_id: id, version, document }) => {
+      return { id, version: BigInt(version), price: fromBinary(PriceSchema, fromHex(document)) };
+    }),
+    list: { id: input.list.record_id, list: fromBinary(PriceListSchema, fromHex(input.list.document)) },
+    promotions: input.promotions.map(({ record_id: id, version, document }) => {
+      return { id, version: BigInt(version), promotion: fromBinary(PromotionSchema, fromHex(document)) };
+    }),
+  };
+  const lines = input.lines.map(({ line_id: lineId, line }) => {
+    return { lineId, line: fromBinary(OrderLineSchema, fromHex(line)) };
+  });
+  const copied = copyLines(lines, offer, { outletId, outlet, agreementId, currency, day });
+  return {
+    lines: copied.lines.map((line) => toHex(toBinary(NewOrderLineSchema, line))),
+    replaced: [...copied.replaced],
+    left_out: copied.leftOut,
+  };
+}
+
+function offered(input: ToOffer): unknown {
+  const wish = {
+    product: fromBinary(ProductSchema, fromHex(input.product)),
+    packagingCode: input.packaging_code,
+    quantityMilli: BigInt(input.quantity_milli),
+    freeMilli: BigInt(input.free_milli),
+  };
+  const successor = input.successor === null ? undefined : {
+    productId: input.successor.record_id,
+    product: fromBinary(ProductSchema, fromHex(input.successor.document)),
+    freeMilli: input.successor.free_milli === null ? undefined : BigInt(input.successor.free_milli),
+  };
+  const { order_day: orderDay, wanted_day: wantedDay, day, second } = input;
+  const agreement = fromBinary(AgreementSchema, fromHex(input.agreement));
+  return alternatives(wish, successor, { agreement, orderDay, wantedDay, now: { day, second } }).map((found) => {
+    switch (found.kind) {
+      case "packaging":
+        return {
+          kind: found.kind,
+          packaging_code: found.packagingCode,
+          coefficient_milli: `${found.coefficientMilli}`,
+          quantity_milli: `${found.quantityMilli}`,
+        };
+      case "successor":
+        return { kind: found.kind, product_id: found.productId, quantity_milli: `${found.quantityMilli}` };
+      case "later":
+        return found;
+    }
+  });
+}

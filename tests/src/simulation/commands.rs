@@ -14,12 +14,12 @@ use roundsman_proto::trade::{
     ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn, Contact,
     ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim,
     HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet,
-    NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment,
-    PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion,
-    Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices,
-    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock,
-    StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason,
-    Visit, VisitState, contact_edit,
+    MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
+    Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price, PriceList,
+    PriceToSet, Product, Promotion, Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold,
+    ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine,
+    ShortReason, ShownPromotion, Stock, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task,
+    TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -121,6 +121,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 5, import_assignment),
     recipe(Who::Office, 3, import_survey),
     recipe(Who::Office, 5, import_chain),
+    recipe(Who::Office, 1, import_must_sell_list),
     recipe(Who::Office, 3, file_claim),
     recipe(Who::Office, 3, assign_task),
     recipe(Who::Office, 3, assign_rep),
@@ -737,6 +738,16 @@ fn import_survey(scene: &Scene<'_>) -> Option<Command> {
         }
     }
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::Survey(survey))] }))
+}
+
+/// The office sets a must-sell list, or changes one; some are wrong.
+fn import_must_sell_list(scene: &Scene<'_>) -> Option<Command> {
+    let changed = scene.one::<MustSellList>(|_| scene.dice.chance(70)).map(|(id, _, _)| id);
+    let product_id = scene.dice.pick(&scene.world.products).copied().map(bytes)?;
+    let item = MustSellItem { product_id, quantity_milli: scene.dice.between(0, 20) * 1_000 };
+    let list = MustSellList { name: "Shelf".to_owned(), items: vec![item], ..MustSellList::default() };
+    let id = changed.unwrap_or_else(|| scene.dice.id());
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::MustSellList(list))] }))
 }
 
 /// The ERP ends a rep's first assignment, takes it up again, or adds one.

@@ -58,6 +58,12 @@ pub fn check(
     }
     for edit in edits(command, before, after) {
         let Edit { field, change, winner, before, after } = edit;
+        // The warehouse is asked first.
+        if outcome.reason() == Reason::ChangeRequested {
+            journal
+                .check(Law::Merge, after == before, || format!("{field} has changed before an answer: {outcome:?}"))?;
+            continue;
+        }
         let met = change.value != change.base && before != change.base && before != change.value;
         let editor_wins = (winner == Winner::Rep) == by_rep;
         let stands = if change.value == change.base || (met && !editor_wins) { &before } else { &change.value };

@@ -1,5 +1,5 @@
 //! Test vectors for whoever writes a device in another language: what goes in, and what the code of this repository makes
-//! of it; of prices, promotions and
+//! of it; of prices, promotions, proposals and
 //! days of delivery, what `naive` makes of it, with which the code must agree.
 //! `make vectors` writes them to `tests/vectors/`, one file for each family.
 //!
@@ -13,10 +13,12 @@ mod merge;
 mod money;
 mod naive;
 mod naive_credit;
+mod naive_proposal;
 mod outbox;
 mod page;
 mod price;
 mod promotion;
+mod proposal;
 mod replica;
 pub mod wire;
 
@@ -88,6 +90,7 @@ pub fn families() -> Vec<Family> {
         promotion::family(),
         delivery::family(),
         credit::family(),
+        proposal::family(),
         wire::family(),
     ]
 }

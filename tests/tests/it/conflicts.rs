@@ -317,6 +317,9 @@ async fn c11_what_is_not_in_stock_is_confirmed_in_part(kind: Kind) {
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
     assert_eq!(status(&outcome), (Status::Applied, Reason::PartlyConfirmed), "{outcome:?}");
     let order: Order = app.shown(&anna, id).expect("the order");
+    let told: Vec<_> = outcome.facts.iter().map(|fact| (fact.name.as_str(), fact.value.as_str())).collect();
+    assert_eq!(told, [("confirmed_milli", "3000"), ("difference", "LINE_DIFFERENCE_STOCK_SHORT")]);
+    assert!(outcome.facts.iter().all(|fact| fact.record_id == order.lines[0].line_id), "{outcome:?}");
     assert_eq!((order.lines[0].ordered_milli, order.lines[0].confirmed_milli), (5_000, 3_000));
     assert_eq!(order.lines[0].difference(), LineDifference::StockShort);
     assert_eq!(order.value_minor, 4 * PRICE_MINOR);

@@ -8,8 +8,8 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    CancelOrder, MoveOutlet, Order, PrepareShipment, PriceToSet, Reason, ReleaseOrder, SetPrices, SetStock,
-    ShipShipment, Stock, StockToSet, Territory, Warehouse,
+    CancelOrder, ImportRecords, MoveOutlet, MustSellItem, MustSellList, Order, PrepareShipment, PriceToSet, Reason,
+    ReleaseOrder, SetPrices, SetStock, ShipShipment, Stock, StockToSet, Territory, Warehouse,
 };
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_tests::app::{TODAY, TestApp};
@@ -24,6 +24,7 @@ on_both_databases!(
     a_shipment_from_elsewhere_takes_what_is_set_aside_along,
     one_stock_record_tells_of_a_product_in_a_warehouse,
     an_older_count_says_nothing,
+    a_must_sell_list_comes_to_every_phone_and_a_wrong_one_is_refused,
     a_price_that_is_set_again_changes_nothing,
 );
 
@@ -127,6 +128,26 @@ async fn one_stock_record_tells_of_a_product_in_a_warehouse(kind: Kind) {
     let told = outcome.facts.iter().any(|fact| fact.name == "stock_id" && fact.value == world.stocks[0].to_string());
     assert!(told, "which record it is: {outcome:?}");
     assert_eq!(app.stored::<Stock>(world.tenant).await, before);
+    app.finish().await;
+}
+
+async fn a_must_sell_list_comes_to_every_phone_and_a_wrong_one_is_refused(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    let item = |article: usize| MustSellItem { product_id: bytes(world.products[article]), quantity_milli: 6_000 };
+    let list = MustSellList { name: "Shelf".to_owned(), items: vec![item(0), item(1)], ..MustSellList::default() };
+    let id = app.id();
+    import(&app, vec![entry(id, Record::MustSellList(list.clone()))]).await;
+    app.sync(&mut anna).await;
+    assert_eq!(app.shown::<MustSellList>(&anna, id), Some(list.clone()));
+
+    let twice = MustSellList { items: vec![item(0), item(0)], ..list.clone() };
+    let import = ImportRecords { records: vec![entry(id, Record::MustSellList(twice))] };
+    let outcome = app.office(Command::ImportRecords(import)).await;
+    assert_eq!((outcome.status(), outcome.reason()), (Status::Rejected, Reason::RepeatedId), "{outcome:?}");
+    assert_eq!(app.stored::<MustSellList>(world.tenant).await[&id], list, "it is as it was");
     app.finish().await;
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::hold::{self, Cause};
 use super::promise::{self, Will};
 use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, rate, shown_price};
-use super::{promote, shortage};
+use super::{answer, promote, shortage};
 use crate::trade::chain::agreements_of;
 use crate::trade::check;
 use crate::trade::credit::{CreditTerms, owed};
@@ -114,20 +114,21 @@ pub fn decide(
     let open = hold::open_reasons(&order);
     order.set_status(if open.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted });
     let available = shortage::reserve(&mut items, open.is_empty(), before, setting);
-    order.lines = items.into_iter().map(|item| item.line).collect();
-    // What a rep edits the customer wants; a rule or a person in the office decides for the company.
-    let will = if touched.any() && !touched.by_office { Will::Customer } else { Will::Company };
-    promise::keep(before, &mut order, setting.change(will));
-    let credit = setting.credit.clone().with_order(setting.order_id, before, &order)?;
-    let partly = order
-        .lines
+    let partly = items
         .iter()
+        .map(|item| &item.line)
         .any(|line| line.confirmed_milli < line.ordered_milli || line.difference() == LineDifference::BackOrdered);
     let verdict = match hold::outcome(&open) {
         Some(reason) => Verdict::held(reason),
         None if partly => Verdict::applied(Reason::PartlyConfirmed),
         None => day_verdict(&order, before),
     };
+    let verdict = answer::tell(&items, verdict);
+    order.lines = items.into_iter().map(|item| item.line).collect();
+    // What a rep edits the customer wants; a rule or a person in the office decides for the company.
+    let will = if touched.any() && !touched.by_office { Will::Customer } else { Will::Company };
+    promise::keep(before, &mut order, setting.change(will));
+    let credit = setting.credit.clone().with_order(setting.order_id, before, &order)?;
     Ok(Decision { order, credit, available, verdict })
 }
 

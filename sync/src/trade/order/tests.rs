@@ -724,6 +724,67 @@ fn a_held_order_is_promised_for_a_day_that_is_possible_when_it_is_released() {
     assert_eq!(released.broken_promises, 0, "nothing was promised before");
 }
 
+/// What an outcome tells of a line, by name.
+fn told(decision: &Decision, line_id: &[u8]) -> Vec<(String, String)> {
+    let of_line = decision.verdict.lines.iter().filter(|fact| fact.record_id == line_id);
+    of_line.map(|fact| (fact.name.clone(), fact.value.clone())).collect()
+}
+
+fn pairs<const N: usize>(told: [(&str, &str); N]) -> Vec<(String, String)> {
+    told.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+#[test]
+fn c11_the_outcome_tells_what_becomes_of_each_line_that_differs() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(4_000));
+    let decision = world.submit(&[tea(3), line(3, TEA, 3, 100), sugar(1)]).expect("taken");
+    let short = pairs([("confirmed_milli", "1000"), ("difference", "LINE_DIFFERENCE_STOCK_SHORT")]);
+    assert_eq!(told(&decision, &line_id(3)), short);
+    assert_eq!(decision.verdict.lines.len(), 2, "what is as it was ordered is not told");
+
+    world.agreement.set_shortage_rule(ShortageRule::BackOrder);
+    let decision = world.submit(&[tea(5)]).expect("taken");
+    let later = pairs([("confirmed_milli", "5000"), ("difference", "LINE_DIFFERENCE_BACK_ORDERED")]);
+    assert_eq!(told(&decision, &line_id(1)), later);
+
+    world.agreement.set_shortage_rule(ShortageRule::Substitute);
+    world.products.get_mut(&TEA).expect("there").0.successor_id = bytes(SUGAR);
+    let decision = world.submit(&[tea(5)]).expect("taken");
+    let substituted = "LINE_DIFFERENCE_SUBSTITUTED";
+    assert_eq!(told(&decision, &line_id(1)), pairs([("confirmed_milli", "4000"), ("difference", substituted)]));
+    let (replaced, sugar) = (Uuid::from_bytes([1; 16]).to_string(), SUGAR.to_string());
+    let instead = pairs([
+        ("confirmed_milli", "1000"),
+        ("difference", substituted),
+        ("price_minor", "50"),
+        ("price_per_milli", "1000"),
+        ("substitutes_line_id", &replaced),
+        ("product_id", &sugar),
+    ]);
+    assert_eq!(told(&decision, &decision.order.lines[1].line_id), instead);
+}
+
+#[test]
+fn c05_the_outcome_tells_the_price_in_force_of_a_line_that_shows_another() {
+    let world = World::new();
+    let decision = world.submit(&[line(1, TEA, 3, 90), sugar(1)]).expect("taken");
+    assert_eq!(decision.verdict.reason, Reason::HeldPrice);
+    let price = pairs([("confirmed_milli", "3000"), ("price_minor", "100"), ("price_per_milli", "1000")]);
+    assert_eq!(told(&decision, &line_id(1)), price);
+    assert_eq!(decision.verdict.lines.len(), 3);
+}
+
+#[test]
+fn the_outcome_tells_of_a_hundred_lines_at_most() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default());
+    let lines: Vec<NewOrderLine> = (1..=120).map(|number| line(number, TEA, 1, 100)).collect();
+    let decision = world.submit(&lines).expect("taken");
+    assert_eq!(decision.verdict.lines.len(), 2 * 100);
+    assert_eq!((told(&decision, &line_id(100)).len(), told(&decision, &line_id(101)).len()), (2, 0));
+}
+
 #[test]
 fn c11_what_is_there_is_confirmed() {
     let mut world = World::new();
