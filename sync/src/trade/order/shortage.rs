@@ -117,13 +117,15 @@ fn substitute<'a>(
     let lacks_milli = line.ordered_milli.saturating_sub(line.confirmed_milli);
     let there = stock::confirmable(lacks_milli, *budgets.of(product_id, goods.available));
     let step = goods.product.multiple_milli.max(1);
-    let taken = budgets.take(product_id, goods.available, there / step * step);
+    let taken = there / step * step;
     let of_product = goods.prices.iter().filter(|known| known.price.product_id == product_id.as_bytes());
     let wanted = Wanted { packaging_code: "", quantity_milli: taken, ..wanted(line, order) };
     let quote = price::quote(of_product.map(|known| (known.id, known.price)), &terms.price_list, &wanted)?;
     if taken <= 0 {
         return None;
     }
+    // Not before it has a price: what can't replace this line may replace another.
+    budgets.take(product_id, goods.available, taken);
     let own = UnitPrice { price_minor: line.price_minor, per_milli: price::per(line.price_per_milli) };
     let rate = if quote.rate.is_above(own) { own } else { quote.rate };
     let line = OrderLine {

@@ -1,0 +1,328 @@
+//! What of an order is confirmed when there is not enough.
+
+use std::collections::BTreeMap;
+
+use roundsman_proto::trade::{
+    Agreement, NewOrderLine, Order, OrderStatus, Outlet, Price, PriceBreak, PriceList, Product, ShortageRule,
+    SubmitOrder,
+};
+use roundsman_sync::trade::capture::{Capture, Editor};
+use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::order::{Decision, Goods, Setting, Terms, decide_submit, hold};
+use roundsman_sync::trade::price::{GRACE_US, Known, List};
+use roundsman_sync::trade::stock::Available;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::dice::Dice;
+use super::{Case, Family, id, id_hex, naive_allocation, wide};
+
+const ABOUT: &str = "Goods with what lies there and what is promised to others (null: the stock is not known, and not checked), \
+                     the successor of a product (null: none), the step in which it is sold, and its price from a least \
+                     quantity on; an agreement's rule for shortages; and the lines of a new order. Expected are what holds \
+                     the order (empty: it is confirmed), its lines with those of substitutes at their end, and what is \
+                     promised of each product afterwards. All quantities are thousandths of the base unit. The expected \
+                     values were worked out piece by piece by code of its own.";
+/// So many orders are drawn beside those that show one thing each.
+const DRAWN: u64 = 300;
+const TEA: u128 = 11;
+const SUGAR: u128 = 12;
+const CUP: u128 = 13;
+const LIST: u128 = 60;
+const AGREEMENT: u128 = 61;
+const TODAY: i32 = 20_000;
+const RULES: [ShortageRule; 4] =
+    [ShortageRule::ConfirmPart, ShortageRule::BackOrder, ShortageRule::ShipComplete, ShortageRule::Substitute];
+
+/// A product, and its stock.
+#[derive(Clone, Debug)]
+pub(super) struct Ware {
+    pub(super) product: u128,
+    /// What lies there, and what of it is promised to others.
+    pub(super) stock: Option<(i64, i64)>,
+    pub(super) withdrawn: bool,
+    pub(super) successor: Option<u128>,
+    pub(super) multiple_milli: i64,
+    pub(super) price_minor: i64,
+    /// From which quantity on it has a price.
+    pub(super) price_from_milli: i64,
+}
+
+/// Lines that are ordered where there may not be enough.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) rule: ShortageRule,
+    pub(super) wares: Vec<Ware>,
+    /// Line, product and quantity.
+    pub(super) lines: Vec<(u128, u128, i64)>,
+}
+
+/// What becomes of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Allocation {
+    pub(super) holds: Vec<&'static str>,
+    pub(super) lines: Vec<AllocatedLine>,
+    /// What is promised of each product that has a stock, by the products.
+    pub(super) reserved: BTreeMap<u128, i64>,
+}
+
+/// A line of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AllocatedLine {
+    pub(super) product: u128,
+    pub(super) confirmed_milli: i64,
+    pub(super) reserved_milli: i64,
+    pub(super) difference: &'static str,
+    pub(super) price_minor: i64,
+    /// The line that it replaces a part of.
+    pub(super) instead_of: Option<u128>,
+}
+
+pub(super) fn family() -> Family {
+    let mut cases: Vec<Case> = shown().into_iter().map(|(name, wish)| case(name, &wish)).collect();
+    for seed in 1..=DRAWN {
+        cases.push(case(&format!("drawn {seed}"), &drawn(&mut Dice(seed))));
+    }
+    Family { name: "allocation", about: ABOUT, cases }
+}
+
+fn ware(product: u128, stock: Option<(i64, i64)>) -> Ware {
+    Ware { product, stock, withdrawn: false, successor: None, multiple_milli: 0, price_minor: 100, price_from_milli: 0 }
+}
+
+/// Orders that show one thing each.
+fn shown() -> Vec<(&'static str, Wish)> {
+    let tea = |stock| vec![ware(TEA, stock)];
+    let replaced = |left, successor: Ware| vec![Ware { successor: Some(CUP), ..ware(TEA, Some((left, 0))) }, successor];
+    let cup = |left| ware(CUP, Some((left, 0)));
+    let wish = |rule, wares, lines: &[(u128, u128, i64)]| Wish { rule, wares, lines: lines.to_vec() };
+    let two = [(1, TEA, 3_000), (2, TEA, 4_000)];
+    let [part, later, complete, instead] = RULES;
+    let cases = [
+        ("enough", wish(part, tea(Some((9_000, 2_000))), &two)),
+        ("a stock that nobody knows", wish(complete, tea(None), &two)),
+        ("the rest is dropped", wish(part, tea(Some((9_000, 4_000))), &two)),
+        ("without a rule the rest is dropped", wish(ShortageRule::Unspecified, tea(Some((5_000, 0))), &two)),
+        ("more is promised than lies there", wish(part, tea(Some((1_000, 4_000))), &two)),
+        ("the rest follows", wish(later, tea(Some((9_000, 4_000))), &two)),
+        ("the order waits", wish(complete, tea(Some((9_000, 4_000))), &two)),
+        ("a part of a piece", wish(part, tea(Some((3_500, 0))), &two)),
+        ("the successor steps in", wish(instead, replaced(5_000, cup(9_000)), &two)),
+        ("in whole steps only", wish(instead, replaced(5_000, Ware { multiple_milli: 1_500, ..cup(9_000) }), &two)),
+        ("a dearer one costs no more", wish(instead, replaced(0, Ware { price_minor: 150, ..cup(9_000) }), &two)),
+        ("a cheaper one costs less", wish(instead, replaced(0, Ware { price_minor: 70, ..cup(9_000) }), &two)),
+        (
+            "a successor without a price",
+            wish(instead, replaced(0, Ware { price_from_milli: 9_000, ..cup(9_000) }), &two),
+        ),
+        (
+            "what has no price is left for others",
+            wish(instead, replaced(0, Ware { price_from_milli: 3_500, ..cup(5_000) }), &two),
+        ),
+        (
+            "those who ordered the successor come first",
+            wish(instead, replaced(0, cup(5_000)), &[(1, TEA, 4_000), (2, CUP, 3_000)]),
+        ),
+        (
+            "a withdrawn successor",
+            wish(instead, replaced(0, Ware { withdrawn: true, ..cup(5_000) }), &[(1, TEA, 4_000)]),
+        ),
+        (
+            "what is withdrawn does not follow",
+            wish(later, vec![Ware { withdrawn: true, ..ware(TEA, Some((1_000, 0))) }], &two),
+        ),
+    ];
+    cases.into()
+}
+
+fn drawn(dice: &mut Dice) -> Wish {
+    let products = [TEA, SUGAR, CUP];
+    let quantity = |dice: &mut Dice, most: u64| dice.small(most) * 250;
+    let wares = products.map(|product| {
+        let on_hand = quantity(dice, 60);
+        let reserved = if dice.one_in(2) { quantity(dice, 30) } else { 0 };
+        let others: Vec<u128> = products.into_iter().filter(|other| *other != product).collect();
+        Ware {
+            product,
+            stock: (!dice.one_in(8)).then_some((on_hand, reserved)),
+            withdrawn: dice.one_in(12),
+            successor: dice.one_in(2).then(|| dice.of(&others)),
+            multiple_milli: dice.of(&[0, 0, 500, 1_000, 3_000]),
+            price_minor: 50 + dice.small(100),
+            price_from_milli: 0,
+        }
+    });
+    let mut lines = Vec::new();
+    for line in 1..=1 + u128::from(dice.below(5)) {
+        lines.push((line, dice.of(&products), 250 + quantity(dice, 30)));
+    }
+    let mut wares = wares.to_vec();
+    for ware in &mut wares {
+        // What is ordered by itself has a price for any quantity: without one the price would hold it.
+        if lines.iter().all(|(_, product, _)| *product != ware.product) && dice.one_in(3) {
+            ware.price_from_milli = quantity(dice, 20);
+        }
+    }
+    Wish { rule: dice.of(&RULES), wares, lines }
+}
+
+fn case(name: &str, wish: &Wish) -> Case {
+    let expected = naive_allocation::allocate(wish);
+    assert_eq!(by_the_code(wish), expected, "{name}: {wish:?}");
+    let goods: Vec<Value> = wish.wares.iter().map(written).collect();
+    let lines: Vec<Value> = wish
+        .lines
+        .iter()
+        .map(|(line, product, quantity)| {
+            json!({
+                "line_id": id_hex(id(*line)),
+                "product_id": id_hex(id(*product)),
+                "quantity_milli": wide(quantity),
+            })
+        })
+        .collect();
+    let given: Vec<Value> = expected
+        .lines
+        .iter()
+        .map(|line| {
+            json!({
+                "product_id": id_hex(id(line.product)),
+                "confirmed_milli": wide(line.confirmed_milli),
+                "reserved_milli": wide(line.reserved_milli),
+                "difference": line.difference,
+                "price_minor": wide(line.price_minor),
+                "substitutes_line_id": line.instead_of.map(|line| id_hex(id(line))),
+            })
+        })
+        .collect();
+    let reserved: BTreeMap<String, Value> =
+        expected.reserved.iter().map(|(product, milli)| (hex::encode(id(*product).as_bytes()), wide(milli))).collect();
+    Case::new(
+        name,
+        json!({ "goods": goods, "shortage_rule": wish.rule.as_str_name(), "lines": lines }),
+        json!({ "holds": expected.holds, "lines": given, "reserved_milli": reserved }),
+    )
+}
+
+fn written(ware: &Ware) -> Value {
+    json!({
+        "product_id": id_hex(id(ware.product)),
+        "on_hand_milli": ware.stock.map(|stock| wide(stock.0)),
+        "reserved_milli": ware.stock.map(|stock| wide(stock.1)),
+        "withdrawn": ware.withdrawn,
+        "successor_id": ware.successor.map(|successor| id_hex(id(successor))),
+        "multiple_milli": wide(ware.multiple_milli),
+        "price_minor": wide(ware.price_minor),
+        "price_from_milli": wide(ware.price_from_milli),
+    })
+}
+
+fn bytes(number: u128) -> Vec<u8> {
+    id(number).as_bytes().to_vec()
+}
+
+/// The price record of a product.
+fn price_id(product: u128) -> u128 {
+    product + 100
+}
+
+fn by_the_code(wish: &Wish) -> Allocation {
+    let decision = decided(wish);
+    let Decision { order, available, .. } = decision;
+    let held: &[_] = match order.status() {
+        OrderStatus::Submitted => &hold::open_reasons(&order),
+        status => {
+            assert_eq!(status, OrderStatus::Confirmed);
+            &[]
+        }
+    };
+    let number =
+        |wares: &[Ware], product: &[u8]| wares.iter().map(|ware| ware.product).find(|id| bytes(*id) == product);
+    let lines = order.lines.iter().map(|line| AllocatedLine {
+        product: number(&wish.wares, &line.product_id).expect("known"),
+        confirmed_milli: line.confirmed_milli,
+        reserved_milli: line.reserved_milli,
+        difference: line.difference().as_str_name(),
+        price_minor: line.price_minor,
+        instead_of: wish.lines.iter().map(|line| line.0).find(|id| bytes(*id) == line.substitutes_line_id),
+    });
+    let reserved = wish.wares.iter().filter_map(|ware| {
+        let (_, before) = ware.stock?;
+        Some((ware.product, available.get(&id(ware.product)).map_or(before, |stock| stock.reserved_milli)))
+    });
+    Allocation {
+        holds: held.iter().map(|reason| reason.as_str_name()).collect(),
+        lines: lines.collect(),
+        reserved: reserved.collect(),
+    }
+}
+
+fn decided(wish: &Wish) -> Decision {
+    let agreement = Agreement {
+        price_list_id: bytes(LIST),
+        currency: "EUR".to_owned(),
+        shortage_rule: wish.rule.into(),
+        ..Agreement::default()
+    };
+    let list = PriceList { currency: "EUR".to_owned(), ..PriceList::default() };
+    let outlet = Outlet { agreement_ids: vec![bytes(AGREEMENT)], customer_id: bytes(51), ..Outlet::default() };
+    let rows: Vec<(Uuid, Product, Price)> = wish.wares.iter().map(records).collect();
+    let goods = rows.iter().zip(&wish.wares).map(|((product_id, product, price), ware)| {
+        let known = Known { id: id(price_id(ware.product)), version: 1, changed_at_us: 0, price, before: None };
+        let available =
+            ware.stock.map(|(on_hand, reserved)| Available::default().counted(on_hand).reserving(0, reserved));
+        (*product_id, Goods { product, prices: vec![known], available })
+    });
+    let lines = wish.lines.iter().map(|(line, product, quantity)| NewOrderLine {
+        line_id: bytes(*line),
+        product_id: bytes(*product),
+        coefficient_milli: 1_000,
+        quantity_milli: *quantity,
+        price_id: bytes(price_id(*product)),
+        price_version: 1,
+        shown_price_minor: wish.wares.iter().find(|ware| ware.product == *product).expect("known").price_minor,
+        price_per_milli: 1_000,
+        ..NewOrderLine::default()
+    });
+    let command = SubmitOrder {
+        order_id: bytes(1),
+        outlet_id: bytes(50),
+        agreement_id: bytes(AGREEMENT),
+        currency: "EUR".to_owned(),
+        lines: lines.collect(),
+        ..SubmitOrder::default()
+    };
+    let terms = Terms { agreement: &agreement, price_list: List::new(id(LIST), &list), floor_list: None };
+    let setting = Setting {
+        order_id: id(1),
+        outlet_id: id(50),
+        outlet: &outlet,
+        duplicate_agreement_ids: &[],
+        warehouse_id: Some(id(52)),
+        terms: &[(id(AGREEMENT), terms)].into(),
+        goods: &goods.collect(),
+        promotions: &[],
+        credit: &Credit::default(),
+        capture: &Capture { business_day: TODAY, ..Capture::default() },
+        price_grace_us: GRACE_US,
+    };
+    let none: [(Uuid, Order); 0] = [];
+    decide_submit(None, None, Editor::Rep(id(53)), &command, &none, &setting).expect("a good order")
+}
+
+/// The product and its price.
+fn records(ware: &Ware) -> (Uuid, Product, Price) {
+    let product = Product {
+        withdrawn: ware.withdrawn,
+        successor_id: ware.successor.map(bytes).unwrap_or_default(),
+        multiple_milli: ware.multiple_milli,
+        ..Product::default()
+    };
+    let price = Price {
+        price_list_id: bytes(LIST),
+        product_id: bytes(ware.product),
+        breaks: vec![PriceBreak { min_quantity_milli: ware.price_from_milli, price_minor: ware.price_minor }],
+        ..Price::default()
+    };
+    (id(ware.product), product, price)
+}
