@@ -17,6 +17,7 @@ pub mod payment;
 pub mod placement;
 pub mod price;
 pub mod promotion;
+pub mod quota;
 pub mod reclamation;
 pub mod rejection;
 pub mod reprice;

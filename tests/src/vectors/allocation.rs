@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{
-    Agreement, NewOrderLine, Order, OrderStatus, Outlet, Price, PriceBreak, PriceList, Product, ShortageRule,
-    SubmitOrder,
+    Agreement, NewOrderLine, Order, OrderStatus, Outlet, Price, PriceBreak, PriceList, Product, QuotaHolder,
+    ShortageRule, SubmitOrder,
 };
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::order::{Decision, Goods, Setting, Terms, decide_submit, hold};
 use roundsman_sync::trade::price::{GRACE_US, Known, List};
+use roundsman_sync::trade::quota::{Quota, Quotas, Share};
 use roundsman_sync::trade::stock::Available;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,9 +20,10 @@ use super::dice::Dice;
 use super::{Case, Family, id, id_hex, naive_allocation, wide};
 
 const ABOUT: &str = "Goods with what lies there and what is promised to others (null: the stock is not known, and not checked), \
-                     the successor of a product (null: none), the step in which it is sold, and its price from a least \
-                     quantity on; an agreement's rule for shortages; and the lines of a new order. Expected are what holds \
-                     the order (empty: it is confirmed), its lines with those of substitutes at their end, and what is \
+                     the successor of a product (null: none), the step in which it is sold, its price from a least \
+                     quantity on, and the shares of a quota in force with what is used of each, `own`: that of the \
+                     rep who takes the order (empty: no quota); an agreement's rule for shortages; and the lines of a new order. Expected are what holds \
+                     the order (empty: it is confirmed), its lines with those of substitutes at their end, each with whether it counts in the own share, and what is \
                      promised of each product afterwards. All quantities are thousandths of the base unit. The expected \
                      values were worked out piece by piece by code of its own.";
 /// So many orders are drawn beside those that show one thing each.
@@ -28,6 +31,7 @@ const DRAWN: u64 = 300;
 const TEA: u128 = 11;
 const SUGAR: u128 = 12;
 const CUP: u128 = 13;
+const REP: u128 = 53;
 const LIST: u128 = 60;
 const AGREEMENT: u128 = 61;
 const TODAY: i32 = 20_000;
@@ -46,6 +50,17 @@ pub(super) struct Ware {
     pub(super) price_minor: i64,
     /// From which quantity on it has a price.
     pub(super) price_from_milli: i64,
+    /// How it is shared out.
+    pub(super) shares: Vec<Part>,
+}
+
+/// A share of it.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// It is that of the rep who takes the order.
+    pub(super) own: bool,
+    pub(super) quantity_milli: i64,
+    pub(super) used_milli: i64,
 }
 
 /// Lines that are ordered where there may not be enough.
@@ -74,6 +89,7 @@ pub(super) struct AllocatedLine {
     pub(super) reserved_milli: i64,
     pub(super) difference: &'static str,
     pub(super) price_minor: i64,
+    pub(super) in_own_share: bool,
     /// The line that it replaces a part of.
     pub(super) instead_of: Option<u128>,
 }
@@ -87,7 +103,16 @@ pub(super) fn family() -> Family {
 }
 
 fn ware(product: u128, stock: Option<(i64, i64)>) -> Ware {
-    Ware { product, stock, withdrawn: false, successor: None, multiple_milli: 0, price_minor: 100, price_from_milli: 0 }
+    Ware {
+        product,
+        stock,
+        withdrawn: false,
+        successor: None,
+        multiple_milli: 0,
+        price_minor: 100,
+        price_from_milli: 0,
+        shares: Vec::new(),
+    }
 }
 
 /// Orders that show one thing each.
@@ -98,7 +123,25 @@ fn shown() -> Vec<(&'static str, Wish)> {
     let wish = |rule, wares, lines: &[(u128, u128, i64)]| Wish { rule, wares, lines: lines.to_vec() };
     let two = [(1, TEA, 3_000), (2, TEA, 4_000)];
     let [part, later, complete, instead] = RULES;
+    let shared = |parts: &[(bool, i64, i64)]| {
+        let part = |(own, quantity_milli, used_milli): &(bool, i64, i64)| Part {
+            own: *own,
+            quantity_milli: *quantity_milli,
+            used_milli: *used_milli,
+        };
+        vec![Ware { shares: parts.iter().map(part).collect(), ..ware(TEA, Some((9_000, 0))) }]
+    };
     let cases = [
+        ("the own share, and what nobody claims", wish(part, shared(&[(true, 4_000, 0), (false, 4_000, 0)]), &two)),
+        ("without a share what nobody claims", wish(part, shared(&[(false, 4_000, 0), (false, 4_000, 3_000)]), &two)),
+        ("the own share is used up", wish(part, shared(&[(true, 4_000, 4_000), (false, 9_000, 0)]), &two)),
+        (
+            "others have taken more than their share",
+            wish(part, shared(&[(true, 1_000, 0), (false, 2_000, 5_000)]), &two),
+        ),
+        ("more is shared out than lies there", wish(part, shared(&[(true, 6_000, 0), (false, 6_000, 0)]), &two)),
+        ("what the own share lacks follows", wish(later, shared(&[(true, 4_000, 0), (false, 9_000, 0)]), &two)),
+        ("for the own share the order waits", wish(complete, shared(&[(true, 4_000, 0), (false, 9_000, 0)]), &two)),
         ("enough", wish(part, tea(Some((9_000, 2_000))), &two)),
         ("a stock that nobody knows", wish(complete, tea(None), &two)),
         ("the rest is dropped", wish(part, tea(Some((9_000, 4_000))), &two)),
@@ -150,6 +193,7 @@ fn drawn(dice: &mut Dice) -> Wish {
             multiple_milli: dice.of(&[0, 0, 500, 1_000, 3_000]),
             price_minor: 50 + dice.small(100),
             price_from_milli: 0,
+            shares: if dice.one_in(3) { shares(dice) } else { Vec::new() },
         }
     });
     let mut lines = Vec::new();
@@ -164,6 +208,17 @@ fn drawn(dice: &mut Dice) -> Wish {
         }
     }
     Wish { rule: dice.of(&RULES), wares, lines }
+}
+
+/// One's own now and then, and those of others.
+fn shares(dice: &mut Dice) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for number in 0..=dice.below(3) {
+        let quantity_milli = 250 + dice.small(24) * 250;
+        let used_milli = if dice.one_in(2) { dice.small(28) * 250 } else { 0 };
+        parts.push(Part { own: number == 0 && !dice.one_in(4), quantity_milli, used_milli });
+    }
+    parts
 }
 
 fn case(name: &str, wish: &Wish) -> Case {
@@ -191,6 +246,7 @@ fn case(name: &str, wish: &Wish) -> Case {
                 "reserved_milli": wide(line.reserved_milli),
                 "difference": line.difference,
                 "price_minor": wide(line.price_minor),
+                "in_own_share": line.in_own_share,
                 "substitutes_line_id": line.instead_of.map(|line| id_hex(id(line))),
             })
         })
@@ -205,6 +261,14 @@ fn case(name: &str, wish: &Wish) -> Case {
 }
 
 fn written(ware: &Ware) -> Value {
+    let share = |part: &Part| {
+        json!({
+            "own": part.own,
+            "quantity_milli": wide(part.quantity_milli),
+            "used_milli": wide(part.used_milli),
+        })
+    };
+    let shares: Vec<Value> = ware.shares.iter().map(share).collect();
     json!({
         "product_id": id_hex(id(ware.product)),
         "on_hand_milli": ware.stock.map(|stock| wide(stock.0)),
@@ -214,6 +278,7 @@ fn written(ware: &Ware) -> Value {
         "multiple_milli": wide(ware.multiple_milli),
         "price_minor": wide(ware.price_minor),
         "price_from_milli": wide(ware.price_from_milli),
+        "shares": shares,
     })
 }
 
@@ -244,6 +309,7 @@ fn by_the_code(wish: &Wish) -> Allocation {
         reserved_milli: line.reserved_milli,
         difference: line.difference().as_str_name(),
         price_minor: line.price_minor,
+        in_own_share: line.quota.is_some(),
         instead_of: wish.lines.iter().map(|line| line.0).find(|id| bytes(*id) == line.substitutes_line_id),
     });
     let reserved = wish.wares.iter().filter_map(|ware| {
@@ -267,12 +333,14 @@ fn decided(wish: &Wish) -> Decision {
     let list = PriceList { currency: "EUR".to_owned(), ..PriceList::default() };
     let outlet = Outlet { agreement_ids: vec![bytes(AGREEMENT)], customer_id: bytes(51), ..Outlet::default() };
     let rows: Vec<(Uuid, Product, Price)> = wish.wares.iter().map(records).collect();
-    let goods = rows.iter().zip(&wish.wares).map(|((product_id, product, price), ware)| {
-        let known = Known { id: id(price_id(ware.product)), version: 1, changed_at_us: 0, price, before: None };
-        let available =
-            ware.stock.map(|(on_hand, reserved)| Available::default().counted(on_hand).reserving(0, reserved));
-        (*product_id, Goods { product, prices: vec![known], available })
-    });
+    let quotas: Vec<Option<Quotas>> = wish.wares.iter().map(quotas).collect();
+    let goods =
+        rows.iter().zip(wish.wares.iter().zip(&quotas)).map(|((product_id, product, price), (ware, quotas))| {
+            let known = Known { id: id(price_id(ware.product)), version: 1, changed_at_us: 0, price, before: None };
+            let available =
+                ware.stock.map(|(on_hand, reserved)| Available::default().counted(on_hand).reserving(0, reserved));
+            (*product_id, Goods { product, prices: vec![known], available, quotas: quotas.as_ref() })
+        });
     let lines = wish.lines.iter().map(|(line, product, quantity)| NewOrderLine {
         line_id: bytes(*line),
         product_id: bytes(*product),
@@ -307,7 +375,19 @@ fn decided(wish: &Wish) -> Decision {
         price_grace_us: GRACE_US,
     };
     let none: [(Uuid, Order); 0] = [];
-    decide_submit(None, None, Editor::Rep(id(53)), &command, &none, &setting).expect("a good order")
+    decide_submit(None, None, Editor::Rep(id(REP)), &command, &none, &setting).expect("a good order")
+}
+
+/// How it is shared out: by reps, the first of whom takes the order.
+fn quotas(ware: &Ware) -> Option<Quotas> {
+    let share = |(number, part): (u128, &Part)| {
+        let rep = if part.own { REP } else { REP + 1 + number };
+        let holder = Some(QuotaHolder { holder: Some(Holder::RepId(bytes(rep))) });
+        Share { holder, quantity_milli: part.quantity_milli, used_milli: part.used_milli }
+    };
+    let shares = (0..).zip(&ware.shares).map(share).collect();
+    let quota = Quota { quota_id: bytes(ware.product + 200), shares, ..Quota::default() };
+    (!ware.shares.is_empty()).then(|| Quotas { quotas: vec![quota] })
 }
 
 /// The product and its price.

@@ -53,6 +53,7 @@ struct World {
     promotions: BTreeMap<Uuid, (Promotion, i64, i64, Option<Promotion>, Spent)>,
     products: BTreeMap<Uuid, (Product, Price, i64, i64)>,
     available: BTreeMap<Uuid, Available>,
+    quotas: BTreeMap<Uuid, Quotas>,
     credit: Credit,
     capture: Capture,
 }
@@ -86,6 +87,7 @@ impl World {
             promotions: BTreeMap::new(),
             products: [(TEA, tea), (SUGAR, sugar)].into(),
             available: [(TEA, stock), (SUGAR, stock)].into(),
+            quotas: BTreeMap::new(),
             credit: Credit::default(),
             capture: Capture {
                 captured_at_us: NOW_US,
@@ -110,7 +112,15 @@ impl World {
             })
             .collect();
         let goods = self.products.iter().map(|(id, row)| {
-            (*id, Goods { product: &row.0, prices: prices.clone(), available: self.available.get(id).copied() })
+            (
+                *id,
+                Goods {
+                    product: &row.0,
+                    prices: prices.clone(),
+                    available: self.available.get(id).copied(),
+                    quotas: self.quotas.get(id),
+                },
+            )
         });
         let floor_list = self.floor_list.as_ref().map(|list| List::new(FLOOR, list));
         let terms = |agreement| Terms { agreement, price_list: List::new(LIST, &self.list), floor_list };
