@@ -5,7 +5,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{Order, Outlet, StringChange};
+use roundsman_proto::trade::{Order, Outlet, Reason, StringChange};
 
 use super::journal::{Checked, Journal, Law};
 
@@ -54,6 +54,13 @@ pub fn check(
     }
     for edit in edits(command, before, after) {
         let Edit { field, change, winner, before, after } = edit;
+        if outcome.reason() == Reason::ChangeRequested {
+            // The warehouse is asked.
+            journal.check(Law::Merge, after == before, || {
+                format!("{field} was {before:?} and is {after:?}: {outcome:?}")
+            })?;
+            continue;
+        }
         let met = change.value != change.base && before != change.base && before != change.value;
         let editor_wins = (winner == Winner::Rep) == by_rep;
         let stands = if change.value == change.base || (met && !editor_wins) { &before } else { &change.value };
