@@ -294,13 +294,9 @@ fn price_id(product: u128) -> u128 {
 fn by_the_code(wish: &Wish) -> Allocation {
     let decision = decided(wish);
     let Decision { order, available, .. } = decision;
-    let held: &[_] = match order.status() {
-        OrderStatus::Submitted => &hold::open_reasons(&order),
-        status => {
-            assert_eq!(status, OrderStatus::Confirmed);
-            &[]
-        }
-    };
+    let held = hold::open_reasons(&order);
+    let status = if held.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted };
+    assert_eq!(order.status(), status);
     let number =
         |wares: &[Ware], product: &[u8]| wares.iter().map(|ware| ware.product).find(|id| bytes(*id) == product);
     let lines = order.lines.iter().map(|line| AllocatedLine {

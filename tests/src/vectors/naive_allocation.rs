@@ -140,6 +140,12 @@ pub(super) fn allocate(wish: &Wish) -> Allocation {
             });
         }
     }
+    finished(wish, lines, (withdrawn, waits))
+}
+
+/// What waits has nothing yet, and of what nobody counts nothing is set aside.
+fn finished(wish: &Wish, mut lines: Vec<AllocatedLine>, (withdrawn, waits): (bool, bool)) -> Allocation {
+    let ware = |product: u128| wish.wares.iter().find(|ware| ware.product == product).expect("known");
     let mut holds = Vec::new();
     if withdrawn {
         holds.push("HOLD_REASON_PRODUCT_WITHDRAWN");
