@@ -315,7 +315,8 @@ impl Changed<'_> {
             return Ok(());
         };
         let name = String::from_utf8_lossy(&change.after.stamps).replacen("available", "quotas", 1);
-        let quotas: Quotas = self.now(server_id(&name)).unwrap_or_default();
+        // As it was before.
+        let quotas: Quotas = self.records.get(&server_id(&name)).and_then(read).unwrap_or_default();
         let quota = quotas.quotas.iter().find(|quota| (quota.from_day, quota.to_day, quota.return_at_us) == (0, 0, 0));
         let Some(quota) = quota else { return Ok(()) };
         let is_own = |share: &Share| {
