@@ -11,6 +11,7 @@ use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::Debts;
 use roundsman_sync::trade::hand_in::InHand;
 use roundsman_sync::trade::promotion::Spent;
+use roundsman_sync::trade::quota::Quotas;
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
@@ -427,6 +428,16 @@ impl Internal for RepAssignments {
 
     fn display(rep: &Uuid) -> impl fmt::Display {
         fmt::from_fn(move |f| write!(f, "assignments{{rep:{rep}}}"))
+    }
+}
+
+impl Internal for Quotas {
+    /// The warehouse and the product.
+    type Key = (Uuid, Uuid);
+    const KIND: i64 = 1_036;
+
+    fn display((warehouse, product): &(Uuid, Uuid)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "quotas{{warehouse:{warehouse} product:{product}}}"))
     }
 }
 

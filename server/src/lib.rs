@@ -36,6 +36,7 @@ pub mod present;
 pub mod projection;
 pub mod publish;
 pub mod pull;
+pub mod quotas;
 pub mod recent;
 pub mod reference;
 pub mod store;

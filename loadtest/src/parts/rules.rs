@@ -160,7 +160,7 @@ impl Shop {
             .zip(&prices)
             .map(|((id, product), price)| {
                 let available = Some(Available::default().counted(1_000_000_000));
-                (*id, Goods { product, prices: vec![*price], available })
+                (*id, Goods { product, prices: vec![*price], available, quotas: None })
             })
             .collect();
         let promotions: Vec<promotion::Known<'_>> = self

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::ordering;
 use super::{Context, Decide, Target, applied, applied_because};
 use crate::chains;
-use crate::reference::{self, Moment, goods};
+use crate::reference::{self, Moment, goods, quota};
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// At most so many records in one command.
@@ -59,6 +59,9 @@ impl Decide for ImportRecords {
         let freed = self.records.iter().filter_map(|entry| {
             if let Some(Record::Stock(stock)) = &entry.record {
                 return goods::scarce(stock);
+            }
+            if let Some(Record::StockQuota(quota)) = &entry.record {
+                return quota::scarce(quota);
             }
             let is_promotion = matches!(entry.record, Some(Record::Promotion(_)));
             Uuid::from_slice(&entry.record_id).ok().filter(|_| is_promotion).map(Scarce::Budget)

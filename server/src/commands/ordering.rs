@@ -13,6 +13,7 @@ use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
 use roundsman_sync::trade::order::{self, Decision, Goods, Setting, Terms, hold};
 use roundsman_sync::trade::price::{self, Known, List};
 use roundsman_sync::trade::promotion::{self, Spent};
+use roundsman_sync::trade::quota::Quotas;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_sync::trade::verdict::Verdict;
@@ -27,6 +28,7 @@ use crate::internal::{
     Promotions, debtor,
 };
 use crate::network::{self, optional_id, stored_id};
+use crate::quotas;
 use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -183,6 +185,7 @@ impl Needs {
         }
         if let Ok(Some(warehouse)) = self.warehouse(workspace) {
             stock_keys(warehouse, wanted.iter().map(|wanted| wanted.product), workspace, keys);
+            quota_keys(warehouse, wanted.iter().map(|wanted| wanted.product), workspace, keys);
             if self.may_wait(workspace) {
                 for product in self.products.keys() {
                     keys.internal::<Waiting>(&Scarce::Stock { warehouse, product: *product });
@@ -300,7 +303,9 @@ impl Needs {
                 Some(warehouse) => workspace.find_internal::<Available>(&(warehouse, id))?,
                 None => None,
             };
-            goods.insert(id, Ware { product, prices, available });
+            let shared_out = warehouse.filter(|_| available.is_some_and(|stock| stock.quotas > 0));
+            let quotas = shared_out.map(|warehouse| workspace.internal(&(warehouse, id))).transpose()?;
+            goods.insert(id, Ware { product, prices, available, quotas });
         }
         let debtor = self.debtor(workspace)?;
         let credit = match &debtor {
@@ -496,6 +501,17 @@ pub fn stock_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspa
     }
 }
 
+/// Asks how products are shared out that are.
+fn quota_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspace: &Workspace, keys: &mut Keys) {
+    for product in products {
+        let available = workspace.internal::<Available>(&(warehouse, product));
+        if available.is_ok_and(|available| available.quotas > 0) {
+            keys.lead_on();
+            keys.internal::<Quotas>(&(warehouse, product));
+        }
+    }
+}
+
 /// A price record, and what is known of its last change.
 #[derive(Debug)]
 struct Priced {
@@ -512,6 +528,7 @@ struct Ware {
     product: Product,
     prices: Vec<Priced>,
     available: Option<Available>,
+    quotas: Option<Quotas>,
 }
 
 /// What an order's decision rests on, read.
@@ -552,7 +569,8 @@ impl Ground {
                 price: &priced.price,
                 before: priced.before.as_ref(),
             });
-            let goods = Goods { product: &ware.product, prices: prices.collect(), available: ware.available };
+            let (available, quotas) = (ware.available, ware.quotas.as_ref());
+            let goods = Goods { product: &ware.product, prices: prices.collect(), available, quotas };
             (*id, goods)
         });
         rule(&Setting {
@@ -616,6 +634,7 @@ pub fn put_order(
     };
     workspace.put(id, order, &stamps)?;
     budgets::put(workspace, before, order)?;
+    quotas::put(workspace, before, order)?;
     waiting::put(workspace, id, before, order)?;
     if before.is_none() {
         field::hang_order(context, workspace, place, (id, order))?;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Context, Decide, Target, field, ordering, requests};
 use crate::network::optional_id;
+use crate::quotas;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for PrepareShipment {
@@ -37,6 +38,7 @@ impl Decide for PrepareShipment {
         let from = optional_id(&order.warehouse_id)?;
         let to = Uuid::from_slice(&self.warehouse_id).ok();
         if to.is_some() && to != from {
+            quotas::keys(&order, keys);
             for warehouse in [from, to].into_iter().flatten() {
                 ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
             }
@@ -75,6 +77,8 @@ fn move_reservation(workspace: &mut Workspace, before: &Order, after: &mut Order
     if from == to {
         return Ok(());
     }
+    // Nothing is taken any more of the shares there.
+    after.lines.iter_mut().for_each(|line| line.quota = None);
     for product in products(before) {
         let own = reserved_by(before, product);
         if let Some(from) = from

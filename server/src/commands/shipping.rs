@@ -19,6 +19,7 @@ use super::{ordering, requests};
 use crate::budgets;
 use crate::internal::{Debtor, debtor};
 use crate::network::{optional_id, stored_id};
+use crate::quotas;
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// A shipment whose goods move, with everything that follows them.
@@ -58,6 +59,7 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
     let (order_id, order) = workspace.live::<Order>(&shipment.order_id)?;
     keys.record(&order.change_request_id);
     budgets::keys(&order, keys);
+    quotas::keys(&order, keys);
     ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
     keys.record(&order.agreement_id);
     if let Ok(agreement) = Uuid::from_slice(&order.agreement_id)

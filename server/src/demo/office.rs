@@ -233,6 +233,8 @@ impl Office {
                     on_hand_milli: carton * CARTONS_LEFT,
                     free_milli: 0,
                     as_of_us: shared.now_us(),
+                    expected_milli: stock.expected.map_or(0, |expected| expected.quantity_milli),
+                    expected_day: stock.expected.map_or(0, |expected| expected.day),
                 };
                 let stock_id = bytes(shared.world.stock_id(stock.warehouse, stock.article));
                 StockToSet { stock_id, stock: Some(figure) }

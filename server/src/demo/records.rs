@@ -260,6 +260,8 @@ fn stock(world: &World) -> Vec<RecordToImport> {
             warehouse_id: bytes(world.warehouse_id(stock.warehouse)),
             product_id: bytes(world.product_id(stock.article)),
             on_hand_milli: stock.on_hand_milli,
+            expected_milli: stock.expected.map_or(0, |expected| expected.quantity_milli),
+            expected_day: stock.expected.map_or(0, |expected| expected.day),
             ..Stock::default()
         };
         entry(world.stock_id(stock.warehouse, stock.article), Record::Stock(figure))

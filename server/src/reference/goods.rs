@@ -277,6 +277,11 @@ pub fn put_price(workspace: &mut Workspace, id: Uuid, price: &Price, now_us: i64
 /// See [`Stop`].
 pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(), Stop> {
     check::range(stock.on_hand_milli, 0..=check::QUANTITY_MILLI, "on_hand_milli")?;
+    check::range(stock.expected_milli, 0..=check::QUANTITY_MILLI, "expected_milli")?;
+    check::optional_day(stock.expected_day, "expected_day")?;
+    if stock.expected_day != 0 && stock.expected_milli == 0 {
+        return Err(check::missing("expected_milli").about(id).into());
+    }
     let (warehouse, _) = workspace.live::<Warehouse>(&stock.warehouse_id)?;
     let (product, _) = workspace.live::<Product>(&stock.product_id)?;
     if let Some(before) = workspace.find::<Stock>(id)? {

@@ -2,6 +2,7 @@
 //! they are placed.
 
 pub mod goods;
+pub mod quota;
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
@@ -30,6 +31,7 @@ use crate::internal::{
     insert_id,
 };
 use crate::network::{self, stored_id};
+use crate::quotas;
 use crate::workspace::{Keys, Stop, Workspace};
 
 /// What surrounds the writing of a reference document.
@@ -88,17 +90,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             let before = workspace.find::<Visit>(own)?.map(|before| before.outlet_id);
             left_outlet_keys(before, &visit.outlet_id, workspace, keys)?;
         }
-        Record::Order(order) => {
-            document_keys(&order.outlet_id, entry.closed_month, keys);
-            keys.record(&order.customer_id);
-            if let Some(debtor) = debtor(order) {
-                keys.internal::<Credit>(&debtor);
-            }
-            budgets::keys(order, keys);
-            let before = workspace.find::<Order>(own)?;
-            before.iter().for_each(|before| budgets::keys(before, keys));
-            left_outlet_keys(before.map(|before| before.outlet_id), &order.outlet_id, workspace, keys)?;
-        }
+        Record::Order(order) => order_keys((own, order), entry.closed_month, workspace, keys)?,
         Record::Receivable(receivable) => receivable_keys(receivable, keys),
         Record::PriceList(list) => {
             goods::list_keys(own, list, keys);
@@ -106,6 +98,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
             workspace.find::<PriceList>(own)?.iter().for_each(|before| goods::list_keys(own, before, keys));
         }
         Record::Promotion(_) => goods::promotion_keys(own, keys),
+        Record::StockQuota(quota) => quota::keys(quota, keys),
         Record::Product(product) => {
             successor_keys(&product.successor_id, workspace, keys, |product: &Product| &product.successor_id);
         }
@@ -127,6 +120,26 @@ fn agreement_keys(own: Uuid, agreement: &Agreement, workspace: &Workspace, keys:
         network::growth_keys(territory, workspace, keys);
     }
     Ok(())
+}
+
+fn order_keys(
+    (own, order): (Uuid, &Order),
+    closed_month: i32,
+    workspace: &Workspace,
+    keys: &mut Keys,
+) -> Result<(), Stop> {
+    document_keys(&order.outlet_id, closed_month, keys);
+    keys.record(&order.customer_id);
+    if let Some(debtor) = debtor(order) {
+        keys.internal::<Credit>(&debtor);
+    }
+    budgets::keys(order, keys);
+    let before = workspace.find::<Order>(own)?;
+    if let Some(before) = &before {
+        budgets::keys(before, keys);
+        quotas::keys(before, keys);
+    }
+    left_outlet_keys(before.map(|before| before.outlet_id), &order.outlet_id, workspace, keys)
 }
 
 /// A chain of successors is followed so far; nothing that decides goes farther than one.
@@ -265,7 +278,7 @@ pub fn rank(record: &Record) -> u32 {
         Record::MustSellList(_) => 1,
         Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
         Record::Chain(_) => 5,
-        Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) => 6,
+        Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) | Record::StockQuota(_) => 6,
         Record::Route(_) | Record::Visit(_) | Record::Order(_) => 7,
     }
 }
@@ -297,6 +310,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
             workspace.put(id, warehouse, &Stamps::default())
         }
         Record::Stock(stock) => goods::put_stock(workspace, id, stock),
+        Record::StockQuota(quota) => quota::put(workspace, id, quota, moment.now_us),
         Record::Rep(rep) => put_rep(workspace, id, rep),
         Record::Team(team) => {
             check::required_text(&team.name, check::NAME_CHARS, "name")?;
@@ -531,6 +545,9 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
     let credit: Credit = workspace.internal(&debtor)?;
     workspace.put_internal(&debtor, &credit.with_order(id, before.as_ref(), &order)?)?;
     budgets::put(workspace, before.as_ref(), &order)?;
+    // What was sold elsewhere was taken of nobody's share here.
+    order.lines.iter_mut().for_each(|line| line.quota = None);
+    quotas::put(workspace, before.as_ref(), &order)?;
     let left = before.map(|before| before.outlet_id);
     put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))
 }

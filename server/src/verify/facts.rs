@@ -6,9 +6,9 @@ use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
     Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference,
-    Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable,
-    Reclamation, Rep, Route, Shipment, ShipmentState, Stock, SurveyResponse, Task, TaskState, Territory, Visit,
-    VisitState,
+    LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable,
+    Reclamation, Rep, Route, Shipment, ShipmentState, Stock, StockQuota, SurveyResponse, Task, TaskState, Territory,
+    Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -112,6 +112,17 @@ pub(super) struct ClaimFacts {
     pub(super) reclamations: BTreeSet<Uuid>,
 }
 
+/// A share: warehouse and product, quota, and holder as it is stored.
+pub(super) type ShareName = ((Uuid, Uuid), Uuid, Vec<u8>);
+
+/// How scarce goods are shared out.
+pub(super) struct QuotaFacts {
+    pub(super) days: (i32, i32),
+    pub(super) return_at_us: i64,
+    /// By holder, as it is stored.
+    pub(super) shares: BTreeMap<Vec<u8>, i64>,
+}
+
 /// Cash or a cheque that a rep took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CashFacts {
@@ -158,6 +169,10 @@ pub(super) struct Facts {
     pub(super) awaited_requests: BTreeMap<Uuid, Uuid>,
     /// By product, then by warehouse.
     pub(super) stocks: BTreeMap<Uuid, BTreeMap<Uuid, BTreeSet<Uuid>>>,
+    /// By warehouse and product, then by quota.
+    pub(super) quotas: BTreeMap<(Uuid, Uuid), BTreeMap<Uuid, QuotaFacts>>,
+    /// What orders count for in shares.
+    pub(super) used: BTreeMap<ShareName, i64>,
     /// By rep, the team.
     pub(super) reps: BTreeMap<Uuid, Uuid>,
     pub(super) assignments: BTreeMap<Uuid, AssignmentFacts>,
@@ -228,7 +243,7 @@ impl Facts {
             Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => {
                 self.note_goods(kind, record, stored)
             }
-            Kind::Promotion | Kind::MustSellList => self.note_goods(kind, record, stored),
+            Kind::Promotion | Kind::MustSellList | Kind::StockQuota => self.note_goods(kind, record, stored),
             Kind::CashHandIn => self.note_hand_in(record, stored),
             Kind::Unspecified => Err("it has no kind".to_owned()),
         }
@@ -329,8 +344,38 @@ impl Facts {
         } else if kind == Kind::Promotion {
             let promotion: Promotion = read(stored)?;
             self.promotions.insert(record, (promotion.currency, promotion.valid_from_day, promotion.valid_to_day));
+        } else if kind == Kind::StockQuota {
+            self.note_quota(record, &read(stored)?)?;
         } else if kind == Kind::Survey {
             self.surveys.insert(record, stored.version);
+        }
+        Ok(())
+    }
+
+    fn note_quota(&mut self, record: Uuid, quota: &StockQuota) -> Result<(), Unreadable> {
+        let goods = (id(&quota.warehouse_id, "warehouse_id")?, id(&quota.product_id, "product_id")?);
+        let mut shares = BTreeMap::new();
+        for entry in &quota.entries {
+            let holder = entry.holder.as_ref().ok_or("a share is nobody's")?;
+            shares.insert(holder.encode_to_vec(), entry.quantity_milli);
+        }
+        let days = (quota.valid_from_day, quota.valid_to_day);
+        let facts = QuotaFacts { days, return_at_us: quota.return_at_us, shares };
+        self.quotas.entry(goods).or_default().insert(record, facts);
+        Ok(())
+    }
+
+    /// In which shares the lines of an order count, and for how much.
+    fn note_shares(&mut self, order: &Order) -> Result<(), Unreadable> {
+        let confirmed = matches!(order.status(), OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Closed);
+        for line in &order.lines {
+            let Some(LineQuota { quota_id, holder: Some(holder) }) = &line.quota else { continue };
+            let promised = confirmed && line.difference() != LineDifference::BackOrdered;
+            let counted = if promised { line.confirmed_milli } else { line.reserved_milli };
+            let goods = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
+            let share = (goods, id(quota_id, "quota_id")?, holder.encode_to_vec());
+            let used = self.used.entry(share).or_default();
+            *used = used.saturating_add(counted);
         }
         Ok(())
     }
@@ -352,7 +397,7 @@ impl Facts {
             }
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
-            Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Unspecified => return Ok(()),
+            Kind::StockQuota | Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.
@@ -466,6 +511,7 @@ impl Facts {
 
     fn note_order(&mut self, record: Uuid, order: &Order) -> Result<(Vec<u8>, Age), Unreadable> {
         self.note_waiting(record, order)?;
+        self.note_shares(order)?;
         for line in order.lines.iter().filter(|line| line.reserved_milli != 0) {
             let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
             let reserved = self.reserved.entry(key).or_default();

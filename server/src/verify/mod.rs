@@ -13,6 +13,7 @@
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
+//! - what `quotas{}` says of each quota, and what orders have taken of its shares (`quotas`);
 //! - `debts{}`, what of `in_hand{}` is still to be handed in, and that each payment was handed in once (`cash`);
 //! - `credit{}`, what is promised in `available{}`, `waiting{}`, and what devices are told to be free (`sums`).
 //!
@@ -34,6 +35,7 @@
 //! - what `prices{}` says of the last change: it is of this price, and not later than the last commit;
 //! - `promotions{}`: of live ones, and as they are; which of them are long over is history, as is what `list{}` and
 //!   `promotion{}` say of the last change;
+//! - `quotas{}`: of quotas that are there; which of them are long over is history;
 //! - `survey{}`: is of a survey, and of versions before its own, one after the other; what they said is history;
 //! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
 //! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
@@ -54,6 +56,7 @@ mod goods;
 mod grants;
 mod internals;
 mod people;
+mod quotas;
 mod reach;
 mod stamps;
 mod sums;
@@ -68,6 +71,7 @@ use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::Debts;
 use roundsman_sync::trade::hand_in::InHand;
 use roundsman_sync::trade::placement::{Stamps, place};
+use roundsman_sync::trade::quota::Quotas;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::waiting::Waiting;
 use uuid::Uuid;
@@ -193,6 +197,7 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
     claims::check(&facts, &derived, &mut report);
     cash::check(&facts, &derived, &mut report);
     sums::check(&facts, &derived, &mut report);
+    quotas::check(&facts, &derived, &mut report);
     stamps::check(&facts, &derived, &mut report);
     Ok(report)
 }
@@ -268,6 +273,7 @@ struct Derived {
     stocks: Internals<crate::internal::ProductStocks>,
     claims: Internals<roundsman_sync::trade::reclamation::Claims>,
     available: Internals<Available>,
+    quotas: Internals<Quotas>,
     waiting: Internals<Waiting>,
     credit: Internals<Credit>,
     debts: Internals<Debts>,
@@ -312,6 +318,7 @@ impl Derived {
             stocks: reader.read("stocks{}").await?,
             claims: reader.read("claims{}").await?,
             available: reader.read("available{}").await?,
+            quotas: reader.read("quotas{}").await?,
             waiting: reader.read("waiting{}").await?,
             credit: reader.read("credit{}").await?,
             debts: reader.read("debts{}").await?,

@@ -34,7 +34,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             Kind::Survey | Kind::Team | Kind::Territory | Kind::Route | Kind::Task | Kind::Promotion => {
                 Stamps::default()
             }
-            Kind::CashHandIn | Kind::Chain | Kind::MustSellList => Stamps::default(),
+            Kind::CashHandIn | Kind::Chain | Kind::StockQuota | Kind::MustSellList => Stamps::default(),
             Kind::Visit | Kind::Order | Kind::Payment | Kind::Shipment | Kind::Reclamation => continue,
             Kind::SurveyResponse | Kind::ChangeRequest | Kind::Unspecified => continue,
         };

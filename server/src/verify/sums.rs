@@ -17,7 +17,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut expected: BTreeMap<String, Available> = derived
         .available
         .iter()
-        .map(|(name, stored)| (name.to_owned(), Available { reserved_milli: 0, waiting: 0, ..*stored }))
+        .map(|(name, stored)| (name.to_owned(), Available { reserved_milli: 0, waiting: 0, quotas: 0, ..*stored }))
         .collect();
     for (key, reserved_milli) in &facts.reserved {
         expected.entry(Available::name(key)).or_default().reserved_milli = *reserved_milli;
@@ -27,8 +27,14 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             expected.entry(Available::name(&(*warehouse, *product))).or_default().waiting = orders.len() as i64;
         }
     }
+    for goods in facts.quotas.keys() {
+        let known = derived.quotas.of(goods).quotas.len();
+        expected.entry(Available::name(goods)).or_default().quotas = known as i64;
+    }
     derived.available.compare(&expected, report, |stored, right| {
-        let says = |of: &Available| format!("{} thousandths and {} waiting orders", of.reserved_milli, of.waiting);
+        let says = |of: &Available| {
+            format!("{} thousandths, {} waiting orders and {} quotas", of.reserved_milli, of.waiting, of.quotas)
+        };
         Some(format!("promises {}, and by the orders it is {}", says(stored), says(right)))
     });
     check_waiting(facts, derived, report);

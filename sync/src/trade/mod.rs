@@ -21,6 +21,7 @@ pub mod payment;
 pub mod placement;
 pub mod price;
 pub mod promotion;
+pub mod quota;
 pub mod reclamation;
 pub mod recommend;
 pub mod rejection;

@@ -30,6 +30,7 @@ use super::credit::Credit;
 use super::money::{self, Rate};
 use super::price::{self, Known, List, UnitPrice};
 use super::promotion;
+use super::quota::{self, Quotas};
 use super::rejection::Rejection;
 use super::stock::{Available, reserved_by};
 use super::verdict::Verdict;
@@ -50,6 +51,8 @@ pub struct Goods<'a> {
     pub prices: Vec<Known<'a>>,
     /// Its stock in the order's warehouse; `None`: not known there, and not checked.
     pub available: Option<Available>,
+    /// How it is shared out there; `None`: whoever comes first gets it.
+    pub quotas: Option<&'a Quotas>,
 }
 
 /// An agreement and its price list.
@@ -100,6 +103,17 @@ impl Setting<'_> {
     /// A change of the order, by the issuer of the command.
     fn change(&self, will: Will) -> Change {
         Change { will, by: self.capture.by, at_us: self.capture.decided_at_us }
+    }
+
+    /// Whose shares of scarce goods an order may take from, and when.
+    fn claimant<'b>(&'b self, order: &'b Order) -> quota::Claimant<'b> {
+        quota::Claimant {
+            rep_id: &order.rep_id,
+            territory_id: &self.outlet.territory_id,
+            labels: &self.outlet.labels,
+            day: self.capture.now.day,
+            now_us: self.capture.decided_at_us,
+        }
     }
 
     /// For so long what was shown is honoured after a change, in microseconds.
@@ -471,6 +485,7 @@ fn same_content(current: &Order, new: &Order, by: Editor) -> bool {
         amount_minor: 0,
         vat_minor: 0,
         difference: 0,
+        quota: None,
         promotions: promotions(line),
         ..line.clone()
     };

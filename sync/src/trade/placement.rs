@@ -83,6 +83,8 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
         Kind::MustSellList => vec![Scope::Tenant],
         Kind::Price => vec![Scope::PriceList(id(&decode::<proto::Price>(document)?.price_list_id)?)],
         Kind::Stock => vec![Scope::Warehouse(id(&decode::<proto::Stock>(document)?.warehouse_id)?)],
+        // Everybody sees every share: they are no secret inside the company.
+        Kind::StockQuota => vec![Scope::Warehouse(id(&decode::<proto::StockQuota>(document)?.warehouse_id)?)],
         Kind::Outlet => vec![Scope::Territory(id(&decode::<proto::Outlet>(document)?.territory_id)?)],
         Kind::Route => vec![Scope::Territory(id(&decode::<proto::Route>(document)?.territory_id)?)],
         Kind::Territory => vec![Scope::Territory(record)],
@@ -187,6 +189,14 @@ mod tests {
         assert_eq!(place(&hand_in), Ok(vec![Scope::Rep(rep)]));
         let of_team = proto::CashHandIn { team_id: team.into_bytes().to_vec(), ..hand_in };
         assert!(place(&of_team).is_ok_and(|scopes| scopes.len() == 2 && scopes.contains(&Scope::Team(team))));
+    }
+
+    #[test]
+    fn shares_of_scarce_goods_are_where_the_goods_are() {
+        let warehouse = Uuid::from_u128(7);
+        let quota = proto::StockQuota { warehouse_id: warehouse.into_bytes().to_vec(), ..proto::StockQuota::default() };
+        let placed = place(Kind::StockQuota, RECORD, &quota.encode_to_vec(), &Stamps::default());
+        assert_eq!(placed, Ok(vec![Scope::Warehouse(warehouse)]));
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct Available {
     /// So many orders wait for it: `waiting{…}` names them.
     #[prost(sint64, tag = "3")]
     pub waiting: i64,
+    /// So many quotas share it out: `quotas{…}` has them. Where it is 0, nobody looks there.
+    #[prost(sint64, tag = "4")]
+    pub quotas: i64,
 }
 
 impl Available {

@@ -6,6 +6,7 @@ use prost::Message as _;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::payment_share::Document;
+use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
@@ -16,10 +17,10 @@ use roundsman_proto::trade::{
     HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet,
     MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
     Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price, PriceList,
-    PriceToSet, Product, Promotion, Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold,
-    ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine,
-    ShortReason, ShownPromotion, Stock, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task,
-    TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
+    PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
+    RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment,
+    ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder,
+    Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -119,6 +120,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 3, confirm_hand_in),
     recipe(Who::Office, 6, import_change),
     recipe(Who::Office, 5, import_assignment),
+    recipe(Who::Office, 4, import_quota),
     recipe(Who::Office, 3, import_survey),
     recipe(Who::Office, 5, import_chain),
     recipe(Who::Office, 1, import_must_sell_list),
@@ -644,6 +646,39 @@ fn due_item(scene: &Scene<'_>, number: u64) -> DueItem {
 }
 
 /// A document that the ERP has changed.
+/// Shares of scarce goods, now and then of goods that are shared out already.
+fn import_quota(scene: &Scene<'_>) -> Option<Command> {
+    let (_, _, stock) = scene.one::<Stock>(|_| true)?;
+    let goods =
+        |quota: &StockQuota| (&quota.warehouse_id, &quota.product_id) == (&stock.warehouse_id, &stock.product_id);
+    let known = scene.one::<StockQuota>(goods).filter(|_| scene.dice.chance(90));
+    let entries = (0..scene.dice.size(0, 4)).filter_map(|_| {
+        let holder = match scene.dice.below(3) {
+            0 => Holder::OutletLabel("kiosk".to_owned()),
+            1 => Holder::RepId(scene.dice.pick(&scene.world.reps).copied().map(bytes)?),
+            _ => Holder::TerritoryId(bytes(scene.territory())),
+        };
+        let holder = Some(QuotaHolder { holder: Some(holder) });
+        Some(QuotaEntry { holder, quantity_milli: scene.dice.between(1, 20) * 1_000 })
+    });
+    let (valid_from_day, valid_to_day, return_at_us) = if scene.dice.chance(70) {
+        (0, 0, 0)
+    } else {
+        let hours = scene.dice.between(-2, 20);
+        (scene.today() - 1, scene.today() + 1, scene.now_us + hours * 3_600_000_000)
+    };
+    let quota = StockQuota {
+        warehouse_id: stock.warehouse_id.clone(),
+        product_id: stock.product_id.clone(),
+        valid_from_day,
+        valid_to_day,
+        return_at_us,
+        entries: entries.collect(),
+    };
+    let id = known.map_or_else(|| scene.dice.id(), |(id, _, _)| id);
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::StockQuota(quota))] }))
+}
+
 fn import_change(scene: &Scene<'_>) -> Option<Command> {
     let name = format!("Renamed {}", scene.dice.below(100));
     let (id, record) = match scene.dice.below(9) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use roundsman::internal::{DuplicateTerms, FormerSurveys, Internal, PromotionState, debtor};
+use roundsman::internal::{DuplicateTerms, FormerSurveys, Internal, PromotionState, debtor, server_id};
 use roundsman::workspace::{Change, Stored};
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::command::Command;
@@ -14,6 +14,7 @@ use roundsman_proto::trade::{
 };
 use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::quota::{Quotas, Share};
 use roundsman_sync::trade::stock::Available;
 use uuid::Uuid;
 
@@ -61,6 +62,7 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
             changed.budget(change, &orders, journal)?;
         } else if change.after.kind == Available::KIND {
             changed.stock(change, journal)?;
+            changed.shares(change, &orders, journal)?;
         } else if change.after.kind == i64::from(Kind::SurveyResponse as i32) {
             changed.answers(change, journal)?;
         }
@@ -304,6 +306,33 @@ impl Changed<'_> {
         let by_a_person = orders.iter().any(|(_, order)| lifted(order, HoldReason::Promotion));
         journal.check(Law::Trade, !overspent || by_a_person, || {
             format!("{} overspends {name}: {after:?}, of {promotion:?}", self.command)
+        })
+    }
+
+    /// A new order takes nothing of what others' shares of scarce goods claim, where these bind at any time.
+    fn shares(&self, change: &Change, orders: &[(Option<Order>, Order)], journal: &mut Journal) -> Checked<()> {
+        let before: Available = self.records.get(&change.id).and_then(read).unwrap_or_default();
+        let Some(after) = read::<Available>(&change.after).filter(|_| self.command == "SubmitOrder") else {
+            return Ok(());
+        };
+        let name = String::from_utf8_lossy(&change.after.stamps).replacen("available", "quotas", 1);
+        // As it was before.
+        let quotas: Quotas = self.records.get(&server_id(&name)).and_then(read).unwrap_or_default();
+        let quota = quotas.quotas.iter().find(|quota| (quota.from_day, quota.to_day, quota.return_at_us) == (0, 0, 0));
+        let Some(quota) = quota else { return Ok(()) };
+        let is_own = |share: &Share| {
+            let lines = orders.iter().flat_map(|(_, order)| &order.lines);
+            let mut counted = lines.filter_map(|line| line.quota.as_ref());
+            counted.any(|named| named.quota_id == quota.quota_id && named.holder == share.holder)
+        };
+        let left = |own: bool| -> i64 {
+            let shares = quota.shares.iter().filter(|share| is_own(share) == own);
+            shares.map(|share| (share.quantity_milli - share.used_milli).max(0)).sum()
+        };
+        let taken = after.reserved_milli - before.reserved_milli;
+        let unclaimed = (before.free_milli() - left(true) - left(false)).max(0);
+        journal.check(Law::Trade, taken <= left(true) + unclaimed, || {
+            format!("{taken} are taken of {name}, {unclaimed} are unclaimed: {quota:?}, {orders:?}")
         })
     }
 

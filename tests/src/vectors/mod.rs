@@ -1,10 +1,11 @@
 //! Test vectors for whoever writes a device in another language: what goes in, and what the code of this repository makes
-//! of it; of prices, promotions, proposals and
-//! days of delivery, what `naive` makes of it, with which the code must agree.
+//! of it; of prices, promotions, days of delivery, proposals and scarce goods, what the naive modules make of it, with which the
+//! code must agree.
 //! `make vectors` writes them to `tests/vectors/`, one file for each family.
 //!
 //! Bytes are lowercase hex digits, 64-bit numbers decimal strings, so that no reader of JSON rounds them.
 
+mod allocation;
 mod checksum;
 mod credit;
 mod delivery;
@@ -12,6 +13,7 @@ mod dice;
 mod merge;
 mod money;
 mod naive;
+mod naive_allocation;
 mod naive_credit;
 mod naive_proposal;
 mod outbox;
@@ -91,6 +93,7 @@ pub fn families() -> Vec<Family> {
         delivery::family(),
         credit::family(),
         proposal::family(),
+        allocation::family(),
         wire::family(),
     ]
 }

@@ -32,6 +32,7 @@ mod projections;
 mod pull;
 mod push;
 mod quarantine;
+mod quotas;
 mod repair;
 mod repricing;
 mod restored;

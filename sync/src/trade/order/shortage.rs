@@ -3,37 +3,77 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roundsman_proto::trade::{HoldReason, LineDifference, Order, OrderLine, ShortageRule};
+use roundsman_proto::trade::{HoldReason, LineDifference, LineQuota, Order, OrderLine, ShortageRule};
 use uuid::Uuid;
 
 use super::decide::{Item, is_agreed, promised, wanted};
 use super::hold::Cause;
-use super::{Decision, Setting, Terms, unchanged};
+use super::{Decision, Goods, Setting, Terms, unchanged};
 use crate::trade::money::Sum;
 use crate::trade::price::{self, UnitPrice, Wanted};
+use crate::trade::quota::Claimant;
 use crate::trade::rejection::Rejection;
 use crate::trade::stock::{self, Available, reserved_by};
 use crate::trade::verdict::Verdict;
 
 /// What is left of each product for an order.
 struct Budgets<'a> {
-    left: BTreeMap<Uuid, i64>,
+    left: BTreeMap<Uuid, Left>,
     before: Option<&'a Order>,
+    /// The lines that stay as they were promised.
+    kept: BTreeSet<Vec<u8>>,
+    claimant: Claimant<'a>,
+}
+
+/// What is left of a product.
+struct Left {
+    /// Of what is there.
+    there_milli: i64,
+    /// Of what the order may take of that.
+    own_milli: i64,
+    /// In which share it counts.
+    share: Option<LineQuota>,
 }
 
 impl Budgets<'_> {
-    fn of(&mut self, product: Uuid, available: Option<Available>) -> &mut i64 {
-        let own = || self.before.map_or(0, |order| reserved_by(order, product));
-        let all = || available.map_or(i64::MAX, |stock| stock.budget(own()));
-        self.left.entry(product).or_insert_with(all)
+    fn of(&mut self, product: Uuid, goods: &Goods<'_>) -> &mut Left {
+        let Self { before, kept, claimant, .. } = self;
+        self.left.entry(product).or_insert_with(|| {
+            let Some(stock) = goods.available else {
+                return Left { there_milli: i64::MAX, own_milli: i64::MAX, share: None };
+            };
+            let own = before.map_or(0, |order| reserved_by(order, product));
+            let there_milli = stock.budget(own);
+            let lines = before.iter().flat_map(|order| &order.lines);
+            let given_back =
+                lines.filter(|line| line.product_id == product.as_bytes() && !kept.contains(&line.line_id));
+            let own_milli = given_back.clone().fold(0_i64, |sum, line| sum.saturating_add(line.reserved_milli));
+            let free_milli = stock.free_milli().saturating_add(own_milli);
+            let status = before.map(Order::status).unwrap_or_default();
+            match goods.quotas.and_then(|quotas| quotas.allow(claimant, free_milli, status, given_back)) {
+                // What was promised is kept.
+                Some(allowed) => {
+                    Left { there_milli, own_milli: allowed.most_milli.max(own_milli), share: allowed.share }
+                }
+                None => Left { there_milli, own_milli: i64::MAX, share: None },
+            }
+        })
     }
 
-    /// Takes so much of a product, as far as it is there.
-    fn take(&mut self, product: Uuid, available: Option<Available>, wanted_milli: i64) -> i64 {
-        let left = self.of(product, available);
-        let found = stock::confirmable(wanted_milli, *left);
-        *left = left.saturating_sub(found);
+    /// Takes so much of a product, as far as it is there and the order may have it.
+    fn take(&mut self, product: Uuid, goods: &Goods<'_>, wanted_milli: i64) -> i64 {
+        let left = self.of(product, goods);
+        let found = stock::confirmable(wanted_milli, left.most());
+        left.there_milli = left.there_milli.saturating_sub(found);
+        left.own_milli = left.own_milli.saturating_sub(found);
         found
+    }
+}
+
+impl Left {
+    /// What the order can still get.
+    fn most(&self) -> i64 {
+        self.there_milli.min(self.own_milli)
     }
 }
 
@@ -51,18 +91,23 @@ pub(super) fn confirm<'a>(
     let kept: BTreeSet<Vec<u8>> =
         items.iter().filter(|item| !is_anew(item)).map(|item| item.line.line_id.clone()).collect();
     items.retain(|item| item.line.substitutes_line_id.is_empty() || kept.contains(&item.line.substitutes_line_id));
-    let mut budgets = Budgets { left: BTreeMap::new(), before };
+    let claimant = setting.claimant(order);
+    let mut budgets = Budgets { left: BTreeMap::new(), before, kept, claimant };
     // What was promised already comes first.
     for item in items.iter_mut().filter(|item| !is_anew(item)) {
         let is_part = item.line.difference() == LineDifference::BackOrdered;
         item.granted_milli = if is_part { item.line.reserved_milli } else { item.line.confirmed_milli };
-        let left = budgets.of(item.product_id, item.goods.available);
-        *left = left.saturating_sub(item.granted_milli);
+        let left = budgets.of(item.product_id, item.goods);
+        left.there_milli = left.there_milli.saturating_sub(item.granted_milli);
     }
     let (mut short, mut missing) = (Vec::new(), Vec::new());
     for (index, item) in items.iter_mut().enumerate().filter(|(_, item)| is_anew(item)) {
         let ordered_milli = item.line.ordered_milli;
-        let found = budgets.take(item.product_id, item.goods.available, ordered_milli);
+        let found = budgets.take(item.product_id, item.goods, ordered_milli);
+        let left = budgets.of(item.product_id, item.goods);
+        item.line.quota.clone_from(&left.share);
+        // There would be more of it, but not for this order.
+        let dropped_for = if left.there_milli > 0 { LineDifference::Quota } else { LineDifference::StockShort };
         let dropped = item.touch.is_none() && is_agreed(order, HoldReason::Stock, &item.line);
         let lacks = found < ordered_milli && !dropped;
         let withdrawn = item.goods.product.withdrawn;
@@ -75,12 +120,10 @@ pub(super) fn confirm<'a>(
             ShortageRule::BackOrder if lacks && !withdrawn => (ordered_milli, LineDifference::BackOrdered),
             ShortageRule::Substitute if lacks => {
                 missing.push(index);
-                (found, LineDifference::StockShort)
+                (found, dropped_for)
             }
-            ShortageRule::ShipComplete | ShortageRule::BackOrder | ShortageRule::Substitute => {
-                (found, LineDifference::StockShort)
-            }
-            ShortageRule::Unspecified | ShortageRule::ConfirmPart => (found, LineDifference::StockShort),
+            ShortageRule::ShipComplete | ShortageRule::BackOrder | ShortageRule::Substitute => (found, dropped_for),
+            ShortageRule::Unspecified | ShortageRule::ConfirmPart => (found, dropped_for),
         };
         item.granted_milli = found;
         item.line.confirmed_milli = confirmed;
@@ -98,7 +141,9 @@ pub(super) fn confirm<'a>(
             items.push(instead);
         }
     }
-    let facts = "free stock does not suffice, and the agreement does not allow to drop the rest".to_owned();
+    let facts =
+        "free stock, or the own share of it, does not suffice, and the agreement does not allow to drop the rest"
+            .to_owned();
     (!short.is_empty()).then(|| Cause::new(HoldReason::Stock, facts).lines(short))
 }
 
@@ -115,15 +160,18 @@ fn substitute<'a>(
     let product_id = Uuid::from_slice(&short.goods.product.successor_id).ok()?;
     let goods = setting.goods.get(&product_id).filter(|goods| !goods.product.withdrawn)?;
     let lacks_milli = line.ordered_milli.saturating_sub(line.confirmed_milli);
-    let there = stock::confirmable(lacks_milli, *budgets.of(product_id, goods.available));
+    let left = budgets.of(product_id, goods);
+    let (there, share) = (stock::confirmable(lacks_milli, left.most()), left.share.clone());
     let step = goods.product.multiple_milli.max(1);
-    let taken = budgets.take(product_id, goods.available, there / step * step);
+    let taken = there / step * step;
     let of_product = goods.prices.iter().filter(|known| known.price.product_id == product_id.as_bytes());
     let wanted = Wanted { packaging_code: "", quantity_milli: taken, ..wanted(line, order) };
     let quote = price::quote(of_product.map(|known| (known.id, known.price)), &terms.price_list, &wanted)?;
     if taken <= 0 {
         return None;
     }
+    // Not before it has a price: what can't replace this line may replace another.
+    budgets.take(product_id, goods, taken);
     let own = UnitPrice { price_minor: line.price_minor, per_milli: price::per(line.price_per_milli) };
     let rate = if quote.rate.is_above(own) { own } else { quote.rate };
     let line = OrderLine {
@@ -139,6 +187,7 @@ fn substitute<'a>(
         vat_bp: goods.product.vat_bp,
         difference: LineDifference::Substituted.into(),
         substitutes_line_id: line.line_id.clone(),
+        quota: share,
         ..OrderLine::default()
     };
     let (touch, disputed) = (None, None);
@@ -193,10 +242,14 @@ pub fn is_back_ordered(order: &Order) -> bool {
 pub(super) fn replenish(current: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
     let mut order = current.clone();
     let mut changed = BTreeMap::new();
+    let claimant = setting.claimant(current);
     for (product, goods) in setting.goods {
         let Some(stock) = goods.available else { continue };
         let own = reserved_by(current, *product);
         let (mut free, mut reserved) = (stock.free_milli().max(0), own);
+        let nothing = std::iter::empty();
+        let allowed = goods.quotas.and_then(|quotas| quotas.allow(&claimant, free, current.status(), nothing));
+        free = allowed.as_ref().map_or(free, |allowed| allowed.most_milli);
         let lacks = |line: &&mut OrderLine| {
             line.product_id == product.as_bytes() && line.difference() == LineDifference::BackOrdered
         };
@@ -205,6 +258,9 @@ pub(super) fn replenish(current: &Order, setting: &Setting<'_>) -> Result<Decisi
             free -= more;
             reserved = reserved.saturating_add(more);
             line.reserved_milli = line.reserved_milli.saturating_add(more);
+            if more > 0 && line.quota.is_none() {
+                line.quota = allowed.as_ref().and_then(|allowed| allowed.share.clone());
+            }
             if line.reserved_milli >= line.confirmed_milli {
                 line.set_difference(LineDifference::Unspecified);
             }

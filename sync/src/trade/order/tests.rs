@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::promotion::Benefit;
+use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{
     BytesChange, ChangeOrder, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
-    OrderLineEdit, OrderLineRemoval, Payment, Price, PriceBreak, PriceList, Promotion, Shipment, ShipmentLine,
-    ShortageRule, ShownPromotions, StringChange,
+    OrderLineEdit, OrderLineRemoval, Payment, Price, PriceBreak, PriceList, Promotion, QuotaHolder, Shipment,
+    ShipmentLine, ShortageRule, ShownPromotions, StringChange,
 };
 
 use super::edit::decide_change;
@@ -16,6 +17,7 @@ use super::*;
 use crate::trade::credit::{CreditTerms, releasable};
 use crate::trade::delivery::LocalTime;
 use crate::trade::promotion::{Spent, counted};
+use crate::trade::quota::{Quota, Share};
 
 const ORDER: Uuid = Uuid::from_u128(1);
 const OUTLET: Uuid = Uuid::from_u128(2);
@@ -53,6 +55,7 @@ struct World {
     promotions: BTreeMap<Uuid, (Promotion, i64, i64, Option<Promotion>, Spent)>,
     products: BTreeMap<Uuid, (Product, Price, i64, i64)>,
     available: BTreeMap<Uuid, Available>,
+    quotas: BTreeMap<Uuid, Quotas>,
     credit: Credit,
     capture: Capture,
 }
@@ -86,6 +89,7 @@ impl World {
             promotions: BTreeMap::new(),
             products: [(TEA, tea), (SUGAR, sugar)].into(),
             available: [(TEA, stock), (SUGAR, stock)].into(),
+            quotas: BTreeMap::new(),
             credit: Credit::default(),
             capture: Capture {
                 captured_at_us: NOW_US,
@@ -110,7 +114,15 @@ impl World {
             })
             .collect();
         let goods = self.products.iter().map(|(id, row)| {
-            (*id, Goods { product: &row.0, prices: prices.clone(), available: self.available.get(id).copied() })
+            (
+                *id,
+                Goods {
+                    product: &row.0,
+                    prices: prices.clone(),
+                    available: self.available.get(id).copied(),
+                    quotas: self.quotas.get(id),
+                },
+            )
         });
         let floor_list = self.floor_list.as_ref().map(|list| List::new(FLOOR, list));
         let terms = |agreement| Terms { agreement, price_list: List::new(LIST, &self.list), floor_list };
@@ -881,6 +893,49 @@ fn c11_a_back_order_is_promised_whole_and_gets_what_comes() {
     );
     assert_eq!(all.credit.exposure_minor(), 550, "it was promised before");
     assert!(decide_release_order(&all.order, &release).expect("nothing is awaited").is_some());
+}
+
+/// Ten units of tea are shared out: so many are the rep's, who has taken some of them, and so many another's.
+fn share_out(world: &mut World, (own, taken): (i64, i64), other: i64) {
+    let share = |rep: Uuid, units: i64, taken: i64| Share {
+        holder: Some(QuotaHolder { holder: Some(Holder::RepId(bytes(rep))) }),
+        quantity_milli: units * 1_000,
+        used_milli: taken * 1_000,
+    };
+    let shares = vec![share(REP, own, taken), share(CUSTOMER, other, 0)];
+    world.quotas.insert(TEA, Quotas { quotas: vec![Quota { quota_id: bytes(LIST), shares, ..Quota::default() }] });
+}
+
+#[test]
+fn c11_an_edit_takes_of_the_own_share_again() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(10_000));
+    share_out(&mut world, (4, 0), 5);
+    let order = world.submitted(&[tea(3)]);
+    assert_eq!((confirmed(&order), order.lines[0].quota.is_some()), (vec![3], true));
+    share_out(&mut world, (4, 3), 5);
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 8)]).expect("taken").order;
+    assert_eq!((confirmed(&more), more.lines[0].difference()), (vec![5], LineDifference::Quota), "one is nobody's");
+    share_out(&mut world, (1, 3), 9);
+    let kept = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 8)]).expect("taken").order;
+    assert_eq!((confirmed(&kept), kept.broken_promises), (vec![3], 0), "what was promised is kept");
+}
+
+#[test]
+fn c11_who_waits_gets_no_more_than_the_own_share() {
+    let mut world = World::new();
+    world.agreement.set_shortage_rule(ShortageRule::BackOrder);
+    world.available.insert(TEA, Available::default().counted(10_000));
+    share_out(&mut world, (2, 0), 8);
+    let order = world.submitted(&[tea(5)]);
+    let late = |order: &Order| (order.lines[0].reserved_milli, order.lines[0].difference());
+    assert_eq!((confirmed(&order), late(&order)), (vec![5], (2_000, LineDifference::BackOrdered)));
+    share_out(&mut world, (2, 2), 7);
+    let decision = world.with(|setting| decide_again(&order, setting)).expect("decided");
+    assert_eq!(late(&decision.order), (3_000, LineDifference::BackOrdered));
+    world.quotas.clear();
+    let decision = world.with(|setting| decide_again(&order, setting)).expect("decided");
+    assert_eq!(late(&decision.order), (5_000, LineDifference::Unspecified));
 }
 
 #[test]
