@@ -57,7 +57,7 @@ interface Candidate extends PromotionPart {
 type Discount = readonly [line: Priced, minor: bigint];
 
 /**
- * What is off each line by promotions, in the order of the lines and by promotion. By which rules, tells docs/PRICING.md.
+ * What is off each line by promotions, in the order of the lines and by promotion. By which rules, tells docs/TRADE.md.
  * What others have taken of budgets is not known here: what is off is subject to them.
  *
  * @throws RangeError when a line comes to more than the server takes.

@@ -81,7 +81,7 @@ interface Past {
 
 /**
  * The order to propose to an outlet, by product. What is no longer sold is proposed as its successor, and what is not needed not
- * at all. The rules are in docs/PRICING.md. Of lines of one product and day the last one's packaging counts.
+ * at all. The rules are in docs/TRADE.md. Of lines of one product and day the last one's packaging counts.
  */
 export function recommend(bought: readonly Bought[], goods: Goods, period: Period): Recommended[] {
   const known = bought.filter(({ day, quantityMilli }) => day >= period.knownFromDay && quantityMilli > 0n);

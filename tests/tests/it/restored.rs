@@ -79,13 +79,17 @@ async fn a_backup_leaves_one_file_of_any_name_or_none() {
     assert_eq!(files(), [name]);
     let refused = backup::make(&db, &folder.path().join("none/copy.db")).await.expect_err("is refused");
     assert!(format!("{refused:#}").contains("can't write to"), "{refused:#}");
+    let mut tx = db.read().await.expect("begins");
+    let root = "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'reclamation'";
+    let rows: Vec<(i64, i64)> = tx.query_as(root).all().await.expect("answers");
+    tx.commit().await.expect("ends");
     db.close().await;
 
-    // The last pages of the file are overwritten: tables that nobody reads on connecting.
+    // A page is overwritten that nobody reads on connecting.
     let path = database.url.strip_prefix("sqlite:").expect("is SQLite");
     let mut bytes = std::fs::read(path).expect("is read");
-    let last = bytes.len() - 65_536;
-    bytes[last..].fill(0xff);
+    let [page, size] = [rows[0].0, rows[0].1].map(|number| usize::try_from(number).expect("a page"));
+    bytes[(page - 1) * size..page * size].fill(0xff);
     std::fs::write(path, bytes).expect("is written");
     let db = Db::connect(&database.url).await.expect("connects");
     let refused = backup::make(&db, &folder.path().join("damaged.db")).await.expect_err("is refused");

@@ -16,8 +16,8 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ArchiveOutlet, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, PaymentMethod, PriceList, Promotion,
-    Reason, Route, RouteStop, ShownPromotion, Survey, Territory,
+    ArchiveOutlet, Chain, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod, PriceList,
+    Promotion, Reason, Route, RouteStop, ShownPromotion, StockQuota, Survey, Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
@@ -53,6 +53,26 @@ async fn with_survey(app: &TestApp) -> Uuid {
         import(app, vec![entry(id, Record::Survey(survey))]).await;
     }
     id
+}
+
+/// A chain with a branch that has an outlet, and a quota.
+async fn with_chain_and_quota(app: &TestApp, world: &World) {
+    let [root, branch] = [app.id(), app.id()];
+    let chain = |parent_id| Chain { name: "Chain".to_owned(), parent_id, ..Chain::default() };
+    let of_boris = world.outlet(&world.boris, 0);
+    let outlet = Outlet { agreement_ids: Vec::new(), customer_id: Vec::new(), chain_id: bytes(branch), ..of_boris };
+    let quota = StockQuota {
+        warehouse_id: bytes(world.warehouse),
+        product_id: bytes(world.products[9]),
+        ..StockQuota::default()
+    };
+    let records = vec![
+        entry(root, Record::Chain(chain(Vec::new()))),
+        entry(branch, Record::Chain(chain(bytes(root)))),
+        entry(app.id(), Record::Outlet(outlet)),
+        entry(app.id(), Record::StockQuota(quota)),
+    ];
+    import(app, records).await;
 }
 
 /// A day with something of everything.
@@ -159,6 +179,7 @@ impl Day {
             assert_eq!(app.office(command).await.status(), Status::Applied);
         }
         let survey = with_survey(&app).await;
+        with_chain_and_quota(&app, &world).await;
         Self { app, world, route, shipment, promotion, survey }
     }
 
@@ -226,7 +247,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 33, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 38, "{:?}", report.compared);
     day.app.finish().await;
 }
 
