@@ -4,8 +4,7 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{AnswerChangeRequest, ChangeRequest, Order, OrderStatus, Shipment, ShipmentState};
-use roundsman_sync::trade::capture::{Capture, Editor};
-use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::capture::Capture;
 use roundsman_sync::trade::order::request;
 use roundsman_sync::trade::verdict::Verdict;
 use uuid::Uuid;
@@ -15,7 +14,6 @@ use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, requests};
 use crate::internal::debtor;
 use crate::network::optional_id;
-use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for AnswerChangeRequest {
@@ -42,13 +40,7 @@ impl Decide for AnswerChangeRequest {
         }
         keys.record(&order.shipment_id);
         needs(&request, &order).keys(workspace, keys);
-        waiting::keys(&order, keys);
-        ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
-        if let Some(debtor) = debtor(&order) {
-            let credit: Credit = workspace.internal(&debtor)?;
-            ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
-        }
-        Ok(())
+        ordering::giving_keys((id, &order), workspace, keys)
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
@@ -85,9 +77,8 @@ impl Decide for AnswerChangeRequest {
 
 /// What the order's decision rests on, as if whoever asked were at it now.
 fn needs(request: &ChangeRequest, order: &Order) -> Needs {
-    let editor = Uuid::from_slice(&request.rep_id).map_or(Editor::Office, Editor::Rep);
     match &request.wish {
-        Some(Wish::Change(change)) => Needs::of_order(order).with_change(change, order, editor),
+        Some(Wish::Change(change)) => Needs::of_order(order).with_change(change, order, request::asker(request)),
         Some(Wish::Cancellation(_)) | None => Needs::of_order(order),
     }
 }

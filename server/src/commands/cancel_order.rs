@@ -3,13 +3,11 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{CancelOrder, Order};
-use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::order::{self, request};
 
 use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, field, requests};
 use crate::internal::debtor;
-use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for CancelOrder {
@@ -34,13 +32,7 @@ impl Decide for CancelOrder {
             return Ok(());
         }
         Needs::of_order(&order).keys(workspace, keys);
-        waiting::keys(&order, keys);
-        ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
-        if let Some(debtor) = debtor(&order) {
-            let credit: Credit = workspace.internal(&debtor)?;
-            ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
-        }
-        Ok(())
+        ordering::giving_keys((id, &order), workspace, keys)
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {

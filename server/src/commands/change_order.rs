@@ -4,14 +4,12 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{ChangeOrder, Order};
 use roundsman_sync::trade::check;
-use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::order::{edit, request};
 use roundsman_sync::trade::rejection::Rejection;
 
 use super::ordering::{self, Needs};
 use super::{Context, Decide, Target, field, requests};
 use crate::internal::debtor;
-use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for ChangeOrder {
@@ -40,14 +38,7 @@ impl Decide for ChangeOrder {
             return Ok(());
         }
         Needs::of_order(&order).with_change(self, &order, field::editor(context)).keys(workspace, keys);
-        waiting::keys(&order, keys);
-        ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
-        if let Some(debtor) = debtor(&order) {
-            let credit: Credit = workspace.internal(&debtor)?;
-            // What the edit leaves of the order's value is not known yet: at most all of it becomes free.
-            ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
-        }
-        Ok(())
+        ordering::giving_keys((id, &order), workspace, keys)
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {

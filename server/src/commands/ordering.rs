@@ -800,6 +800,21 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
     }
 }
 
+/// Asks for those who may get what an order gives back when it is edited or called off: for what waits for its goods and
+/// budgets, and for its customer's orders that wait for credit. How much it gives is not known yet: at most all of it.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn giving_keys((id, order): (Uuid, &Order), workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    waiting::keys(order, keys);
+    waiting_keys(given_back(order), workspace, keys);
+    if let Some(debtor) = debtor(order) {
+        let credit: Credit = workspace.internal(&debtor)?;
+        held_keys(&credit.without_order(id, order), workspace, keys);
+    }
+    Ok(())
+}
+
 /// What an order gives back when it is called off, edited or shipped.
 pub fn given_back(order: &Order) -> impl Iterator<Item = Scarce> {
     let warehouse = Uuid::from_slice(&order.warehouse_id).ok();

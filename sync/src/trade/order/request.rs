@@ -124,6 +124,12 @@ pub fn told(id: Uuid) -> Verdict {
     Verdict::held(Reason::ChangeRequested).fact(None, "change_request_id", id)
 }
 
+/// Who has asked.
+#[must_use]
+pub fn asker(request: &ChangeRequest) -> Editor {
+    Uuid::from_slice(&request.rep_id).map_or(Editor::Office, Editor::Rep)
+}
+
 /// Whether a request can be answered like this.
 ///
 /// # Errors
@@ -149,7 +155,7 @@ pub fn may_answer(request: &ChangeRequest, command: &AnswerChangeRequest) -> Res
 /// Those of the rules by which an order is changed or called off.
 pub fn accept(request: &ChangeRequest, order: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
     open_for_decisions(order)?;
-    let editor = Uuid::from_slice(&request.rep_id).map_or(Editor::Office, Editor::Rep);
+    let editor = asker(request);
     let taken_back = Order { status: OrderStatus::Confirmed.into(), change_request_id: Vec::new(), ..order.clone() };
     match &request.wish {
         None => Err(check::missing("wish")),
