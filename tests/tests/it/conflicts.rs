@@ -725,7 +725,7 @@ async fn c20_what_a_wrong_clock_says_is_corrected_and_flagged(kind: Kind) {
 }
 
 /// Cash of the first customer.
-fn cash(app: &TestApp, world: &World, amount_minor: i64) -> CollectPayment {
+pub(crate) fn cash(app: &TestApp, world: &World, amount_minor: i64) -> CollectPayment {
     CollectPayment {
         payment_id: bytes(app.id()),
         outlet_id: bytes(world.anna.outlets[0]),

@@ -6,14 +6,15 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::payment_share::Document;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    CollectPayment, Customer, DueItem, ImportRecords, Order, OrderStatus, Payment, PaymentMethod, PaymentShare, Reason,
-    Receivable, ReleaseOrder, SetReceivable,
+    CollectPayment, Customer, DueItem, ImportRecords, Order, OrderStatus, Payment, PaymentShare, Reason, Receivable,
+    ReleaseOrder, SetReceivable,
 };
 use roundsman_tests::app::{TENANT, TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, World, bytes};
 use uuid::Uuid;
 
+use crate::conflicts::cash;
 use crate::desk::{entry, import, submitted};
 
 on_both_databases!(
@@ -121,18 +122,6 @@ fn due(number: &str, due_day: i32, amount_minor: i64) -> DueItem {
 fn owing(world: &World, due_items: Vec<DueItem>, undetailed_minor: i64) -> Receivable {
     let debt_minor = due_items.iter().map(|item| item.amount_minor).sum::<i64>() + undetailed_minor;
     Receivable { due_items, ..world.receivable(0, debt_minor) }
-}
-
-fn cash(app: &TestApp, world: &World, amount_minor: i64) -> CollectPayment {
-    CollectPayment {
-        payment_id: bytes(app.id()),
-        outlet_id: bytes(world.anna.outlets[0]),
-        customer_id: bytes(world.customers[0]),
-        amount_minor,
-        currency: CURRENCY.to_owned(),
-        method: PaymentMethod::Cash.into(),
-        ..CollectPayment::default()
-    }
 }
 
 fn share(document: Document, amount_minor: i64) -> PaymentShare {
