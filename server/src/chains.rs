@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{Agreement, Chain, Outlet, RecordToImport};
-use roundsman_sync::trade::chain::{self, LEVELS, MEMBERS};
+use roundsman_sync::trade::chain::{self, BRANCHES, LEVELS, OUTLETS};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::Stamps;
 use uuid::Uuid;
@@ -79,7 +79,7 @@ pub fn move_outlet(workspace: &mut Workspace, outlet: Uuid, from: &[u8], to: &[u
     let (entered, _) = workspace.live::<Chain>(to)?;
     let mut outlets: ChainOutlets = workspace.internal(&entered)?;
     insert_id(&mut outlets.outlets, outlet);
-    check::count(outlets.outlets.len(), MEMBERS, "chain_id")?;
+    check::count(outlets.outlets.len(), OUTLETS, "chain_id")?;
     workspace.put_internal(&entered, &outlets)
 }
 
@@ -134,7 +134,7 @@ fn hang(workspace: &mut Workspace, id: Uuid, from: &[u8], to: &[u8]) -> Result<(
     if let Some(parent) = above.first() {
         let mut branches: ChainBranches = workspace.internal(parent)?;
         insert_id(&mut branches.branches, id);
-        check::count(branches.branches.len(), MEMBERS, "parent_id")?;
+        check::count(branches.branches.len(), BRANCHES, "parent_id")?;
         workspace.put_internal(parent, &branches)?;
     }
     Ok(())
@@ -157,7 +157,7 @@ fn levels_below(workspace: &Workspace, id: Uuid) -> Result<usize, Stop> {
             return Ok(levels);
         }
         seen += next.len();
-        check::count(seen, MEMBERS, "parent_id")?;
+        check::count(seen, BRANCHES, "parent_id")?;
         levels += 1;
         level = next;
     }
@@ -179,33 +179,43 @@ pub fn changed(workspace: &Workspace, records: &[RecordToImport]) -> Result<Vec<
     Ok(changed)
 }
 
-/// Writes the outlets anew that inherit from these chains, or from their branches, at the moment `at_us`.
+/// Writes the outlets of `part` anew, at the moment `at_us`, with what they inherit now.
 ///
 /// # Errors
-/// `REASON_LIMIT_EXCEEDED` when there are too many for one command; see [`Stop`].
-pub fn follow(workspace: &mut Workspace, changed: &[Uuid], at_us: i64) -> Result<(), Stop> {
-    for outlet in followers(workspace, changed)? {
-        if let Some(current) = workspace.find::<Outlet>(outlet)?
+/// See [`Stop`].
+pub fn follow(workspace: &mut Workspace, part: &[Uuid], at_us: i64) -> Result<(), Stop> {
+    for outlet in part {
+        if let Some(current) = workspace.find::<Outlet>(*outlet)?
             && current.agreement_ids.is_empty()
         {
-            network::put_outlet(workspace, outlet, &current, at_us)?;
+            network::put_outlet(workspace, *outlet, &current, at_us)?;
         }
     }
     Ok(())
 }
 
-/// The outlets of these chains, and of those of their branches that inherit.
-fn followers(workspace: &Workspace, chains: &[Uuid]) -> Result<BTreeSet<Uuid>, Stop> {
-    let (mut seen, mut outlets) = (BTreeSet::new(), BTreeSet::new());
-    let mut left = chains.to_vec();
-    while let Some(chain) = left.pop() {
-        if !seen.insert(chain) {
-            continue;
+/// Asks for what [`follow`] needs.
+pub fn follow_keys(part: &[Uuid], workspace: &Workspace, keys: &mut Keys) {
+    for outlet in part {
+        keys.id(*outlet);
+        if let Ok(Some(current)) = workspace.find::<Outlet>(*outlet) {
+            // What it can't ask for yet it asks for in the next wave.
+            let _ = network::outlet_keys(outlet.as_bytes(), &current, workspace, keys);
         }
+    }
+}
+
+/// The outlets of a chain, and of those of its branches that inherit.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn followers(workspace: &Workspace, chain: Uuid) -> Result<BTreeSet<Uuid>, Stop> {
+    let mut outlets = BTreeSet::new();
+    let mut left = vec![chain];
+    while let Some(chain) = left.pop() {
         for outlet in workspace.internal::<ChainOutlets>(&chain)?.outlets {
             outlets.insert(stored_id(&outlet)?);
         }
-        check::count(seen.len().max(outlets.len()), MEMBERS, "agreement_ids")?;
         for branch in branches_of(workspace, chain)? {
             if workspace.find::<Chain>(branch)?.is_some_and(|branch| branch.agreement_ids.is_empty()) {
                 left.push(branch);
@@ -215,47 +225,38 @@ fn followers(workspace: &Workspace, chains: &[Uuid]) -> Result<BTreeSet<Uuid>, S
     Ok(outlets)
 }
 
-/// Asks for what [`follow`] needs when these records are written, and for the trees below the chains among them. No more is
-/// asked for than may follow one command.
-pub fn follow_keys(records: &[RecordToImport], workspace: &Workspace, keys: &mut Keys) {
-    let (mut chains, mut outlets) = (0, 0);
-    let mut left = Vec::new();
-    for entry in records {
-        if let (Ok(id), Some(Record::Chain(after))) = (Uuid::from_slice(&entry.record_id), &entry.record)
-            && let Ok(Some(before)) = workspace.find::<Chain>(id)
-            && (before.agreement_ids != after.agreement_ids || before.parent_id != after.parent_id)
-        {
-            left.push((id, chain::changes_terms(&before, after)));
-        }
-    }
+/// Asks for what [`followers`] needs, and for the whole tree below the chain.
+pub fn tree_keys(chain: Uuid, workspace: &Workspace, keys: &mut Keys) {
+    let mut left = vec![(chain, true)];
     while let Some((chain, inherits)) = left.pop() {
-        chains += 1;
-        if chains > MEMBERS {
-            return;
-        }
         keys.id(chain);
         keys.internal::<ChainBranches>(&chain);
+        if inherits {
+            keys.internal::<ChainOutlets>(&chain);
+        }
         for branch in branches_of(workspace, chain).unwrap_or_default() {
             let empty = |branch: Chain| branch.agreement_ids.is_empty();
             keys.id(branch);
             left.push((branch, inherits && workspace.find(branch).is_ok_and(|found| found.is_some_and(empty))));
         }
-        if !inherits {
-            continue;
-        }
-        keys.internal::<ChainOutlets>(&chain);
-        let own = workspace.internal::<ChainOutlets>(&chain).unwrap_or_default().outlets;
-        outlets += own.len();
-        if outlets > MEMBERS {
-            return;
-        }
-        for id in own {
-            keys.record(&id);
-            if let Some(outlet) = Uuid::from_slice(&id).ok().and_then(|id| workspace.find::<Outlet>(id).ok().flatten())
-            {
-                // What it can't ask for yet it asks for in the next wave.
-                let _ = network::outlet_keys(&id, &outlet, workspace, keys);
-            }
+    }
+}
+
+/// Asks for the trees below the chains among these records that change in them.
+pub fn changed_keys(records: &[RecordToImport], workspace: &Workspace, keys: &mut Keys) {
+    for entry in records {
+        if let (Ok(id), Some(Record::Chain(after))) = (Uuid::from_slice(&entry.record_id), &entry.record)
+            && let Ok(Some(before)) = workspace.find::<Chain>(id)
+            && (before.agreement_ids != after.agreement_ids || before.parent_id != after.parent_id)
+        {
+            tree_keys(id, workspace, keys);
         }
     }
+}
+
+/// The agreements by which an outlet or a branch of this chain buys if it has none of its own, as far as the tree is known by
+/// now.
+pub fn given_by(chain: &[u8], workspace: &Workspace) -> Vec<Vec<u8>> {
+    let line = line(workspace, chain).unwrap_or_default();
+    chain::terms(line.iter().map(|(_, chain)| chain)).to_vec()
 }

@@ -313,21 +313,45 @@ impl Internal for OutletCustomers {
     }
 }
 
-/// By which agreements an outlet bought that was archived as a duplicate: orders that were taken there still name them.
+/// By which agreements an outlet bought before it lost them, or was archived as a duplicate: orders that were taken there
+/// still name them.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct DuplicateTerms {
-    /// As it listed them; 16 bytes each.
-    #[prost(bytes = "vec", repeated, tag = "1")]
-    pub agreement_ids: Vec<Vec<u8>>,
+pub struct FormerTerms {
+    /// In the order in which they ended, each once.
+    #[prost(message, repeated, tag = "1")]
+    pub agreements: Vec<FormerAgreement>,
 }
 
-impl Internal for DuplicateTerms {
-    /// The outlet that was archived.
+/// An agreement by which an outlet bought.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct FormerAgreement {
+    /// The agreement; 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub agreement_id: Vec<u8>,
+    /// Until when, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "2")]
+    pub until_us: i64,
+}
+
+impl FormerTerms {
+    /// So many are kept, those that ended last.
+    pub const KEPT: usize = 100;
+
+    /// Notes an agreement by which the outlet buys no longer.
+    pub fn note(&mut self, agreement: &[u8], until_us: i64) {
+        self.agreements.retain(|former| former.agreement_id != agreement);
+        self.agreements.push(FormerAgreement { agreement_id: agreement.to_vec(), until_us });
+        self.agreements.drain(..self.agreements.len().saturating_sub(Self::KEPT));
+    }
+}
+
+impl Internal for FormerTerms {
+    /// The outlet.
     type Key = Uuid;
     const KIND: i64 = 1_030;
 
     fn display(outlet: &Uuid) -> impl fmt::Display {
-        fmt::from_fn(move |f| write!(f, "duplicate{{outlet:{outlet}}}"))
+        fmt::from_fn(move |f| write!(f, "former_terms{{outlet:{outlet}}}"))
     }
 }
 
@@ -459,6 +483,7 @@ impl Internal for Waiting {
         fmt::from_fn(move |f| match scarce {
             Scarce::Stock { warehouse, product } => write!(f, "waiting{{warehouse:{warehouse} product:{product}}}"),
             Scarce::Budget(promotion) => write!(f, "waiting{{promotion:{promotion}}}"),
+            Scarce::Terms(agreement) => write!(f, "waiting{{agreement:{agreement}}}"),
         })
     }
 }

@@ -11,14 +11,15 @@ use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::{CUSTOMER_TERRITORIES, Stamps};
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::waiting::{Scarce, Waiting};
 use uuid::Uuid;
 
 use crate::calendar;
 use crate::chains;
 use crate::grants;
 use crate::internal::{
-    Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach, Reaching, TerritoryCalendar,
-    TerritoryReps, insert_id,
+    FormerTerms, Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach, Reaching,
+    TerritoryCalendar, TerritoryReps, insert_id,
 };
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -106,6 +107,7 @@ pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut
     if let Ok(id) = Uuid::from_slice(id) {
         keys.internal::<Placed>(&id);
         keys.internal::<OutletCustomers>(&id);
+        keys.internal::<FormerTerms>(&id);
     }
     if let Ok(territory) = Uuid::from_slice(&outlet.territory_id) {
         growth_keys(territory, workspace, keys);
@@ -127,6 +129,7 @@ pub fn terms_keys(agreements: &[Vec<u8>], workspace: &Workspace, keys: &mut Keys
         keys.record(agreement);
         let Ok(id) = Uuid::from_slice(agreement) else { continue };
         keys.internal::<Reach>(&Reaching::Agreement(id));
+        keys.internal::<Waiting>(&Scarce::Terms(id));
         let customer = workspace.find::<Agreement>(id).ok().flatten().map(|terms| terms.customer_id);
         if let Some(customer) = customer.and_then(|customer| Uuid::from_slice(&customer).ok()) {
             // What it can't ask for yet it asks for in the next wave.
@@ -185,6 +188,7 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
     workspace.put_internal(&id, &placed)?;
     if let Some(before) = &before {
         present(workspace, before, -1)?;
+        change_terms(workspace, id, (agreements_of(before), agreements_of(outlet)), at_us)?;
     }
     let left = before.map(|before| before.chain_id).unwrap_or_default();
     chains::move_outlet(workspace, id, &left, &outlet.chain_id)?;
@@ -192,6 +196,37 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
     present(workspace, outlet, 1)?;
     note_customers(workspace, id, customers(workspace, outlet)?)?;
     refuse_growth(workspace, territory, buckets)
+}
+
+/// An outlet buys by other agreements: orders that name one of those that it lost may still come, and those that wait for
+/// one that it got have it.
+fn change_terms(
+    workspace: &mut Workspace,
+    outlet: Uuid,
+    (before, after): (&[Vec<u8>], &[Vec<u8>]),
+    at_us: i64,
+) -> Result<(), Stop> {
+    let lost: Vec<Vec<u8>> = before.iter().filter(|agreement| !after.contains(agreement)).cloned().collect();
+    note_former(workspace, outlet, &lost, at_us)?;
+    for agreement in after.iter().filter(|agreement| !before.contains(agreement)) {
+        workspace.free(Scarce::Terms(stored_id(agreement)?));
+    }
+    Ok(())
+}
+
+/// Notes agreements by which an outlet buys no longer.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn note_former(workspace: &mut Workspace, outlet: Uuid, agreements: &[Vec<u8>], until_us: i64) -> Result<(), Stop> {
+    if agreements.is_empty() {
+        return Ok(());
+    }
+    let mut former: FormerTerms = workspace.internal(&outlet)?;
+    for agreement in agreements {
+        former.note(agreement, until_us);
+    }
+    workspace.put_internal(&outlet, &former)
 }
 
 /// Notes that an outlet has these customers, or had them.

@@ -1,4 +1,4 @@
-//! Who waits for goods or for a budget: noted with each order that is written, and told when something is set free.
+//! Who waits for goods, a budget or terms: noted with each order that is written, and told when something is set free.
 
 use roundsman_proto::trade::Order;
 use roundsman_sync::trade::stock::Available;
@@ -43,6 +43,7 @@ fn count(workspace: &mut Workspace, scarce: Scarce, waiting: i64) -> Result<(), 
             let state: PromotionState = workspace.internal(&promotion)?;
             workspace.put_internal(&promotion, &PromotionState { waiting, ..state })
         }
+        Scarce::Terms(_) => Ok(()),
     }
 }
 

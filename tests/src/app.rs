@@ -277,9 +277,14 @@ impl TestApp {
 
     /// A command of the server's own, as a job issues it.
     pub async fn server(&self, tenant: i64, command: Command) -> Outcome {
+        self.server_as(tenant, self.id(), command).await
+    }
+
+    /// A command of the server's own, under the id of its job.
+    pub async fn server_as(&self, tenant: i64, id: Uuid, command: Command) -> Outcome {
         let now_us = self.now_us();
         let submitted = Submitted {
-            id: self.id(),
+            id,
             seq: 0,
             captured_at_us: now_us,
             clock_correction_us: 0,

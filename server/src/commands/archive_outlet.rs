@@ -16,7 +16,7 @@ use roundsman_sync::trade::visit;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, field};
-use crate::internal::{DuplicateTerms, OutletCustomers, OutletDocuments, OutletMonths};
+use crate::internal::{FormerTerms, OutletCustomers, OutletDocuments, OutletMonths};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -45,7 +45,7 @@ impl Decide for ArchiveOutlet {
         if let Ok(outlet) = Uuid::from_slice(&self.outlet_id)
             && survivor.is_some()
         {
-            keys.internal::<DuplicateTerms>(&outlet);
+            keys.internal::<FormerTerms>(&outlet);
         }
         let (id, outlet) = workspace.live::<Outlet>(&self.outlet_id)?;
         keys.internal::<Placed>(&id);
@@ -123,8 +123,8 @@ fn merge(context: &Context<'_>, workspace: &mut Workspace, id: Uuid, survivor: U
     }
     workspace.put_internal(&id, &OutletMonths::default())?;
     network::hand_customers_on(workspace, id, survivor)?;
-    let agreement_ids = agreements_of(&workspace.live::<Outlet>(id.as_bytes())?.1).to_vec();
-    workspace.put_internal(&id, &DuplicateTerms { agreement_ids })?;
+    let duplicate = workspace.live::<Outlet>(id.as_bytes())?.1;
+    network::note_former(workspace, id, agreements_of(&duplicate), context.now_us)?;
     let placed: Placed = workspace.internal(&id)?;
     let absorbing = workspace.internal::<Placed>(&survivor)?.absorbing(&placed, context.now_us);
     workspace.put_internal(&survivor, &absorbing)?;

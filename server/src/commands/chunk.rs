@@ -39,6 +39,12 @@ impl Chunk {
         self.ids.last().copied().filter(|_| self.more)
     }
 
+    /// After which id the work goes on; nothing, if it has not begun. `None`: it is done.
+    #[must_use]
+    pub fn left(&self) -> Option<Vec<u8>> {
+        self.more.then(|| self.ids.last().map(|last| last.as_bytes().to_vec()).unwrap_or_default())
+    }
+
     /// The outcome of the command that did it.
     #[must_use]
     pub fn outcome(&self, changed: bool) -> Outcome {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{EditOutlet, HoldReason, Outlet};
-use roundsman_sync::trade::capture::Editor;
+use roundsman_proto::trade::{EditOutlet, Outlet};
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::waiting::Scarce;
 use roundsman_sync::trade::{check, outlet};
+use uuid::Uuid;
 
 use super::{Context, Decide, Target, field, ordering};
 use crate::network;
@@ -50,11 +51,9 @@ impl Decide for EditOutlet {
             chain_id: place.outlet.chain_id,
             ..Outlet::default()
         };
-        network::outlet_keys(place.outlet_id.as_bytes(), &after, workspace, keys)?;
-        if !lists_more(context, self) {
-            return Ok(());
-        }
-        ordering::held_at_keys(place.outlet_id, HoldReason::TermsExpired, workspace, keys)
+        let added = self.add_agreement_ids.iter().filter_map(|id| Uuid::from_slice(id).ok());
+        ordering::waiting_keys(added.map(Scarce::Terms), workspace, keys);
+        network::outlet_keys(place.outlet_id.as_bytes(), &after, workspace, keys)
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
@@ -67,15 +66,7 @@ impl Decide for EditOutlet {
         let decision = outlet::decide_edit(place.outlet_id, &place.outlet, editor, &agreements, self)?;
         if decision.outlet != place.outlet {
             network::put_outlet(workspace, place.outlet_id, &decision.outlet, context.now_us)?;
-            if lists_more(context, self) {
-                ordering::release_listed(context, workspace, (place.outlet_id, &decision.outlet))?;
-            }
         }
         place.outcome(context, workspace, decision.verdict)
     }
-}
-
-/// Whether orders may be waiting for what the edit adds. Reps add no agreements.
-fn lists_more(context: &Context<'_>, command: &EditOutlet) -> bool {
-    field::editor(context) == Editor::Office && !command.add_agreement_ids.is_empty()
 }

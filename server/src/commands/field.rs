@@ -309,12 +309,6 @@ impl Place {
         Ok(assigned.territories(context.now_us).contains(&self.territory_id))
     }
 
-    /// The outlet that the command names, if it was archived as a duplicate.
-    #[must_use]
-    pub fn duplicate(&self) -> Option<Uuid> {
-        self.merged().then_some(self.named)
-    }
-
     fn merged(&self) -> bool {
         self.named != self.outlet_id
     }

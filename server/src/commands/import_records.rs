@@ -3,14 +3,14 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{ImportRecords, Reason, RecordToImport};
+use roundsman_proto::trade::{ImportRecords, Kind, Reason, RecordToImport};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::waiting::Scarce;
 use roundsman_sync::trade::{chain, check};
 use uuid::Uuid;
 
-use super::ordering;
 use super::{Context, Decide, Target, applied, applied_because};
+use super::{ordering, restamp_records};
 use crate::chains;
 use crate::reference::{self, Moment, goods, quota};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -55,7 +55,12 @@ impl Decide for ImportRecords {
             // One that can't ask for more yet must not keep the others from asking.
             let _ = reference::keys(record, workspace, keys);
         }
-        chains::follow_keys(&self.records, workspace, keys);
+        chains::changed_keys(&self.records, workspace, keys);
+        if let Ok(changed) = chains::changed(workspace, &self.records)
+            && let Ok((follow, _)) = restamp_records::first_followers(workspace, &changed)
+        {
+            chains::follow_keys(&follow, workspace, keys);
+        }
         let freed = self.records.iter().filter_map(|entry| {
             if let Some(Record::Stock(stock)) = &entry.record {
                 return goods::scarce(stock);
@@ -63,10 +68,16 @@ impl Decide for ImportRecords {
             if let Some(Record::StockQuota(quota)) = &entry.record {
                 return quota::scarce(quota);
             }
-            let is_promotion = matches!(entry.record, Some(Record::Promotion(_)));
-            Uuid::from_slice(&entry.record_id).ok().filter(|_| is_promotion).map(Scarce::Budget)
+            let own = Uuid::from_slice(&entry.record_id).ok();
+            match entry.record {
+                Some(Record::Promotion(_)) => own.map(Scarce::Budget),
+                Some(Record::Agreement(_)) => own.map(Scarce::Terms),
+                _ => None,
+            }
         });
-        ordering::waiting_keys(freed, workspace, keys);
+        let listed = self.records.iter().flat_map(|entry| listed(entry, workspace));
+        let listed = listed.filter_map(|agreement| Uuid::from_slice(&agreement).ok());
+        ordering::waiting_keys(freed.chain(listed.map(Scarce::Terms)), workspace, keys);
         Ok(())
     }
 
@@ -84,7 +95,21 @@ impl Decide for ImportRecords {
                 Stop::Load(_) | Stop::Corrupt(_) => stop,
             })?;
         }
-        chains::follow(workspace, &changed, context.now_us)?;
+        let (follow, left) = restamp_records::first_followers(workspace, &changed)?;
+        chains::follow(workspace, &follow, context.now_us)?;
+        for (chain, after) in changed.into_iter().zip(left) {
+            restamp_records::note(workspace, (Kind::Chain, chain), after, context.now_us)?;
+        }
         Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }
+}
+
+/// The agreements by which outlets may come to buy when this record is written, as far as it is known by now.
+fn listed(entry: &RecordToImport, workspace: &Workspace) -> Vec<Vec<u8>> {
+    let (own, above) = match &entry.record {
+        Some(Record::Outlet(outlet)) => (&outlet.agreement_ids, &outlet.chain_id),
+        Some(Record::Chain(chain)) => (&chain.agreement_ids, &chain.parent_id),
+        _ => return Vec::new(),
+    };
+    if own.is_empty() { chains::given_by(above, workspace) } else { own.clone() }
 }

@@ -2,7 +2,7 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{MoveOutlet, Outlet, Reason, Territory};
+use roundsman_proto::trade::{Kind, MoveOutlet, Outlet, Reason, Territory};
 use uuid::Uuid;
 
 use super::restamp_records::{self, AT_ONCE};
@@ -52,7 +52,7 @@ impl Decide for MoveOutlet {
         network::put_outlet(workspace, id, &moved, context.now_us)?;
         // What is left is placed by the server, in chunks of its own.
         let documents = restamp_records::move_documents(context, workspace, (id, territory), (&[], AT_ONCE))?;
-        restamp_records::note(context, workspace, id, &documents)?;
+        restamp_records::note(workspace, (Kind::Outlet, id), documents.left(), context.now_us)?;
         Ok(applied())
     }
 }

@@ -9,6 +9,7 @@ use roundsman_proto::trade::{
     Stock, SubmitOrder,
 };
 use roundsman_sync::trade::capture::{Capture, Editor};
+use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
 use roundsman_sync::trade::order::{self, Decision, Goods, Setting, Terms, hold};
 use roundsman_sync::trade::price::{self, Known, List};
@@ -24,7 +25,7 @@ use super::Context;
 use super::field::{self, Place};
 use crate::budgets;
 use crate::internal::{
-    Debtor, DuplicateTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
+    Debtor, FormerTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
     Promotions, debtor,
 };
 use crate::network::{self, optional_id, stored_id};
@@ -159,9 +160,8 @@ impl Needs {
     /// Asks for all of it that can be named by now.
     pub fn keys(&self, workspace: &Workspace, keys: &mut Keys) {
         field::place_keys(&self.outlet, workspace, keys);
-        let mut outlets = field::named_and_remaining(&self.outlet, workspace);
-        if let (Some(duplicate), Some(_)) = (outlets.next(), outlets.next()) {
-            keys.internal::<DuplicateTerms>(&duplicate);
+        for outlet in self.bought_otherwise(workspace) {
+            keys.internal::<FormerTerms>(&outlet);
         }
         let wanted = self.wanted(workspace);
         for Wanted { product, prices, priced } in &wanted {
@@ -203,6 +203,17 @@ impl Needs {
             all.extend(ended.and_then(|agreement| Uuid::from_slice(&agreement.successor_id).ok()));
         }
         all
+    }
+
+    /// The outlets whose former agreements may be the order's: the one that is named, and the one that stands for it, if this
+    /// one does not list them all.
+    fn bought_otherwise(&self, workspace: &Workspace) -> Vec<Uuid> {
+        let outlets: Vec<Uuid> = field::named_and_remaining(&self.outlet, workspace).collect();
+        let outlet = outlets.last().and_then(|last| workspace.find::<Outlet>(*last).ok().flatten());
+        let lists = |id: &Uuid| {
+            outlet.as_ref().is_none_or(|outlet| agreements_of(outlet).iter().any(|listed| listed == id.as_bytes()))
+        };
+        if self.agreements.iter().all(lists) { Vec::new() } else { outlets }
     }
 
     /// Whether it waits for goods if they do not suffice.
@@ -313,11 +324,23 @@ impl Needs {
             None => Credit::default(),
         };
         let promotions = if self.promoted() { self.promotions(workspace)? } else { Vec::new() };
-        let duplicate = match place.duplicate() {
-            Some(duplicate) => workspace.internal(&duplicate)?,
-            None => DuplicateTerms::default(),
-        };
-        Ok(Ground { order_id, place, duplicate, capture, warehouse, agreements, goods, promotions, debtor, credit })
+        let mut former_agreements = Vec::new();
+        for outlet in self.bought_otherwise(workspace) {
+            let former: FormerTerms = workspace.internal(&outlet)?;
+            former_agreements.extend(former.agreements.into_iter().map(|former| former.agreement_id));
+        }
+        Ok(Ground {
+            order_id,
+            place,
+            former_agreements,
+            capture,
+            warehouse,
+            agreements,
+            goods,
+            promotions,
+            debtor,
+            credit,
+        })
     }
 
     /// The promotions that may apply on the order's day, and those that its lines name.
@@ -536,7 +559,7 @@ struct Ware {
 pub struct Ground {
     order_id: Uuid,
     place: Place,
-    duplicate: DuplicateTerms,
+    former_agreements: Vec<Vec<u8>>,
     capture: Capture,
     warehouse: Option<Uuid>,
     agreements: BTreeMap<Uuid, Agreed>,
@@ -577,7 +600,7 @@ impl Ground {
             order_id: self.order_id,
             outlet_id: self.place.outlet_id,
             outlet: &self.place.outlet,
-            duplicate_agreement_ids: &self.duplicate.agreement_ids,
+            former_agreement_ids: &self.former_agreements,
             warehouse_id: self.warehouse,
             terms: &terms.collect(),
             goods: &goods.collect(),
@@ -750,23 +773,6 @@ pub fn held_at_keys(outlet: Uuid, reason: HoldReason, workspace: &Workspace, key
     Ok(())
 }
 
-/// Decides the orders of an outlet again that waited for it to list their agreement.
-///
-/// # Errors
-/// [`Stop::Load`]; [`Stop::Corrupt`].
-pub fn release_listed(
-    context: &Context<'_>,
-    workspace: &mut Workspace,
-    (id, outlet): (Uuid, &Outlet),
-) -> Result<(), Stop> {
-    for (order_id, order) in held_at(workspace, id, HoldReason::TermsExpired)? {
-        if order::decide::is_listed(&order, outlet) {
-            decide_again(context, workspace, order_id)?;
-        }
-    }
-    Ok(())
-}
-
 /// Asks for what [`serve`] needs if so much is set free.
 pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace, keys: &mut Keys) {
     let mut asked = BTreeSet::new();
@@ -777,6 +783,10 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
                 workspace.internal::<Available>(&(warehouse, product)).map(|available| available.waiting)
             }
             Scarce::Budget(promotion) => workspace.internal::<PromotionState>(&promotion).map(|state| state.waiting),
+            Scarce::Terms(_) => {
+                keys.internal::<Waiting>(&scarce);
+                workspace.internal::<Waiting>(&scarce).map(|waiting| i64::from(!waiting.orders.is_empty()))
+            }
         };
         if !waiting.is_ok_and(|waiting| waiting > 0) {
             continue;
@@ -838,7 +848,7 @@ pub fn serve(context: &Context<'_>, workspace: &mut Workspace) -> Result<(), Sto
                 Scarce::Stock { warehouse, product } => {
                     workspace.internal::<Available>(&(warehouse, product))?.free_milli() > 0
                 }
-                Scarce::Budget(_) => true,
+                Scarce::Budget(_) | Scarce::Terms(_) => true,
             };
             if !left || served.len() >= SERVED_AT_ONCE {
                 all = false;

@@ -1,8 +1,9 @@
-//! Places records anew that depend on a record that changed.
+//! Writes records anew that depend on a record that changed: documents are placed where their outlet is, outlets inherit what
+//! their chain has.
 //!
-//! A command that finds more dependents than it may place itself ([`AT_ONCE`]) does the first of them and leaves a note
-//! ([`Restampings`]); the server goes on with this command until the note is gone. So far outlets need it: a busy one has
-//! years of documents when it moves.
+//! A command that finds more dependents than it may write itself ([`AT_ONCE`]) does the first of them and leaves a note
+//! ([`Restampings`]); the server goes on with this command until the note is gone. A busy outlet has years of documents when it
+//! moves, and a large chain has thousands of outlets.
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
@@ -10,20 +11,21 @@ use roundsman_proto::trade::{Kind, Reason, RestampRecords, Territory, Visit, Vis
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
 use roundsman_sync::trade::placement::Stamps;
+use roundsman_sync::trade::waiting::Scarce;
 use roundsman_sync::trade::{check, visit};
 use uuid::Uuid;
 
 use super::chunk::Chunk;
-use super::{Context, Decide, Target, applied_because, field};
-use crate::calendar;
+use super::{Context, Decide, Target, applied_because, field, ordering};
 use crate::internal::{OutletDocuments, OutletMonths, Restamping, Restampings};
 use crate::network;
 use crate::workspace::{Keys, Stop, Workspace};
+use crate::{calendar, chains};
 
-/// A command that changes a record places so many dependents itself.
+/// A command that changes a record writes so many dependents itself.
 pub const AT_ONCE: usize = 500;
-/// This command places so many at a time.
-const RECORDS: usize = 1_000;
+/// This command places so many documents at a time.
+const DOCUMENTS: usize = 1_000;
 
 impl Decide for RestampRecords {
     fn name(&self) -> &'static str {
@@ -40,32 +42,68 @@ impl Decide for RestampRecords {
 
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.internal::<Restampings>(&());
-        let Ok(outlet) = Uuid::from_slice(&self.source_id) else { return Ok(()) };
-        keys.id(outlet);
-        keys.internal::<Placed>(&outlet);
-        document_keys(workspace, outlet, (&self.after_record_id, RECORDS), keys);
-        keys.id(field::territory_of(workspace, outlet)?);
+        let Ok(source) = Uuid::from_slice(&self.source_id) else { return Ok(()) };
+        if self.source_kind() == Kind::Chain {
+            chains::tree_keys(source, workspace, keys);
+            let given = chains::given_by(&self.source_id, workspace);
+            let given = given.iter().filter_map(|id| Uuid::from_slice(id).ok());
+            ordering::waiting_keys(given.map(Scarce::Terms), workspace, keys);
+            if let Ok(chunk) = followers(workspace, source, (&self.after_record_id, AT_ONCE)) {
+                chains::follow_keys(&chunk.ids, workspace, keys);
+            }
+            return Ok(());
+        }
+        keys.id(source);
+        keys.internal::<Placed>(&source);
+        document_keys(workspace, source, (&self.after_record_id, DOCUMENTS), keys);
+        keys.id(field::territory_of(workspace, source)?);
         Ok(())
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let kind: Kind = check::choice(self.source_kind, "source_kind")?;
-        if kind != Kind::Outlet {
-            return Err(check::out_of_range("source_kind").into());
-        }
-        let outlet = check::id(&self.source_id, "source_id")?;
+        let source = check::id(&self.source_id, "source_id")?;
         let notes: Restampings = workspace.internal(&())?;
-        let noted =
-            notes.entries.iter().any(|entry| entry.source_id == self.source_id && entry.after == self.after_record_id);
-        if !noted {
-            // Done before, or begun anew because the outlet has moved on.
+        let is_noted = |entry: &&Restamping| entry.source_id == self.source_id && entry.after == self.after_record_id;
+        let Some(noted) = notes.entries.iter().find(is_noted) else {
+            // Done before, or begun anew because it has changed again.
             return Ok(applied_because(Reason::NothingToDo));
-        }
-        let territory = field::territory_of(workspace, outlet)?;
-        let chunk = move_documents(context, workspace, (outlet, territory), (&self.after_record_id, RECORDS))?;
-        note(context, workspace, outlet, &chunk)?;
+        };
+        let after = self.after_record_id.as_slice();
+        let chunk = match kind {
+            Kind::Outlet => {
+                let territory = field::territory_of(workspace, source)?;
+                move_documents(context, workspace, (source, territory), (after, DOCUMENTS))?
+            }
+            Kind::Chain => {
+                let chunk = followers(workspace, source, (after, AT_ONCE))?;
+                chains::follow(workspace, &chunk.ids, context.now_us)?;
+                chunk
+            }
+            _ => return Err(check::out_of_range("source_kind").into()),
+        };
+        note(workspace, (kind, source), chunk.left(), noted.since_us)?;
         Ok(chunk.outcome(!chunk.ids.is_empty()))
     }
+}
+
+fn followers(workspace: &Workspace, chain: Uuid, (after, limit): (&[u8], usize)) -> Result<Chunk, Stop> {
+    Ok(Chunk::of(chains::followers(workspace, chain)?, after, limit, "after_record_id")?)
+}
+
+/// The outlets that follow when these chains give them other terms, as many as one command writes; and for each chain after
+/// which outlet the work goes on, if it does.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn first_followers(workspace: &Workspace, changed: &[Uuid]) -> Result<(Vec<Uuid>, Vec<Option<Vec<u8>>>), Stop> {
+    let (mut first, mut left) = (Vec::new(), Vec::new());
+    for chain in changed {
+        let chunk = followers(workspace, *chain, (&[], AT_ONCE.saturating_sub(first.len())))?;
+        left.push(chunk.left());
+        first.extend(chunk.ids);
+    }
+    Ok((first, left))
 }
 
 /// Asks for what [`move_documents`] and [`note`] need, but for the outlet and its territory. `after` and the number of
@@ -127,26 +165,24 @@ fn restamp(workspace: &mut Workspace, id: Uuid, stamps: &Stamps) -> Result<(), S
     workspace.restamp(id, stamps)
 }
 
-/// Notes how far the documents of an outlet are placed anew.
+/// Notes after which dependent the work goes on for a record that changed at `since_us`; `None`: it is done.
 ///
 /// # Errors
 /// [`Stop::Load`].
-pub fn note(context: &Context<'_>, workspace: &mut Workspace, outlet: Uuid, chunk: &Chunk) -> Result<(), Stop> {
+pub fn note(
+    workspace: &mut Workspace,
+    (kind, source): (Kind, Uuid),
+    left: Option<Vec<u8>>,
+    since_us: i64,
+) -> Result<(), Stop> {
     let mut notes: Restampings = workspace.internal(&())?;
-    let since_us = notes
-        .entries
-        .iter()
-        .find(|entry| entry.source_id == outlet.as_bytes())
-        .map_or(context.now_us, |entry| entry.since_us);
-    notes.entries.retain(|entry| entry.source_id != outlet.as_bytes());
-    if let Some(last) = chunk.last() {
-        notes.entries.push(Restamping {
-            source_kind: Kind::Outlet.into(),
-            source_id: outlet.as_bytes().to_vec(),
-            after: last.as_bytes().to_vec(),
-            since_us,
-        });
-    }
+    notes.entries.retain(|entry| entry.source_id != source.as_bytes());
+    notes.entries.extend(left.map(|after| Restamping {
+        source_kind: kind.into(),
+        source_id: source.as_bytes().to_vec(),
+        after,
+        since_us,
+    }));
     if workspace.find_internal::<Restampings>(&())?.unwrap_or_default() != notes {
         workspace.put_internal(&(), &notes)?;
     }

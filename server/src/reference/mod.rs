@@ -20,6 +20,7 @@ use roundsman_sync::trade::must_sell;
 use roundsman_sync::trade::order;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::waiting::{Scarce, Waiting};
 use uuid::Uuid;
 
 use crate::budgets;
@@ -114,6 +115,7 @@ fn agreement_keys(own: Uuid, agreement: &Agreement, workspace: &Workspace, keys:
     keys.record(&agreement.price_list_id);
     successor_keys(&agreement.successor_id, workspace, keys, |next: &Agreement| &next.successor_id);
     keys.internal::<Reach>(&Reaching::Agreement(own));
+    keys.internal::<Waiting>(&Scarce::Terms(own));
     let customer = Uuid::from_slice(&agreement.customer_id).unwrap_or_default();
     keys.internal::<Reach>(&Reaching::Customer(customer));
     for (territory, _) in workspace.internal::<Reach>(&Reaching::Agreement(own))?.reached() {
@@ -373,6 +375,9 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
     if let Some(before) = workspace.find::<Agreement>(id)? {
         if before.customer_id != agreement.customer_id {
             return Err(check::mismatch("customer_id").about(id).into());
+        }
+        if (before.valid_from_day, before.valid_to_day) != (agreement.valid_from_day, agreement.valid_to_day) {
+            workspace.free(Scarce::Terms(id));
         }
         let old = stored_id(&before.price_list_id)?;
         let reach: Reach = workspace.internal(&Reaching::Agreement(id))?;

@@ -64,10 +64,17 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         Some(format!("names {:?}, and documents are listed under {:?}", in_words(stored), in_words(right)))
     });
     for note in derived.restampings.of(&()).entries {
-        let outlet = Uuid::from_slice(&note.source_id).unwrap_or_default();
-        let known = facts.outlets.contains_key(&outlet) || facts.archived.contains_key(&outlet);
-        if note.source_kind != Kind::Outlet as i32 || !known {
-            report.find(format!("restampings{{}} would place anew what hangs on {outlet}, which is no outlet"));
+        let source = Uuid::from_slice(&note.source_id).unwrap_or_default();
+        let is_outlet = || facts.outlets.contains_key(&source) || facts.archived.contains_key(&source);
+        let known = match Kind::try_from(note.source_kind) {
+            Ok(Kind::Outlet) => is_outlet(),
+            Ok(Kind::Chain) => facts.chains.contains_key(&source),
+            _ => false,
+        };
+        if !known {
+            report.find(format!(
+                "restampings{{}} would write anew what hangs on {source}, which is no outlet and no chain"
+            ));
         }
     }
 }

@@ -100,6 +100,8 @@ pub(super) enum Awaited {
     Goods(Uuid, Uuid),
     /// The budget of a promotion.
     Budget(Uuid),
+    /// An agreement.
+    Terms(Uuid),
 }
 
 /// What a document of the books is known by: its number, else its order, else its due day.
@@ -485,7 +487,7 @@ impl Facts {
         Ok(())
     }
 
-    /// Lines in a hold for stock or for promotions, and what a confirmed order still lacks.
+    /// Lines in a hold for stock or for promotions, what a confirmed order still lacks, and the agreement of a hold for terms.
     fn note_waiting(&mut self, record: Uuid, order: &Order) -> Result<(), Unreadable> {
         let held = |reason: HoldReason, line: &OrderLine| {
             let mut open = order.holds.iter().filter(|hold| hold.released_at_us == 0 && hold.reason() == reason);
@@ -495,6 +497,11 @@ impl Facts {
             order.status() == OrderStatus::Confirmed && line.difference() == LineDifference::BackOrdered
         };
         let entry = (order.submitted_at_us, record);
+        let mut open = order.holds.iter().filter(|hold| hold.released_at_us == 0);
+        if order.status() == OrderStatus::Submitted && open.any(|hold| hold.reason() == HoldReason::TermsExpired) {
+            let agreement = id(&order.agreement_id, "agreement_id")?;
+            self.waiting.entry(Awaited::Terms(agreement)).or_default().insert(entry);
+        }
         for line in &order.lines {
             if !order.warehouse_id.is_empty() && (held(HoldReason::Stock, line) || lacks(line)) {
                 let (warehouse, product) =

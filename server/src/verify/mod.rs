@@ -39,8 +39,9 @@
 //! - `survey{}`: is of a survey, and of versions before its own, one after the other; what they said is history;
 //! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
 //! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
-//! - `duplicate{outlet}`: of outlets that were merged into others, and of agreements; which these were is history.
-//! - `restampings{}`: outlets. While one stands there its later documents may still be where it was.
+//! - `former_terms{outlet}`: of agreements; which the outlet had, and until when, is history.
+//! - `restampings{}`: outlets and chains. While one stands there its later documents may still be where it was, or its later
+//!   outlets inherit what they did.
 //!
 //! **Only read**: `revoked{}`, which records that an administrator decided something, and what lies in a warehouse
 //! (`available{}`), which the ERP counted and shipments have lowered since.
@@ -279,7 +280,7 @@ struct Derived {
     debts: Internals<Debts>,
     in_hand: Internals<InHand>,
     customers: Internals<crate::internal::OutletCustomers>,
-    duplicates: Internals<crate::internal::DuplicateTerms>,
+    former_terms: Internals<crate::internal::FormerTerms>,
     chain_outlets: Internals<crate::internal::ChainOutlets>,
     chain_branches: Internals<crate::internal::ChainBranches>,
     /// When assignments were put into `assigned{}`, by version; what is below the horizon is not known any more.
@@ -324,7 +325,7 @@ impl Derived {
             debts: reader.read("debts{}").await?,
             in_hand: reader.read("in_hand{}").await?,
             customers: reader.read("customers{}").await?,
-            duplicates: reader.read("duplicate{}").await?,
+            former_terms: reader.read("former_terms{}").await?,
             chain_outlets: reader.read("outlets{}").await?,
             chain_branches: reader.read("branches{}").await?,
             moments: BTreeMap::new(),

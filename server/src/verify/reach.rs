@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::facts::{Facts, OutletFacts};
 use super::internals::{differing_ids, list};
 use super::{Derived, Report};
-use crate::internal::{DuplicateTerms, Internal as _, OutletCustomers, Reach, ReachedTerritory, Reaching};
+use crate::internal::{FormerTerms, Internal as _, OutletCustomers, Reach, ReachedTerritory, Reaching};
 
 /// The customers that an outlet makes present in its territory: its own, and those of its agreements; each once.
 pub(super) fn customers(facts: &Facts, outlet: &OutletFacts) -> BTreeSet<Uuid> {
@@ -27,7 +27,7 @@ pub(super) fn of_customers(facts: &Facts) -> BTreeMap<Uuid, BTreeMap<Uuid, i64>>
     reach
 }
 
-/// Compares `reach{}`, `customers{}` and `duplicate{}`.
+/// Compares `reach{}`, `customers{}` and `former_terms{}`.
 pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut expected: BTreeMap<String, Reach> = BTreeMap::new();
     let mut dependents: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
@@ -61,7 +61,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     }
     derived.reach.compare(&expected, report, differ);
     check_customers(facts, derived, report);
-    check_duplicates(facts, derived, report);
+    check_former_terms(facts, derived, report);
 }
 
 /// `customers{outlet}`: whoever is a customer there now is named.
@@ -79,17 +79,20 @@ fn check_customers(facts: &Facts, derived: &Derived, report: &mut Report) {
     }
 }
 
-/// `duplicate{outlet}`: of outlets that were merged into others, and of agreements.
-fn check_duplicates(facts: &Facts, derived: &Derived, report: &mut Report) {
-    let merged = facts.archived.iter().filter(|(_, survivor)| survivor.is_some());
-    let merged: BTreeSet<String> = merged.map(|(outlet, _)| DuplicateTerms::name(outlet)).collect();
-    for (name, terms) in derived.duplicates.iter() {
-        if !merged.contains(name) {
-            report.find(format!("{name} is of an outlet that was not merged into another"));
+/// `former_terms{outlet}`: of outlets, and of agreements.
+fn check_former_terms(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let outlets = facts.outlets.keys().chain(facts.archived.keys());
+    let outlets: BTreeSet<String> = outlets.map(FormerTerms::name).collect();
+    for (name, terms) in derived.former_terms.iter() {
+        if !outlets.contains(name) {
+            report.find(format!("{name} is of no outlet"));
         }
-        for agreement in &terms.agreement_ids {
-            if !Uuid::from_slice(agreement).is_ok_and(|id| facts.agreements.contains_key(&id)) {
+        for former in &terms.agreements {
+            if !Uuid::from_slice(&former.agreement_id).is_ok_and(|id| facts.agreements.contains_key(&id)) {
                 report.find(format!("{name} lists an agreement that is not there"));
+            }
+            if former.until_us > derived.at_us {
+                report.find(format!("{name} lists an agreement until a moment after the last commit"));
             }
         }
     }

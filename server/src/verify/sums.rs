@@ -61,6 +61,7 @@ fn check_waiting(facts: &Facts, derived: &Derived, report: &mut Report) {
         let scarce = match *awaited {
             Awaited::Goods(warehouse, product) => Scarce::Stock { warehouse, product },
             Awaited::Budget(promotion) => Scarce::Budget(promotion),
+            Awaited::Terms(agreement) => Scarce::Terms(agreement),
         };
         // Whose turn was last is history.
         let last = derived.waiting.of(&scarce).last;

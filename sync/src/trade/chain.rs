@@ -10,8 +10,10 @@ use super::rejection::Rejection;
 pub const LEVELS: usize = 5;
 /// So many agreements a chain lists at most.
 pub const AGREEMENTS: usize = 20;
-/// So many branches a chain has at most, and so many outlets of its own.
-pub const MEMBERS: usize = 1_000;
+/// So many branches a tree of chains has at most.
+pub const BRANCHES: usize = 1_000;
+/// So many outlets of its own a chain has at most.
+pub const OUTLETS: usize = 10_000;
 
 /// The agreements by which an outlet may buy: its own, or else those that it inherits.
 #[must_use]

@@ -81,8 +81,8 @@ pub struct Setting<'a> {
     pub outlet_id: Uuid,
     /// What the outlet is like.
     pub outlet: &'a Outlet,
-    /// The agreements of the outlet that the command names, if that was archived as a duplicate of this one.
-    pub duplicate_agreement_ids: &'a [Vec<u8>],
+    /// The agreements by which the outlet that the command names bought before; also when it was archived as a duplicate.
+    pub former_agreement_ids: &'a [Vec<u8>],
     /// The warehouse of the outlet's territory, which serves a new order.
     pub warehouse_id: Option<Uuid>,
     /// The order's agreement and, in an edit, the one that the editor wants.
@@ -380,10 +380,10 @@ fn handed_in(
     })
 }
 
-/// The terms of an agreement that the outlet lists, or its duplicate that the command names: whoever took the order there knew
-/// of no other (C13).
+/// The terms of an agreement that the outlet lists, or did before (C15), or its duplicate that the command names (C13): whoever
+/// took the order there may have known of no other.
 fn agreed<'a>(agreement_id: Uuid, setting: &Setting<'a>) -> Result<Terms<'a>, Rejection> {
-    let mut listed = agreements_of(setting.outlet).iter().chain(setting.duplicate_agreement_ids);
+    let mut listed = agreements_of(setting.outlet).iter().chain(setting.former_agreement_ids);
     if !listed.any(|id| id == agreement_id.as_bytes()) {
         // Which outlet, says the command; a duplicate's survivor may be none of the rep's.
         return Err(check::mismatch("agreement_id").fact(None, "agreement_ids", "not listed"));

@@ -1,5 +1,5 @@
-//! What orders wait for that comes by itself: goods, and budgets of which others give something back. Whoever waited longest
-//! is asked first.
+//! What orders wait for that comes by itself: goods, budgets of which others give something back, and terms that become
+//! theirs. Whoever waited longest is asked first.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub const SERVED_AT_ONCE: usize = 100;
 /// never enough keep all others waiting.
 const LONGEST: usize = SERVED_AT_ONCE / 2;
 
-/// Something of which there is not enough.
+/// Something that some have to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scarce {
     /// A product in a warehouse.
@@ -27,6 +27,8 @@ pub enum Scarce {
     },
     /// The budget of a promotion.
     Budget(Uuid),
+    /// An agreement: that it is valid, and that the outlet lists it.
+    Terms(Uuid),
 }
 
 /// The internal record `waiting{…}`: the orders that wait for something, the one that was submitted first first.
@@ -108,7 +110,7 @@ impl Waiting {
 }
 
 /// What an order waits for: the goods of a hold for stock, and those that a confirmed order is still to get; the budgets of the
-/// promotions of a hold for these.
+/// promotions of a hold for these; the agreement of a hold for expired terms.
 #[must_use]
 pub fn waits_for(order: &Order) -> BTreeSet<Scarce> {
     let mut scarce = BTreeSet::new();
@@ -129,6 +131,9 @@ pub fn waits_for(order: &Order) -> BTreeSet<Scarce> {
                 scarce.extend(
                     promotions.filter_map(|part| Uuid::from_slice(&part.promotion_id).ok()).map(Scarce::Budget),
                 );
+            }
+            if hold::open(order, HoldReason::TermsExpired).is_some() {
+                scarce.extend(Uuid::from_slice(&order.agreement_id).ok().map(Scarce::Terms));
             }
         }
         OrderStatus::Confirmed => goods(&|line| line.difference() == LineDifference::BackOrdered),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use roundsman::internal::{DuplicateTerms, FormerSurveys, Internal, PromotionState, debtor, server_id};
+use roundsman::internal::{FormerSurveys, FormerTerms, Internal, PromotionState, debtor, server_id};
 use roundsman::workspace::{Change, Stored};
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::command::Command;
@@ -247,16 +247,17 @@ impl Changed<'_> {
         journal.check(Law::Trade, in_hand.len() == left, || format!("{} are left: {hand_in:?}", in_hand.len()))
     }
 
-    /// An order is under an agreement that its outlet lists. Otherwise it waits, and a duplicate of the outlet listed it.
+    /// An order is under an agreement that its outlet lists. Otherwise it waits, and the outlet or a duplicate of it listed it.
     fn terms(&self, order: &Order, journal: &mut Journal) -> Checked<()> {
         let outlet: Option<Outlet> = Uuid::from_slice(&order.outlet_id).ok().and_then(|id| self.now(id));
         let held = order.holds.iter().any(|hold| hold.reason() == HoldReason::TermsExpired);
-        let by_a_duplicate = || {
-            let duplicates = self.records.values().filter(|stored| stored.kind == DuplicateTerms::KIND);
-            duplicates.filter_map(read::<DuplicateTerms>).any(|terms| terms.agreement_ids.contains(&order.agreement_id))
+        let before = || {
+            let former = self.records.values().filter(|stored| stored.kind == FormerTerms::KIND);
+            let mut agreements = former.filter_map(read::<FormerTerms>).flat_map(|terms| terms.agreements);
+            agreements.any(|former| former.agreement_id == order.agreement_id)
         };
-        let right = outlet.is_some_and(|outlet| agreements_of(&outlet).contains(&order.agreement_id))
-            || held && by_a_duplicate();
+        let right =
+            outlet.is_some_and(|outlet| agreements_of(&outlet).contains(&order.agreement_id)) || held && before();
         journal.check(Law::Trade, right, || format!("nobody bought there by this agreement: {order:?}"))
     }
 

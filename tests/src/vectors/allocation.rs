@@ -361,7 +361,7 @@ fn decided(wish: &Wish) -> Decision {
         order_id: id(1),
         outlet_id: id(50),
         outlet: &outlet,
-        duplicate_agreement_ids: &[],
+        former_agreement_ids: &[],
         warehouse_id: Some(id(52)),
         terms: &[(id(AGREEMENT), terms)].into(),
         goods: &goods.collect(),

@@ -1,19 +1,25 @@
 //! Chains: what outlets inherit down their tree, and what follows when it changes.
 
+use std::sync::Arc;
+
 use prost::Message as _;
+use roundsman::internal::{ChainOutlets, Internal as _, Restamping, Restampings};
+use roundsman::jobs::{Job, Jobs, Work};
+use roundsman::store::record;
 use roundsman::verify;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, ArchiveOutlet, Chain, EditOutlet, ImportRecords, Outlet, Price, PriceList, Reason, RecordToImport,
+    self, Agreement, ArchiveOutlet, Chain, EditOutlet, HoldReason, ImportRecords, Order, OrderStatus, Outlet, Price,
+    PriceList, Reason, RecordToImport, SubmitOrder,
 };
-use roundsman_tests::app::TestApp;
+use roundsman_tests::app::{TODAY, TestApp};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
 use uuid::Uuid;
 
-use crate::conflicts::{done, held_version, order, ready, status};
+use crate::conflicts::{done, held_version, open_holds, order, ready, status};
 use crate::desk::{entry, import};
 
 on_both_databases!(
@@ -22,7 +28,10 @@ on_both_databases!(
     a_chain_with_other_terms_brings_its_outlets_other_prices,
     the_terms_of_the_nearest_chain_count,
     a_tree_that_loops_or_is_too_deep_is_refused,
-    so_many_outlets_follow_one_command_and_no_more,
+    the_outlets_of_a_large_chain_follow_by_and_by,
+    a_chain_has_so_many_outlets_and_no_more,
+    c15_an_order_by_terms_that_the_outlet_lost_waits_until_it_has_them_again,
+    c15_an_order_waits_until_its_agreement_is_valid_again,
     what_is_damaged_in_a_tree_is_found,
 );
 
@@ -135,7 +144,7 @@ async fn a_chain_with_other_terms_brings_its_outlets_other_prices(kind: Kind) {
         (line.price_id, line.price_version) = (bytes(price), held_version(&anna, price));
     }
     let outcome = app.decide(&mut anna, Command::SubmitOrder(old)).await;
-    assert_eq!(status(&outcome), (Status::Rejected, Reason::Mismatch), "{outcome:?}");
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldTermsExpired), "she could not know: {outcome:?}");
     let outcome = app.decide(&mut anna, Command::SubmitOrder(new)).await;
     assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
     // An outlet that is archived leaves its chain.
@@ -189,7 +198,7 @@ async fn a_tree_that_loops_or_is_too_deep_is_refused(kind: Kind) {
     done(app, &world, &mut anna).await;
 }
 
-async fn so_many_outlets_follow_one_command_and_no_more(kind: Kind) {
+async fn the_outlets_of_a_large_chain_follow_by_and_by(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let [root, large, small] = [app.id(), app.id(), app.id()];
     let [first, second] = [world.agreements[0], world.agreements[1]];
@@ -204,17 +213,104 @@ async fn so_many_outlets_follow_one_command_and_no_more(kind: Kind) {
         entry(app.id(), Record::Outlet(outlet))
     };
     import(&app, (0..1_000).map(|_| outlet(large)).collect()).await;
-    assert_eq!(refused(&app, vec![outlet(large)]).await, Reason::LimitExceeded, "the chain is full");
-    import(&app, vec![outlet(small)]).await;
-    let other = entry(root, chain(None, &[second]));
-    assert_eq!(refused(&app, vec![other.clone()]).await, Reason::LimitExceeded, "1,001 would follow");
-    // Branch by branch it goes.
-    import(&app, vec![entry(large, chain(Some(root), &[second]))]).await;
-    import(&app, vec![other]).await;
-    import(&app, vec![entry(large, chain(Some(root), &[]))]).await;
-    let outlets = app.stored::<Outlet>(world.tenant).await;
-    let followed = outlets.values().filter(|outlet| outlet.inherited_agreement_ids == [bytes(second)]);
-    assert_eq!(followed.count(), 1_001);
+    import(&app, (0..201).map(|_| outlet(small)).collect()).await;
+    let followed = async |agreement: Uuid| {
+        let outlets = app.stored::<Outlet>(world.tenant).await;
+        outlets.values().filter(|outlet| outlet.inherited_agreement_ids == [bytes(agreement)]).count()
+    };
+    import(&app, vec![entry(root, chain(None, &[second]))]).await;
+    assert_eq!([followed(first).await, followed(second).await], [701, 500]);
+    assert_eq!(verify::verify(&app.core.db, world.tenant).await.expect("answers"), Vec::<String>::new());
+
+    // The server has done a part of the rest when the chain changes again: that begins anew.
+    let jobs = Jobs::new(Arc::clone(&app.core));
+    let noted = restampings(&app, &world).await.remove(0);
+    let begun = Job::new(Work::Restamp(noted.clone()), TODAY);
+    let next = begun.after(Uuid::from_slice(&noted.after).expect("an id"));
+    for job in [begun, next] {
+        let command = trade::Command::decode(job.body()).expect("a command").command.expect("one");
+        app.server_as(world.tenant, job.id(), command).await;
+    }
+    assert_eq!(followed(second).await, 1_000);
+    app.pass(1);
+    import(&app, vec![entry(root, chain(None, &[first]))]).await;
+    assert_eq!([followed(first).await, followed(second).await], [701, 500]);
+    jobs.run_due(world.tenant).await.expect("runs");
+    assert_eq!([followed(first).await, followed(second).await], [1_201, 0]);
+    assert_eq!(restampings(&app, &world).await, []);
+    done(app, &world, &mut anna).await;
+}
+
+/// What commands have left to be done.
+async fn restampings(app: &TestApp, world: &World) -> Vec<Restamping> {
+    let mut tx = app.core.db.read().await.expect("a transaction");
+    let found = record::find(&mut tx, world.tenant, &[Restampings::id(&())]).await.expect("found");
+    let notes = found.into_iter().map(|(_, stored)| Restampings::decode(stored.document).expect("notes"));
+    notes.flat_map(|notes| notes.entries).collect()
+}
+
+async fn a_chain_has_so_many_outlets_and_no_more(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (id, other) = (app.id(), app.id());
+    import(&app, vec![entry(id, chain(None, &[])), entry(other, chain(None, &[])), member(&world, 0, id, &[])]).await;
+    let mut outlets: Vec<Vec<u8>> = (1..10_000).map(|number| bytes(Uuid::from_u128(number))).collect();
+    outlets.push(bytes(world.anna.outlets[0]));
+    outlets.sort();
+    let full = app.replace_document(ChainOutlets::id(&id), ChainOutlets { outlets }.encode_to_vec()).await;
+    app.forget_records().await;
+    assert_eq!(refused(&app, vec![member(&world, 1, id, &[])]).await, Reason::LimitExceeded);
+    app.replace_document(ChainOutlets::id(&id), full).await;
+    app.forget_records().await;
+    import(&app, vec![member(&world, 1, id, &[])]).await;
+    done(app, &world, &mut anna).await;
+}
+
+async fn c15_an_order_by_terms_that_the_outlet_lost_waits_until_it_has_them_again(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (root, branch) = (app.id(), app.id());
+    let [old, other] = [world.agreements[0], world.agreements[1]];
+    let tree =
+        vec![entry(root, chain(None, &[old])), entry(branch, chain(Some(root), &[])), member(&world, 0, branch, &[])];
+    import(&app, tree).await;
+    app.sync(&mut anna).await;
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    app.capture(&mut anna, Command::SubmitOrder(submit));
+    import(&app, vec![entry(root, chain(None, &[other]))]).await;
+    let synced = app.sync(&mut anna).await;
+    assert_eq!(status(&synced.outcomes[0].1), (Status::Held, Reason::HeldTermsExpired), "{synced:?}");
+    let held: Order = app.shown(&anna, id).expect("it is not lost");
+    assert_eq!(open_holds(&held), [HoldReason::TermsExpired]);
+    // By what the outlet never had nobody orders.
+    let stranger = app.id();
+    let never = Record::Agreement(Agreement { customer_id: bytes(world.customers[0]), ..world.agreement(0) });
+    import(&app, vec![entry(stranger, never)]).await;
+    let (_, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    let submit = SubmitOrder { agreement_id: bytes(stranger), ..submit };
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Rejected, Reason::Mismatch), "{outcome:?}");
+
+    // Whoever gives the outlet its terms again lets the order go: here the chain.
+    import(&app, vec![entry(branch, chain(Some(root), &[old]))]).await;
+    app.sync(&mut anna).await;
+    let order: Order = app.shown(&anna, id).expect("the order");
+    assert_eq!(
+        (order.status(), order.holds[0].released_by.as_str()),
+        (OrderStatus::Confirmed, "rule: its cause has gone")
+    );
+    done(app, &world, &mut anna).await;
+}
+
+async fn c15_an_order_waits_until_its_agreement_is_valid_again(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    let ended = Agreement { valid_to_day: TODAY - 1, ..world.agreement(0) };
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(ended))]).await;
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldTermsExpired), "{outcome:?}");
+    let longer = Agreement { valid_to_day: TODAY + 30, ..world.agreement(0) };
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(longer))]).await;
+    app.sync(&mut anna).await;
+    assert_eq!(app.shown::<Order>(&anna, id).expect("the order").status(), OrderStatus::Confirmed);
     done(app, &world, &mut anna).await;
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use roundsman::internal::{
-    DuplicateTerms, FormerSurvey, FormerSurveys, Granted, Internal, ListState, OutletCustomers, OutletDocuments,
-    OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach, Reaching, RepAssignments,
-    Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes, server_id,
+    FormerAgreement, FormerSurvey, FormerSurveys, FormerTerms, Granted, Internal, ListState, OutletCustomers,
+    OutletDocuments, OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach, Reaching,
+    RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes,
+    server_id,
 };
 use roundsman::jobs::Jobs;
 use roundsman::store::record;
@@ -293,12 +294,14 @@ async fn network(day: &Day) {
     assert_one(&found, &[&Reach::name(&customer), "lacks"]);
     let merged = world.boris.outlets[1];
     let stranger = bytes(Uuid::from_u128(7));
-    let found = day.found::<DuplicateTerms>(merged, |terms| terms.agreement_ids.push(stranger.clone())).await;
-    assert_one(&found, &[&DuplicateTerms::name(&merged), "an agreement that is not there"]);
+    let found = day.found::<FormerTerms>(merged, |terms| terms.note(&stranger, 0)).await;
+    assert_one(&found, &[&FormerTerms::name(&merged), "an agreement that is not there"]);
+    let listed = FormerAgreement { agreement_id: bytes(world.agreements[0]), until_us: i64::MAX };
     let there = world.boris.outlets[0];
-    let listed = bytes(world.agreements[0]);
-    let found = day.found::<DuplicateTerms>(there, |terms| terms.agreement_ids.push(listed.clone())).await;
-    assert_one(&found, &[&DuplicateTerms::name(&there), "not merged"]);
+    let found = day.found::<FormerTerms>(there, |terms| terms.agreements.push(listed.clone())).await;
+    assert_one(&found, &[&FormerTerms::name(&there), "after the last commit"]);
+    let found = day.found::<FormerTerms>(world.customers[0], |terms| terms.note(&listed.agreement_id, 0)).await;
+    assert_one(&found, &[&FormerTerms::name(&world.customers[0]), "of no outlet"]);
 
     let agreement = Reaching::Agreement(world.agreements[0]);
     let found = day.found::<Reach>(agreement, |reach| reach.territories.clear()).await;
@@ -313,7 +316,7 @@ async fn network(day: &Day) {
     assert_one(&found, &[&OutletMonths::name(&outlet), "documents are listed under"]);
     let restamping = Restamping { source_id: bytes(Uuid::from_u128(7)), ..Restamping::default() };
     let found = day.found::<Restampings>((), |notes| notes.entries.push(restamping)).await;
-    assert_one(&found, &["restampings{}", "no outlet"]);
+    assert_one(&found, &["restampings{}", "no outlet and no chain"]);
 }
 
 /// Assignments, and where outlets were.

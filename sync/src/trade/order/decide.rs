@@ -399,8 +399,7 @@ fn terms_cause(items: &[Item<'_>], order: &Order, agreement: &Agreement, setting
 }
 
 /// Whether an order is under an agreement that the outlet lists.
-#[must_use]
-pub fn is_listed(order: &Order, outlet: &Outlet) -> bool {
+fn is_listed(order: &Order, outlet: &Outlet) -> bool {
     agreements_of(outlet).contains(&order.agreement_id)
 }
 

@@ -46,7 +46,7 @@ fn line_id(number: u8) -> Vec<u8> {
 #[derive(Debug)]
 struct World {
     outlet: Outlet,
-    duplicate_agreement_ids: Vec<Vec<u8>>,
+    former_agreement_ids: Vec<Vec<u8>>,
     agreement: Agreement,
     other_agreement: Agreement,
     list: PriceList,
@@ -81,7 +81,7 @@ impl World {
         let agreement_ids = vec![bytes(AGREEMENT), bytes(OTHER_AGREEMENT)];
         Self {
             outlet: Outlet { agreement_ids, customer_id: bytes(CUSTOMER), ..Outlet::default() },
-            duplicate_agreement_ids: vec![],
+            former_agreement_ids: vec![],
             other_agreement: agreement.clone(),
             agreement,
             list: PriceList { currency: "EUR".to_owned(), vat_included: true, ..PriceList::default() },
@@ -134,7 +134,7 @@ impl World {
             order_id: ORDER,
             outlet_id: OUTLET,
             outlet: &self.outlet,
-            duplicate_agreement_ids: &self.duplicate_agreement_ids,
+            former_agreement_ids: &self.former_agreement_ids,
             warehouse_id: Some(WAREHOUSE),
             terms: &[(AGREEMENT, terms(&self.agreement)), (OTHER_AGREEMENT, terms(&self.other_agreement))].into(),
             goods: &goods.collect(),
@@ -1051,13 +1051,13 @@ fn c13_an_order_by_the_terms_of_a_duplicate_waits_for_a_person_or_for_the_terms(
     world.outlet.agreement_ids = vec![bytes(OTHER_AGREEMENT)];
     let refused = world.submit(&[tea(3)]).expect_err("nobody ever listed it");
     assert_eq!((refused.reason, refused.field.as_str()), (Reason::Mismatch, "agreement_id"));
-    world.duplicate_agreement_ids = vec![bytes(AGREEMENT)];
+    world.former_agreement_ids = vec![bytes(AGREEMENT)];
     let order = world.submitted(&[tea(3)]);
     assert_eq!(holds(&order), [HoldReason::TermsExpired]);
     assert!(order.holds[0].facts.contains("does not list"), "{:?}", order.holds);
 
     // Nobody names the duplicate from now on.
-    world.duplicate_agreement_ids.clear();
+    world.former_agreement_ids.clear();
     let again = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(again, order, "nothing has changed");
     let released = world.release(&order, HoldReason::TermsExpired).expect("released").order;
@@ -1070,7 +1070,7 @@ fn c13_an_order_by_the_terms_of_a_duplicate_waits_for_a_person_or_for_the_terms(
 
     // Both at once are one hold.
     world.outlet.agreement_ids.clear();
-    world.duplicate_agreement_ids = vec![bytes(AGREEMENT)];
+    world.former_agreement_ids = vec![bytes(AGREEMENT)];
     world.agreement.valid_to_day = TODAY - 1;
     let both = world.submitted(&[tea(3)]);
     assert_eq!(holds(&both), [HoldReason::TermsExpired]);
