@@ -23,6 +23,7 @@ mod run;
 mod server;
 mod shrink;
 mod store;
+mod terms;
 mod trade;
 mod world;
 

@@ -18,7 +18,7 @@ use roundsman::verify::Content;
 use roundsman::workspace::{FIRST_INTERNAL_KIND, Revocation, Stop, Stored, Workspace};
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
-use roundsman_proto::trade::{self, Reason};
+use roundsman_proto::trade::{self, Outlet, Reason};
 use roundsman_sync::kind;
 use roundsman_sync::scope::Scope;
 use roundsman_sync::trade::placement::{Stamps, place};
@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::discretion;
 use super::journal::{Checked, Journal, Law, broken};
 use super::merge;
+use super::terms::Bought;
 use super::trade::{self as trade_laws, Changed};
 
 /// A command that was decided: who sent it under which number, what it said, and what became of it.
@@ -54,6 +55,7 @@ pub struct Oracle {
     changed: Vec<Uuid>,
     /// Reps and users, with what they themselves have made or changed.
     own: BTreeSet<(Uuid, Uuid)>,
+    bought: Bought,
 }
 
 impl Oracle {
@@ -212,6 +214,15 @@ impl Oracle {
         let changes = workspace.finish();
         let (told, records) = ((&body, &outcome), &self.records);
         trade_laws::check(&Changed { command: command.name(), told, changes: &changes, records }, journal)?;
+        for change in &changes {
+            self.bought.note(change.id, &change.after);
+        }
+        let outlet = |id: &[u8]| {
+            let id = Uuid::from_slice(id).ok()?;
+            let changed = changes.iter().find(|change| change.id == id).map(|change| &change.after);
+            Outlet::decode(changed.or_else(|| self.records.get(&id))?.document.clone()).ok()
+        };
+        self.bought.check(told, &changes, outlet, journal)?;
         for change in changes {
             let old = self.records.insert(change.id, change.after);
             before.entry(change.id).or_insert(old);

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use roundsman::internal::{FormerSurveys, FormerTerms, Internal, PromotionState, debtor, server_id};
+use roundsman::internal::{FormerSurveys, Internal, PromotionState, debtor, server_id};
 use roundsman::workspace::{Change, Stored};
 use roundsman_proto::sync::Outcome;
+use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    Agreement, CashHandIn, Hold, HoldReason, Kind, Order, OrderStatus, Outlet, Payment, PaymentMethod, Promotion,
-    Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
+    Agreement, CashHandIn, ChangeRequest, ChangeRequestState, Hold, HoldReason, Kind, Order, OrderStatus, Payment,
+    PaymentMethod, Promotion, Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
 };
-use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::quota::{Quotas, Share};
 use roundsman_sync::trade::stock::Available;
@@ -44,9 +44,6 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
         promises(before.as_ref(), after, journal)?;
         changed.day(before.as_ref(), after, journal)?;
         changed.credit(before.as_ref(), after, journal)?;
-        if changed.command == "SubmitOrder" && before.is_none() {
-            changed.terms(after, journal)?;
-        }
     }
     let [was_taken, was_handed_in] = [Kind::Payment, Kind::CashHandIn].map(|kind| {
         move |change: &&Change| change.after.kind == kind as i64 && !changed.records.contains_key(&change.id)
@@ -63,6 +60,8 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
         } else if change.after.kind == Available::KIND {
             changed.stock(change, journal)?;
             changed.shares(change, &orders, journal)?;
+        } else if change.after.kind == Kind::Order as i64 || change.after.kind == Kind::ChangeRequest as i64 {
+            changed.requests(change, journal)?;
         } else if change.after.kind == i64::from(Kind::SurveyResponse as i32) {
             changed.answers(change, journal)?;
         }
@@ -247,18 +246,35 @@ impl Changed<'_> {
         journal.check(Law::Trade, in_hand.len() == left, || format!("{} are left: {hand_in:?}", in_hand.len()))
     }
 
-    /// An order is under an agreement that its outlet lists. Otherwise it waits, and the outlet or a duplicate of it listed it.
-    fn terms(&self, order: &Order, journal: &mut Journal) -> Checked<()> {
-        let outlet: Option<Outlet> = Uuid::from_slice(&order.outlet_id).ok().and_then(|id| self.now(id));
-        let held = order.holds.iter().any(|hold| hold.reason() == HoldReason::TermsExpired);
-        let before = || {
-            let former = self.records.values().filter(|stored| stored.kind == FormerTerms::KIND);
-            let mut agreements = former.filter_map(read::<FormerTerms>).flat_map(|terms| terms.agreements);
-            agreements.any(|former| former.agreement_id == order.agreement_id)
+    /// What is wanted of an order that the warehouse has stands at the order as long as nobody has answered, and no longer.
+    fn requests(&self, change: &Change, journal: &mut Journal) -> Checked<()> {
+        let named = |order: &Order| Uuid::from_slice(&order.change_request_id).ok();
+        let is_open =
+            |request: Option<ChangeRequest>| request.is_some_and(|found| found.state() == ChangeRequestState::Open);
+        if change.after.kind == Kind::Order as i64 {
+            let Some(order) = read::<Order>(&change.after) else { return Ok(()) };
+            let before: Option<Order> = self.records.get(&change.id).and_then(read);
+            let left = before.as_ref().and_then(named).filter(|left| named(&order) != Some(*left));
+            journal.check(Law::Trade, !left.is_some_and(|left| is_open(self.now(left))), || {
+                format!("nobody has answered what was wanted of it: {before:?} became {order:?}")
+            })?;
+            let waits =
+                order.status() == OrderStatus::Released && named(&order).is_some_and(|id| is_open(self.now(id)));
+            return journal.check(Law::Trade, named(&order).is_none() || waits, || {
+                format!("what is wanted of it is answered, or too late: {order:?}")
+            });
+        }
+        let Some(request) = read::<ChangeRequest>(&change.after) else { return Ok(()) };
+        let order: Option<Order> = Uuid::from_slice(&request.order_id).ok().and_then(|id| self.now(id));
+        let names_it = order.as_ref().is_some_and(|order| named(order) == Some(change.id));
+        let done = match (request.state(), &request.wish) {
+            (ChangeRequestState::Open, _) => names_it,
+            (ChangeRequestState::Accepted, Some(Wish::Cancellation(_))) => {
+                order.as_ref().is_some_and(|order| order.status() == OrderStatus::Cancelled)
+            }
+            _ => !names_it,
         };
-        let right =
-            outlet.is_some_and(|outlet| agreements_of(&outlet).contains(&order.agreement_id)) || held && before();
-        journal.check(Law::Trade, right, || format!("nobody bought there by this agreement: {order:?}"))
+        journal.check(Law::Trade, done, || format!("{request:?} is not what became of {order:?}"))
     }
 
     /// Answers are not refused because of a question that was asked.
