@@ -8,6 +8,7 @@
 //! timing, as in life, and has to be right every time.
 
 pub mod app;
+pub mod cases;
 pub mod catalogue;
 pub mod city;
 pub mod day;

@@ -10,6 +10,7 @@ use roundsman_proto::trade::{
 };
 use uuid::Uuid;
 
+use super::cases;
 use super::day::Lived;
 use super::setup::Loaded;
 use super::shared::{Arrival, Shared};
@@ -264,22 +265,25 @@ fn commands(lived: &Lived) -> String {
     table.text()
 }
 
-/// Decisions of one sort: how many, and an example.
+/// Decisions of one sort, by the number of the conflict that they are about: how many, and an example.
 fn decisions<'a>(outcomes: impl Iterator<Item = (&'static str, &'a Outcome)>) -> String {
-    let mut kinds: BTreeMap<(&str, &str, &str), (usize, String)> = BTreeMap::new();
+    let mut kinds: BTreeMap<(u8, &str, &str, &str), (usize, String)> = BTreeMap::new();
     for (name, outcome) in outcomes {
+        // What is about none comes last.
+        let case = cases::of(outcome).unwrap_or(u8::MAX);
         let status = outcome.status().as_str_name().trim_start_matches("STATUS_");
         let reason = reason_name(outcome.reason());
-        let kind = kinds.entry((name, status, reason)).or_default();
+        let kind = kinds.entry((case, name, status, reason)).or_default();
         kind.0 += 1;
         if kind.1.is_empty() {
             kind.1 = because(outcome);
         }
     }
-    let mut table = Table::new(3, ["command", "decision", "reason", "times", "  for example"]);
-    for ((name, status, reason), (times, example)) in kinds {
+    let mut table = Table::new(4, ["case", "command", "decision", "reason", "times", "  for example"]);
+    for ((case, name, status, reason), (times, example)) in kinds {
+        let case = if case == u8::MAX { String::new() } else { format!("C{case}") };
         let example = format!("  {example}");
-        table.row([name.to_owned(), status.to_lowercase(), reason.to_owned(), times.to_string(), example]);
+        table.row([case, name.to_owned(), status.to_lowercase(), reason.to_owned(), times.to_string(), example]);
     }
     let examples = table.rows.iter().filter_map(|row| row.last()).map(|cell| cell.chars().count());
     let width = examples.max().unwrap_or(0);
