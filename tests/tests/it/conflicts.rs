@@ -33,12 +33,13 @@ on_both_databases!(
     c05_a_price_that_changed_long_ago_is_held,
     c09_an_order_above_the_limit_is_held_and_released_by_a_payment_to_the_books,
     c09_two_orders_racing_for_one_limit_do_not_both_pass,
+    c09_a_payment_asks_the_held_orders_of_its_customer_and_no_others,
     c10_overdue_debt_that_appeared_holds_the_order_until_it_is_paid,
     c11_what_is_not_in_stock_is_confirmed_in_part,
     c11_a_back_order_is_promised_and_gets_what_comes,
     c11_orders_that_wait_for_stock_are_served_in_turn,
     c11_what_is_missing_is_taken_from_the_successor,
-    c11_twenty_devices_racing_for_the_last_ten_get_ten_between_them,
+    c11_two_hundred_devices_racing_for_the_last_ten_get_ten_between_them,
     c13_an_order_for_a_blocked_outlet_is_held,
     c13_an_order_from_before_a_hand_over_is_taken_within_the_grace,
     c13_a_hand_over_from_today_on_takes_back_nothing_of_this_morning,
@@ -263,6 +264,54 @@ async fn c09_an_order_above_the_limit_is_held_and_released_by_a_payment_to_the_b
     done(app, &world, &mut anna).await;
 }
 
+async fn c09_a_payment_asks_the_held_orders_of_its_customer_and_no_others(kind: Kind) {
+    let app = TestApp::start_measured(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    app.sync(&mut anna).await;
+    let debt = async |customer: usize, minor: i64| {
+        app.pass(1);
+        let receivable_id = bytes(world.receivables[customer]);
+        let receivable = Some(world.receivable(customer, minor));
+        let said = SetReceivable { receivable_id, receivable, ..SetReceivable::default() };
+        assert_eq!(app.office(Command::SetReceivable(said)).await.status(), Status::Applied);
+    };
+    let hold = async |anna: &mut TestDevice, customer: usize, number: usize| {
+        debt(customer, 99_000).await;
+        for _ in 0..number {
+            let (_, submit) = order(&app, anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+            let outlet_id = bytes(world.anna.outlets[customer]);
+            let agreement_id = bytes(world.agreements[customer]);
+            app.capture(anna, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }));
+        }
+        let synced = app.sync(anna).await;
+        let held = synced.outcomes.iter().filter(|(_, outcome)| status(outcome).1 == Reason::HeldCreditLimit);
+        assert_eq!(held.count(), number);
+    };
+    let waiting = async |customer: usize| -> Vec<Order> {
+        let orders = app.stored::<Order>(world.tenant).await.into_values();
+        let waits =
+            |order: &Order| order.customer_id == bytes(world.customers[customer]) && !open_holds(order).is_empty();
+        orders.filter(waits).collect()
+    };
+    // The records that the books' news of a payment asks for.
+    let asked = async || {
+        let before = app.metric("roundsman_batch_keys_sum").await.expect("a figure");
+        debt(0, 1_000).await;
+        app.metric("roundsman_batch_keys_sum").await.expect("a figure") - before
+    };
+    hold(&mut anna, 0, 3).await;
+    let alone = asked().await;
+    assert_eq!(waiting(0).await, []);
+    hold(&mut anna, 1, 30).await;
+    hold(&mut anna, 0, 3).await;
+    let others = waiting(1).await;
+    let beside = asked().await;
+    assert_eq!((waiting(0).await, waiting(1).await), (Vec::new(), others));
+    assert_eq!(beside, alone, "however many others wait");
+    app.finish().await;
+}
+
 async fn c09_two_orders_racing_for_one_limit_do_not_both_pass(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     let mut boris = app.device("boris").await;
@@ -407,21 +456,19 @@ async fn c11_what_is_missing_is_taken_from_the_successor(kind: Kind) {
     done(app, &world, &mut anna).await;
 }
 
-async fn c11_twenty_devices_racing_for_the_last_ten_get_ten_between_them(kind: Kind) {
+async fn c11_two_hundred_devices_racing_for_the_last_ten_get_ten_between_them(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
     // Of each order's two articles there are ten pieces of the first, and the limit is 200.00.
     let agreement = Agreement { credit_limit_minor: Some(20_000), ..world.agreement(0) };
     import(&app, vec![entry(world.agreements[0], Record::Agreement(agreement))]).await;
     counted(&app, &world, 0, 10_000).await;
     let mut devices = Vec::new();
-    for index in 0..20 {
+    for index in 0..200 {
         let mut device = app.device(if index % 2 == 0 { "anna" } else { "boris" }).await;
         app.sync(&mut device).await;
         let rep = if index % 2 == 0 { &world.anna } else { &world.boris };
-        for _ in 0..10 {
-            let (_, submit) = order(&app, &device, &world, rep, &[(0, 1, PRICE_MINOR), (1, 1, PRICE_MINOR)]);
-            app.capture(&mut device, Command::SubmitOrder(submit));
-        }
+        let (_, submit) = order(&app, &device, &world, rep, &[(0, 1, PRICE_MINOR), (1, 1, PRICE_MINOR)]);
+        app.capture(&mut device, Command::SubmitOrder(submit));
         devices.push(device);
     }
     let now = app.now_us();
