@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use roundsman_proto::admin::ExecuteRequest;
+use roundsman_proto::admin::office_service_client::OfficeServiceClient;
 use roundsman_proto::auth::auth_service_client::AuthServiceClient;
 use roundsman_proto::auth::{LogoutRequest, RefreshRequest, Tokens};
+use roundsman_proto::sync::{Outcome, Status as Decision};
+use roundsman_proto::trade::{self, command::Command};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
 
 use crate::auth::Secret;
 use crate::device;
@@ -175,6 +180,29 @@ impl Session {
         answer.map(Response::into_inner).map_err(|status| refused(&status))
     }
 
+    /// Has the office's door carry out a command. A command that was sent before under this id has its outcome of then.
+    ///
+    /// # Errors
+    /// When the server can't be reached, or does not take the command; what it decides about it is an outcome.
+    pub async fn execute(&mut self, id: Uuid, command: Command) -> anyhow::Result<(Outcome, i64)> {
+        let command = Some(trade::Command { command: Some(command) });
+        let request = ExecuteRequest { command_id: id.as_bytes().to_vec(), command };
+        let answer = self
+            .call(request, async |channel, request| OfficeServiceClient::new(channel).execute(request).await)
+            .await?;
+        Ok((answer.outcome.context("the server answered without an outcome")?, answer.version))
+    }
+
+    /// The same, of a command that is to be applied. `otherwise` says what it means if it is not.
+    ///
+    /// # Errors
+    /// As [`Session::execute`], and with the reason when it was not applied.
+    pub async fn apply(&mut self, id: Uuid, command: Command, otherwise: &str) -> anyhow::Result<()> {
+        let (outcome, _) = self.execute(id, command).await?;
+        anyhow::ensure!(outcome.status() == Decision::Applied, "{otherwise}: {}", why(&outcome));
+        Ok(())
+    }
+
     fn request<M>(&self, message: M) -> anyhow::Result<Request<M>> {
         let mut request = device::authorized(&self.tokens.access_token, message).map_err(|status| refused(&status))?;
         request.set_timeout(CALL);
@@ -193,6 +221,13 @@ impl Session {
         let refresh_token = self.tokens.refresh_token;
         let _ = AuthServiceClient::new(self.channel).logout(LogoutRequest { refresh_token }).await;
     }
+}
+
+/// Why something was decided, in words.
+#[must_use]
+pub fn why(outcome: &Outcome) -> String {
+    let text = if outcome.text.is_empty() { String::new() } else { format!(" ({})", outcome.text) };
+    format!("{}{text}", outcome.reason().as_str_name())
 }
 
 /// A refusal in words.

@@ -4,14 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use roundsman_proto::admin::office_service_client::OfficeServiceClient;
-use roundsman_proto::admin::{ExecuteRequest, ExecuteResponse};
 use roundsman_proto::sync::{Outcome, Status as Decision};
+use roundsman_proto::trade::ImportRecords;
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, ImportRecords};
-use uuid::Uuid;
 
-use super::client::{Login, Session};
+use super::client::{Login, Session, why};
 use super::print;
 use crate::clock::{Clock, Random};
 use crate::exchange::csv::{self, Kind};
@@ -108,10 +105,12 @@ pub async fn import(
     mut progress: impl FnMut(usize),
 ) -> anyhow::Result<Report> {
     // No chunk: the command of this id never has any records, and its answer says where the tenant is.
-    let (_, version) = execute(session, key::id("command", "none"), Vec::new()).await?;
+    let none = Command::ImportRecords(ImportRecords::default());
+    let (_, version) = session.execute(key::id("command", "none"), none).await?;
     let mut report = Report { version, ..Report::default() };
     for (number, chunk) in chunks.iter().enumerate() {
-        let (outcome, version) = execute(session, chunk.command, chunk.records()).await.with_context(|| {
+        let import = Command::ImportRecords(ImportRecords { records: chunk.records() });
+        let (outcome, version) = session.execute(chunk.command, import).await.with_context(|| {
             let (first, last) = chunk.lines();
             let place = format!("chunk {} of {} (lines {first} to {last})", number + 1, chunks.len());
             format!("{place} was not taken over; run the same again to go on from there")
@@ -127,26 +126,10 @@ pub async fn import(
     Ok(report)
 }
 
-async fn execute(
-    session: &mut Session,
-    id: Uuid,
-    records: Vec<trade::RecordToImport>,
-) -> anyhow::Result<(Outcome, i64)> {
-    let command = trade::Command { command: Some(Command::ImportRecords(ImportRecords { records })) };
-    let request = ExecuteRequest { command_id: id.as_bytes().to_vec(), command: Some(command) };
-    let ExecuteResponse { outcome, version } = session
-        .call(request, async |channel, request| OfficeServiceClient::new(channel).execute(request).await)
-        .await?;
-    Ok((outcome.context("the server answered without an outcome")?, version))
-}
-
 fn rejected(chunk: &Chunk, outcome: &Outcome) -> Rejected {
     let blamed = outcome.facts.iter().find(|fact| fact.name == "imported_record_id");
     let line = blamed.and_then(|fact| chunk.line_of(fact.value.parse().ok()?));
-    let mut reason = outcome.reason().as_str_name().to_owned();
-    if !outcome.text.is_empty() {
-        let _ = write!(reason, " ({})", outcome.text);
-    }
+    let mut reason = why(outcome);
     for fact in outcome.facts.iter().filter(|fact| !matches!(fact.name.as_str(), "imported_record_id" | "records")) {
         let _ = write!(reason, ", {} = {}", fact.name, fact.value);
     }

@@ -1,17 +1,20 @@
-//! `roundsman outlet`: outlets that look like one, and making them one.
+//! `roundsman outlet`: outlets that look like one, making them one, and blocking them.
 
-use clap::Subcommand;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
 use roundsman_proto::admin::{
-    ComparedOutlet, DuplicateOutlet, ExecuteRequest, ListDuplicateOutletsRequest, ListDuplicateOutletsResponse,
+    ComparedOutlet, DuplicateOutlet, ListDuplicateOutletsRequest, ListDuplicateOutletsResponse,
 };
 use roundsman_proto::sync::Status as Decision;
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, ArchiveOutlet, OutletStatus};
+use roundsman_proto::trade::{ArchiveOutlet, BlockOutlet, OutletStatus};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::client::{Login, Session};
+use super::client::{Login, Session, why};
 use super::explain::decimal;
 use super::print;
 use super::user::id;
@@ -48,6 +51,56 @@ pub enum Verb {
         /// The outlet to remain.
         survivor: Uuid,
     },
+    /// Blocks outlets: orders for them wait until they are unblocked, or somebody releases one.
+    Block {
+        /// Somebody of the office, or an administrator.
+        #[command(flatten)]
+        login: Login,
+        /// Which.
+        #[command(flatten)]
+        outlets: Outlets,
+        /// Why, for the reps.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Unblocks outlets: orders that waited only for that go on.
+    Unblock {
+        /// Somebody of the office, or an administrator.
+        #[command(flatten)]
+        login: Login,
+        /// Which.
+        #[command(flatten)]
+        outlets: Outlets,
+    },
+}
+
+/// Outlets, by their ids.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct Outlets {
+    /// Their ids.
+    #[arg(value_name = "OUTLET")]
+    ids: Vec<Uuid>,
+    /// A file with their ids, one in each line; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Outlets {
+    fn read(&self) -> anyhow::Result<Vec<Uuid>> {
+        let Some(file) = &self.file else { return Ok(self.ids.clone()) };
+        let text = if file == Path::new("-") {
+            std::io::read_to_string(std::io::stdin()).context("can't read standard input")?
+        } else {
+            std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?
+        };
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        lines
+            .map(|(number, line)| {
+                line.trim().parse().with_context(|| format!("line {}: `{line}` is no id", number + 1))
+            })
+            .collect()
+    }
 }
 
 /// Does it.
@@ -70,8 +123,54 @@ pub async fn run(verb: Verb) -> anyhow::Result<()> {
             merged?;
             print::line(format_args!("{outlet} is {survivor} from now on"));
         }
+        Verb::Block { login, outlets, reason } => block(&login, &outlets.read()?, Some(&reason)).await?,
+        Verb::Unblock { login, outlets } => block(&login, &outlets.read()?, None).await?,
     }
     Ok(())
+}
+
+async fn block(login: &Login, outlets: &[Uuid], reason: Option<&str>) -> anyhow::Result<()> {
+    let mut session = login.open().await?;
+    let bar = print::bar(u64::try_from(outlets.len())?, "outlets");
+    let blocked = set_blocked(&mut session, outlets, reason, || bar.inc(1)).await;
+    session.close().await;
+    bar.finish_and_clear();
+    let refused = blocked?;
+    for line in &refused {
+        print::line(line);
+    }
+    let done = outlets.len() - refused.len();
+    print::line(format_args!("{done} outlets are {}blocked", if reason.is_some() { "" } else { "no longer " }));
+    anyhow::ensure!(refused.is_empty(), "{} outlets stay as they are", refused.len());
+    Ok(())
+}
+
+/// Blocks outlets for a reason, or unblocks them; returns what was refused, which does not keep the others. `progress` hears of
+/// each.
+///
+/// # Errors
+/// When the server can't be reached; the outlets before stay blocked, and doing it again changes nothing of them.
+pub async fn set_blocked(
+    session: &mut Session,
+    outlets: &[Uuid],
+    reason: Option<&str>,
+    mut progress: impl FnMut(),
+) -> anyhow::Result<Vec<String>> {
+    let random = Random::from_machine()?;
+    let mut refused = Vec::new();
+    for outlet in outlets {
+        let block = BlockOutlet {
+            outlet_id: outlet.as_bytes().to_vec(),
+            blocked: reason.is_some(),
+            reason: reason.unwrap_or_default().to_owned(),
+        };
+        let (outcome, _) = session.execute(random.uuid(Clock::Machine.now_us()), Command::BlockOutlet(block)).await?;
+        if outcome.status() == Decision::Rejected {
+            refused.push(format!("{outlet}: {}", why(&outcome)));
+        }
+        progress();
+    }
+    Ok(refused)
 }
 
 /// The most alike pairs, at most so many.
@@ -108,19 +207,8 @@ pub async fn duplicates(
 /// When the server can't be reached, or says no.
 pub async fn merge(session: &mut Session, command_id: Uuid, outlet: Uuid, survivor: Uuid) -> anyhow::Result<()> {
     let [outlet_id, survivor_id] = [outlet, survivor].map(|id| id.as_bytes().to_vec());
-    let command = trade::Command { command: Some(Command::ArchiveOutlet(ArchiveOutlet { outlet_id, survivor_id })) };
-    let request = ExecuteRequest { command_id: command_id.as_bytes().to_vec(), command: Some(command) };
-    let answer = session
-        .call(request, async |channel, request| OfficeServiceClient::new(channel).execute(request).await)
-        .await?;
-    let outcome = answer.outcome.unwrap_or_default();
-    anyhow::ensure!(
-        outcome.status() == Decision::Applied,
-        "nothing was merged: {} {}",
-        outcome.reason().as_str_name(),
-        outcome.text
-    );
-    Ok(())
+    let archive = Command::ArchiveOutlet(ArchiveOutlet { outlet_id, survivor_id });
+    session.apply(command_id, archive, "nothing was merged").await
 }
 
 /// Why two outlets look like one, in words.

@@ -6,11 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Subcommand;
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
-use roundsman_proto::admin::{
-    CountPriceListHoldersRequest, ExecuteRequest, ExecuteResponse, ListPricesRequest, ListedPrice,
-};
-use roundsman_proto::sync::{Outcome, Status as Decision};
-use roundsman_proto::trade;
+use roundsman_proto::admin::{CountPriceListHoldersRequest, ListPricesRequest, ListedPrice};
+use roundsman_proto::sync::Status as Decision;
 use roundsman_proto::trade::command::Command;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::money::UNIT_MILLI;
@@ -18,7 +15,7 @@ use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::reprice::{By, Rule};
 use uuid::Uuid;
 
-use super::client::{Login, Session};
+use super::client::{Login, Session, why};
 use super::explain::{day, decimal, quantity};
 use super::print;
 use crate::clock::Clock;
@@ -260,13 +257,10 @@ async fn prices_of(session: &mut Session, id: Uuid) -> anyhow::Result<Prices> {
 pub async fn apply(session: &mut Session, plan: &Plan, mut progress: impl FnMut(usize)) -> anyhow::Result<Report> {
     let mut report = Report::default();
     for command in plan.commands() {
-        let set = trade::Command { command: Some(Command::SetPrices(command.set)) };
-        let request = ExecuteRequest { command_id: command.id.as_bytes().to_vec(), command: Some(set) };
-        let ExecuteResponse { outcome, .. } = session
-            .call(request, async |channel, request| OfficeServiceClient::new(channel).execute(request).await)
+        let (outcome, _) = session
+            .execute(command.id, Command::SetPrices(command.set))
             .await
             .context("not all prices were changed; run the same again to go on from there")?;
-        let outcome = outcome.context("the server answered without an outcome")?;
         if outcome.status() == Decision::Applied {
             report.prices += command.prices;
         } else {
@@ -276,11 +270,6 @@ pub async fn apply(session: &mut Session, plan: &Plan, mut progress: impl FnMut(
         progress(command.prices);
     }
     Ok(report)
-}
-
-fn why(outcome: &Outcome) -> String {
-    let text = if outcome.text.is_empty() { String::new() } else { format!(" ({})", outcome.text) };
-    format!("{}{text}", outcome.reason().as_str_name())
 }
 
 fn show(preview: &Preview, wanted: &Wanted, args: &Change) {

@@ -2,12 +2,9 @@
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use roundsman_proto::admin::ExecuteRequest;
-use roundsman_proto::admin::office_service_client::OfficeServiceClient;
-use roundsman_proto::sync::Status as Decision;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{self, ImportRecords, Promotion, RecordToImport};
+use roundsman_proto::trade::{ImportRecords, Promotion, RecordToImport};
 use uuid::Uuid;
 
 use super::client::{Login, Session};
@@ -78,17 +75,7 @@ pub async fn close(
         record: Some(Record::Promotion(closed.clone())),
         closed_month: 0,
     };
-    let command = trade::Command { command: Some(Command::ImportRecords(ImportRecords { records: vec![record] })) };
-    let request = ExecuteRequest { command_id: command_id.as_bytes().to_vec(), command: Some(command) };
-    let answer = session
-        .call(request, async |channel, request| OfficeServiceClient::new(channel).execute(request).await)
-        .await?;
-    let outcome = answer.outcome.unwrap_or_default();
-    anyhow::ensure!(
-        outcome.status() == Decision::Applied,
-        "it stays as it is: {} {}",
-        outcome.reason().as_str_name(),
-        outcome.text
-    );
+    let import = Command::ImportRecords(ImportRecords { records: vec![record] });
+    session.apply(command_id, import, "it stays as it is").await?;
     Ok(closed)
 }

@@ -8,8 +8,8 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, BytesChange, CheckOut, ClaimLine, Customer, EditOutlet, FileClaim, GeoPoint, Int32Change, Order, Outlet,
-    OutletStatus, Reason, Reclamation, ReclamationCause, RegisterOutlet, SubmitOrder, Visit,
+    Agreement, BytesChange, CheckOut, ClaimLine, Customer, EditOutlet, FileClaim, GeoPoint, Int32Change, Order,
+    OrderStatus, Outlet, OutletStatus, Reason, Reclamation, ReclamationCause, RegisterOutlet, SubmitOrder, Visit,
 };
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -25,6 +25,7 @@ on_both_databases!(
     c14_what_two_reps_reported_is_proposed_to_the_office_and_merged_on_every_device,
     c14_nobody_but_the_office_of_the_tenant_is_told_of_duplicates,
     c14_pages_of_duplicates_are_bounded_and_go_on,
+    outlets_are_blocked_and_unblocked_together,
 );
 
 /// So far to the north of where every outlet of the world is, in metres.
@@ -229,4 +230,26 @@ async fn c14_pages_of_duplicates_are_bounded_and_go_on(kind: Kind) {
     import(&app, vec![entry(world.boris.outlets[1], Record::Outlet(far))]).await;
     assert_eq!(page(0, 0, String::new()).await.expect("lists").duplicates.len(), 3);
     app.finish().await;
+}
+
+async fn outlets_are_blocked_and_unblocked_together(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let mut office = session(&app).await;
+    let unknown = app.id();
+    let outlets = [world.anna.outlets[0], unknown, world.anna.outlets[1]];
+    let mut heard = 0;
+    let refused =
+        cli::outlet::set_blocked(&mut office, &outlets, Some("unpaid"), || heard += 1).await.expect("answered");
+    assert_eq!((heard, refused.len()), (3, 1), "one does not keep the others");
+    assert!(refused[0].contains(&unknown.to_string()) && refused[0].contains("REASON_NOT_FOUND"), "{refused:?}");
+    let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, 5, PRICE_MINOR)]);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldOutletBlocked), "{outcome:?}");
+    let refused = cli::outlet::set_blocked(&mut office, &outlets[..1], None, || {}).await.expect("answered");
+    assert_eq!(refused, Vec::<String>::new());
+    app.sync(&mut anna).await;
+    let blocked = world.anna.outlets.iter().map(|outlet| app.shown::<Outlet>(&anna, *outlet).expect("there").blocked);
+    assert_eq!(blocked.collect::<Vec<_>>(), [false, true]);
+    assert_eq!(app.shown::<Order>(&anna, id).expect("the order").status(), OrderStatus::Confirmed);
+    done(app, &world, &mut anna).await;
 }
