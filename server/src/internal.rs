@@ -484,6 +484,7 @@ impl Internal for Waiting {
             Scarce::Stock { warehouse, product } => write!(f, "waiting{{warehouse:{warehouse} product:{product}}}"),
             Scarce::Budget(promotion) => write!(f, "waiting{{promotion:{promotion}}}"),
             Scarce::Terms(agreement) => write!(f, "waiting{{agreement:{agreement}}}"),
+            Scarce::Order(order) => write!(f, "waiting{{order:{order}}}"),
         })
     }
 }

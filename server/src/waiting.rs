@@ -43,7 +43,7 @@ fn count(workspace: &mut Workspace, scarce: Scarce, waiting: i64) -> Result<(), 
             let state: PromotionState = workspace.internal(&promotion)?;
             workspace.put_internal(&promotion, &PromotionState { waiting, ..state })
         }
-        Scarce::Terms(_) => Ok(()),
+        Scarce::Terms(_) | Scarce::Order(_) => Ok(()),
     }
 }
 

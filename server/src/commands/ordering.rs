@@ -40,6 +40,8 @@ pub struct Needs {
     /// The order's warehouse; `None`: it is new, and its outlet's territory says which.
     warehouse: Option<Vec<u8>>,
     agreements: BTreeSet<Uuid>,
+    /// The order that it may repeat.
+    other: Option<Uuid>,
     /// By product, the price records that its lines name, each with the lowest version that a device held of it.
     products: BTreeMap<Uuid, BTreeMap<Uuid, i64>>,
     debtor: Option<Debtor>,
@@ -100,6 +102,8 @@ impl Needs {
             ..Self::default()
         };
         needs.agreement(&order.agreement_id);
+        let repeats = hold::open(order, HoldReason::DuplicateSuspect);
+        needs.other = repeats.and_then(|hold| Uuid::from_slice(&hold.other_order_id).ok());
         for line in &order.lines {
             needs.line(&line.product_id, &line.price_id, line.price_version);
             needs.shown(line.promotions.iter().map(|part| (&part.promotion_id, part.promotion_version)));
@@ -162,6 +166,9 @@ impl Needs {
         field::place_keys(&self.outlet, workspace, keys);
         for outlet in self.bought_otherwise(workspace) {
             keys.internal::<FormerTerms>(&outlet);
+        }
+        if let Some(other) = self.other {
+            keys.id(other);
         }
         let wanted = self.wanted(workspace);
         for Wanted { product, prices, priced } in &wanted {
@@ -329,10 +336,12 @@ impl Needs {
             let former: FormerTerms = workspace.internal(&outlet)?;
             former_agreements.extend(former.agreements.into_iter().map(|former| former.agreement_id));
         }
+        let other = field::named(workspace, self.other)?;
         Ok(Ground {
             order_id,
             place,
             former_agreements,
+            other,
             capture,
             warehouse,
             agreements,
@@ -560,6 +569,7 @@ pub struct Ground {
     order_id: Uuid,
     place: Place,
     former_agreements: Vec<Vec<u8>>,
+    other: Option<Order>,
     capture: Capture,
     warehouse: Option<Uuid>,
     agreements: BTreeMap<Uuid, Agreed>,
@@ -601,6 +611,7 @@ impl Ground {
             outlet_id: self.place.outlet_id,
             outlet: &self.place.outlet,
             former_agreement_ids: &self.former_agreements,
+            other: self.other.as_ref(),
             warehouse_id: self.warehouse,
             terms: &terms.collect(),
             goods: &goods.collect(),
@@ -661,6 +672,9 @@ pub fn put_order(
     waiting::put(workspace, id, before, order)?;
     if before.is_none() {
         field::hang_order(context, workspace, place, (id, order))?;
+    }
+    if order.status() == OrderStatus::Cancelled {
+        workspace.free(Scarce::Order(id));
     }
     if let Some(topic) = topic(before, order) {
         workspace.announce(topic, id);
@@ -783,7 +797,7 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
                 workspace.internal::<Available>(&(warehouse, product)).map(|available| available.waiting)
             }
             Scarce::Budget(promotion) => workspace.internal::<PromotionState>(&promotion).map(|state| state.waiting),
-            Scarce::Terms(_) => {
+            Scarce::Terms(_) | Scarce::Order(_) => {
                 keys.internal::<Waiting>(&scarce);
                 workspace.internal::<Waiting>(&scarce).map(|waiting| i64::from(!waiting.orders.is_empty()))
             }
@@ -817,7 +831,7 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
 /// [`Stop::Load`].
 pub fn giving_keys((id, order): (Uuid, &Order), workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
     waiting::keys(order, keys);
-    waiting_keys(given_back(order), workspace, keys);
+    waiting_keys(given_back(order).chain([Scarce::Order(id)]), workspace, keys);
     if let Some(debtor) = debtor(order) {
         let credit: Credit = workspace.internal(&debtor)?;
         held_keys(&credit.without_order(id, order), workspace, keys);
@@ -848,7 +862,7 @@ pub fn serve(context: &Context<'_>, workspace: &mut Workspace) -> Result<(), Sto
                 Scarce::Stock { warehouse, product } => {
                     workspace.internal::<Available>(&(warehouse, product))?.free_milli() > 0
                 }
-                Scarce::Budget(_) | Scarce::Terms(_) => true,
+                Scarce::Budget(_) | Scarce::Terms(_) | Scarce::Order(_) => true,
             };
             if !left || served.len() >= SERVED_AT_ONCE {
                 all = false;

@@ -102,6 +102,8 @@ pub(super) enum Awaited {
     Budget(Uuid),
     /// An agreement.
     Terms(Uuid),
+    /// Another order.
+    Order(Uuid),
 }
 
 /// What a document of the books is known by: its number, else its order, else its due day.
@@ -487,7 +489,8 @@ impl Facts {
         Ok(())
     }
 
-    /// Lines in a hold for stock or for promotions, what a confirmed order still lacks, and the agreement of a hold for terms.
+    /// Lines in a hold for stock or for promotions, what a confirmed order still lacks, the agreement of a hold for terms, and the
+    /// order that one may repeat.
     fn note_waiting(&mut self, record: Uuid, order: &Order) -> Result<(), Unreadable> {
         let held = |reason: HoldReason, line: &OrderLine| {
             let mut open = order.holds.iter().filter(|hold| hold.released_at_us == 0 && hold.reason() == reason);
@@ -497,10 +500,14 @@ impl Facts {
             order.status() == OrderStatus::Confirmed && line.difference() == LineDifference::BackOrdered
         };
         let entry = (order.submitted_at_us, record);
-        let mut open = order.holds.iter().filter(|hold| hold.released_at_us == 0);
-        if order.status() == OrderStatus::Submitted && open.any(|hold| hold.reason() == HoldReason::TermsExpired) {
-            let agreement = id(&order.agreement_id, "agreement_id")?;
-            self.waiting.entry(Awaited::Terms(agreement)).or_default().insert(entry);
+        let is_open = |hold: &&Hold| order.status() == OrderStatus::Submitted && hold.released_at_us == 0;
+        for hold in order.holds.iter().filter(is_open) {
+            let awaited = match hold.reason() {
+                HoldReason::TermsExpired => Awaited::Terms(id(&order.agreement_id, "agreement_id")?),
+                HoldReason::DuplicateSuspect => Awaited::Order(id(&hold.other_order_id, "other_order_id")?),
+                _ => continue,
+            };
+            self.waiting.entry(awaited).or_default().insert(entry);
         }
         for line in &order.lines {
             if !order.warehouse_id.is_empty() && (held(HoldReason::Stock, line) || lacks(line)) {

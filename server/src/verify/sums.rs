@@ -62,6 +62,7 @@ fn check_waiting(facts: &Facts, derived: &Derived, report: &mut Report) {
             Awaited::Goods(warehouse, product) => Scarce::Stock { warehouse, product },
             Awaited::Budget(promotion) => Scarce::Budget(promotion),
             Awaited::Terms(agreement) => Scarce::Terms(agreement),
+            Awaited::Order(order) => Scarce::Order(order),
         };
         // Whose turn was last is history.
         let last = derived.waiting.of(&scarce).last;

@@ -83,6 +83,8 @@ pub struct Setting<'a> {
     pub outlet: &'a Outlet,
     /// The agreements by which the outlet that the command names bought before; also when it was archived as a duplicate.
     pub former_agreement_ids: &'a [Vec<u8>],
+    /// The order that it is suspected to repeat, as it is now. Only if it is held for that.
+    pub other: Option<&'a Order>,
     /// The warehouse of the outlet's territory, which serves a new order.
     pub warehouse_id: Option<Uuid>,
     /// The order's agreement and, in an edit, the one that the editor wants.

@@ -29,6 +29,8 @@ pub enum Scarce {
     Budget(Uuid),
     /// An agreement: that it is valid, and that the outlet lists it.
     Terms(Uuid),
+    /// Another order, which this one may repeat: that it is called off.
+    Order(Uuid),
 }
 
 /// The internal record `waiting{…}`: the orders that wait for something, the one that was submitted first first.
@@ -110,7 +112,7 @@ impl Waiting {
 }
 
 /// What an order waits for: the goods of a hold for stock, and those that a confirmed order is still to get; the budgets of the
-/// promotions of a hold for these; the agreement of a hold for expired terms.
+/// promotions of a hold for these; the agreement of a hold for expired terms; the order that it may repeat.
 #[must_use]
 pub fn waits_for(order: &Order) -> BTreeSet<Scarce> {
     let mut scarce = BTreeSet::new();
@@ -134,6 +136,9 @@ pub fn waits_for(order: &Order) -> BTreeSet<Scarce> {
             }
             if hold::open(order, HoldReason::TermsExpired).is_some() {
                 scarce.extend(Uuid::from_slice(&order.agreement_id).ok().map(Scarce::Terms));
+            }
+            if let Some(hold) = hold::open(order, HoldReason::DuplicateSuspect) {
+                scarce.extend(Uuid::from_slice(&hold.other_order_id).ok().map(Scarce::Order));
             }
         }
         OrderStatus::Confirmed => goods(&|line| line.difference() == LineDifference::BackOrdered),

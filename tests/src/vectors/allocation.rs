@@ -362,6 +362,7 @@ fn decided(wish: &Wish) -> Decision {
         outlet_id: id(50),
         outlet: &outlet,
         former_agreement_ids: &[],
+        other: None,
         warehouse_id: Some(id(52)),
         terms: &[(id(AGREEMENT), terms)].into(),
         goods: &goods.collect(),

@@ -54,6 +54,7 @@ on_both_databases!(
     c23_what_was_delivered_short_flows_back_and_opens_a_claim,
     c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept,
     c32_the_chain_ordered_what_the_rep_has_taken_as_well,
+    c32_an_order_goes_on_when_the_one_that_it_may_repeat_is_called_off,
 );
 
 /// Lines of an order: article, pieces, shown price.
@@ -861,6 +862,25 @@ async fn c26_an_edit_of_an_outlet_that_is_gone_is_rejected_and_kept(kind: Kind) 
     assert!(matches!(synced.outcomes[0].1.reason(), Reason::OutletArchived | Reason::Removed), "{synced:?}");
     assert!(app.shown::<Outlet>(&anna, outlet).is_none(), "it stays gone");
     assert!(app.kept_body(id).await.is_some(), "what was captured can be read again");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c32_an_order_goes_on_when_the_one_that_it_may_repeat_is_called_off(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let lines = [(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)];
+    let (first, by_phone) = order(&app, &anna, &world, &world.anna, &lines);
+    assert_eq!(app.office(Command::SubmitOrder(by_phone)).await.status(), Status::Applied);
+    let (second, submit) = order(&app, &anna, &world, &world.anna, &lines);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldDuplicateSuspect), "{outcome:?}");
+    let held: Order = app.shown(&anna, second).expect("the order");
+    assert_eq!(held.holds[0].other_order_id, bytes(first));
+    let cancel = CancelOrder { order_id: bytes(first), reason: "ordered twice".to_owned() };
+    assert_eq!(app.office(Command::CancelOrder(cancel)).await.status(), Status::Applied);
+    app.sync(&mut anna).await;
+    let order: Order = app.shown(&anna, second).expect("the order");
+    let released_by = order.holds[0].released_by.as_str();
+    assert_eq!((order.status(), released_by), (OrderStatus::Confirmed, "rule: its cause has gone"));
     done(app, &world, &mut anna).await;
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::hold::{self, Cause};
 use super::promise::{self, Will};
 use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, rate, shown_price};
-use super::{answer, promote, shortage};
+use super::{answer, duplicate, promote, shortage};
 use crate::trade::chain::agreements_of;
 use crate::trade::check;
 use crate::trade::credit::{CreditTerms, owed};
@@ -107,7 +107,7 @@ pub fn decide(
     let mut causes = line_causes(&items, &order, terms)?;
     causes.extend(promote::cause(&items, &order, before, &unearned, terms, setting)?);
     causes.extend(short);
-    causes.extend(touched.suspected.clone());
+    causes.extend(touched.suspected.clone().or_else(|| duplicate::still(&order, setting.other)));
     causes.extend(head_causes(&items, &order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
     order.promised_day = promised_day(&order, before, terms, setting);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use roundsman_proto::trade::{HoldReason, Order, OrderStatus};
 use uuid::Uuid;
 
-use super::hold::Cause;
+use super::hold::{self, Cause};
 
 /// Finds, among the other orders of the outlet, one of the same day that somebody else has handed in and that has at least half
 /// of the products of the smaller of both.
@@ -27,8 +27,16 @@ pub fn suspect(order: &Order, others: &[(Uuid, Order)]) -> Option<Cause> {
             && common > 0
             && common * 2 >= fewest;
         let facts = || format!("the order {id} of the same day has {common} of its {} products", own.len());
-        alike.then(|| Cause::new(HoldReason::DuplicateSuspect, facts()))
+        let other_order_id = id.as_bytes().to_vec();
+        alike.then(|| Cause { other_order_id, ..Cause::new(HoldReason::DuplicateSuspect, facts()) })
     })
+}
+
+/// Whether an order is still suspect that was: as long as the other one, as it is now, is not called off. Who says that both are
+/// wanted releases the hold.
+pub(super) fn still(order: &Order, other: Option<&Order>) -> Option<Cause> {
+    let hold = hold::open(order, HoldReason::DuplicateSuspect)?;
+    other.is_none_or(counts).then(|| Cause::of(hold))
 }
 
 fn products(order: &Order) -> BTreeSet<&[u8]> {

@@ -21,6 +21,8 @@ pub struct Cause {
     pub current_minor: Option<i64>,
     /// What takes the place of what it is about; empty: nothing.
     pub successor_id: Vec<u8>,
+    /// The order that it may repeat; empty: none.
+    pub other_order_id: Vec<u8>,
 }
 
 impl Cause {
@@ -28,8 +30,33 @@ impl Cause {
     #[must_use]
     pub fn new(reason: HoldReason, facts: String) -> Self {
         let (limit_minor, exposure_minor, shown_minor, current_minor) = (None, None, None, None);
-        let (line_ids, successor_id) = (Vec::new(), Vec::new());
-        Self { reason, line_ids, facts, limit_minor, exposure_minor, shown_minor, current_minor, successor_id }
+        let (line_ids, successor_id, other_order_id) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            reason,
+            line_ids,
+            facts,
+            limit_minor,
+            exposure_minor,
+            shown_minor,
+            current_minor,
+            successor_id,
+            other_order_id,
+        }
+    }
+
+    /// The one for which a hold was opened.
+    #[must_use]
+    pub fn of(hold: &Hold) -> Self {
+        Self {
+            line_ids: hold.line_ids.clone(),
+            limit_minor: hold.limit_minor,
+            exposure_minor: hold.exposure_minor,
+            shown_minor: hold.shown_minor,
+            current_minor: hold.current_minor,
+            successor_id: hold.successor_id.clone(),
+            other_order_id: hold.other_order_id.clone(),
+            ..Self::new(hold.reason(), hold.facts.clone())
+        }
     }
 
     /// One that concerns these lines.
@@ -54,6 +81,7 @@ impl Cause {
             shown_minor: self.shown_minor,
             current_minor: self.current_minor,
             successor_id: self.successor_id.clone(),
+            other_order_id: self.other_order_id.clone(),
             opened_at_us,
             ..Hold::default()
         }
@@ -102,7 +130,8 @@ fn is_decided(reason: HoldReason) -> bool {
         HoldReason::CreditLimit | HoldReason::Overdue | HoldReason::Price | HoldReason::Discount => true,
         HoldReason::ProductWithdrawn | HoldReason::Stock | HoldReason::MinimumSum => true,
         HoldReason::TermsExpired | HoldReason::OutletBlocked | HoldReason::Promotion | HoldReason::BelowFloor => true,
-        HoldReason::Unspecified | HoldReason::DuplicateSuspect => false,
+        HoldReason::DuplicateSuspect => true,
+        HoldReason::Unspecified => false,
     }
 }
 

@@ -47,6 +47,7 @@ fn line_id(number: u8) -> Vec<u8> {
 struct World {
     outlet: Outlet,
     former_agreement_ids: Vec<Vec<u8>>,
+    other: Option<Order>,
     agreement: Agreement,
     other_agreement: Agreement,
     list: PriceList,
@@ -82,6 +83,7 @@ impl World {
         Self {
             outlet: Outlet { agreement_ids, customer_id: bytes(CUSTOMER), ..Outlet::default() },
             former_agreement_ids: vec![],
+            other: None,
             other_agreement: agreement.clone(),
             agreement,
             list: PriceList { currency: "EUR".to_owned(), vat_included: true, ..PriceList::default() },
@@ -135,6 +137,7 @@ impl World {
             outlet_id: OUTLET,
             outlet: &self.outlet,
             former_agreement_ids: &self.former_agreement_ids,
+            other: self.other.as_ref(),
             warehouse_id: Some(WAREHOUSE),
             terms: &[(AGREEMENT, terms(&self.agreement)), (OTHER_AGREEMENT, terms(&self.other_agreement))].into(),
             goods: &goods.collect(),
@@ -1009,7 +1012,11 @@ fn c32_an_order_that_looks_like_another_ones_waits_until_somebody_says_it_is_non
     assert_eq!((held.lines[0].shown_price_minor, held.value_minor), (100, 400), "the list's price");
     assert!(held.holds[0].facts.contains("has 1 of its 1 products"), "{}", held.holds[0].facts);
     let again = world.with(|setting| decide_again(&held, setting)).expect("decided").order;
-    assert_eq!(holds(&again), [HoldReason::DuplicateSuspect], "no rule can know");
+    assert_eq!(holds(&again), [HoldReason::DuplicateSuspect], "the other one stands");
+    world.other = Some(Order { status: OrderStatus::Cancelled.into(), ..reps.clone() });
+    let alone = world.with(|setting| decide_again(&held, setting)).expect("decided").order;
+    assert_eq!(alone.status(), OrderStatus::Confirmed, "there is no other one any more");
+    world.other = None;
     let released = world.release(&held, HoldReason::DuplicateSuspect).expect("released").order;
     assert_eq!(released.status(), OrderStatus::Confirmed);
     world.set_price(TEA, 120, 6, NOW_US);
