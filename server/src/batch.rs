@@ -621,13 +621,13 @@ impl<'w> Batch<'w> {
             self.workspace.drop_overlay();
             match stop {
                 Stop::Rejected(rejection) => return Ok(Verdict::decided(commands::rejected(rejection))),
-                Stop::Load(id) => {
-                    // What it asks for now, beside the record that it stopped at: what earlier commands of the batch did
+                Stop::Load(ids) => {
+                    // What it asks for now, beside the records that it stopped at: what earlier commands of the batch did
                     // may have brought keys that no wave could name.
                     let mut keys = Keys::default();
                     let context = self.context(submission, submitted);
                     let _ = command.keys(&context, &self.workspace, &mut keys);
-                    keys.id(id);
+                    ids.into_iter().for_each(|id| keys.id(id));
                     let missing = keys.missing(&self.workspace);
                     self.fetch(tx, &missing).await?;
                 }

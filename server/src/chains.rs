@@ -90,12 +90,12 @@ pub fn move_outlet(workspace: &mut Workspace, outlet: Uuid, from: &[u8], to: &[u
 pub fn keys(id: Uuid, chain: &Chain, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
     keys.internal::<ChainBranches>(&id);
     network::terms_keys(&chain.agreement_ids, workspace, keys);
-    line_keys(&chain.parent_id, workspace, keys);
-    if let Ok(parent) = Uuid::from_slice(&chain.parent_id) {
-        keys.internal::<ChainBranches>(&parent);
-    }
-    if let Some(left) = workspace.find::<Chain>(id)?.and_then(|before| Uuid::from_slice(&before.parent_id).ok()) {
-        keys.internal::<ChainBranches>(&left);
+    let left = workspace.find::<Chain>(id)?.map(|before| before.parent_id).unwrap_or_default();
+    for above in [&chain.parent_id, &left] {
+        line_keys(above, workspace, keys);
+        for (above, _) in line(workspace, above).unwrap_or_default() {
+            keys.internal::<ChainBranches>(&above);
+        }
     }
     if chain.agreement_ids.is_empty() {
         let line = line(workspace, &chain.parent_id)?;
@@ -126,16 +126,23 @@ fn hang(workspace: &mut Workspace, id: Uuid, from: &[u8], to: &[u8]) -> Result<(
     let is_own = to == id.as_bytes();
     let above = if is_own { vec![id] } else { line(workspace, to)?.into_iter().map(|(id, _)| id).collect() };
     chain::may_hang(id, &above, levels_below(workspace, id)?)?;
-    if let Some(left) = optional_id(from)? {
+    let own = workspace.internal::<ChainBranches>(&id)?.below.saturating_add(1);
+    for (level, (left, _)) in line(workspace, from)?.into_iter().enumerate() {
         let mut branches: ChainBranches = workspace.internal(&left)?;
-        branches.branches.retain(|other| other != id.as_bytes());
+        branches.below = branches.below.saturating_sub(own);
+        if level == 0 {
+            branches.branches.retain(|other| other != id.as_bytes());
+        }
         workspace.put_internal(&left, &branches)?;
     }
-    if let Some(parent) = above.first() {
-        let mut branches: ChainBranches = workspace.internal(parent)?;
-        insert_id(&mut branches.branches, id);
-        check::count(branches.branches.len(), BRANCHES, "parent_id")?;
-        workspace.put_internal(parent, &branches)?;
+    for (level, entered) in above.iter().enumerate() {
+        let mut branches: ChainBranches = workspace.internal(entered)?;
+        branches.below = branches.below.saturating_add(own);
+        check::count(usize::try_from(branches.below).unwrap_or(usize::MAX), BRANCHES, "parent_id")?;
+        if level == 0 {
+            insert_id(&mut branches.branches, id);
+        }
+        workspace.put_internal(entered, &branches)?;
     }
     Ok(())
 }

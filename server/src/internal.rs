@@ -379,6 +379,9 @@ pub struct ChainBranches {
     /// In ascending order; 16 bytes each.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub branches: Vec<Vec<u8>>,
+    /// So many chains hang below it, on all levels.
+    #[prost(uint64, tag = "2")]
+    pub below: u64,
 }
 
 impl Internal for ChainBranches {

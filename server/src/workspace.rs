@@ -38,8 +38,8 @@ pub struct Stored {
 pub enum Stop {
     /// By a rule: the outcome is Rejected.
     Rejected(Rejection),
-    /// A record is not loaded yet: the lane loads it and decides again.
-    Load(Uuid),
+    /// Records are not loaded yet: the lane loads them and decides again.
+    Load(Vec<Uuid>),
     /// What is stored can't be read: the command goes to quarantine.
     Corrupt(String),
 }
@@ -179,7 +179,7 @@ impl Workspace {
         if let Some(stored) = self.overlay.get(&id).or_else(|| self.batch.get(&id)) {
             return Ok(Some(stored));
         }
-        self.loaded.get(&id).map(Option::as_ref).ok_or(Stop::Load(id))
+        self.loaded.get(&id).map(Option::as_ref).ok_or_else(|| Stop::Load(vec![id]))
     }
 
     /// The live record of this id, if there is one.

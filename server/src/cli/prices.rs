@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::client::{Login, Session, why};
 use super::explain::{day, decimal, quantity};
 use super::print;
-use crate::clock::Clock;
+use crate::clock::{Clock, Random};
 use crate::exchange::reprice::{self, Plan, Prices, Selection, Step, Terms};
 use crate::exchange::{key, value};
 
@@ -255,12 +255,16 @@ async fn prices_of(session: &mut Session, id: Uuid) -> anyhow::Result<Prices> {
 /// # Errors
 /// When a command can't be sent; those before it stay, and the next run goes on from there.
 pub async fn apply(session: &mut Session, plan: &Plan, mut progress: impl FnMut(usize)) -> anyhow::Result<Report> {
+    let random = Random::from_machine()?;
     let mut report = Report::default();
     for command in plan.commands() {
-        let (outcome, _) = session
-            .execute(command.id, Command::SetPrices(command.set))
-            .await
-            .context("not all prices were changed; run the same again to go on from there")?;
+        let set = Command::SetPrices(command.set);
+        let broken = "not all prices were changed; run the same again to go on from there";
+        let (mut outcome, _) = session.execute(command.id, set.clone()).await.context(broken)?;
+        if outcome.status() != Decision::Applied {
+            // Perhaps the answer of an earlier run, before what was missing came. What is refused once more changes nothing.
+            (outcome, _) = session.execute(random.uuid(Clock::Machine.now_us()), set).await.context(broken)?;
+        }
         if outcome.status() == Decision::Applied {
             report.prices += command.prices;
         } else {

@@ -68,7 +68,7 @@ impl Decide for AnswerChangeRequest {
         };
         let answered = request::answered(&asked, self, context.issuer.actor(), context.now_us);
         requests::put_answered(context, workspace, &place, (id, &answered))?;
-        if let Some(debtor) = debtor(&order) {
+        if let Some(debtor) = debtor(&order).filter(|_| self.accept) {
             ordering::release_held(context, workspace, &debtor)?;
         }
         place.outcome(context, workspace, verdict)

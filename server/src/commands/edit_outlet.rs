@@ -11,8 +11,8 @@ use roundsman_sync::trade::{check, outlet};
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, field, ordering};
-use crate::network;
 use crate::workspace::{Keys, Stop, Workspace};
+use crate::{chains, network};
 
 impl Decide for EditOutlet {
     fn name(&self) -> &'static str {
@@ -48,10 +48,13 @@ impl Decide for EditOutlet {
             agreement_ids: self.add_agreement_ids.clone(),
             customer_id: self.customer_id.as_ref().map(|change| change.value.clone()).unwrap_or_default(),
             territory_id: place.outlet.territory_id,
-            chain_id: place.outlet.chain_id,
+            chain_id: place.outlet.chain_id.clone(),
             ..Outlet::default()
         };
-        let added = self.add_agreement_ids.iter().filter_map(|id| Uuid::from_slice(id).ok());
+        let left = place.outlet.agreement_ids.iter().any(|id| !self.remove_agreement_ids.contains(id));
+        let inherits = !left && self.add_agreement_ids.is_empty();
+        let inherited = if inherits { chains::given_by(&place.outlet.chain_id, workspace) } else { Vec::new() };
+        let added = self.add_agreement_ids.iter().chain(&inherited).filter_map(|id| Uuid::from_slice(id).ok());
         ordering::waiting_keys(added.map(Scarce::Terms), workspace, keys);
         network::outlet_keys(place.outlet_id.as_bytes(), &after, workspace, keys)
     }

@@ -2,12 +2,13 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{CashHandIn, HandInCash, Rep};
+use roundsman_proto::trade::{CashHandIn, HandInCash, Reason, Rep};
 use roundsman_sync::trade::capture;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::hand_in::{self, Decision, InHand, Setting};
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
+use uuid::Uuid;
 
 use super::{Context, Decide, Target, decided, field};
 use crate::calendar;
@@ -22,7 +23,7 @@ impl Decide for HandInCash {
     }
 
     fn roles(&self) -> &'static [Role] {
-        &[Role::Rep]
+        &[Role::Rep, Role::Office, Role::Admin]
     }
 
     fn target(&self) -> Option<Target<'_>> {
@@ -35,7 +36,7 @@ impl Decide for HandInCash {
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.hand_in_id);
-        let Some(rep) = context.issuer.rep() else { return Ok(()) };
+        let Ok(rep) = whose(context, self) else { return Ok(()) };
         keys.id(rep);
         let page = |number: i32| (rep, self.currency.clone(), number);
         keys.internal::<InHand>(&page(0));
@@ -46,9 +47,9 @@ impl Decide for HandInCash {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         hand_in::hand_in_form(self)?;
-        let rep_id = field::rep(context)?;
+        let rep_id = whose(context, self)?;
         let (id, current) = field::existing::<CashHandIn>(workspace, &self.hand_in_id)?;
-        let rep: Option<Rep> = workspace.find(rep_id)?;
+        let (_, rep) = workspace.live::<Rep>(rep_id.as_bytes())?;
         let page = |number: i32| (rep_id, self.currency.clone(), number);
         let front: InHand = workspace.internal(&page(0))?;
         let number = front.next_page();
@@ -57,7 +58,7 @@ impl Decide for HandInCash {
         let stated = if self.day == 0 { context.business_day } else { self.day };
         let setting = Setting {
             rep_id,
-            team_id: rep.as_ref().map_or(&[], |rep| &rep.team_id),
+            team_id: &rep.team_id,
             // A rep may work in territories of several calendars, so that the day is judged by none of them.
             day: capture::business_day(stated, calendar::day(chrono_tz::UTC, context.captured_at_us)),
             captured_at_us: context.captured_at_us,
@@ -73,5 +74,17 @@ impl Decide for HandInCash {
             workspace.announce("cash.handed_in", id);
         }
         Ok(decided(verdict))
+    }
+}
+
+/// Whose cash it is: the rep's own, or that of one for whom the office takes it.
+fn whose(context: &Context<'_>, command: &HandInCash) -> Result<Uuid, Rejection> {
+    let named = check::optional_id(&command.rep_id, "rep_id")?;
+    match (context.issuer.rep(), named) {
+        (Some(own), None) => Ok(own),
+        (Some(own), Some(named)) if own == named => Ok(own),
+        (Some(_), Some(_)) => Err(Rejection::new(Reason::RoleNotAllowed).field("rep_id")),
+        (None, Some(named)) => Ok(named),
+        (None, None) => Err(check::missing("rep_id")),
     }
 }

@@ -757,10 +757,30 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
         let id = stored_id(&held.agreement_id)?;
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
-    for id in credit::releasable(&credit, |id| terms.get(&id).copied()).orders {
+    let orders = credit::releasable(&credit, |id| terms.get(&id).copied()).orders;
+    load(workspace, &orders)?;
+    for id in orders {
         decide_again(context, workspace, id)?;
     }
     Ok(())
+}
+
+/// Sees that everything is there that it takes to decide these orders again: what is missing is asked for at once, and not one
+/// record after the other.
+///
+/// # Errors
+/// [`Stop::Load`].
+fn load(workspace: &Workspace, orders: &[Uuid]) -> Result<(), Stop> {
+    let mut keys = Keys::default();
+    for id in orders {
+        keys.id(*id);
+        if let Ok(Some(order)) = workspace.find::<Order>(*id) {
+            waiting::keys(&order, &mut keys);
+            Needs::of_order(&order).keys(workspace, &mut keys);
+        }
+    }
+    let missing = keys.missing(workspace);
+    if missing.is_empty() { Ok(()) } else { Err(Stop::Load(missing)) }
 }
 
 /// The orders of an outlet that wait for the same, oldest first, as many as one command decides.

@@ -39,6 +39,7 @@ impl Decide for PrepareShipment {
         let to = Uuid::from_slice(&self.warehouse_id).ok();
         if to.is_some() && to != from {
             quotas::keys(&order, keys);
+            ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
             for warehouse in [from, to].into_iter().flatten() {
                 ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
             }

@@ -65,15 +65,16 @@ impl Decide for SetReceivable {
         let receivable = self.receivable.as_ref().ok_or_else(|| check::missing("receivable"))?;
         let customer = check::id(&receivable.customer_id, "customer_id")?;
         let before: Option<Receivable> = workspace.find(id)?;
-        if before.as_ref().is_some_and(|before| reference::is_older(receivable, before)) {
-            return Ok(applied_because(Reason::NothingToDo));
-        }
         let payments = all_booked::<Payment>(workspace, &self.booked_payment_ids, receivable)?;
         let orders = all_booked::<Order>(workspace, &self.booked_order_ids, receivable)?;
-        if before.as_ref() == Some(receivable) && payments.is_empty() && orders.is_empty() {
+        // What an older figure contained is contained in the newer one that came before it.
+        let outdated = before.as_ref().is_some_and(|before| reference::is_older(receivable, before));
+        if (outdated || before.as_ref() == Some(receivable)) && payments.is_empty() && orders.is_empty() {
             return Ok(applied_because(Reason::NothingToDo));
         }
-        reference::put_receivable(workspace, id, receivable)?;
+        if !outdated {
+            reference::put_receivable(workspace, id, receivable)?;
+        }
         let debtor: Debtor = (customer, receivable.currency.clone());
         let mut credit: Credit = workspace.internal(&debtor)?;
         let mut debts: Debts = workspace.internal(&debtor)?;

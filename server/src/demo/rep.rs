@@ -354,6 +354,7 @@ fn hand_in<S: Storages>(app: &App<S>) -> Option<Command> {
             day: 0,
             counted: vec![counted],
             note: String::new(),
+            rep_id: Vec::new(),
         })
     })
 }

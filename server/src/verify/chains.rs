@@ -29,22 +29,27 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         .chain_outlets
         .compare(&expected.collect(), report, |stored, right| differing_ids(&stored.outlets, &right.outlets));
     let mut branches: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    let mut below: BTreeMap<Uuid, u64> = BTreeMap::new();
     for (id, chain) in &facts.chains {
         if let Some(parent) = chain.parent {
             branches.entry(parent).or_default().insert(*id);
         }
         let line = line(facts, *id);
+        for above in &line {
+            *below.entry(*above).or_default() += 1;
+        }
         if line.contains(id) || line.len() >= LEVELS {
             report.find(format!("Chain {id} hangs below {line:?}, which is a loop or too deep"));
         }
     }
     let expected = branches.iter().map(|(chain, branches)| {
-        let branches = ChainBranches { branches: list(branches) };
+        let branches = ChainBranches { branches: list(branches), below: below[chain] };
         (ChainBranches::name(chain), branches)
     });
-    derived
-        .chain_branches
-        .compare(&expected.collect(), report, |stored, right| differing_ids(&stored.branches, &right.branches));
+    derived.chain_branches.compare(&expected.collect(), report, |stored, right| {
+        let counts = || format!("counts {} below it, and there are {}", stored.below, right.below);
+        differing_ids(&stored.branches, &right.branches).or_else(|| Some(counts()))
+    });
 }
 
 /// Whether it is work that is left to be done.

@@ -425,7 +425,7 @@ fn hand_in_cash(scene: &Scene<'_>) -> Option<Command> {
         currency: CURRENCY.to_owned(),
         day: 0,
         counted: counted.collect(),
-        note: String::new(),
+        ..HandInCash::default()
     }))
 }
 

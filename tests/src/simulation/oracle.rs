@@ -269,10 +269,10 @@ impl Oracle {
     fn settle(&self, command: &dyn Decide, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         loop {
             match commands::decide(command, context, workspace) {
-                Err(Stop::Load(id)) => {
+                Err(Stop::Load(ids)) => {
                     workspace.drop_overlay();
-                    let found = self.records.get(&id).map(|stored| (id, stored.clone()));
-                    workspace.load(&[id], found.into_iter().collect());
+                    let found = ids.iter().filter_map(|id| self.records.get(id).map(|stored| (*id, stored.clone())));
+                    workspace.load(&ids, found.collect());
                 }
                 decided => return decided,
             }

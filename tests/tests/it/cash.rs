@@ -5,7 +5,8 @@ use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    CashHandIn, CashHandInState, CollectPayment, ConfirmHandIn, CountedCash, HandInCash, PaymentMethod, Reason,
+    CashHandIn, CashHandInState, CollectPayment, ConfirmHandIn, CountedCash, DismissRep, HandInCash, PaymentMethod,
+    Reason,
 };
 use roundsman_sync::trade::hand_in::PAYMENTS;
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
@@ -17,6 +18,7 @@ on_both_databases!(
     cash_and_cheques_are_handed_in_once_and_what_comes_late_the_next_time,
     the_rep_and_the_supervisor_see_a_hand_in_and_other_reps_do_not,
     the_office_says_what_it_counted,
+    the_office_takes_the_cash_of_a_rep_who_has_left,
     only_whom_it_concerns_hands_in_and_confirms,
     what_is_too_much_for_one_hand_in_is_left_for_the_next,
     a_damaged_hand_in_is_found,
@@ -55,6 +57,7 @@ fn hand_in(id: Uuid, counted: &[(PaymentMethod, i64)]) -> Command {
         day: 0,
         counted: counted.collect(),
         note: "the evening's".to_owned(),
+        rep_id: Vec::new(),
     })
 }
 
@@ -160,6 +163,29 @@ async fn the_office_says_what_it_counted(kind: Kind) {
     done(app, &world).await;
 }
 
+fn for_rep(command: Command, rep: Uuid) -> Command {
+    let Command::HandInCash(hand_in) = command else { panic!("another command") };
+    Command::HandInCash(HandInCash { rep_id: bytes(rep), ..hand_in })
+}
+
+async fn the_office_takes_the_cash_of_a_rep_who_has_left(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    take(&app, &world, &mut anna, &[(PaymentMethod::Cash, 500), (PaymentMethod::Cash, 300)]).await;
+    let dismiss = DismissRep { rep_id: bytes(world.anna.rep), ..DismissRep::default() };
+    assert_eq!(app.office(Command::DismissRep(dismiss)).await.status(), Status::Applied);
+    let id = app.id();
+    let counted = for_rep(hand_in(id, &[(PaymentMethod::Cash, 700)]), world.anna.rep);
+    assert_eq!(told(&app.office(counted.clone()).await), (Status::Applied, Reason::CashDiffers));
+    let handed_in = app.stored::<CashHandIn>(world.tenant).await[&id].clone();
+    let sums = (handed_in.expected_minor, handed_in.counted_minor, handed_in.difference_minor);
+    assert_eq!((sums, handed_in.rep_id), ((800, 700, -100), bytes(world.anna.rep)));
+    let unknown = for_rep(hand_in(app.id(), &[(PaymentMethod::Cash, 1)]), app.id());
+    assert_eq!(told(&app.office(unknown).await), (Status::Rejected, Reason::NotFound));
+    done(app, &world).await;
+}
+
 async fn only_whom_it_concerns_hands_in_and_confirms(kind: Kind) {
     let app = TestApp::start(kind).await;
     let world = World::make(&app).await;
@@ -174,9 +200,14 @@ async fn only_whom_it_concerns_hands_in_and_confirms(kind: Kind) {
     app.user("lars", Role::Logistics, None, None).await;
     let lars = app.token("lars").await;
     assert_eq!(told(&app.office_as(&lars, app.id(), confirm(id, 500)).await.expect("answers")), role);
-    assert_eq!(told(&app.office(hand_in(app.id(), &[(PaymentMethod::Cash, 500)])).await), role);
-    // Boris has collected nothing, whatever Anna has, and learns nothing of hers by its id.
+    let nobodys = app.office(hand_in(app.id(), &[(PaymentMethod::Cash, 500)])).await;
+    assert_eq!(told(&nobodys), (Status::Rejected, Reason::MissingField), "whose cash it is");
+    let logistics = for_rep(hand_in(app.id(), &[(PaymentMethod::Cash, 500)]), world.anna.rep);
+    assert_eq!(told(&app.office_as(&lars, app.id(), logistics).await.expect("answers")), role);
+    // A rep hands in nothing of another one's. Boris has collected nothing, whatever Anna has, and learns nothing of hers by its id.
     let mut boris = app.device("boris").await;
+    let annas = for_rep(hand_in(app.id(), &[(PaymentMethod::Cash, 500)]), world.anna.rep);
+    assert_eq!(told(&app.decide(&mut boris, annas).await), role);
     let nothing = app.decide(&mut boris, hand_in(app.id(), &[])).await;
     assert_eq!(told(&nothing), (Status::Rejected, Reason::NothingToHandIn));
     let taken = app.decide(&mut boris, hand_in(id, &[(PaymentMethod::Cash, 500)])).await;

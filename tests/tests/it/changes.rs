@@ -9,8 +9,8 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
     AnswerChangeRequest, CancelOrder, ChangeOrder, ChangeRequest, ChangeRequestState, Fulfilment, Int64Change, Order,
-    OrderLineChange, OrderLineEdit, OrderStatus, PrepareShipment, PromiseOutcome, Reason, ReleaseOrder, ShipShipment,
-    Shipment, ShipmentState,
+    OrderLineChange, OrderLineEdit, OrderStatus, PrepareShipment, PromiseOutcome, Reason, ReleaseOrder, SetReceivable,
+    ShipShipment, Shipment, ShipmentState,
 };
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -22,6 +22,7 @@ use crate::conflicts::{done, order, ready, status};
 on_both_databases!(
     c03_an_edit_after_the_release_is_asked_and_accepted,
     c03_an_edit_after_the_release_is_refused_with_a_reason,
+    c03_an_order_that_the_books_contain_does_not_come_to_more,
     c04_a_picked_order_is_not_edited_and_what_to_offer_is_said,
     c04_a_picked_order_is_called_off_by_the_warehouse,
     c04_goods_that_leave_answer_what_was_wanted,
@@ -160,6 +161,27 @@ async fn c03_an_edit_after_the_release_is_asked_and_accepted(kind: Kind) {
     assert_eq!(world.listed().await, []);
     let late = world.answer(request, false).await;
     assert_eq!(status(&late), (Status::Rejected, Reason::WrongState), "it is answered once");
+    world.done().await;
+}
+
+async fn c03_an_order_that_the_books_contain_does_not_come_to_more(kind: Kind) {
+    let mut world = Released::start(kind).await;
+    let more = requested(&world.edit(500).await);
+    let booked = SetReceivable {
+        receivable_id: bytes(world.world.receivables[0]),
+        receivable: Some(world.world.receivable(0, 1_000)),
+        booked_order_ids: vec![bytes(world.order)],
+        ..SetReceivable::default()
+    };
+    assert_eq!(world.app.office(Command::SetReceivable(booked)).await.status(), Status::Applied);
+    let refused = world.answer(more, true).await;
+    assert_eq!(status(&refused), (Status::Rejected, Reason::OrderReleased), "no limit would hold it: {refused:?}");
+    assert_eq!(offers(&refused), ["add_on_order"]);
+    assert_eq!(world.answer(more, false).await.status(), Status::Applied);
+    let less = requested(&world.edit(2).await);
+    assert_eq!(world.answer(less, true).await.status(), Status::Applied);
+    world.app.sync(&mut world.anna).await;
+    assert_eq!((world.order().lines[0].ordered_milli, world.order().booked), (2_000, true));
     world.done().await;
 }
 

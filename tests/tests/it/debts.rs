@@ -21,6 +21,7 @@ on_both_databases!(
     an_order_is_booked_when_the_warehouse_has_it_at_the_earliest,
     what_the_books_contain_an_import_does_not_take_out,
     older_figures_of_an_import_say_nothing,
+    what_an_older_figure_contained_the_newer_one_does,
     past_orders_of_many_customers_are_taken_at_once,
     a_payment_pays_the_oldest_documents_until_the_books_contain_it,
     a_payment_pays_what_was_chosen,
@@ -91,6 +92,36 @@ async fn older_figures_of_an_import_say_nothing(kind: Kind) {
 }
 
 /// Many orders of the past in one command, each of a customer of its own, as the ERP brings them.
+async fn what_an_older_figure_contained_the_newer_one_does(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut anna = app.device("anna").await;
+    let [first, second] = [(); 2].map(|()| app.id());
+    for id in [first, second] {
+        let taken = CollectPayment { payment_id: bytes(id), ..cash(&app, &world, 300) };
+        assert_eq!(app.decide(&mut anna, Command::CollectPayment(taken)).await.status(), Status::Applied);
+    }
+    let said = async |as_of_us: i64, debt_minor: i64, payment: Uuid| {
+        let figures = Receivable { as_of_us, ..world.receivable(0, debt_minor) };
+        let command = SetReceivable {
+            receivable_id: bytes(world.receivables[0]),
+            receivable: Some(figures),
+            booked_payment_ids: vec![bytes(payment)],
+            ..SetReceivable::default()
+        };
+        app.office(Command::SetReceivable(command)).await.status()
+    };
+    // Two workers of the ERP, and the earlier figure comes last.
+    assert_eq!(said(20, 400, second).await, Status::Applied);
+    assert_eq!(said(10, 700, first).await, Status::Applied);
+    let payments = app.stored::<Payment>(world.tenant).await;
+    assert!(payments[&first].booked && payments[&second].booked, "the debt contains both");
+    assert_eq!(app.stored::<Receivable>(world.tenant).await[&world.receivables[0]].debt_minor, 400);
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+    assert_eq!(findings, Vec::<String>::new());
+    app.finish().await;
+}
+
 async fn past_orders_of_many_customers_are_taken_at_once(kind: Kind) {
     const ORDERS: usize = 400;
     let app = TestApp::start(kind).await;

@@ -1,13 +1,14 @@
 //! Many prices that change at once, from a day on.
 
 use roundsman::cli::prices::{self, Preview, Wanted};
+use roundsman::exchange::key;
 use roundsman::exchange::reprice::{Selection, Spread, Terms, parse};
 use roundsman::store::bucket;
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
 use roundsman_proto::admin::{CountPriceListHoldersRequest, ListPricesRequest};
 use roundsman_proto::auth::Role;
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{Kind as RecordKind, Price, PriceList};
+use roundsman_proto::trade::{Kind as RecordKind, Price, PriceList, Product};
 use roundsman_sync::page::Cursor;
 use roundsman_sync::trade::price::{List, Wanted as Ordered, quote};
 use roundsman_sync::trade::reprice::{By, Rule};
@@ -153,6 +154,10 @@ async fn prices_become_those_of_a_file(kind: Kind) {
     let report = applied(&app, &unknown).await;
     assert_eq!((report.prices, report.rejected.len()), (0, 1));
     assert!(report.rejected[0].starts_with("NONE to NONE: REASON_NOT_FOUND"), "{report:?}");
+    // When it has come, the same run does what it could not.
+    let product = app.stored::<Product>(world.tenant).await[&world.products[0]].clone();
+    import(&app, vec![entry(key::id("product", "NONE"), Record::Product(product))]).await;
+    assert_eq!(applied(&app, &unknown).await.prices, 1);
     done(app, &world, &mut anna).await;
 }
 

@@ -110,8 +110,12 @@ pub fn decide(
     causes.extend(touched.suspected.clone().or_else(|| duplicate::still(&order, setting.other)));
     causes.extend(head_causes(&items, &order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
-    order.promised_day = promised_day(&order, before, terms, setting);
     let open = hold::open_reasons(&order);
+    order.promised_day = match before.filter(|before| !open.is_empty() && before.promised_at_us != 0) {
+        // What was promised stands, until something else is.
+        Some(before) => before.promised_day,
+        None => promised_day(&order, before, terms, setting),
+    };
     order.set_status(if open.is_empty() { OrderStatus::Confirmed } else { OrderStatus::Submitted });
     let available = shortage::reserve(&mut items, open.is_empty(), before, setting);
     let partly = items
@@ -349,17 +353,17 @@ fn head_causes(
         let facts = format!("the order's value of {value} is below the minimum of {minimum}");
         causes.push(Cause::new(HoldReason::MinimumSum, facts).limit(minimum, value));
     }
-    if touched.terms || is_open(HoldReason::TermsExpired) {
+    let outgrown = |reason| agreed(order, reason).is_some_and(|agreed| value > agreed);
+    if touched.terms || is_open(HoldReason::TermsExpired) || outgrown(HoldReason::TermsExpired) {
         causes.extend(terms_cause(items, order, agreement, setting));
     }
     if promised(before).is_some_and(|promised| order.value_minor <= promised.value_minor) {
         return causes;
     }
-    if setting.outlet.blocked && hold::agreed(order, HoldReason::OutletBlocked).is_none() {
-        causes.push(Cause::new(
-            HoldReason::OutletBlocked,
-            format!("the outlet is blocked: {}", setting.outlet.blocked_reason),
-        ));
+    let blocked_before = hold::agreed(order, HoldReason::OutletBlocked).is_some();
+    if setting.outlet.blocked && (!blocked_before || outgrown(HoldReason::OutletBlocked)) {
+        let facts = format!("the outlet is blocked: {}", setting.outlet.blocked_reason);
+        causes.push(Cause { exposure_minor: Some(value), ..Cause::new(HoldReason::OutletBlocked, facts) });
     }
     causes.extend(debt_causes(order, before, agreement, setting));
     causes
@@ -395,6 +399,7 @@ fn terms_cause(items: &[Item<'_>], order: &Order, agreement: &Agreement, setting
     let facts: Vec<String> =
         [(!valid).then(invalid), (!is_listed(order, setting.outlet)).then(unlisted)].into_iter().flatten().collect();
     let cause = (!facts.is_empty()).then(|| Cause::new(HoldReason::TermsExpired, facts.join("; ")))?;
+    let cause = Cause { exposure_minor: Some(order.ordered_value_minor), ..cause };
     Some(if valid { cause } else { succeeded(cause, items, order, agreement, setting) })
 }
 

@@ -149,10 +149,12 @@ pub fn may_answer(request: &ChangeRequest, command: &AnswerChangeRequest) -> Res
 }
 
 /// The warehouse accepts; `setting` is of whoever asked, at the moment of the answer. The order is decided as if the warehouse
-/// did not have it yet. If nothing holds a changed order then, the warehouse keeps it.
+/// did not have it yet. If nothing holds a changed order then, the warehouse keeps it. One that the books contain already does
+/// not come to more: nobody would hold that against a limit.
 ///
 /// # Errors
-/// Those of the rules by which an order is changed or called off.
+/// Those of the rules by which an order is changed or called off; `REASON_ORDER_RELEASED` with what to offer instead, for more of
+/// what the books contain.
 pub fn accept(request: &ChangeRequest, order: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
     open_for_decisions(order)?;
     let editor = asker(request);
@@ -166,6 +168,9 @@ pub fn accept(request: &ChangeRequest, order: &Order, setting: &Setting<'_>) -> 
         }
         Some(Wish::Change(change)) => {
             let mut decision = decide_change(&taken_back, editor, change, setting)?;
+            if order.booked && decision.order.value_minor > order.value_minor {
+                return Err(has_status(Reason::OrderReleased, order).fact(None, "offer", "add_on_order"));
+            }
             let goes_on = decision.order.status() == OrderStatus::Confirmed
                 && !shortage::is_back_ordered(&decision.order)
                 && decision.order.lines.iter().any(|line| line.confirmed_milli > 0);

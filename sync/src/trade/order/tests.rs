@@ -739,6 +739,30 @@ fn a_held_order_is_promised_for_a_day_that_is_possible_when_it_is_released() {
     assert_eq!(released.broken_promises, 0, "nothing was promised before");
 }
 
+#[test]
+fn a_promise_is_broken_once_however_long_the_order_waits_then() {
+    let mut world = World::new();
+    world.agreement.delivery_lead_days = 1;
+    world.agreement.set_shortage_rule(ShortageRule::ShipComplete);
+    world.available.insert(TEA, Available::default().counted(5_000));
+    let order = world.submit(&[tea(5)]).expect("taken");
+    let order = world.take(&order);
+    let promised = order.promised_day;
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 8)]).expect("taken");
+    assert_eq!(promised, TODAY + 1);
+    let mut waiting = world.take(&more);
+    assert_eq!((holds(&waiting), waiting.promised_day), (vec![HoldReason::Stock], promised));
+    for day in 1..4 {
+        world.capture.now.day = TODAY + day;
+        waiting = world.with(|setting| decide_again(&waiting, setting)).expect("decided").order;
+        assert_eq!((waiting.promised_day, waiting.broken_promises), (promised, 0), "another day is not promised yet");
+    }
+    let available = world.available[&TEA].counted(9_000);
+    world.available.insert(TEA, available);
+    let late = world.with(|setting| decide_again(&waiting, setting)).expect("decided").order;
+    assert_eq!((late.status(), late.promised_day, late.broken_promises), (OrderStatus::Confirmed, TODAY + 4, 1));
+}
+
 /// What an outcome tells of a line, by name.
 fn told(decision: &Decision, line_id: &[u8]) -> Vec<(String, String)> {
     let of_line = decision.verdict.lines.iter().filter(|fact| fact.record_id == line_id);
@@ -1050,6 +1074,14 @@ fn c13_a_blocked_outlet_holds_until_it_is_unblocked() {
     world.outlet.blocked = false;
     let freed = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(freed.status(), OrderStatus::Confirmed);
+
+    world.outlet.blocked = true;
+    let released = world.release(&order, HoldReason::OutletBlocked).expect("released").order;
+    let more = world.change(&released, Editor::Rep(REP), vec![quantity(1, 3, 300)]).expect("taken").order;
+    assert_eq!(holds(&more), [HoldReason::OutletBlocked], "nobody has agreed to as much");
+    let less = world.change(&released, Editor::Rep(REP), vec![quantity(1, 3, 2)]).expect("taken").order;
+    let again = world.change(&less, Editor::Rep(REP), vec![quantity(1, 2, 3)]).expect("taken").order;
+    assert_eq!(again.status(), OrderStatus::Confirmed, "as much as was agreed to");
 }
 
 #[test]
@@ -1069,8 +1101,10 @@ fn c13_an_order_by_the_terms_of_a_duplicate_waits_for_a_person_or_for_the_terms(
     assert_eq!(again, order, "nothing has changed");
     let released = world.release(&order, HoldReason::TermsExpired).expect("released").order;
     assert_eq!(released.status(), OrderStatus::Confirmed);
+    let less = world.change(&released, Editor::Rep(REP), vec![quantity(1, 3, 2)]).expect("taken").order;
+    assert_eq!(less.status(), OrderStatus::Confirmed, "what a person has agreed to");
     let more = world.change(&released, Editor::Rep(REP), vec![quantity(1, 3, 4)]).expect("taken").order;
-    assert_eq!(more.status(), OrderStatus::Confirmed, "what a person has agreed to");
+    assert_eq!(holds(&more), [HoldReason::TermsExpired], "nobody has agreed to as much");
     world.outlet.agreement_ids.push(bytes(AGREEMENT));
     let listed = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(listed.status(), OrderStatus::Confirmed);
