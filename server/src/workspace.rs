@@ -86,6 +86,15 @@ impl Keys {
         self.leads_on
     }
 
+    /// Sees that all of them are there.
+    ///
+    /// # Errors
+    /// [`Stop::Load`].
+    pub fn load(self, workspace: &Workspace) -> Result<(), Stop> {
+        let missing = self.missing(workspace);
+        if missing.is_empty() { Ok(()) } else { Err(Stop::Load(missing)) }
+    }
+
     /// The keys that `workspace` does not have yet, each once.
     #[must_use]
     pub fn missing(mut self, workspace: &Workspace) -> Vec<Uuid> {
@@ -359,9 +368,9 @@ impl Workspace {
         self.freed.insert(scarce);
     }
 
-    /// One of those that were set free and that nobody was served with yet.
-    pub fn next_freed(&mut self) -> Option<Scarce> {
-        self.freed.pop_first()
+    /// What was set free, and nobody was served with yet.
+    pub fn take_freed(&mut self) -> BTreeSet<Scarce> {
+        std::mem::take(&mut self.freed)
     }
 
     /// Tells others, after the commit.

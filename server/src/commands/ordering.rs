@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Outlet, Price, PriceList, Product, Promotion, ShortageRule,
-    Stock, SubmitOrder,
+    Agreement, ChangeOrder, HoldReason, Kind, Order, OrderStatus, Outlet, Price, PriceList, Product, Promotion,
+    ShortageRule, Stock, SubmitOrder,
 };
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::chain::agreements_of;
@@ -21,8 +21,9 @@ use roundsman_sync::trade::verdict::Verdict;
 use roundsman_sync::trade::waiting::{SERVED_AT_ONCE, Scarce, Waiting};
 use uuid::Uuid;
 
-use super::Context;
+use super::chunk::Chunk;
 use super::field::{self, Place};
+use super::{Context, restamp_records};
 use crate::budgets;
 use crate::internal::{
     Debtor, FormerTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
@@ -765,22 +766,23 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
     Ok(())
 }
 
-/// Sees that everything is there that it takes to decide these orders again: what is missing is asked for at once, and not one
-/// record after the other.
-///
-/// # Errors
-/// [`Stop::Load`].
-fn load(workspace: &Workspace, orders: &[Uuid]) -> Result<(), Stop> {
-    let mut keys = Keys::default();
+/// Asks for what it takes to decide these orders again.
+fn again_keys(orders: &[Uuid], workspace: &Workspace, keys: &mut Keys) {
     for id in orders {
         keys.id(*id);
         if let Ok(Some(order)) = workspace.find::<Order>(*id) {
-            waiting::keys(&order, &mut keys);
-            Needs::of_order(&order).keys(workspace, &mut keys);
+            waiting::keys(&order, keys);
+            Needs::of_order(&order).keys(workspace, keys);
         }
     }
-    let missing = keys.missing(workspace);
-    if missing.is_empty() { Ok(()) } else { Err(Stop::Load(missing)) }
+}
+
+/// Sees that everything is there that it takes to decide these orders again: what is missing is asked for at once, and not one
+/// record after the other.
+fn load(workspace: &Workspace, orders: &[Uuid]) -> Result<(), Stop> {
+    let mut keys = Keys::default();
+    again_keys(orders, workspace, &mut keys);
+    keys.load(workspace)
 }
 
 /// The orders of an outlet that wait for the same, oldest first, as many as one command decides.
@@ -835,11 +837,7 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
             if !asked.insert(id) {
                 continue;
             }
-            keys.id(id);
-            if let Ok(Some(order)) = workspace.find::<Order>(id) {
-                waiting::keys(&order, keys);
-                Needs::of_order(&order).keys(workspace, keys);
-            }
+            again_keys(&[id], workspace, keys);
         }
     }
 }
@@ -868,36 +866,114 @@ pub fn given_back(order: &Order) -> impl Iterator<Item = Scarce> {
     goods.chain(parts.filter_map(|part| Uuid::from_slice(&part.promotion_id).ok()).map(Scarce::Budget))
 }
 
-/// Lets those who wait have what the command has set free, whoever waited longest first.
+/// Lets those who wait have what the command has set free, whoever waited longest first: as many as one command asks. What it can't
+/// ask for is left to a command of the server's own ([`restamp_records`]).
 ///
 /// # Errors
 /// [`Stop::Load`]; [`Stop::Corrupt`].
 pub fn serve(context: &Context<'_>, workspace: &mut Workspace) -> Result<(), Stop> {
-    let mut served = BTreeSet::new();
-    while let Some(scarce) = workspace.next_freed() {
-        let waiting: Waiting = workspace.internal(&scarce)?;
-        let mut all = true;
-        for id in waiting.in_turn() {
-            let left = match scarce {
-                Scarce::Stock { warehouse, product } => {
-                    workspace.internal::<Available>(&(warehouse, product))?.free_milli() > 0
-                }
-                Scarce::Budget(_) | Scarce::Terms(_) | Scarce::Order(_) => true,
-            };
-            if !left || served.len() >= SERVED_AT_ONCE {
-                all = false;
-                break;
-            }
-            if served.insert(id) {
-                decide_again(context, workspace, id)?;
-            }
+    let mut asked = BTreeSet::new();
+    loop {
+        let freed = workspace.take_freed();
+        if freed.is_empty() {
+            return Ok(());
         }
-        if all && waiting.is_long() {
-            let still: Waiting = workspace.internal(&scarce)?;
-            workspace.put_internal(&scarce, &still.asked(&waiting))?;
+        let mut keys = Keys::default();
+        freed.iter().for_each(|scarce| keys.internal::<Waiting>(scarce));
+        keys.load(workspace)?;
+        let mut turns = Vec::new();
+        for scarce in freed {
+            let waiting: Waiting = workspace.internal(&scarce)?;
+            let turn: Vec<Uuid> = waiting.in_turn().filter(|id| !asked.contains(id)).collect();
+            if !asked.is_empty() && asked.len() + turn.len() > SERVED_AT_ONCE {
+                leave(context, workspace, scarce)?;
+                continue;
+            }
+            asked.extend(turn.iter().copied());
+            turns.push((scarce, waiting, turn));
+        }
+        let all: Vec<Uuid> = turns.iter().flat_map(|(_, _, turn)| turn).copied().collect();
+        load(workspace, &all)?;
+        for (scarce, waiting, turn) in turns {
+            serve_turn(context, workspace, scarce, (&waiting, &turn))?;
+        }
+    }
+}
+
+/// Lets those whose turn it is have something, as long as there is any.
+fn serve_turn(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    scarce: Scarce,
+    (waiting, turn): (&Waiting, &[Uuid]),
+) -> Result<(), Stop> {
+    for id in turn {
+        if let Scarce::Stock { warehouse, product } = scarce
+            && workspace.internal::<Available>(&(warehouse, product))?.free_milli() <= 0
+        {
+            return Ok(());
+        }
+        decide_again(context, workspace, *id)?;
+    }
+    if waiting.is_long() {
+        match scarce {
+            // Of terms there is enough for all.
+            Scarce::Terms(_) => leave(context, workspace, scarce)?,
+            Scarce::Stock { .. } | Scarce::Budget(_) | Scarce::Order(_) => {
+                let still: Waiting = workspace.internal(&scarce)?;
+                workspace.put_internal(&scarce, &still.asked(waiting))?;
+            }
         }
     }
     Ok(())
+}
+
+/// Notes that orders wait for something that is free, and that nobody has asked them all.
+fn leave(context: &Context<'_>, workspace: &mut Workspace, scarce: Scarce) -> Result<(), Stop> {
+    let source = match scarce {
+        Scarce::Stock { warehouse, product } => {
+            workspace.internal::<ProductStocks>(&product)?.at(warehouse).map(|stock| (Kind::Stock, stock))
+        }
+        Scarce::Budget(promotion) => Some((Kind::Promotion, promotion)),
+        Scarce::Terms(agreement) => Some((Kind::Agreement, agreement)),
+        Scarce::Order(order) => Some((Kind::Order, order)),
+    };
+    match source {
+        Some(source) => restamp_records::note(workspace, source, Some(Vec::new()), context.now_us),
+        None => Ok(()),
+    }
+}
+
+/// Asks for the orders that wait for an agreement, the part that one command decides again, and for what it takes.
+pub fn terms_keys(agreement: Uuid, after: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    keys.internal::<Waiting>(&Scarce::Terms(agreement));
+    let chunk = waiting_for_terms(workspace, agreement, after);
+    again_keys(&chunk.map(|chunk| chunk.ids).unwrap_or_default(), workspace, keys);
+}
+
+/// Decides a part of the orders again that wait for an agreement.
+///
+/// # Errors
+/// `REASON_BAD_ID`; [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn decide_terms_again(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    agreement: Uuid,
+    after: &[u8],
+) -> Result<Chunk, Stop> {
+    let chunk = waiting_for_terms(workspace, agreement, after)?;
+    load(workspace, &chunk.ids)?;
+    for id in &chunk.ids {
+        decide_again(context, workspace, *id)?;
+    }
+    Ok(chunk)
+}
+
+fn waiting_for_terms(workspace: &Workspace, agreement: Uuid, after: &[u8]) -> Result<Chunk, Stop> {
+    let waiting: Waiting = workspace.internal(&Scarce::Terms(agreement))?;
+    let ids: BTreeSet<Uuid> =
+        waiting.orders.iter().filter_map(|entry| Uuid::from_slice(&entry.order_id).ok()).collect();
+    Ok(Chunk::of(ids, after, SERVED_AT_ONCE, "after_record_id")?)
 }
 
 /// Decides an order that waits once more, because something has changed on which it waits. One that can't be decided

@@ -1,13 +1,13 @@
 //! Writes records anew that depend on a record that changed: documents are placed where their outlet is, outlets inherit what
-//! their chain has.
+//! their chain has, orders that wait for something are decided again.
 //!
 //! A command that finds more dependents than it may write itself ([`AT_ONCE`]) does the first of them and leaves a note
 //! ([`Restampings`]); the server goes on with this command until the note is gone. A busy outlet has years of documents when it
-//! moves, and a large chain has thousands of outlets.
+//! moves, a large chain has thousands of outlets, and an agreement that was prolonged hundreds of orders.
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Kind, Reason, RestampRecords, Territory, Visit, VisitState};
+use roundsman_proto::trade::{Kind, Reason, RestampRecords, Stock, Territory, Visit, VisitState};
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
 use roundsman_sync::trade::placement::Stamps;
@@ -19,6 +19,7 @@ use super::chunk::Chunk;
 use super::{Context, Decide, Target, applied_because, field, ordering};
 use crate::internal::{OutletDocuments, OutletMonths, Restamping, Restampings};
 use crate::network;
+use crate::reference::goods;
 use crate::workspace::{Keys, Stop, Workspace};
 use crate::{calendar, chains};
 
@@ -43,20 +44,25 @@ impl Decide for RestampRecords {
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.internal::<Restampings>(&());
         let Ok(source) = Uuid::from_slice(&self.source_id) else { return Ok(()) };
-        if self.source_kind() == Kind::Chain {
-            chains::tree_keys(source, workspace, keys);
-            let given = chains::given_by(&self.source_id, workspace);
-            let given = given.iter().filter_map(|id| Uuid::from_slice(id).ok());
-            ordering::waiting_keys(given.map(Scarce::Terms), workspace, keys);
-            if let Ok(chunk) = followers(workspace, source, (&self.after_record_id, AT_ONCE)) {
-                chains::follow_keys(&chunk.ids, workspace, keys);
-            }
-            return Ok(());
-        }
         keys.id(source);
-        keys.internal::<Placed>(&source);
-        document_keys(workspace, source, (&self.after_record_id, DOCUMENTS), keys);
-        keys.id(field::territory_of(workspace, source)?);
+        match self.source_kind() {
+            Kind::Outlet => {
+                keys.internal::<Placed>(&source);
+                document_keys(workspace, source, (&self.after_record_id, DOCUMENTS), keys);
+                keys.id(field::territory_of(workspace, source)?);
+            }
+            Kind::Chain => {
+                chains::tree_keys(source, workspace, keys);
+                let given = chains::given_by(&self.source_id, workspace);
+                let given = given.iter().filter_map(|id| Uuid::from_slice(id).ok());
+                ordering::waiting_keys(given.map(Scarce::Terms), workspace, keys);
+                if let Ok(chunk) = followers(workspace, source, (&self.after_record_id, AT_ONCE)) {
+                    chains::follow_keys(&chunk.ids, workspace, keys);
+                }
+            }
+            Kind::Agreement => ordering::terms_keys(source, &self.after_record_id, workspace, keys),
+            kind => ordering::waiting_keys(scarce(workspace, kind, source)?.into_iter(), workspace, keys),
+        }
         Ok(())
     }
 
@@ -80,11 +86,29 @@ impl Decide for RestampRecords {
                 chains::follow(workspace, &chunk.ids, context.now_us)?;
                 chunk
             }
-            _ => return Err(check::out_of_range("source_kind").into()),
+            Kind::Agreement => ordering::decide_terms_again(context, workspace, source, after)?,
+            kind => {
+                let waited_for = scarce(workspace, kind, source)?.ok_or_else(|| check::out_of_range("source_kind"))?;
+                workspace.free(waited_for);
+                Chunk { ids: Vec::new(), more: false }
+            }
         };
         note(workspace, (kind, source), chunk.left(), noted.since_us)?;
-        Ok(chunk.outcome(!chunk.ids.is_empty()))
+        Ok(chunk.outcome(!workspace.untouched()))
     }
+}
+
+/// What orders wait for that has to do with a record.
+fn scarce(workspace: &Workspace, kind: Kind, source: Uuid) -> Result<Option<Scarce>, Stop> {
+    Ok(match kind {
+        Kind::Promotion => Some(Scarce::Budget(source)),
+        Kind::Order => Some(Scarce::Order(source)),
+        Kind::Stock => {
+            let stock: Option<Stock> = workspace.find(source)?;
+            stock.as_ref().and_then(goods::scarce)
+        }
+        _ => None,
+    })
 }
 
 fn followers(workspace: &Workspace, chain: Uuid, (after, limit): (&[u8], usize)) -> Result<Chunk, Stop> {

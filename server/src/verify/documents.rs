@@ -69,12 +69,13 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         let known = match Kind::try_from(note.source_kind) {
             Ok(Kind::Outlet) => is_outlet(),
             Ok(Kind::Chain) => facts.chains.contains_key(&source),
+            Ok(Kind::Agreement) => facts.agreements.contains_key(&source),
+            Ok(Kind::Promotion | Kind::Stock | Kind::Order) => true,
             _ => false,
         };
         if !known {
-            report.find(format!(
-                "restampings{{}} would write anew what hangs on {source}, which is no outlet and no chain"
-            ));
+            report
+                .find(format!("restampings{{}} would write anew what hangs on {source}, which is nothing of its kind"));
         }
     }
 }

@@ -32,6 +32,7 @@ on_both_databases!(
     a_chain_has_so_many_outlets_and_no_more,
     c15_an_order_by_terms_that_the_outlet_lost_waits_until_it_has_them_again,
     c15_an_order_waits_until_its_agreement_is_valid_again,
+    c15_all_who_wait_for_an_agreement_go_on_when_it_is_prolonged,
     what_is_damaged_in_a_tree_is_found,
 );
 
@@ -311,6 +312,29 @@ async fn c15_an_order_waits_until_its_agreement_is_valid_again(kind: Kind) {
     import(&app, vec![entry(world.agreements[0], Record::Agreement(longer))]).await;
     app.sync(&mut anna).await;
     assert_eq!(app.shown::<Order>(&anna, id).expect("the order").status(), OrderStatus::Confirmed);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c15_all_who_wait_for_an_agreement_go_on_when_it_is_prolonged(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let ended = Agreement { valid_to_day: TODAY - 1, credit_limit_minor: None, ..world.agreement(0) };
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(ended.clone()))]).await;
+    for _ in 0..230 {
+        let (_, submit) = order(&app, &anna, &world, &world.anna, &[(0, 1, PRICE_MINOR)]);
+        app.capture(&mut anna, Command::SubmitOrder(submit));
+    }
+    while !app.sync(&mut anna).await.outcomes.is_empty() {}
+    let waiting = async || {
+        let orders = app.stored::<Order>(world.tenant).await;
+        orders.values().filter(|order| order.status() == OrderStatus::Submitted).count()
+    };
+    assert_eq!(waiting().await, 230);
+    let longer = Agreement { valid_to_day: TODAY + 30, ..ended };
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(longer))]).await;
+    assert_eq!(waiting().await, 130, "a hundred with the command");
+    Jobs::new(Arc::clone(&app.core)).run_due(world.tenant).await.expect("runs");
+    assert_eq!(waiting().await, 0, "and the others by and by");
+    assert_eq!(restampings(&app, &world).await, []);
     done(app, &world, &mut anna).await;
 }
 

@@ -3,6 +3,9 @@
 //! C1 and C27 are in `push.rs`, C6 to C8 in `pricing.rs`, C16, C21 and C24 in `conflicts_field.rs`, C29 and C30 in `jobs.rs`,
 //! C31 in `devices.rs`; the rules of all of them are tested in the pure crate.
 
+use std::sync::Arc;
+
+use roundsman::jobs::Jobs;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
@@ -38,6 +41,7 @@ on_both_databases!(
     c11_what_is_not_in_stock_is_confirmed_in_part,
     c11_a_back_order_is_promised_and_gets_what_comes,
     c11_orders_that_wait_for_stock_are_served_in_turn,
+    c11_a_delivery_of_much_reaches_those_who_wait_for_it_beside_many_who_do_not,
     c11_what_is_missing_is_taken_from_the_successor,
     c11_two_hundred_devices_racing_for_the_last_ten_get_ten_between_them,
     c13_an_order_for_a_blocked_outlet_is_held,
@@ -409,6 +413,49 @@ async fn c11_a_back_order_is_promised_and_gets_what_comes(kind: Kind) {
     let whole: Order = app.shown(&anna, id).expect("the order");
     assert_eq!((whole.lines[0].reserved_milli, whole.lines[0].difference()), (5_000, LineDifference::Unspecified));
     assert_eq!(app.office(release()).await.status(), Status::Applied);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c11_a_delivery_of_much_reaches_those_who_wait_for_it_beside_many_who_do_not(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let agreement = Agreement { shortage_rule: ShortageRule::BackOrder.into(), ..world.agreement(0) };
+    let unlimited = Agreement { credit_limit_minor: None, ..agreement };
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(unlimited))]).await;
+    // Three articles, in the order in which the server serves those who wait for them.
+    let mut articles = [0, 1, 2];
+    articles.sort_by_key(|article| world.products[*article]);
+    for article in articles {
+        counted(&app, &world, article, 0).await;
+    }
+    let [none, little, much] = articles;
+    for (article, number) in [(none, 60), (little, 60), (much, 60)] {
+        for _ in 0..number {
+            let (_, submit) = order(&app, &anna, &world, &world.anna, &[(article, 1, PRICE_MINOR)]);
+            app.capture(&mut anna, Command::SubmitOrder(submit));
+        }
+    }
+    while !app.sync(&mut anna).await.outcomes.is_empty() {}
+    let figure = |article: usize, on_hand_milli: i64| {
+        let stock = Stock { as_of_us: app.now_us(), ..world.stock(article, on_hand_milli) };
+        StockToSet { stock_id: bytes(world.stocks[article]), stock: Some(stock) }
+    };
+    app.pass(1);
+    let stocks = vec![figure(none, 0), figure(little, 1_000), figure(much, 500_000)];
+    let outcome = app.office(Command::SetStock(SetStock { stocks })).await;
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    let served = async || {
+        let orders = app.stored::<Order>(world.tenant).await;
+        articles.map(|article| {
+            let whole = |order: &&Order| {
+                let line = &order.lines[0];
+                line.product_id == bytes(world.products[article]) && line.reserved_milli == line.ordered_milli
+            };
+            orders.values().filter(whole).count()
+        })
+    };
+    // Who can't be asked by the command itself is asked by the server.
+    Jobs::new(Arc::clone(&app.core)).run_due(world.tenant).await.expect("runs");
+    assert_eq!(served().await, [0, 1, 60]);
     done(app, &world, &mut anna).await;
 }
 

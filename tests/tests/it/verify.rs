@@ -316,7 +316,7 @@ async fn network(day: &Day) {
     assert_one(&found, &[&OutletMonths::name(&outlet), "documents are listed under"]);
     let restamping = Restamping { source_id: bytes(Uuid::from_u128(7)), ..Restamping::default() };
     let found = day.found::<Restampings>((), |notes| notes.entries.push(restamping)).await;
-    assert_one(&found, &["restampings{}", "no outlet and no chain"]);
+    assert_one(&found, &["restampings{}", "nothing of its kind"]);
 }
 
 /// Assignments, and where outlets were.
