@@ -7,7 +7,7 @@ use roundsman_proto::admin::inspect_service_client::InspectServiceClient;
 use roundsman_proto::admin::{GetRecordRequest, GetRecordResponse, ListRecordHistoryRequest, RecordChange};
 use roundsman_proto::trade::{
     Agreement, Customer, Hold, LineDifference, Order, OrderLine, Outlet, PastPromise, Price, PriceList, Product,
-    PromiseOutcome, Promotion,
+    PromiseOutcome, Promotion, ReleaseReason,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::money::UNIT_MILLI;
@@ -286,7 +286,11 @@ impl Explained {
         if hold.released_at_us != 0 {
             let comment =
                 if hold.release_comment.is_empty() { String::new() } else { format!(": {}", hold.release_comment) };
-            let released = format!("the hold for {reason} is released{comment}");
+            let why = match hold.release_reason() {
+                ReleaseReason::Unspecified => String::new(),
+                why => format!(", {}", code(why.as_str_name(), "RELEASE_REASON_")),
+            };
+            let released = format!("the hold for {reason} is released{why}{comment}");
             let by_a_rule = hold.released_by_id.is_empty();
             let who = if by_a_rule { hold.released_by.clone() } else { self.names.who(&hold.released_by_id) };
             events.push(Event::new(hold.released_at_us, 2, who, released));

@@ -8,12 +8,13 @@ use roundsman_proto::trade::{
     Agreement, ChangeOrder, HoldReason, Order, OrderStatus, Outlet, Price, PriceList, Product, Promotion, ShortageRule,
     Stock, SubmitOrder,
 };
+use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
 use roundsman_sync::trade::order::{self, Decision, Goods, Setting, Terms, hold};
 use roundsman_sync::trade::price::{self, Known, List};
 use roundsman_sync::trade::promotion::{self, Spent};
-use roundsman_sync::trade::quota::Quotas;
+use roundsman_sync::trade::quota::{Quota, Quotas};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_sync::trade::verdict::Verdict;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 use super::Context;
 use super::field::{self, Place};
 use crate::budgets;
+use crate::demand;
 use crate::internal::{
     Debtor, DuplicateTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
     Promotions, debtor,
@@ -508,6 +510,10 @@ fn quota_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspace: 
         if available.is_ok_and(|available| available.quotas > 0) {
             keys.lead_on();
             keys.internal::<Quotas>(&(warehouse, product));
+            let quotas = workspace.internal::<Quotas>(&(warehouse, product));
+            if quotas.is_ok_and(|quotas| quotas.quotas.iter().any(Quota::is_to_be_shared_out)) {
+                keys.internal::<Demand>(&(warehouse, product));
+            }
         }
     }
 }
@@ -634,7 +640,8 @@ pub fn put_order(
     };
     workspace.put(id, order, &stamps)?;
     budgets::put(workspace, before, order)?;
-    quotas::put(workspace, before, order)?;
+    quotas::put(workspace, id, before, order)?;
+    demand::put(workspace, id, before, order)?;
     waiting::put(workspace, id, before, order)?;
     if before.is_none() {
         field::hang_order(context, workspace, place, (id, order))?;
@@ -791,12 +798,18 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
             if !asked.insert(id) {
                 continue;
             }
-            keys.id(id);
-            if let Ok(Some(order)) = workspace.find::<Order>(id) {
-                waiting::keys(&order, keys);
-                Needs::of_order(&order).keys(workspace, keys);
-            }
+            again_keys(id, workspace, keys);
         }
+    }
+}
+
+/// Asks for what it takes to decide an order again that waits.
+pub fn again_keys(id: Uuid, workspace: &Workspace, keys: &mut Keys) {
+    keys.id(id);
+    if let Ok(Some(order)) = workspace.find::<Order>(id) {
+        waiting::keys(&order, keys);
+        demand::keys(&order, keys);
+        Needs::of_order(&order).keys(workspace, keys);
     }
 }
 
@@ -807,6 +820,8 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
 /// [`Stop::Load`].
 pub fn giving_keys((id, order): (Uuid, &Order), workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
     waiting::keys(order, keys);
+    demand::keys(order, keys);
+    quotas::keys(order, keys);
     waiting_keys(given_back(order), workspace, keys);
     if let Some(debtor) = debtor(order) {
         let credit: Credit = workspace.internal(&debtor)?;

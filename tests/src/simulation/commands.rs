@@ -10,17 +10,18 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
-    AdvanceHorizon, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask,
-    Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder, ChangeRequest,
-    ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn, Contact,
-    ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim,
-    HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet,
-    MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
-    Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price, PriceList,
-    PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
-    RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment,
-    ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder,
-    Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
+    AdvanceHorizon, AllocateStock, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep,
+    AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder,
+    ChangeRequest, ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn,
+    Contact, ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet,
+    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
+    MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval,
+    OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price,
+    PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
+    RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, SetPrices, SetReceivable, SetStock, ShipShipment,
+    Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange,
+    SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState,
+    contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -139,6 +140,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Server, 3, apply_assignments),
     recipe(Who::Server, 2, turn_month),
     recipe(Who::Server, 2, advance_horizon),
+    recipe(Who::Server, 8, allocate_stock),
 ];
 
 impl Scene<'_> {
@@ -538,13 +540,19 @@ fn cancel_visit(scene: &Scene<'_>) -> Option<Command> {
     Some(Command::CancelVisit(CancelVisit { visit_id: bytes(visit_id), reason: "holiday".to_owned() }))
 }
 
+/// The last one needs words, which it does not always get.
+const RELEASE_REASONS: [ReleaseReason; 3] =
+    [ReleaseReason::Unspecified, ReleaseReason::CustomerPaid, ReleaseReason::Other];
+
 fn release_hold(scene: &Scene<'_>) -> Option<Command> {
     let held = |order: &Order| order.status() == OrderStatus::Submitted;
     let (order_id, _, order) = scene.one::<Order>(held)?;
     let hold = scene.dice.pick(&order.holds);
     let reason = hold.map_or(HoldReason::Price, |hold| hold.reason());
-    let order_id = bytes(order_id);
-    Some(Command::ReleaseHold(ReleaseHold { order_id, reason: reason.into(), comment: String::new() }))
+    let release_reason = *scene.dice.pick(&RELEASE_REASONS)?;
+    let (order_id, comment) = (bytes(order_id), String::new());
+    let release = ReleaseHold { order_id, reason: reason.into(), comment, release_reason: release_reason.into() };
+    Some(Command::ReleaseHold(release))
 }
 
 fn release_order(scene: &Scene<'_>) -> Option<Command> {
@@ -661,6 +669,9 @@ fn import_quota(scene: &Scene<'_>) -> Option<Command> {
         let holder = Some(QuotaHolder { holder: Some(holder) });
         Some(QuotaEntry { holder, quantity_milli: scene.dice.between(1, 20) * 1_000 })
     });
+    // Some are shared out when their moment comes, among those who have ordered by then.
+    let share_out_at_us =
+        if scene.dice.chance(25) { scene.now_us + scene.dice.between(-60, 120) * 60_000_000 } else { 0 };
     let (valid_from_day, valid_to_day, return_at_us) = if scene.dice.chance(70) {
         (0, 0, 0)
     } else {
@@ -672,8 +683,10 @@ fn import_quota(scene: &Scene<'_>) -> Option<Command> {
         product_id: stock.product_id.clone(),
         valid_from_day,
         valid_to_day,
+        // Now and then before it is shared out, which is refused.
         return_at_us,
-        entries: entries.collect(),
+        entries: if share_out_at_us == 0 { entries.collect() } else { Vec::new() },
+        share_out_at_us,
     };
     let id = known.map_or_else(|| scene.dice.id(), |(id, _, _)| id);
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::StockQuota(quota))] }))
@@ -890,6 +903,13 @@ fn mark_missed_visits(scene: &Scene<'_>) -> Option<Command> {
 fn apply_assignments(scene: &Scene<'_>) -> Option<Command> {
     let (territory_id, day) = (bytes(scene.territory()), scene.today());
     Some(Command::ApplyAssignments(ApplyAssignments { territory_id, day }))
+}
+
+fn allocate_stock(scene: &Scene<'_>) -> Option<Command> {
+    let (_, _, quota) = scene.one::<StockQuota>(|_| true)?;
+    let StockQuota { warehouse_id, product_id, .. } = quota;
+    let command = AllocateStock { warehouse_id, product_id, at_us: scene.now_us, after_order_id: Vec::new() };
+    Some(Command::AllocateStock(command))
 }
 
 fn turn_month(scene: &Scene<'_>) -> Option<Command> {

@@ -383,7 +383,7 @@ fn quotas(ware: &Ware) -> Option<Quotas> {
     };
     let shares = (0..).zip(&ware.shares).map(share).collect();
     let quota = Quota { quota_id: bytes(ware.product + 200), shares, ..Quota::default() };
-    (!ware.shares.is_empty()).then(|| Quotas { quotas: vec![quota] })
+    (!ware.shares.is_empty()).then(|| Quotas { quotas: vec![quota], ..Quotas::default() })
 }
 
 /// The product and its price.

@@ -9,8 +9,8 @@ use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, ApprovalLimit, Audience, CancelOrder, ChangeOrder, HoldReason, ImportRecords, Int64Change,
     LineDifference, Order, OrderLineChange, OrderLineEdit, OrderStatus, Outlet, Price, PriceBreak, PriceList,
-    PriceToSet, Promotion, Reason, RecordToImport, ReleaseHold, SetPrices, ShownPromotion, SubmitOrder, Team,
-    order_line_edit::Edit,
+    PriceToSet, Promotion, Reason, RecordToImport, ReleaseHold, ReleaseReason, SetPrices, ShownPromotion, SubmitOrder,
+    Team, order_line_edit::Edit,
 };
 use roundsman_sync::trade::money::gross;
 use roundsman_sync::trade::price::{List, UnitPrice, Wanted, quote};
@@ -264,7 +264,7 @@ async fn explained(app: &TestApp, order: Uuid) {
         "anna: SubmitOrder: held, held promotion",
         "rule: held for promotion (1 lines): a promotion has ended, or takes less off than was shown; shown 4500",
         "admin: ReleaseHold: applied",
-        "admin: the hold for promotion is released: as agreed",
+        "admin: the hold for promotion is released, price agreed: as agreed",
         "admin: promised as it stands, 45.00 in all",
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");
@@ -274,7 +274,12 @@ async fn explained(app: &TestApp, order: Uuid) {
 }
 
 async fn released(app: &TestApp, order: Uuid, reason: HoldReason) {
-    let release = ReleaseHold { order_id: bytes(order), reason: reason.into(), comment: "as agreed".to_owned() };
+    let release = ReleaseHold {
+        order_id: bytes(order),
+        reason: reason.into(),
+        comment: "as agreed".to_owned(),
+        release_reason: ReleaseReason::PriceAgreed.into(),
+    };
     let outcome = app.office(Command::ReleaseHold(release)).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
 }
@@ -505,7 +510,12 @@ async fn c08_a_supervisor_approves_as_far_as_the_teams_limits_go(kind: Kind) {
     assert_eq!(status(&outcome), (Status::Held, Reason::HeldDiscount), "{outcome:?}");
     let release = || {
         let (order_id, comment) = (bytes(id), "a good customer".to_owned());
-        Command::ReleaseHold(ReleaseHold { order_id, reason: HoldReason::Discount.into(), comment })
+        Command::ReleaseHold(ReleaseHold {
+            order_id,
+            reason: HoldReason::Discount.into(),
+            comment,
+            ..ReleaseHold::default()
+        })
     };
     let sonja = app.token("sonja").await;
     let refused = app.office_as(&sonja, app.id(), release()).await.expect("is answered");
