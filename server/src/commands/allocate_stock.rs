@@ -77,7 +77,7 @@ impl Decide for AllocateStock {
             Some(last) => calendar.go_on_after(goods, last),
             None => {
                 let mut quotas: Quotas = workspace.internal(&goods)?;
-                quotas.asked(context.now_us);
+                quotas.asked(context.now_us, due.since_us);
                 calendar.note(goods, quotas.next_moment(), context.now_us);
                 workspace.put_internal(&goods, &quotas)?;
             }

@@ -184,7 +184,7 @@ impl Quotas {
     pub fn next_moment(&self) -> Option<i64> {
         let unfinished = self.quotas.iter().filter(|quota| quota.is_to_be_shared_out() || quota.is_being_shared_out());
         let returns = self.quotas.iter().filter_map(|quota| quota.returns_after(self.asked_at_us));
-        let asked = Some(self.ask_at_us).filter(|at_us| *at_us > self.asked_at_us);
+        let asked = Some(self.ask_at_us).filter(|at_us| *at_us != 0);
         unfinished.map(|quota| quota.share_out_at_us).chain(returns).chain(asked).min()
     }
 
@@ -217,9 +217,12 @@ impl Quotas {
         true
     }
 
-    /// All who wait were asked, at this moment.
-    pub fn asked(&mut self, now_us: i64) {
+    /// All who wait were asked, at this moment, because of what was due since another one.
+    pub fn asked(&mut self, now_us: i64, since_us: i64) {
         self.asked_at_us = now_us;
+        if self.ask_at_us <= since_us {
+            self.ask_at_us = 0;
+        }
         for shared_out in self.quotas.iter_mut().filter_map(|quota| quota.shared_out.as_mut()) {
             shared_out.going_on = false;
         }
@@ -330,11 +333,11 @@ mod tests {
         assert_eq!(each(&quotas, 11, 95), [Some(3), Some(7), Some(1)], "nothing is returned before all have theirs");
         assert_eq!(quotas.next_moment(), Some(MIDNIGHT_US + 50), "that goes on");
         quotas.count(&share_of(2), 7);
-        quotas.asked(MIDNIGHT_US + 60);
+        quotas.asked(MIDNIGHT_US + 60, MIDNIGHT_US + 60);
         assert_eq!(each(&quotas, 5, 60), [Some(5), Some(2), Some(2)], "what no share claims is anybody's");
         assert_eq!(quotas.next_moment(), Some(MIDNIGHT_US + 90));
         assert_eq!(allowed(&quotas, 3, 5, at(90)), None, "returned");
-        quotas.asked(MIDNIGHT_US + 90);
+        quotas.asked(MIDNIGHT_US + 90, MIDNIGHT_US + 90);
         assert_eq!(quotas.next_moment(), None);
     }
 
@@ -342,7 +345,7 @@ mod tests {
     fn a_share_is_never_more_than_the_order_still_wants() {
         let mut quotas = quotas(&StockQuota { share_out_at_us: 1, ..StockQuota::default() });
         assert!(quotas.share_out(&demand(&[6, 6]), (6, 1), MIDNIGHT_US));
-        quotas.asked(MIDNIGHT_US);
+        quotas.asked(MIDNIGHT_US, MIDNIGHT_US);
         let first = Uuid::from_u128(1);
         assert!(!quotas.limit(first, 3), "as much as it has");
         assert!(quotas.limit(first, 2));
@@ -369,13 +372,18 @@ mod tests {
         let mut moments = Vec::new();
         while let Some(at_us) = quotas.next_moment() {
             moments.push((at_us - MIDNIGHT_US) / HOUR_US);
-            quotas.asked(at_us);
+            quotas.asked(at_us, at_us);
         }
         assert_eq!(moments, (10..=36).collect::<Vec<_>>());
         let mut late = Quotas { asked_at_us: MIDNIGHT_US + 20 * HOUR_US + 1, ..quotas.clone() };
         assert_eq!(late.next_moment(), Some(MIDNIGHT_US + 21 * HOUR_US));
         late.note(QUOTA, &StockQuota { return_at_us: MIDNIGHT_US, ..quota }, MIDNIGHT_US);
         assert_eq!(late.next_moment(), None, "it was returned before");
+        late.ask_at_us = MIDNIGHT_US;
+        late.asked(MIDNIGHT_US + 1, MIDNIGHT_US - 1);
+        assert_eq!(late.next_moment(), Some(MIDNIGHT_US), "some were asked before it changed");
+        late.asked(MIDNIGHT_US + 2, MIDNIGHT_US);
+        assert_eq!(late.next_moment(), None);
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub struct Quotas {
     /// When those who wait were asked last because of a moment of a quota, in microseconds since the Unix epoch.
     #[prost(sint64, tag = "2")]
     pub asked_at_us: i64,
-    /// At this moment those who wait are to be asked because a quota has changed, in microseconds since the Unix epoch; 0: never.
+    /// Since this moment those who wait are to be asked because a quota has changed, in microseconds since the Unix epoch; 0: they
+    /// are not.
     #[prost(sint64, tag = "3")]
     pub ask_at_us: i64,
 }
