@@ -1,7 +1,6 @@
 //! What things cost: lists that are computed, lowest prices, promotions and their budgets, on the phone and at the server.
 
 use roundsman::cli;
-use roundsman::cli::explain::Part;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::promotion::Benefit;
@@ -248,13 +247,8 @@ async fn c07_a_promotion_ends_on_the_day_that_the_office_says(kind: Kind) {
 
 /// `roundsman explain order` tells all of it, in the order in which it happened.
 async fn explained(app: &TestApp, order: Uuid) {
-    let mut session = crate::import::session(app).await;
-    let explained = cli::explain::order_of(&mut session, order, 2).await.expect("explains");
-    session.close().await;
-    let parts = explained.parts();
-    let tables: Vec<&Vec<Vec<String>>> =
-        parts.iter().filter_map(|part| if let Part::Table(_, rows) = part { Some(rows) } else { None }).collect();
-    let [lines, events] = tables.as_slice() else { panic!("{parts:?}") };
+    let tables = crate::desk::explained(app, order).await;
+    let [lines, events] = tables.as_slice() else { panic!("{tables:?}") };
     let line: Vec<&str> = lines[0].iter().map(String::as_str).collect();
     assert_eq!(line[..5], ["Article 0", "5", "5", "5", "10.00"]);
     assert!(line[5].starts_with("A, version "), "the list, and which record of it: {line:?}");

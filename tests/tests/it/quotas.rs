@@ -23,7 +23,7 @@ use roundsman_tests::world::{PRICE_MINOR, RepWorld, World, bytes};
 use uuid::Uuid;
 
 use crate::conflicts::{done, open_holds, order, ready, status};
-use crate::desk::{entry, import};
+use crate::desk::{entry, explained, import};
 
 on_both_databases!(
     c11_whoever_comes_first_leaves_others_their_shares,
@@ -125,6 +125,8 @@ async fn c11_whoever_comes_first_leaves_others_their_shares(kind: Kind) {
     let (of_boris, milli, difference) = ordered(&app, &world, (&mut boris, &world.boris), 8).await;
     assert_eq!((milli, difference), (6_000, LineDifference::StockShort), "there is no more");
     assert_eq!(used(&app, &world).await, [6_000]);
+    let shares = explained(&app, of_boris).await.remove(1);
+    assert_eq!(shares, [["Article 0", "the share of boris", "6", "6", ""]], "and how large it is");
     for order in [of_anna, of_boris] {
         let cancel = CancelOrder { order_id: bytes(order), reason: "by mistake".to_owned() };
         decided(&app, &world, Command::CancelOrder(cancel)).await;
@@ -310,6 +312,9 @@ async fn c11_scarce_goods_are_shared_out_in_proportion_at_a_moment(kind: Kind) {
     let much = awaited(&app, &world, (&mut anna, &world.anna), 9).await;
     app.pass(1);
     let little = awaited(&app, &world, (&mut boris, &world.boris), 3).await;
+    let shares = explained(&app, much).await.remove(1);
+    assert_eq!(shares[0][..4], ["Article 0", "no share", "0", "0"]);
+    assert!(shares[0][4].ends_with("and it waits until then"), "{shares:?}");
     app.pass(58);
     by_the_clock(&app, &world).await;
     assert_eq!(free(&app, &world).await, 8_000, "nothing is set aside before");
@@ -324,6 +329,11 @@ async fn c11_scarce_goods_are_shared_out_in_proportion_at_a_moment(kind: Kind) {
     assert!(!shown.holds[0].released_by.is_empty(), "a rule has released it: {shown:?}");
     let (late, milli, _) = ordered(&app, &world, (&mut boris, &world.boris), 4).await;
     assert_eq!(milli, 0, "whoever comes later takes what is left");
+    let tables = explained(&app, much).await;
+    let [_, shares, _] = tables.as_slice() else { panic!("{tables:?}") };
+    assert_eq!(shares[0][..4], ["Article 0", "its own share", "6", "6"]);
+    assert!(shares[0][4].ends_with(": 8 were free, and 2 orders wanted 12"), "{shares:?}");
+    assert_eq!(explained(&app, late).await.len(), 2, "it has no share, and has waited for none");
     called_off(&app, &world, much).await;
     assert_eq!(used(&app, &world).await, [3_000], "the share of an order that is no more is nobody's");
     assert_eq!(line(&app, &world, little).await.0 + line(&app, &world, late).await.0, 7_000, "those who wait have it");
