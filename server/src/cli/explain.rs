@@ -390,10 +390,9 @@ impl Explained {
         if hold.released_at_us != 0 {
             let comment =
                 if hold.release_comment.is_empty() { String::new() } else { format!(": {}", hold.release_comment) };
-            let why = match hold.release_reason() {
-                ReleaseReason::Unspecified => String::new(),
-                why => format!(", {}", code(why.as_str_name(), "RELEASE_REASON_")),
-            };
+            let why = code(hold.release_reason().as_str_name(), "RELEASE_REASON_");
+            let unsaid = hold.release_reason() == ReleaseReason::Unspecified;
+            let why = if unsaid { String::new() } else { format!(", {why}") };
             let released = format!("the hold for {reason} is released{why}{comment}");
             let by_a_rule = hold.released_by_id.is_empty();
             let who = if by_a_rule { hold.released_by.clone() } else { self.names.who(&hold.released_by_id) };

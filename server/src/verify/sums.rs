@@ -58,14 +58,14 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
 
 /// `demand{}`: who waits until something is shared out, and for how much.
 fn check_demand(facts: &Facts, derived: &Derived, report: &mut Report) {
-    let of = |((submitted_at_us, order), quantity_milli): (&(i64, Uuid), &i64)| OrderDemand {
-        order: WaitingOrder { submitted_at_us: *submitted_at_us, order_id: order.as_bytes().to_vec() },
-        quantity_milli: *quantity_milli,
-    };
-    let demand = |(goods, orders): (&(Uuid, Uuid), &BTreeMap<(i64, Uuid), i64>)| {
-        (Demand::name(goods), Demand { orders: orders.iter().map(of).collect() })
-    };
-    let expected = facts.demand.iter().map(demand).collect();
+    let mut expected = BTreeMap::new();
+    for (goods, orders) in &facts.demand {
+        let of = |((submitted_at_us, order), quantity_milli): (&(i64, Uuid), &i64)| OrderDemand {
+            order: WaitingOrder { submitted_at_us: *submitted_at_us, order_id: order.as_bytes().to_vec() },
+            quantity_milli: *quantity_milli,
+        };
+        expected.insert(Demand::name(goods), Demand { orders: orders.iter().map(of).collect() });
+    }
     derived.demand.compare(&expected, report, |stored, right| {
         let ids = |demand: &Demand| demand.orders.iter().map(|of| of.order.order_id.clone()).collect::<Vec<_>>();
         let other = || "has other quantities or moments than its orders".to_owned();

@@ -178,6 +178,11 @@ pub(super) fn confirm<'a>(
             items.push(instead);
         }
     }
+    waits(short, awaited, share_out_at_us)
+}
+
+/// For what these lines wait: to be there wholly, and until they are shared out.
+fn waits(short: Vec<Vec<u8>>, awaited: Vec<Vec<u8>>, share_out_at_us: Option<i64>) -> Short {
     let mut causes = Vec::new();
     if !short.is_empty() {
         let facts =
