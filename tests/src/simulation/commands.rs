@@ -122,6 +122,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 6, import_change),
     recipe(Who::Office, 5, import_assignment),
     recipe(Who::Office, 4, import_quota),
+    recipe(Who::Office, 4, import_share_out),
     recipe(Who::Office, 3, import_survey),
     recipe(Who::Office, 5, import_chain),
     recipe(Who::Office, 1, import_must_sell_list),
@@ -140,7 +141,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Server, 3, apply_assignments),
     recipe(Who::Server, 2, turn_month),
     recipe(Who::Server, 2, advance_horizon),
-    recipe(Who::Server, 8, allocate_stock),
+    recipe(Who::Server, 14, allocate_stock),
 ];
 
 impl Scene<'_> {
@@ -660,6 +661,10 @@ fn import_quota(scene: &Scene<'_>) -> Option<Command> {
     let goods =
         |quota: &StockQuota| (&quota.warehouse_id, &quota.product_id) == (&stock.warehouse_id, &stock.product_id);
     let known = scene.one::<StockQuota>(goods).filter(|_| scene.dice.chance(90));
+    // What is to be shared out mostly stays so; afterwards it is refused.
+    if known.as_ref().is_some_and(|(_, _, quota)| quota.share_out_at_us != 0) && scene.dice.chance(80) {
+        return None;
+    }
     let entries = (0..scene.dice.size(0, 4)).filter_map(|_| {
         let holder = match scene.dice.below(3) {
             0 => Holder::OutletLabel("kiosk".to_owned()),
@@ -669,9 +674,6 @@ fn import_quota(scene: &Scene<'_>) -> Option<Command> {
         let holder = Some(QuotaHolder { holder: Some(holder) });
         Some(QuotaEntry { holder, quantity_milli: scene.dice.between(1, 20) * 1_000 })
     });
-    // Some are shared out when their moment comes, among those who have ordered by then.
-    let share_out_at_us =
-        if scene.dice.chance(25) { scene.now_us + scene.dice.between(-60, 120) * 60_000_000 } else { 0 };
     let (valid_from_day, valid_to_day, return_at_us) = if scene.dice.chance(70) {
         (0, 0, 0)
     } else {
@@ -683,12 +685,28 @@ fn import_quota(scene: &Scene<'_>) -> Option<Command> {
         product_id: stock.product_id.clone(),
         valid_from_day,
         valid_to_day,
-        // Now and then before it is shared out, which is refused.
         return_at_us,
-        entries: if share_out_at_us == 0 { entries.collect() } else { Vec::new() },
-        share_out_at_us,
+        entries: entries.collect(),
+        share_out_at_us: 0,
     };
     let id = known.map_or_else(|| scene.dice.id(), |(id, _, _)| id);
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::StockQuota(quota))] }))
+}
+
+/// Scarce goods are to be shared out in a while, among those who order them until then.
+fn import_share_out(scene: &Scene<'_>) -> Option<Command> {
+    let scarce = |stock: &Stock| (1_000..15_000).contains(&stock.free_milli);
+    let (_, _, stock) = scene.one::<Stock>(scarce).or_else(|| scene.one::<Stock>(|_| true))?;
+    let Stock { warehouse_id, product_id, .. } = stock;
+    let goods = |quota: &StockQuota| (&quota.warehouse_id, &quota.product_id) == (&warehouse_id, &product_id);
+    let id = scene.one::<StockQuota>(goods).map_or_else(|| scene.dice.id(), |(id, _, _)| id);
+    let share_out_at_us = scene.now_us + scene.dice.between(1, 90) * 60_000_000;
+    // Now and then before it is shared out, which is refused.
+    let return_at_us = match scene.dice.below(3) {
+        0 => share_out_at_us + scene.dice.between(-1, 20) * 600_000_000,
+        _ => 0,
+    };
+    let quota = StockQuota { warehouse_id, product_id, share_out_at_us, return_at_us, ..StockQuota::default() };
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::StockQuota(quota))] }))
 }
 
@@ -906,7 +924,9 @@ fn apply_assignments(scene: &Scene<'_>) -> Option<Command> {
 }
 
 fn allocate_stock(scene: &Scene<'_>) -> Option<Command> {
-    let (_, _, quota) = scene.one::<StockQuota>(|_| true)?;
+    let is_due = |quota: &StockQuota| (1..=scene.now_us).contains(&quota.share_out_at_us);
+    let due = scene.one::<StockQuota>(is_due).filter(|_| scene.dice.chance(70));
+    let (_, _, quota) = due.or_else(|| scene.one::<StockQuota>(|_| true))?;
     let StockQuota { warehouse_id, product_id, .. } = quota;
     let command = AllocateStock { warehouse_id, product_id, at_us: scene.now_us, after_order_id: Vec::new() };
     Some(Command::AllocateStock(command))
