@@ -257,6 +257,10 @@ pub(super) fn form(quota: &StockQuota) -> Result<(), Rejection> {
     if quota.return_at_us != 0 && quota.return_at_us <= quota.share_out_at_us {
         return Err(check::out_of_range("return_at_us"));
     }
+    let end_us = i64::from(quota.valid_to_day).saturating_add(1).saturating_mul(DAY_US).saturating_add(LAST_END_US);
+    if quota.valid_to_day != 0 && quota.share_out_at_us > end_us {
+        return Err(check::out_of_range("share_out_at_us"));
+    }
     Ok(())
 }
 
@@ -433,6 +437,9 @@ mod tests {
         assert_eq!(quota(5, 0, &[1]), Err("entries".to_owned()));
         assert_eq!(quota(5, 5, &[]), Err("return_at_us".to_owned()));
         assert_eq!(quota(-1, 0, &[]), Err("share_out_at_us".to_owned()));
+        let by_its_end = |share_out_at_us| StockQuota { share_out_at_us, valid_to_day: TODAY, ..StockQuota::default() };
+        let end_us = MIDNIGHT_US + DAY_US + LAST_END_US;
+        assert_eq!((form(&by_its_end(end_us)).is_ok(), form(&by_its_end(end_us + 1)).is_ok()), (true, false));
     }
 
     proptest! {

@@ -38,7 +38,6 @@ struct Left {
 }
 
 /// For what an order has to wait.
-#[derive(Default)]
 pub(super) struct Short {
     /// Why, and for which lines.
     pub(super) causes: Vec<Cause>,
@@ -102,8 +101,8 @@ impl Left {
 }
 
 /// Confirms line by line, in the order of entry, and says for which lines the order has to wait: the agreement wants it complete,
-/// or the product is shared out at a moment to come. Substitutes
-/// become lines of their own; those of lines that are confirmed anew are made anew.
+/// or the product is shared out at a moment to come. Substitutes become lines of their own; those of lines that are confirmed anew
+/// are made anew.
 pub(super) fn confirm<'a>(
     items: &mut Vec<Item<'a>>,
     before: Option<&Order>,
