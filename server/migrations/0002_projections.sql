@@ -221,6 +221,7 @@ CREATE TABLE change_request (
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX change_request_by_state ON change_request (tenant, state, asked_at, id);
+CREATE INDEX change_request_by_order ON change_request (tenant, sales_order, asked_at, id);
 
 CREATE TABLE survey_response (
     tenant         BIGINT NOT NULL,

@@ -6,6 +6,7 @@ use std::fmt::{self, Debug, Write as _};
 use prost::Message;
 use roundsman_proto::trade::{Order, Price, PriceList, Promotion, Survey};
 use roundsman_sync::scope::{Month, Scope};
+use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::Debts;
@@ -15,7 +16,7 @@ use roundsman_sync::trade::quota::Quotas;
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
-use roundsman_sync::trade::waiting::{Scarce, Waiting};
+use roundsman_sync::trade::waiting::{Scarce, Waiting, WaitingOrder};
 use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
@@ -465,6 +466,93 @@ impl Internal for Quotas {
 
     fn display((warehouse, product): &(Uuid, Uuid)) -> impl fmt::Display {
         fmt::from_fn(move |f| write!(f, "quotas{{warehouse:{warehouse} product:{product}}}"))
+    }
+}
+
+impl Internal for Demand {
+    /// The warehouse and the product.
+    type Key = (Uuid, Uuid);
+    const KIND: i64 = 1_046;
+
+    fn display((warehouse, product): &(Uuid, Uuid)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "demand{{warehouse:{warehouse} product:{product}}}"))
+    }
+}
+
+/// When orders that wait for scarce goods are to be asked again because of a quota, whatever else happens.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct AllocationCalendar {
+    /// In ascending order of warehouse and product, each once.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: Vec<AllocationDue>,
+}
+
+/// The next moment of a product in a warehouse.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct AllocationDue {
+    /// The warehouse; 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub warehouse_id: Vec<u8>,
+    /// The product; 16 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub product_id: Vec<u8>,
+    /// The moment, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "3")]
+    pub at_us: i64,
+    /// The last order that was asked already; missing: nobody was yet.
+    #[prost(message, optional, tag = "4")]
+    pub after: Option<WaitingOrder>,
+    /// When this was noted, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "5")]
+    pub since_us: i64,
+}
+
+impl Internal for AllocationCalendar {
+    type Key = ();
+    const KIND: i64 = 1_045;
+
+    fn display((): &()) -> impl fmt::Display {
+        "allocations{}"
+    }
+}
+
+impl AllocationCalendar {
+    /// So many goods have a moment to come at a time.
+    pub const GOODS: usize = 5_000;
+
+    /// What is noted of a product in a warehouse.
+    #[must_use]
+    pub fn of(&self, goods: (Uuid, Uuid)) -> Option<&AllocationDue> {
+        self.position(goods).ok().and_then(|index| self.entries.get(index))
+    }
+
+    /// Notes the next moment of a product in a warehouse; `None`: it has none. At the same moment as before it goes on where it was.
+    pub fn note(&mut self, goods: (Uuid, Uuid), at_us: Option<i64>, now_us: i64) {
+        let due = at_us.map(|at_us| AllocationDue {
+            warehouse_id: goods.0.as_bytes().to_vec(),
+            product_id: goods.1.as_bytes().to_vec(),
+            at_us,
+            after: None,
+            since_us: now_us,
+        });
+        match (self.position(goods), due) {
+            (Ok(index), Some(due)) if self.entries[index].at_us != due.at_us => self.entries[index] = due,
+            (Ok(index), None) => drop(self.entries.remove(index)),
+            (Err(index), Some(due)) => self.entries.insert(index, due),
+            (Ok(_), Some(_)) | (Err(_), None) => {}
+        }
+    }
+
+    /// Notes who was asked last at the moment of a product in a warehouse.
+    pub fn go_on_after(&mut self, goods: (Uuid, Uuid), order: WaitingOrder) {
+        if let Ok(index) = self.position(goods) {
+            self.entries[index].after = Some(order);
+        }
+    }
+
+    fn position(&self, (warehouse, product): (Uuid, Uuid)) -> Result<usize, usize> {
+        let goods = (warehouse.as_bytes().as_slice(), product.as_bytes().as_slice());
+        self.entries.binary_search_by(|due| (due.warehouse_id.as_slice(), due.product_id.as_slice()).cmp(&goods))
     }
 }
 
@@ -1048,6 +1136,27 @@ mod tests {
         }
         assert_eq!(state.versions.len(), FormerSurveys::KEPT);
         assert_eq!([5, 10, 90].map(|version| held(&state, version)), [2, 2, 9].map(Some), "the first is forgotten");
+    }
+
+    #[test]
+    fn a_product_has_one_next_moment_in_a_warehouse() {
+        let [north, south, tea] = [1, 2, 3].map(Uuid::from_u128);
+        let mut calendar = AllocationCalendar::default();
+        calendar.note((south, tea), Some(20), 1);
+        calendar.note((north, tea), Some(10), 2);
+        let asked = WaitingOrder { submitted_at_us: 5, order_id: vec![9; 16] };
+        calendar.go_on_after((north, tea), asked.clone());
+        calendar.note((north, tea), Some(10), 3);
+        let of = |calendar: &AllocationCalendar, goods| {
+            calendar.of(goods).map(|due| (due.at_us, due.since_us, due.after.clone()))
+        };
+        assert_eq!(of(&calendar, (north, tea)), Some((10, 2, Some(asked))), "it goes on");
+        calendar.note((north, tea), Some(11), 4);
+        assert_eq!(of(&calendar, (north, tea)), Some((11, 4, None)), "that is another one");
+        assert_eq!(calendar.entries.iter().map(|due| due.at_us).collect::<Vec<_>>(), [11, 20]);
+        calendar.note((north, tea), None, 5);
+        calendar.note((tea, tea), None, 5);
+        assert_eq!((calendar.of((north, tea)), calendar.entries.len()), (None, 1));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod contacts;
+pub mod demand;
 pub mod demo;
 pub mod describe;
 pub mod device;

@@ -51,6 +51,7 @@ const RULES: &[Rule] = &[
     rule("/roundsman.admin.v1.InspectService/ListRecordHistory", ADMIN),
     rule("/roundsman.admin.v1.InspectService/GetBucket", ADMIN),
     rule("/roundsman.admin.v1.InspectService/ListHolders", ADMIN),
+    rule("/roundsman.admin.v1.InspectService/ExplainOrder", ADMIN),
     rule("/roundsman.admin.v1.OfficeService/Execute", DESK),
     rule("/roundsman.admin.v1.OfficeService/ListDuplicateOutlets", OFFICE),
     rule("/roundsman.admin.v1.OfficeService/ListPrices", OFFICE),

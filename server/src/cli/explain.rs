@@ -4,10 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Subcommand;
 use roundsman_proto::admin::inspect_service_client::InspectServiceClient;
-use roundsman_proto::admin::{GetRecordRequest, GetRecordResponse, ListRecordHistoryRequest, RecordChange};
+use roundsman_proto::admin::{
+    ExplainOrderRequest, ExplainOrderResponse, GetRecordRequest, GetRecordResponse, LineShare,
+    ListRecordHistoryRequest, RecordChange,
+};
+use roundsman_proto::trade::change_request::Wish;
+use roundsman_proto::trade::order_line_edit::Edit;
+use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{
-    Agreement, Customer, Hold, LineDifference, Order, OrderLine, Outlet, PastPromise, Price, PriceList, Product,
-    PromiseOutcome, Promotion,
+    Agreement, ChangeOrder, ChangeRequest, ChangeRequestState, Customer, Hold, Int64Change, LineDifference, Order,
+    OrderLine, Outlet, PastPromise, Price, PriceList, Product, PromiseOutcome, Promotion, ReleaseReason, Rep,
+    Territory,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::money::UNIT_MILLI;
@@ -28,7 +35,8 @@ const CHANGES: i32 = 1_000;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Explains an order: where each price comes from, what is off and by which promotion, what stock allowed, why it waited and
-    /// who let it go, what was promised and what became of it – and then everything that happened to it, one after the other.
+    /// who let it go, in which share of scarce goods it counts, what was promised and what became of it – and then everything that
+    /// happened to it, and what was wanted of it, one after the other.
     Order {
         /// The administrator who does this.
         #[command(flatten)]
@@ -74,6 +82,7 @@ pub struct Explained {
     id: Uuid,
     order: Order,
     history: Vec<RecordChange>,
+    background: ExplainOrderResponse,
     names: Names,
     decimals: u32,
 }
@@ -113,8 +122,12 @@ pub async fn order_of(session: &mut Session, id: Uuid, decimals: u32) -> anyhow:
     let history = session
         .call(request, async |channel, request| InspectServiceClient::new(channel).list_record_history(request).await)
         .await?;
-    let names = names(session, &order).await?;
-    Ok(Explained { id, order, history: history.changes, names, decimals })
+    let request = ExplainOrderRequest { order_id: id.as_bytes().to_vec() };
+    let background = session
+        .call(request, async |channel, request| InspectServiceClient::new(channel).explain_order(request).await)
+        .await?;
+    let names = names(session, &order, &background).await?;
+    Ok(Explained { id, order, history: history.changes, background, names, decimals })
 }
 
 /// A record as it is; `None`: it is not there, or no more.
@@ -140,7 +153,7 @@ async fn get_record(
     }
 }
 
-async fn names(session: &mut Session, order: &Order) -> anyhow::Result<Names> {
+async fn names(session: &mut Session, order: &Order, background: &ExplainOrderResponse) -> anyhow::Result<Names> {
     let mut names = Names::default();
     if let Some(outlet) = read::<Outlet>(session, &order.outlet_id).await? {
         names.records.insert(order.outlet_id.clone(), outlet.name);
@@ -152,7 +165,8 @@ async fn names(session: &mut Session, order: &Order) -> anyhow::Result<Names> {
         names.records.insert(order.agreement_id.clone(), agreement.name);
     }
     let ids = |of: &dyn Fn(&OrderLine) -> Vec<Vec<u8>>| order.lines.iter().flat_map(of).collect::<BTreeSet<_>>();
-    for product in ids(&|line| vec![line.product_id.clone()]) {
+    let added = background.change_requests.iter().flat_map(added_products);
+    for product in ids(&|line| vec![line.product_id.clone()]).into_iter().chain(added) {
         if let Some(found) = read::<Product>(session, &product).await? {
             names.records.insert(product, found.name);
         }
@@ -168,6 +182,14 @@ async fn names(session: &mut Session, order: &Order) -> anyhow::Result<Names> {
             names.records.insert(found.price_list_id.clone(), list.name);
         }
         names.lists.insert(price, found.price_list_id);
+    }
+    for holder in background.shares.iter().filter_map(|share| share.holder.as_ref()?.holder.as_ref()) {
+        let name = match holder {
+            Holder::RepId(id) => read::<Rep>(session, id).await?.map(|rep| (id, rep.name)),
+            Holder::TerritoryId(id) => read::<Territory>(session, id).await?.map(|territory| (id, territory.name)),
+            Holder::OutletLabel(_) | Holder::OrderId(_) => None,
+        };
+        names.records.extend(name.map(|(id, name)| (id.clone(), name)));
     }
     for user in user::list(session).await? {
         names.users.insert(user.user_id, user.login);
@@ -209,6 +231,11 @@ impl Explained {
             ),
             Part::Line(String::new()),
         ];
+        if !self.background.shares.is_empty() {
+            let shares = self.background.shares.iter().map(|share| self.share(share)).collect();
+            parts.push(Part::Table(&["PRODUCT", "COUNTS IN", "SHARE", "USED BY ALL", "SHARED OUT"], shares));
+            parts.push(Part::Line(String::new()));
+        }
         let happened = self.events().into_iter().map(|event| vec![moment(event.at_us), event.who, event.what]);
         parts.push(Part::Table(&["WHEN", "WHO", "WHAT"], happened.collect()));
         parts
@@ -247,12 +274,89 @@ impl Explained {
         ]
     }
 
+    fn share(&self, share: &LineShare) -> Vec<String> {
+        let line = self.order.lines.iter().find(|line| line.line_id == share.line_id);
+        let whose = match share.holder.as_ref().and_then(|holder| holder.holder.as_ref()) {
+            Some(Holder::RepId(id) | Holder::TerritoryId(id)) => format!("the share of {}", self.names.of(id)),
+            Some(Holder::OutletLabel(label)) => format!("the share of outlets with the label {label}"),
+            Some(Holder::OrderId(_)) => "its own share".to_owned(),
+            None => "no share".to_owned(),
+        };
+        let shared_out = match (share.share_out_at_us, share.shared_out_at_us) {
+            (0, _) => String::new(),
+            (at_us, 0) => format!("at {}, and it waits until then", moment(at_us)),
+            (_, at_us) => format!(
+                "at {}: {} were free, and {} orders wanted {}",
+                moment(at_us),
+                quantity(share.free_milli),
+                share.orders,
+                quantity(share.wanted_milli)
+            ),
+        };
+        vec![
+            line.map_or_else(String::new, |line| self.names.of(&line.product_id)),
+            whose,
+            quantity(share.share_milli),
+            quantity(share.used_milli),
+            shared_out,
+        ]
+    }
+
+    /// That somebody wanted the order otherwise, and what was said to it.
+    fn request(&self, request: &ChangeRequest) -> Vec<Event> {
+        let wants = match &request.wish {
+            Some(Wish::Change(change)) => {
+                format!("asks the warehouse for a change: {}", self.change(change).join(", "))
+            }
+            Some(Wish::Cancellation(cancel)) => format!("asks the warehouse to call it off: {}", cancel.reason),
+            None => "asks the warehouse for nothing".to_owned(),
+        };
+        let mut events = vec![Event::new(request.asked_at_us, 0, self.names.who(&request.asked_by_id), wants)];
+        if request.answered_at_us != 0 {
+            let answer = match request.state() {
+                ChangeRequestState::Accepted => "accepts the wish".to_owned(),
+                ChangeRequestState::Refused => format!("refuses the wish: {}", request.comment),
+                ChangeRequestState::Unspecified | ChangeRequestState::Open => "has not answered".to_owned(),
+            };
+            events.push(Event::new(request.answered_at_us, 1, self.names.who(&request.answered_by_id), answer));
+        }
+        events
+    }
+
+    /// What is wanted otherwise, piece by piece.
+    fn change(&self, change: &ChangeOrder) -> Vec<String> {
+        let product = |line_id: &[u8]| {
+            let line = self.order.lines.iter().find(|line| line.line_id == line_id);
+            line.map_or_else(|| "a line that is gone".to_owned(), |line| self.names.of(&line.product_id))
+        };
+        let mut wanted = Vec::new();
+        for edit in change.lines.iter().filter_map(|line| line.edit.as_ref()) {
+            wanted.push(match edit {
+                Edit::Add(line) => {
+                    format!("{} of {} more", quantity(line.quantity_milli), self.names.of(&line.product_id))
+                }
+                Edit::Remove(line) => format!("no {}", product(&line.line_id)),
+                Edit::Change(line) => match &line.quantity_milli {
+                    Some(Int64Change { base, value }) => {
+                        format!("{} and not {} of {}", quantity(*value), quantity(*base), product(&line.line_id))
+                    }
+                    None => format!("other terms for {}", product(&line.line_id)),
+                },
+            });
+        }
+        wanted.extend(change.delivery_day.as_ref().map(|wish| format!("delivery on {}", day(wish.value))));
+        wanted.extend(change.agreement_id.as_ref().map(|_| "another agreement".to_owned()));
+        wanted.extend(change.comment.as_ref().map(|wish| format!("the note {}", wish.value)));
+        wanted
+    }
+
     /// All that happened, in the order in which it did.
     fn events(&self) -> Vec<Event> {
         let mut events: Vec<Event> = self.history.iter().map(|change| self.command(change)).collect();
         for hold in &self.order.holds {
             events.extend(self.hold(hold));
         }
+        events.extend(self.background.change_requests.iter().flat_map(|request| self.request(request)));
         if self.order.promised_at_us != 0 {
             let what = format!("promised as it stands, {} in all", self.money(self.order.value_minor));
             events.push(Event::new(self.order.promised_at_us, 3, self.names.who(&self.order.promised_by_id), what));
@@ -286,7 +390,10 @@ impl Explained {
         if hold.released_at_us != 0 {
             let comment =
                 if hold.release_comment.is_empty() { String::new() } else { format!(": {}", hold.release_comment) };
-            let released = format!("the hold for {reason} is released{comment}");
+            let why = code(hold.release_reason().as_str_name(), "RELEASE_REASON_");
+            let unsaid = hold.release_reason() == ReleaseReason::Unspecified;
+            let why = if unsaid { String::new() } else { format!(", {why}") };
+            let released = format!("the hold for {reason} is released{why}{comment}");
             let by_a_rule = hold.released_by_id.is_empty();
             let who = if by_a_rule { hold.released_by.clone() } else { self.names.who(&hold.released_by_id) };
             events.push(Event::new(hold.released_at_us, 2, who, released));
@@ -317,6 +424,19 @@ impl Explained {
     fn money(&self, minor: i64) -> String {
         decimal(minor, self.decimals)
     }
+}
+
+/// The products that somebody wanted to have beside what is ordered.
+fn added_products(request: &ChangeRequest) -> Vec<Vec<u8>> {
+    let lines = match &request.wish {
+        Some(Wish::Change(change)) => change.lines.as_slice(),
+        Some(Wish::Cancellation(_)) | None => &[],
+    };
+    let added = |edit: &Edit| match edit {
+        Edit::Add(line) => Some(line.product_id.clone()),
+        Edit::Remove(_) | Edit::Change(_) => None,
+    };
+    lines.iter().filter_map(|line| added(line.edit.as_ref()?)).collect()
 }
 
 /// Something that happened to an order.

@@ -4,6 +4,7 @@
 //! [`Decide`], and an arm in [`of`], which the compiler asks for.
 
 mod advance_horizon;
+mod allocate_stock;
 mod answer_change_request;
 mod answer_survey;
 mod apply_assignments;
@@ -271,5 +272,6 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::AdvanceHorizon(command) => command,
         Command::RestampRecords(command) => command,
         Command::PlanVisits(command) => command,
+        Command::AllocateStock(command) => command,
     }
 }

@@ -8,13 +8,14 @@ use roundsman_proto::trade::{
     Agreement, ChangeOrder, HoldReason, Kind, Order, OrderStatus, Outlet, Price, PriceList, Product, Promotion,
     ShortageRule, Stock, SubmitOrder,
 };
+use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::capture::{Capture, Editor};
 use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::credit::{self, Credit, CreditTerms};
 use roundsman_sync::trade::order::{self, Decision, Goods, Setting, Terms, hold};
 use roundsman_sync::trade::price::{self, Known, List};
 use roundsman_sync::trade::promotion::{self, Spent};
-use roundsman_sync::trade::quota::Quotas;
+use roundsman_sync::trade::quota::{Quota, Quotas};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_sync::trade::verdict::Verdict;
@@ -25,6 +26,7 @@ use super::chunk::Chunk;
 use super::field::{self, Place};
 use super::{Context, restamp_records};
 use crate::budgets;
+use crate::demand;
 use crate::internal::{
     Debtor, FormerTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
     Promotions, debtor,
@@ -541,6 +543,10 @@ fn quota_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspace: 
         if available.is_ok_and(|available| available.quotas > 0) {
             keys.lead_on();
             keys.internal::<Quotas>(&(warehouse, product));
+            let quotas = workspace.internal::<Quotas>(&(warehouse, product));
+            if quotas.is_ok_and(|quotas| quotas.quotas.iter().any(Quota::is_to_be_shared_out)) {
+                keys.internal::<Demand>(&(warehouse, product));
+            }
         }
     }
 }
@@ -669,7 +675,8 @@ pub fn put_order(
     };
     workspace.put(id, order, &stamps)?;
     budgets::put(workspace, before, order)?;
-    quotas::put(workspace, before, order)?;
+    quotas::put(workspace, id, before, order)?;
+    demand::put(workspace, id, before, order)?;
     waiting::put(workspace, id, before, order)?;
     if before.is_none() {
         field::hang_order(context, workspace, place, (id, order))?;
@@ -766,22 +773,11 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
     Ok(())
 }
 
-/// Asks for what it takes to decide these orders again.
-fn again_keys(orders: &[Uuid], workspace: &Workspace, keys: &mut Keys) {
-    for id in orders {
-        keys.id(*id);
-        if let Ok(Some(order)) = workspace.find::<Order>(*id) {
-            waiting::keys(&order, keys);
-            Needs::of_order(&order).keys(workspace, keys);
-        }
-    }
-}
-
 /// Sees that everything is there that it takes to decide these orders again: what is missing is asked for at once, and not one
 /// record after the other.
 fn load(workspace: &Workspace, orders: &[Uuid]) -> Result<(), Stop> {
     let mut keys = Keys::default();
-    again_keys(orders, workspace, &mut keys);
+    orders.iter().for_each(|id| again_keys(*id, workspace, &mut keys));
     keys.load(workspace)
 }
 
@@ -837,8 +833,18 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
             if !asked.insert(id) {
                 continue;
             }
-            again_keys(&[id], workspace, keys);
+            again_keys(id, workspace, keys);
         }
+    }
+}
+
+/// Asks for what it takes to decide an order again that waits.
+pub fn again_keys(id: Uuid, workspace: &Workspace, keys: &mut Keys) {
+    keys.id(id);
+    if let Ok(Some(order)) = workspace.find::<Order>(id) {
+        waiting::keys(&order, keys);
+        demand::keys(&order, keys);
+        Needs::of_order(&order).keys(workspace, keys);
     }
 }
 
@@ -849,6 +855,8 @@ pub fn waiting_keys(scarce: impl Iterator<Item = Scarce>, workspace: &Workspace,
 /// [`Stop::Load`].
 pub fn giving_keys((id, order): (Uuid, &Order), workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
     waiting::keys(order, keys);
+    demand::keys(order, keys);
+    quotas::keys(order, keys);
     waiting_keys(given_back(order).chain([Scarce::Order(id)]), workspace, keys);
     if let Some(debtor) = debtor(order) {
         let credit: Credit = workspace.internal(&debtor)?;
@@ -947,8 +955,9 @@ fn leave(context: &Context<'_>, workspace: &mut Workspace, scarce: Scarce) -> Re
 /// Asks for the orders that wait for an agreement, the part that one command decides again, and for what it takes.
 pub fn terms_keys(agreement: Uuid, after: &[u8], workspace: &Workspace, keys: &mut Keys) {
     keys.internal::<Waiting>(&Scarce::Terms(agreement));
-    let chunk = waiting_for_terms(workspace, agreement, after);
-    again_keys(&chunk.map(|chunk| chunk.ids).unwrap_or_default(), workspace, keys);
+    if let Ok(chunk) = waiting_for_terms(workspace, agreement, after) {
+        chunk.ids.into_iter().for_each(|id| again_keys(id, workspace, keys));
+    }
 }
 
 /// Decides a part of the orders again that wait for an agreement.

@@ -314,7 +314,12 @@ impl Office {
                     continue;
                 }
                 let comment = "Agreed on the telephone".to_owned();
-                let release = ReleaseHold { order_id: listed.order_id.clone(), reason: hold.reason, comment };
+                let release = ReleaseHold {
+                    order_id: listed.order_id.clone(),
+                    reason: hold.reason,
+                    comment,
+                    ..ReleaseHold::default()
+                };
                 self.execute("a hold released", shows, Command::ReleaseHold(release)).await?;
             }
         }

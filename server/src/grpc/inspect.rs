@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::admin;
 use super::auth::bytes;
 use super::detached::detached;
+use super::explain;
 use super::fields::Fields;
 use super::paging::Filter;
 use super::status;
@@ -167,6 +168,19 @@ impl InspectService for InspectDoor {
         let db = self.0.clone();
         let answer = detached(async move { page.read(&mut db.read().await?, tenant).await }).await?;
         Ok(Response::new(answer))
+    }
+
+    async fn explain_order(
+        &self,
+        request: Request<proto::ExplainOrderRequest>,
+    ) -> Result<Response<proto::ExplainOrderResponse>, Status> {
+        let tenant = caller(&request)?.tenant;
+        let mut fields = Fields::default();
+        let id = fields.id("order_id", &request.into_inner().order_id);
+        fields.check()?;
+        let db = self.0.clone();
+        let explained = detached(async move { Ok(explain::order(&mut db.read().await?, tenant, id).await?) }).await?;
+        explained.map(Response::new).ok_or_else(|| missing("order_id", id))
     }
 }
 

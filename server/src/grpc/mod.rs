@@ -4,6 +4,7 @@ pub mod admin;
 pub mod auth;
 pub mod detached;
 mod duplicates;
+mod explain;
 mod fields;
 pub mod inspect;
 pub mod logistics;

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use prost::Message as _;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    self, AdvanceHorizon, ApplyAssignments, MarkMissedVisits, PlanVisits, RestampRecords, TurnMonth,
+    self, AdvanceHorizon, AllocateStock, ApplyAssignments, MarkMissedVisits, PlanVisits, RestampRecords, TurnMonth,
 };
 use roundsman_sync::scope::Month;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::internal::server_id;
 
 use crate::calendar;
-use crate::internal::{Restamping, TerritoryCalendar};
+use crate::internal::{AllocationDue, Restamping, TerritoryCalendar};
 
 /// So many days are planned: today and the next ones.
 pub const PLANNED_DAYS: i32 = 7;
@@ -66,6 +66,8 @@ pub enum Work {
     },
     /// Records are placed anew, where a command left that to be done.
     Restamp(Restamping),
+    /// Orders that wait for scarce goods are asked again.
+    AllocateStock(AllocationDue),
     /// Old deletions are forgotten.
     AdvanceHorizon {
         /// Up to this version.
@@ -106,6 +108,7 @@ impl Job {
             Work::PlanVisits { .. } => "plan_visits",
             Work::TurnMonth { .. } => "turn_month",
             Work::Restamp(_) => "restamp_records",
+            Work::AllocateStock(_) => "allocate_stock",
             Work::AdvanceHorizon { .. } => "advance_horizon",
         }
     }
@@ -121,6 +124,10 @@ impl Job {
             Work::TurnMonth { territory, month } => format!("{territory} {month}"),
             // Where it begins is a part of the note, and rises.
             Work::Restamp(note) => format!("{:?} {:?} {}", note.source_id, note.after, note.since_us),
+            Work::AllocateStock(due) => {
+                let AllocationDue { warehouse_id, product_id, at_us, after, since_us } = due;
+                format!("{warehouse_id:?} {product_id:?} {at_us} {after:?} {since_us}")
+            }
             Work::AdvanceHorizon { .. } => String::new(),
         };
         let after = self.after.unwrap_or_default();
@@ -156,6 +163,14 @@ impl Job {
                 source_kind: note.source_kind,
                 source_id: note.source_id.clone(),
                 after_record_id: after.unwrap_or_else(|| note.after.clone()),
+            }),
+            Work::AllocateStock(due) => Command::AllocateStock(AllocateStock {
+                warehouse_id: due.warehouse_id.clone(),
+                product_id: due.product_id.clone(),
+                at_us: due.at_us,
+                after_order_id: after
+                    .or_else(|| due.after.as_ref().map(|order| order.order_id.clone()))
+                    .unwrap_or_default(),
             }),
             Work::AdvanceHorizon { horizon } => Command::AdvanceHorizon(AdvanceHorizon { horizon: *horizon }),
         };

@@ -27,7 +27,7 @@ use crate::batch::{Submission, Submitted};
 use crate::calendar;
 use crate::commands::{Issuer, chunk};
 use crate::error::StoreError;
-use crate::internal::{Granted, Internal, Restampings, TerritoryCalendar};
+use crate::internal::{AllocationCalendar, Granted, Internal, Restampings, TerritoryCalendar};
 use crate::lane::LaneError;
 use crate::store::sql::Tx;
 use crate::store::{record, tenant};
@@ -162,11 +162,17 @@ impl Jobs {
                 jobs.extend(due(now_us, &standing));
             }
         }
-        let notes: HashMap<Uuid, Stored> =
-            record::find(&mut tx, tenant, &[Restampings::id(&())]).await?.into_iter().collect();
-        let notes: Restampings = internal(&notes, &())?;
+        let found: HashMap<Uuid, Stored> =
+            record::find(&mut tx, tenant, &[Restampings::id(&()), AllocationCalendar::id(&())])
+                .await?
+                .into_iter()
+                .collect();
+        let notes: Restampings = internal(&found, &())?;
+        let allocations: AllocationCalendar = internal(&found, &())?;
         let today = utc_day(now_us);
         jobs.extend(notes.entries.into_iter().map(|note| Job::new(Work::Restamp(note), today)));
+        let allocations = allocations.entries.into_iter().filter(|due| due.at_us <= now_us);
+        jobs.extend(allocations.map(|due| Job::new(Work::AllocateStock(due), today)));
         tx.commit().await?;
         Ok(jobs)
     }

@@ -84,6 +84,23 @@ pub async fn change_requests(
     .await
 }
 
+/// The ids of the last change requests of an order, the last one first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn change_requests_of(tx: &mut Tx, tenant: i64, order: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+    let rows: Vec<(Uuid,)> = tx
+        .query_as(
+            "SELECT id FROM change_request WHERE tenant = $1 AND sales_order = $2 ORDER BY asked_at DESC, id DESC LIMIT $3",
+        )
+        .bind(tenant)
+        .bind(order)
+        .bind(limit)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
 /// Whose visits are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {

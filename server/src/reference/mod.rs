@@ -552,7 +552,7 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
     budgets::put(workspace, before.as_ref(), &order)?;
     // What was sold elsewhere was taken of nobody's share here.
     order.lines.iter_mut().for_each(|line| line.quota = None);
-    quotas::put(workspace, before.as_ref(), &order)?;
+    quotas::put(workspace, id, before.as_ref(), &order)?;
     let left = before.map(|before| before.outlet_id);
     put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))
 }

@@ -4,16 +4,14 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{Product, QuotaEntry, Reason, Rep, StockQuota, Territory, Warehouse};
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::Stamps;
-use roundsman_sync::trade::quota::{self, QUOTAS, Quotas};
+use roundsman_sync::trade::quota::{self, QUOTAS, Quota, Quotas};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::Available;
-use roundsman_sync::trade::waiting::Scarce;
+use roundsman_sync::trade::waiting::{SERVED_AT_ONCE, Scarce};
 use uuid::Uuid;
 
-use crate::internal::ProductStocks;
+use crate::internal::{AllocationCalendar, ProductStocks};
 use crate::workspace::{Keys, Stop, Workspace};
-
-const DAY_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// The holders, each with its place.
 fn holders<'a>(quota: &'a StockQuota) -> impl Iterator<Item = (usize, &'a Holder)> {
@@ -31,11 +29,12 @@ pub fn keys(quota: &StockQuota, keys: &mut Keys) {
     keys.id(product);
     keys.internal::<Available>(&(warehouse, product));
     keys.internal::<Quotas>(&(warehouse, product));
+    keys.internal::<AllocationCalendar>(&());
     keys.internal::<ProductStocks>(&product);
     for (_, holder) in holders(quota) {
         match holder {
             Holder::RepId(id) | Holder::TerritoryId(id) => keys.record(id),
-            Holder::OutletLabel(_) => {}
+            Holder::OutletLabel(_) | Holder::OrderId(_) => {}
         }
     }
 }
@@ -49,10 +48,12 @@ pub fn scarce(quota: &StockQuota) -> Option<Scarce> {
 }
 
 /// Writes a quota; its warehouse and product never change. `now_us` is the moment of the decision, in microseconds since the
-/// Unix epoch. Orders that wait for the product are decided again: what they may take is another.
+/// Unix epoch. Orders that wait for the product are decided again: what they may take is another. Those that the command does not
+/// ask itself are left to the clock.
 ///
 /// # Errors
-/// See [`Stop`]; `REASON_QUOTA_OVERLAP`; `REASON_WRONG_STATE` for one that ended long ago.
+/// See [`Stop`]; `REASON_QUOTA_OVERLAP`; `REASON_WRONG_STATE` for one that ended long ago, or that is to be shared out at another
+/// moment and was shared out already.
 pub fn put(workspace: &mut Workspace, id: Uuid, quota: &StockQuota, now_us: i64) -> Result<(), Stop> {
     quota::form(quota)?;
     let (warehouse, _) = workspace.live::<Warehouse>(&quota.warehouse_id)?;
@@ -61,7 +62,7 @@ pub fn put(workspace: &mut Workspace, id: Uuid, quota: &StockQuota, now_us: i64)
         let known = match holder {
             Holder::RepId(id) => workspace.live::<Rep>(id).map(drop),
             Holder::TerritoryId(id) => workspace.live::<Territory>(id).map(drop),
-            Holder::OutletLabel(_) => Ok(()),
+            Holder::OutletLabel(_) | Holder::OrderId(_) => Ok(()),
         };
         known.map_err(|stop| match stop {
             Stop::Rejected(rejection) => check::at("entries", index)(rejection).into(),
@@ -90,10 +91,22 @@ pub fn put(workspace: &mut Workspace, id: Uuid, quota: &StockQuota, now_us: i64)
         let overlap = Rejection::new(Reason::QuotaOverlap).field("valid_from_day").about(id);
         return Err(overlap.fact(Some(other), "quota_id", other).into());
     }
-    let today = i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
-    quotas.note(id, quota, today);
-    check::count(quotas.quotas.len(), QUOTAS, "quota_id")?;
+    let known = quotas.quotas.iter().find(|known| known.quota_id == id.as_bytes());
+    if known.is_some_and(|known| known.shared_out.is_some() && known.share_out_at_us != quota.share_out_at_us) {
+        return Err(Rejection::new(Reason::WrongState).field("share_out_at_us").about(id).into());
+    }
     let available: Available = workspace.internal(&key)?;
+    if known.is_some_and(Quota::is_to_be_shared_out) || available.waiting > SERVED_AT_ONCE as i64 {
+        quotas.ask_at_us = now_us;
+    }
+    quotas.note(id, quota, now_us);
+    check::count(quotas.quotas.len(), QUOTAS, "quota_id")?;
+    let mut calendar: AllocationCalendar = workspace.internal(&())?;
+    calendar.note(key, quotas.next_moment(), now_us);
+    check::count(calendar.entries.len(), AllocationCalendar::GOODS, "quota_id")?;
+    if workspace.find_internal::<AllocationCalendar>(&())?.unwrap_or_default() != calendar {
+        workspace.put_internal(&(), &calendar)?;
+    }
     let number = i64::try_from(quotas.quotas.len()).unwrap_or(i64::MAX);
     workspace.put_internal(&key, &quotas)?;
     workspace.put_internal(&key, &Available { quotas: number, ..available })?;

@@ -123,6 +123,7 @@ pub(super) type ShareName = ((Uuid, Uuid), Uuid, Vec<u8>);
 pub(super) struct QuotaFacts {
     pub(super) days: (i32, i32),
     pub(super) return_at_us: i64,
+    pub(super) share_out_at_us: i64,
     /// By holder, as it is stored.
     pub(super) shares: BTreeMap<Vec<u8>, i64>,
 }
@@ -190,6 +191,8 @@ pub(super) struct Facts {
     pub(super) reserved: BTreeMap<(Uuid, Uuid), i64>,
     /// Which orders wait for what: by goods in a warehouse, or by promotion; each with when it was submitted.
     pub(super) waiting: BTreeMap<Awaited, BTreeSet<(i64, Uuid)>>,
+    /// What orders want that wait until it is shared out, by warehouse and product, then by when they were submitted, and order.
+    pub(super) demand: BTreeMap<(Uuid, Uuid), BTreeMap<(i64, Uuid), i64>>,
     /// What customers owe and are about to owe, by customer and currency.
     pub(super) credits: BTreeMap<Debtor, Credit>,
     /// What payments that the books don't contain have allocated, by customer and currency, then by document.
@@ -364,7 +367,8 @@ impl Facts {
             shares.insert(holder.encode_to_vec(), entry.quantity_milli);
         }
         let days = (quota.valid_from_day, quota.valid_to_day);
-        let facts = QuotaFacts { days, return_at_us: quota.return_at_us, shares };
+        let StockQuota { return_at_us, share_out_at_us, .. } = *quota;
+        let facts = QuotaFacts { days, return_at_us, share_out_at_us, shares };
         self.quotas.entry(goods).or_default().insert(record, facts);
         Ok(())
     }
@@ -489,8 +493,8 @@ impl Facts {
         Ok(())
     }
 
-    /// Lines in a hold for stock or for promotions, what a confirmed order still lacks, the agreement of a hold for terms, and the
-    /// order that one may repeat.
+    /// Lines in a hold for stock, for promotions, or until something is shared out; what a confirmed order still lacks; the
+    /// agreement of a hold for terms, and the order that one may repeat.
     fn note_waiting(&mut self, record: Uuid, order: &Order) -> Result<(), Unreadable> {
         let held = |reason: HoldReason, line: &OrderLine| {
             let mut open = order.holds.iter().filter(|hold| hold.released_at_us == 0 && hold.reason() == reason);
@@ -514,6 +518,12 @@ impl Facts {
                 let (warehouse, product) =
                     (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
                 self.waiting.entry(Awaited::Goods(warehouse, product)).or_default().insert(entry);
+            }
+            let wants = line.ordered_milli.saturating_sub(line.reserved_milli);
+            if held(HoldReason::Allocation, line) && wants > 0 {
+                let goods = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
+                let wanted = self.demand.entry(goods).or_default().entry(entry).or_default();
+                *wanted = wanted.saturating_add(wants);
             }
             for part in line.promotions.iter().filter(|_| held(HoldReason::Promotion, line)) {
                 let promotion = id(&part.promotion_id, "promotion_id")?;

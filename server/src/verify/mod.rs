@@ -13,9 +13,10 @@
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
-//! - what `quotas{}` says of each quota, and what orders have taken of its shares (`quotas`);
+//! - what `quotas{}` says of each quota, and what orders have taken of its shares; which moments of quotas `allocations{}` has
+//!   (`quotas`);
 //! - `debts{}`, what of `in_hand{}` is still to be handed in, and that each payment was handed in once (`cash`);
-//! - `credit{}`, what is promised in `available{}`, `waiting{}`, and what devices are told to be free (`sums`).
+//! - `credit{}`, what is promised in `available{}`, `waiting{}`, `demand{}`, and what devices are told to be free (`sums`).
 //!
 //! **Checked for consistency only**, because it depends on when something was decided, which records do not tell:
 //! - `granted{rep}`: the assignments that ran when they were applied last. Where one begins or ends between the last time
@@ -35,7 +36,8 @@
 //! - what `prices{}` says of the last change: it is of this price, and not later than the last commit;
 //! - `promotions{}`: of live ones, and as they are; which of them are long over is history, as is what `list{}` and
 //!   `promotion{}` say of the last change;
-//! - `quotas{}`: of quotas that are there; which of them are long over is history;
+//! - `quotas{}`: of quotas that are there; which of them are long over is history, and so is what an order got when its goods were
+//!   shared out: all of them no more than was free;
 //! - `survey{}`: is of a survey, and of versions before its own, one after the other; what they said is history;
 //! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
 //! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
@@ -275,6 +277,8 @@ struct Derived {
     claims: Internals<roundsman_sync::trade::reclamation::Claims>,
     available: Internals<Available>,
     quotas: Internals<Quotas>,
+    allocations: Internals<crate::internal::AllocationCalendar>,
+    demand: Internals<roundsman_sync::trade::allocation::Demand>,
     waiting: Internals<Waiting>,
     credit: Internals<Credit>,
     debts: Internals<Debts>,
@@ -320,6 +324,8 @@ impl Derived {
             claims: reader.read("claims{}").await?,
             available: reader.read("available{}").await?,
             quotas: reader.read("quotas{}").await?,
+            allocations: reader.read("allocations{}").await?,
+            demand: reader.read("demand{}").await?,
             waiting: reader.read("waiting{}").await?,
             credit: reader.read("credit{}").await?,
             debts: reader.read("debts{}").await?,

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::facts::{Facts, QuotaFacts};
 use super::{Derived, Report};
-use crate::internal::Internal as _;
+use crate::internal::{AllocationCalendar, AllocationDue, Internal as _};
 
-/// Compares `quotas{}`. Which quotas that are long over have left it is history.
+/// Compares `quotas{}` and `allocations{}`. Which quotas that are long over have left is history.
 pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut unknown: BTreeMap<&str, &Quotas> = derived.quotas.iter().collect();
     for (goods, of_goods) in &facts.quotas {
@@ -29,6 +29,20 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     for name in unknown.keys() {
         report.find(format!("{name} is of goods without quotas"));
     }
+    let mut calendar = AllocationCalendar::default();
+    for goods in facts.quotas.keys() {
+        calendar.note(*goods, derived.quotas.of(goods).next_moment(), 0);
+    }
+    let expected = BTreeMap::from([(AllocationCalendar::name(&()), calendar)]);
+    derived.allocations.compare(&expected, report, |stored, right| {
+        let moments = |calendar: &AllocationCalendar| {
+            let moment = |due: &AllocationDue| (due.warehouse_id.clone(), due.product_id.clone(), due.at_us);
+            calendar.entries.iter().map(moment).collect::<Vec<_>>()
+        };
+        let (stored, right) = (moments(stored), moments(right));
+        // Who was asked last is history.
+        (stored != right).then(|| format!("has {stored:?}, and by the quotas it is {right:?}"))
+    });
 }
 
 fn check_quota(
@@ -37,13 +51,26 @@ fn check_quota(
     right: &QuotaFacts,
     (name, report): (&str, &mut Report),
 ) {
-    if (quota.from_day, quota.to_day) != right.days || quota.return_at_us != right.return_at_us {
+    let moments = (quota.return_at_us, quota.share_out_at_us);
+    if (quota.from_day, quota.to_day) != right.days || moments != (right.return_at_us, right.share_out_at_us) {
         report.find(format!("{name} has {id} at other times than its record"));
     }
     let mut expected: BTreeMap<Vec<u8>, (i64, i64)> =
         right.shares.iter().map(|(holder, quantity_milli)| (holder.clone(), (*quantity_milli, 0))).collect();
     for ((_, _, holder), used_milli) in facts.used.iter().filter(|((of, quota, _), _)| (*of, *quota) == (goods, id)) {
         expected.entry(holder.clone()).or_default().1 = *used_milli;
+    }
+    let of_orders = quota.shares.iter().filter(|share| share.order().is_some());
+    let given_milli = of_orders.clone().fold(0_i64, |sum, share| sum.saturating_add(share.quantity_milli));
+    if given_milli > quota.shared_out.map_or(0, |shared_out| shared_out.free_milli.max(0)) {
+        report.find(format!(
+            "{name} gives orders {given_milli} of {id}, and there was not so much: {:?}",
+            quota.shared_out
+        ));
+    }
+    for share in of_orders {
+        let holder = share.holder.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();
+        expected.entry(holder).or_default().0 = share.quantity_milli;
     }
     expected.retain(|_, sums| *sums != (0, 0));
     let stored: BTreeMap<Vec<u8>, (i64, i64)> = quota

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use roundsman_sync::trade::allocation::{Demand, OrderDemand};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_sync::trade::waiting::{Scarce, Waiting, WaitingOrder};
@@ -38,6 +39,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         Some(format!("promises {}, and by the orders it is {}", says(stored), says(right)))
     });
     check_waiting(facts, derived, report);
+    check_demand(facts, derived, report);
     for (record, (warehouse, product, free_milli)) in &facts.free {
         let named = derived.stocks.of(product).at(*warehouse) == Some(*record);
         let right = coarse(derived.available.of(&(*warehouse, *product)).free_milli());
@@ -52,6 +54,23 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         expected.insert(Credit::name(debtor), credit);
     }
     derived.credit.compare(&expected, report, |stored, right| Some(differing(stored, right)));
+}
+
+/// `demand{}`: who waits until something is shared out, and for how much.
+fn check_demand(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let mut expected = BTreeMap::new();
+    for (goods, orders) in &facts.demand {
+        let of = |((submitted_at_us, order), quantity_milli): (&(i64, Uuid), &i64)| OrderDemand {
+            order: WaitingOrder { submitted_at_us: *submitted_at_us, order_id: order.as_bytes().to_vec() },
+            quantity_milli: *quantity_milli,
+        };
+        expected.insert(Demand::name(goods), Demand { orders: orders.iter().map(of).collect() });
+    }
+    derived.demand.compare(&expected, report, |stored, right| {
+        let ids = |demand: &Demand| demand.orders.iter().map(|of| of.order.order_id.clone()).collect::<Vec<_>>();
+        let other = || "has other quantities or moments than its orders".to_owned();
+        differing_ids(&ids(stored), &ids(right)).or_else(|| Some(other()))
+    });
 }
 
 /// `waiting{}`: who waits, in turn.

@@ -1,5 +1,6 @@
 //! The trade's rules: plain functions from what is known to what is decided.
 
+pub mod allocation;
 pub mod alternatives;
 pub mod assignment;
 pub mod capture;

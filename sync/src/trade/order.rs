@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
     Agreement, ApprovalLimit, CancelOrder, Hold, HoldReason, LinePromotion, NewOrderLine, Order, OrderLine,
-    OrderStatus, Outlet, Product, Reason, ReleaseHold, ReleaseOrder, ShownPromotion, SubmitOrder, Visit,
+    OrderStatus, Outlet, Product, Reason, ReleaseHold, ReleaseOrder, ReleaseReason, ShownPromotion, SubmitOrder, Visit,
 };
 use uuid::Uuid;
 
@@ -110,6 +110,7 @@ impl Setting<'_> {
     /// Whose shares of scarce goods an order may take from, and when.
     fn claimant<'b>(&'b self, order: &'b Order) -> quota::Claimant<'b> {
         quota::Claimant {
+            order_id: self.order_id.as_bytes(),
             rep_id: &order.rep_id,
             territory_id: &self.outlet.territory_id,
             labels: &self.outlet.labels,
@@ -528,7 +529,7 @@ pub fn decide_again(current: &Order, setting: &Setting<'_>) -> Result<Decision, 
 /// that was held against a limit, up to that sum. Everything else, credit first of all, is decided again.
 ///
 /// # Errors
-/// For its form; `REASON_HOLD_NOT_OPEN`, `REASON_ORDER_CLOSED`; `REASON_ROLE_NOT_ALLOWED` for a supervisor who would
+/// For its form; `REASON_MISSING_FIELD` for another reason than those with a name, without a comment; `REASON_HOLD_NOT_OPEN`, `REASON_ORDER_CLOSED`; `REASON_ROLE_NOT_ALLOWED` for a supervisor who would
 /// decide about credit; `REASON_APPROVAL_LIMIT`.
 pub fn decide_release_hold(
     current: &Order,
@@ -537,6 +538,10 @@ pub fn decide_release_hold(
     setting: &Setting<'_>,
 ) -> Result<Decision, Rejection> {
     let reason: HoldReason = check::choice(command.reason, "reason")?;
+    let release_reason: ReleaseReason = check::optional_choice(command.release_reason, "release_reason")?;
+    if release_reason == ReleaseReason::Other {
+        check::required_text(&command.comment, check::TEXT_CHARS, "comment")?;
+    }
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
     open_for_decisions(current)?;
     let open = hold::open(current, reason);
@@ -548,6 +553,7 @@ pub fn decide_release_hold(
         hold.released_by_id = releaser.user_id.as_bytes().to_vec();
         hold.released_by.clone_from(&releaser.name);
         hold.release_comment.clone_from(&command.comment);
+        hold.set_release_reason(release_reason);
     }
     let decision = decide::decide(order, Some(current), &Touched::default(), setting)?;
     let short_of_credit = hold::open_reasons(&decision.order).contains(&HoldReason::CreditLimit);

@@ -7,6 +7,7 @@ use roundsman_proto::trade::{
 };
 use uuid::Uuid;
 
+use super::allocation::{self, SharedOut};
 use super::check;
 use super::rejection::Rejection;
 
@@ -16,6 +17,8 @@ pub const SHARES: usize = 500;
 pub const QUOTAS: usize = 20;
 /// For so many days after its end a quota is still known, for orders that give back.
 const LATE_DAYS: i32 = 45;
+/// A day, in microseconds.
+pub(super) const DAY_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// The internal record `quotas{warehouse, product}`: the quotas, of which none are in force at the same time, with what
 /// orders have taken of each share.
@@ -24,6 +27,13 @@ pub struct Quotas {
     /// In the order in which they were set first.
     #[prost(message, repeated, tag = "1")]
     pub quotas: Vec<Quota>,
+    /// When those who wait were asked last because of a moment of a quota, in microseconds since the Unix epoch.
+    #[prost(sint64, tag = "2")]
+    pub asked_at_us: i64,
+    /// Since this moment those who wait are to be asked because a quota has changed, in microseconds since the Unix epoch; 0: they
+    /// are not.
+    #[prost(sint64, tag = "3")]
+    pub ask_at_us: i64,
 }
 
 /// A quota, as orders are decided by it.
@@ -44,6 +54,12 @@ pub struct Quota {
     /// The shares, and those that are no more, but were taken from.
     #[prost(message, repeated, tag = "5")]
     pub shares: Vec<Share>,
+    /// At this moment it is shared out among the orders that wait, in microseconds since the Unix epoch; 0: it is not.
+    #[prost(sint64, tag = "6")]
+    pub share_out_at_us: i64,
+    /// How it was; missing: it was not yet.
+    #[prost(message, optional, tag = "7")]
+    pub shared_out: Option<SharedOut>,
 }
 
 /// Somebody's share.
@@ -63,6 +79,8 @@ pub struct Share {
 /// Who takes, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
+    /// The order.
+    pub order_id: &'a [u8],
     /// The rep who took the order; empty: the office.
     pub rep_id: &'a [u8],
     /// The territory of the order's outlet.
@@ -82,6 +100,9 @@ pub struct Allowance {
     pub most_milli: i64,
     /// In which share it counts; `None`: in none.
     pub share: Option<LineQuota>,
+    /// It is shared out at this moment, in microseconds since the Unix epoch, and until then nobody takes of it; `None`: it is not,
+    /// or was.
+    pub share_out_at_us: Option<i64>,
 }
 
 /// What an order counts for in a share.
@@ -98,6 +119,15 @@ pub struct Taken {
 }
 
 impl Share {
+    /// The order whose own it is; `None`: it is somebody else's.
+    #[must_use]
+    pub fn order(&self) -> Option<Uuid> {
+        match self.holder.as_ref().and_then(|holder| holder.holder.as_ref())? {
+            Holder::OrderId(order) => Uuid::from_slice(order).ok(),
+            Holder::RepId(_) | Holder::TerritoryId(_) | Holder::OutletLabel(_) => None,
+        }
+    }
+
     /// What is left of it, once so much is given back.
     fn left(&self, returned_milli: i64) -> i64 {
         let used = self.used_milli.saturating_sub(returned_milli);
@@ -106,20 +136,22 @@ impl Share {
 }
 
 impl Quota {
+    /// Nobody gets back what is not shared out yet.
     fn is_in_force(&self, day: i32, now_us: i64) -> bool {
         (self.from_day == 0 || self.from_day <= day)
             && (self.to_day == 0 || day <= self.to_day)
-            && (self.return_at_us == 0 || now_us < self.return_at_us)
+            && (self.return_at_us == 0 || now_us < self.return_at_us || self.is_to_be_shared_out())
     }
 
-    /// The share in which an order counts: the rep's, else the territory's, else that of the first label.
+    /// The share in which an order counts: its own, else the rep's, else the territory's, else that of the first label.
     fn share_of(&self, claimant: &Claimant<'_>) -> Option<&Share> {
         let of = |is_whose: &dyn Fn(&Holder) -> bool| {
             let holder =
                 |share: &&Share| share.holder.as_ref().and_then(|holder| holder.holder.as_ref()).is_some_and(is_whose);
             self.shares.iter().filter(|share| share.quantity_milli > 0).find(holder)
         };
-        of(&|holder| matches!(holder, Holder::RepId(rep) if rep == claimant.rep_id))
+        of(&|holder| matches!(holder, Holder::OrderId(order) if order == claimant.order_id))
+            .or_else(|| of(&|holder| matches!(holder, Holder::RepId(rep) if rep == claimant.rep_id)))
             .or_else(|| of(&|holder| matches!(holder, Holder::TerritoryId(id) if id == claimant.territory_id)))
             .or_else(|| of(&|holder| matches!(holder, Holder::OutletLabel(label) if claimant.labels.contains(label))))
     }
@@ -131,7 +163,8 @@ impl Quota {
 
 impl Quotas {
     /// What of `free_milli` an order may take, once it gives back what these lines of it count for; `None`: no quota is in
-    /// force, and it may take all. First its own share, and then what no share claims.
+    /// force, and it may take all. First its own share, and then what no share claims. While a product is being shared out, an order
+    /// that has a share takes no more than that: the others may not have theirs yet.
     #[must_use]
     pub fn allow<'a>(
         &self,
@@ -140,18 +173,33 @@ impl Quotas {
         status: OrderStatus,
         returned: impl Iterator<Item = &'a OrderLine>,
     ) -> Option<Allowance> {
-        let quota = self.quotas.iter().find(|quota| quota.is_in_force(claimant.day, claimant.now_us))?;
+        let in_force = |quota: &&Quota| quota.is_in_force(claimant.day, claimant.now_us);
+        // Whatever the day is by now, those who have waited have what they waited for.
+        let quota = self.quotas.iter().find(|quota| quota.is_being_shared_out());
+        let quota = quota.or_else(|| self.quotas.iter().find(in_force))?;
+        if quota.is_to_be_shared_out() {
+            return Some(Allowance { most_milli: 0, share: None, share_out_at_us: Some(quota.share_out_at_us) });
+        }
         let returned: Vec<&OrderLine> = returned.collect();
         let left = |share: &Share| {
             let name = Some(quota.named(share));
             let lines = returned.iter().filter(|line| line.quota == name);
             share.left(lines.fold(0, |sum, line| sum.saturating_add(counted(line, status))))
         };
-        let claimed = quota.shares.iter().fold(0_i64, |sum, share| sum.saturating_add(left(share)));
         let share = quota.share_of(claimant);
-        let unclaimed = free_milli.saturating_sub(claimed).max(0);
-        let most_milli = share.map_or(0, left).saturating_add(unclaimed).min(free_milli).max(0);
-        Some(Allowance { most_milli, share: share.map(|share| quota.named(share)) })
+        let beyond_milli = match share.filter(|_| quota.is_being_shared_out()) {
+            Some(share) => {
+                let name = Some(quota.named(share));
+                let had_before = returned.iter().filter(|line| line.quota != name);
+                had_before.fold(0, |sum: i64, line| sum.saturating_add(line.reserved_milli))
+            }
+            None => {
+                let claimed = quota.shares.iter().fold(0_i64, |sum, share| sum.saturating_add(left(share)));
+                free_milli.saturating_sub(claimed).max(0)
+            }
+        };
+        let most_milli = share.map_or(0, left).saturating_add(beyond_milli).min(free_milli).max(0);
+        Some(Allowance { most_milli, share: share.map(|share| quota.named(share)), share_out_at_us: None })
     }
 
     /// Counts so much more in a share, or less. Of a quota that is no longer known nothing is counted.
@@ -182,10 +230,15 @@ impl Quotas {
         self.quotas.iter().find(meets).and_then(|other| Uuid::from_slice(&other.quota_id).ok())
     }
 
-    /// Sets a quota; what was taken of its shares stays. Those that ended long before `today` are forgotten.
-    pub fn note(&mut self, id: Uuid, quota: &StockQuota, today: i32) {
+    /// Sets a quota, at a moment in microseconds since the Unix epoch; what was taken of its shares stays, and so do the shares of
+    /// orders. Those that ended long before are forgotten.
+    pub fn note(&mut self, id: Uuid, quota: &StockQuota, now_us: i64) {
+        if self.quotas.is_empty() {
+            self.asked_at_us = now_us;
+        }
         let before = self.quotas.iter().position(|known| known.quota_id == id.as_bytes());
         let taken = before.map(|place| self.quotas[place].shares.clone()).unwrap_or_default();
+        let shared_out = before.and_then(|place| self.quotas[place].shared_out);
         let share = |entry: &QuotaEntry| Share {
             holder: entry.holder.clone(),
             quantity_milli: entry.quantity_milli,
@@ -197,10 +250,13 @@ impl Quotas {
             to_day: quota.valid_to_day,
             return_at_us: quota.return_at_us,
             shares: quota.entries.iter().map(share).collect(),
+            share_out_at_us: quota.share_out_at_us,
+            shared_out,
         };
         for share in taken {
             match noted.shares.iter_mut().find(|known| known.holder == share.holder) {
                 Some(known) => known.used_milli = share.used_milli,
+                None if share.order().is_some() => noted.shares.push(share),
                 None => noted.shares.push(Share { quantity_milli: 0, ..share }),
             }
         }
@@ -209,6 +265,7 @@ impl Quotas {
             Some(place) => self.quotas[place] = noted,
             None => self.quotas.push(noted),
         }
+        let today = i32::try_from(now_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
         self.quotas.retain(|quota| quota.to_day == 0 || quota.to_day >= today.saturating_sub(LATE_DAYS));
     }
 }
@@ -224,6 +281,7 @@ pub fn form(quota: &StockQuota) -> Result<(), Rejection> {
         return Err(check::out_of_range("valid_to_day"));
     }
     check::range(quota.return_at_us, 0..=i64::MAX, "return_at_us")?;
+    allocation::form(quota)?;
     check::count(quota.entries.len(), SHARES, "entries")?;
     let mut seen: Vec<&Holder> = Vec::with_capacity(quota.entries.len());
     for (index, entry) in quota.entries.iter().enumerate() {
@@ -235,6 +293,7 @@ pub fn form(quota: &StockQuota) -> Result<(), Rejection> {
             Holder::RepId(id) => check::id(id, "rep_id").map(drop),
             Holder::TerritoryId(id) => check::id(id, "territory_id").map(drop),
             Holder::OutletLabel(label) => check::required_text(label, check::NAME_CHARS, "outlet_label"),
+            Holder::OrderId(_) => Err(check::out_of_range("order_id")),
         }
         .map_err(&at)?;
         if seen.contains(&holder) {
@@ -277,6 +336,8 @@ mod tests {
     const ANNA: Uuid = Uuid::from_u128(2);
     const NORTH: Uuid = Uuid::from_u128(3);
     const TODAY: i32 = 20_000;
+    const NOW_US: i64 = TODAY as i64 * DAY_US;
+    const ORDER: Uuid = Uuid::from_u128(9);
 
     fn rep(id: Uuid) -> QuotaHolder {
         QuotaHolder { holder: Some(Holder::RepId(id.as_bytes().to_vec())) }
@@ -306,7 +367,7 @@ mod tests {
 
     fn quotas(entries: &[(QuotaHolder, i64)]) -> Quotas {
         let mut quotas = Quotas::default();
-        quotas.note(QUOTA, &quota(entries), TODAY);
+        quotas.note(QUOTA, &quota(entries), NOW_US);
         quotas
     }
 
@@ -326,6 +387,7 @@ mod tests {
         (day, now_us): (i32, i64),
     ) -> Option<(i64, Option<QuotaHolder>)> {
         let claimant = Claimant {
+            order_id: ORDER.as_bytes(),
             rep_id: rep.as_bytes(),
             territory_id: territory.as_bytes(),
             labels: &[label.to_owned()],
@@ -368,12 +430,12 @@ mod tests {
     fn what_was_taken_of_a_share_stays_known_when_the_quota_changes() {
         let mut quotas = quotas(&[(rep(ANNA), 4)]);
         quotas.count(&named(rep(ANNA)), 3);
-        quotas.note(QUOTA, &quota(&[(territory(NORTH), 9)]), TODAY);
+        quotas.note(QUOTA, &quota(&[(territory(NORTH), 9)]), NOW_US);
         assert_eq!(allowed(&quotas, (ANNA, Uuid::nil(), ""), 10), Some((1, None)), "it has no share any more");
-        quotas.note(QUOTA, &quota(&[(rep(ANNA), 5)]), TODAY);
+        quotas.note(QUOTA, &quota(&[(rep(ANNA), 5)]), NOW_US);
         assert_eq!(allowed(&quotas, (ANNA, Uuid::nil(), ""), 2), Some((2, Some(rep(ANNA)))));
         let later = StockQuota { valid_from_day: TODAY + 60, valid_to_day: TODAY + 61, ..quota(&[]) };
-        quotas.note(ANNA, &later, TODAY + 60);
+        quotas.note(ANNA, &later, NOW_US + 60 * DAY_US);
         assert!(!quotas.knows(QUOTA) && quotas.knows(ANNA), "that is long over");
         quotas.count(&named(rep(ANNA)), -3);
         assert!(!quotas.knows(QUOTA));

@@ -10,17 +10,18 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
-    AdvanceHorizon, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask,
-    Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder, ChangeRequest,
-    ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn, Contact,
-    ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim,
-    HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MoveOutlet,
-    MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
-    Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price, PriceList,
-    PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
-    RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment,
-    ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder,
-    Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
+    AdvanceHorizon, AllocateStock, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep,
+    AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder,
+    ChangeRequest, ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn,
+    Contact, ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet,
+    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
+    MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval,
+    OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price,
+    PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
+    RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, SetPrices, SetReceivable, SetStock, ShipShipment,
+    Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange,
+    SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState,
+    contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -121,6 +122,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 6, import_change),
     recipe(Who::Office, 5, import_assignment),
     recipe(Who::Office, 4, import_quota),
+    recipe(Who::Office, 4, import_share_out),
     recipe(Who::Office, 3, import_survey),
     recipe(Who::Office, 5, import_chain),
     recipe(Who::Office, 1, import_must_sell_list),
@@ -139,6 +141,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Server, 3, apply_assignments),
     recipe(Who::Server, 2, turn_month),
     recipe(Who::Server, 2, advance_horizon),
+    recipe(Who::Server, 14, allocate_stock),
 ];
 
 impl Scene<'_> {
@@ -538,13 +541,19 @@ fn cancel_visit(scene: &Scene<'_>) -> Option<Command> {
     Some(Command::CancelVisit(CancelVisit { visit_id: bytes(visit_id), reason: "holiday".to_owned() }))
 }
 
+/// The last one needs words, which it does not always get.
+const RELEASE_REASONS: [ReleaseReason; 3] =
+    [ReleaseReason::Unspecified, ReleaseReason::CustomerPaid, ReleaseReason::Other];
+
 fn release_hold(scene: &Scene<'_>) -> Option<Command> {
     let held = |order: &Order| order.status() == OrderStatus::Submitted;
     let (order_id, _, order) = scene.one::<Order>(held)?;
     let hold = scene.dice.pick(&order.holds);
     let reason = hold.map_or(HoldReason::Price, |hold| hold.reason());
-    let order_id = bytes(order_id);
-    Some(Command::ReleaseHold(ReleaseHold { order_id, reason: reason.into(), comment: String::new() }))
+    let release_reason = *scene.dice.pick(&RELEASE_REASONS)?;
+    let (order_id, comment) = (bytes(order_id), String::new());
+    let release = ReleaseHold { order_id, reason: reason.into(), comment, release_reason: release_reason.into() };
+    Some(Command::ReleaseHold(release))
 }
 
 fn release_order(scene: &Scene<'_>) -> Option<Command> {
@@ -652,6 +661,10 @@ fn import_quota(scene: &Scene<'_>) -> Option<Command> {
     let goods =
         |quota: &StockQuota| (&quota.warehouse_id, &quota.product_id) == (&stock.warehouse_id, &stock.product_id);
     let known = scene.one::<StockQuota>(goods).filter(|_| scene.dice.chance(90));
+    // What is to be shared out mostly stays so; afterwards it is refused.
+    if known.as_ref().is_some_and(|(_, _, quota)| quota.share_out_at_us != 0) && scene.dice.chance(80) {
+        return None;
+    }
     let entries = (0..scene.dice.size(0, 4)).filter_map(|_| {
         let holder = match scene.dice.below(3) {
             0 => Holder::OutletLabel("kiosk".to_owned()),
@@ -674,8 +687,26 @@ fn import_quota(scene: &Scene<'_>) -> Option<Command> {
         valid_to_day,
         return_at_us,
         entries: entries.collect(),
+        share_out_at_us: 0,
     };
     let id = known.map_or_else(|| scene.dice.id(), |(id, _, _)| id);
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::StockQuota(quota))] }))
+}
+
+/// Scarce goods are to be shared out in a while, among those who order them until then.
+fn import_share_out(scene: &Scene<'_>) -> Option<Command> {
+    let scarce = |stock: &Stock| (1_000..15_000).contains(&stock.free_milli);
+    let (_, _, stock) = scene.one::<Stock>(scarce).or_else(|| scene.one::<Stock>(|_| true))?;
+    let Stock { warehouse_id, product_id, .. } = stock;
+    let goods = |quota: &StockQuota| (&quota.warehouse_id, &quota.product_id) == (&warehouse_id, &product_id);
+    let id = scene.one::<StockQuota>(goods).map_or_else(|| scene.dice.id(), |(id, _, _)| id);
+    let share_out_at_us = scene.now_us + scene.dice.between(1, 90) * 60_000_000;
+    // Now and then before it is shared out, which is refused.
+    let return_at_us = match scene.dice.below(3) {
+        0 => share_out_at_us + scene.dice.between(-1, 20) * 600_000_000,
+        _ => 0,
+    };
+    let quota = StockQuota { warehouse_id, product_id, share_out_at_us, return_at_us, ..StockQuota::default() };
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::StockQuota(quota))] }))
 }
 
@@ -890,6 +921,15 @@ fn mark_missed_visits(scene: &Scene<'_>) -> Option<Command> {
 fn apply_assignments(scene: &Scene<'_>) -> Option<Command> {
     let (territory_id, day) = (bytes(scene.territory()), scene.today());
     Some(Command::ApplyAssignments(ApplyAssignments { territory_id, day }))
+}
+
+fn allocate_stock(scene: &Scene<'_>) -> Option<Command> {
+    let is_due = |quota: &StockQuota| (1..=scene.now_us).contains(&quota.share_out_at_us);
+    let due = scene.one::<StockQuota>(is_due).filter(|_| scene.dice.chance(70));
+    let (_, _, quota) = due.or_else(|| scene.one::<StockQuota>(|_| true))?;
+    let StockQuota { warehouse_id, product_id, .. } = quota;
+    let command = AllocateStock { warehouse_id, product_id, at_us: scene.now_us, after_order_id: Vec::new() };
+    Some(Command::AllocateStock(command))
 }
 
 fn turn_month(scene: &Scene<'_>) -> Option<Command> {

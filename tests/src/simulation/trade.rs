@@ -13,8 +13,9 @@ use roundsman_proto::trade::{
     Agreement, CashHandIn, ChangeRequest, ChangeRequestState, Hold, HoldReason, Kind, Order, OrderStatus, Payment,
     PaymentMethod, Promotion, Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
 };
+use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::credit::Credit;
-use roundsman_sync::trade::quota::{Quotas, Share};
+use roundsman_sync::trade::quota::{Quota, Quotas, Share};
 use roundsman_sync::trade::stock::Available;
 use uuid::Uuid;
 
@@ -62,6 +63,8 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
             changed.shares(change, &orders, journal)?;
         } else if change.after.kind == Kind::Order as i64 || change.after.kind == Kind::ChangeRequest as i64 {
             changed.requests(change, journal)?;
+        } else if change.after.kind == Quotas::KIND {
+            changed.allocation(change, journal)?;
         } else if change.after.kind == i64::from(Kind::SurveyResponse as i32) {
             changed.answers(change, journal)?;
         }
@@ -347,10 +350,44 @@ impl Changed<'_> {
             shares.map(|share| (share.quantity_milli - share.used_milli).max(0)).sum()
         };
         let taken = after.reserved_milli - before.reserved_milli;
+        journal.check(Law::Trade, taken <= 0 || !quota.is_to_be_shared_out(), || {
+            format!("{taken} are taken of {name} before it is shared out: {quota:?}, {orders:?}")
+        })?;
         let unclaimed = (before.free_milli() - left(true) - left(false)).max(0);
         journal.check(Law::Trade, taken <= left(true) + unclaimed, || {
             format!("{taken} are taken of {name}, {unclaimed} are unclaimed: {quota:?}, {orders:?}")
         })
+    }
+
+    /// When a product is shared out, all orders together get no more than was free, and none more than it wanted.
+    fn allocation(&self, change: &Change, journal: &mut Journal) -> Checked<()> {
+        let before: Quotas = self.records.get(&change.id).and_then(read).unwrap_or_default();
+        let after: Quotas = read(&change.after).unwrap_or_default();
+        let was_shared_out = |quota: &Quota| {
+            let mut known = before.quotas.iter().filter(|before| before.quota_id == quota.quota_id);
+            known.any(|before| before.shared_out.is_some())
+        };
+        let is_now = |quota: &&Quota| quota.shared_out.is_some() && !was_shared_out(quota);
+        for quota in after.quotas.iter().filter(is_now) {
+            let key = String::from_utf8_lossy(&change.after.stamps).into_owned();
+            let stock: Option<Available> =
+                self.records.get(&server_id(key.replacen("quotas", "available", 1))).and_then(read);
+            let demand: Option<Demand> =
+                self.records.get(&server_id(key.replacen("quotas", "demand", 1))).and_then(read);
+            let wanted = demand.unwrap_or_default().orders;
+            let shares: Vec<(Uuid, i64)> =
+                quota.shares.iter().filter_map(|share| Some((share.order()?, share.quantity_milli))).collect();
+            let given: i64 = shares.iter().map(|(_, given)| given).sum();
+            let wants = |id: Uuid| {
+                wanted.iter().find(|of| of.order.order_id == id.as_bytes()).map_or(0, |of| of.quantity_milli)
+            };
+            let free = stock.unwrap_or_default().free_milli().max(0);
+            let right = given <= free && shares.iter().all(|(id, given)| *given <= wants(*id));
+            journal.check(Law::Trade, right, || {
+                format!("{free} of {key} are shared out as {shares:?} among {wanted:?}: {quota:?}")
+            })?;
+        }
+        Ok(())
     }
 
     /// Nothing more is set aside than lies there. A shipment may be prepared in a warehouse that does not have it all.

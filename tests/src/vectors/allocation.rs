@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::dice::Dice;
-use super::{Case, Family, id, id_hex, naive_allocation, wide};
+use super::{Case, Family, id, id_hex, naive_allocation, sharing, wide};
 
 const ABOUT: &str = "Goods with what lies there and what is promised to others (null: the stock is not known, and not checked), \
                      the successor of a product (null: none), the step in which it is sold, its price from a least \
@@ -25,7 +25,9 @@ const ABOUT: &str = "Goods with what lies there and what is promised to others (
                      rep who takes the order (empty: no quota); an agreement's rule for shortages; and the lines of a new order. Expected are what holds \
                      the order (empty: it is confirmed), its lines with those of substitutes at their end, each with whether it counts in the own share, and what is \
                      promised of each product afterwards. All quantities are thousandths of the base unit. The expected \
-                     values were worked out piece by piece by code of its own.";
+                     values were worked out piece by piece by code of its own. A case with `wanted_milli` is \
+                     another: so much is free when a product is shared out in such steps, and orders want so much each, \
+                     the one that was submitted first first; expected is what each gets.";
 /// So many orders are drawn beside those that show one thing each.
 const DRAWN: u64 = 300;
 const TEA: u128 = 11;
@@ -99,6 +101,7 @@ pub(super) fn family() -> Family {
     for seed in 1..=DRAWN {
         cases.push(case(&format!("drawn {seed}"), &drawn(&mut Dice(seed))));
     }
+    cases.extend(sharing::cases());
     Family { name: "allocation", about: ABOUT, cases }
 }
 
@@ -384,7 +387,7 @@ fn quotas(ware: &Ware) -> Option<Quotas> {
     };
     let shares = (0..).zip(&ware.shares).map(share).collect();
     let quota = Quota { quota_id: bytes(ware.product + 200), shares, ..Quota::default() };
-    (!ware.shares.is_empty()).then(|| Quotas { quotas: vec![quota] })
+    (!ware.shares.is_empty()).then(|| Quotas { quotas: vec![quota], ..Quotas::default() })
 }
 
 /// The product and its price.

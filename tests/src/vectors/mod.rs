@@ -22,6 +22,7 @@ mod price;
 mod promotion;
 mod proposal;
 mod replica;
+mod sharing;
 pub mod wire;
 
 use std::path::{Path, PathBuf};

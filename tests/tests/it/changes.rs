@@ -18,6 +18,7 @@ use roundsman_tests::world::{PRICE_MINOR, World, bytes};
 use uuid::Uuid;
 
 use crate::conflicts::{done, order, ready, status};
+use crate::desk::happened;
 
 on_both_databases!(
     c03_an_edit_after_the_release_is_asked_and_accepted,
@@ -72,6 +73,7 @@ impl Released {
 
     /// The rep wants another quantity of the first line.
     async fn edit(&mut self, pieces: i64) -> Outcome {
+        self.app.pass(1);
         self.app.sync(&mut self.anna).await;
         let change = OrderLineChange {
             line_id: self.order().lines[0].line_id.clone(),
@@ -85,6 +87,7 @@ impl Released {
 
     /// The rep does not want it any more.
     async fn cancel(&mut self) -> Outcome {
+        self.app.pass(1);
         self.app.sync(&mut self.anna).await;
         let cancel = CancelOrder { order_id: bytes(self.order), reason: "the shop is closed".to_owned() };
         self.app.decide(&mut self.anna, Command::CancelOrder(cancel)).await
@@ -112,6 +115,17 @@ impl Released {
         let request =
             roundsman::device::authorized(&self.lars, ListChangeRequestsRequest::default()).expect("a request");
         client.list_change_requests(request).await.expect("is answered").into_inner().change_requests
+    }
+
+    /// `roundsman explain order` says who wanted what, and what was answered.
+    async fn tells(&self, expected: &[&str]) {
+        let told = happened(&self.app, self.order).await;
+        let wishes: Vec<&str> = told
+            .iter()
+            .map(String::as_str)
+            .filter(|told| told.contains("the warehouse") || told.contains("the wish"))
+            .collect();
+        assert_eq!(wishes, expected, "{told:#?}");
     }
 
     async fn done(mut self) {
@@ -161,6 +175,7 @@ async fn c03_an_edit_after_the_release_is_asked_and_accepted(kind: Kind) {
     assert_eq!(world.listed().await, []);
     let late = world.answer(request, false).await;
     assert_eq!(status(&late), (Status::Rejected, Reason::WrongState), "it is answered once");
+    world.tells(&["anna: asks the warehouse for a change: 2 and not 5 of Article 0", "lars: accepts the wish"]).await;
     world.done().await;
 }
 
@@ -197,6 +212,13 @@ async fn c03_an_edit_after_the_release_is_refused_with_a_reason(kind: Kind) {
     assert_eq!((order.lines[0].ordered_milli, order.past_promises.len()), (5_000, 0));
     assert_eq!((answered.state(), answered.comment.as_str()), (ChangeRequestState::Refused, "it is packed"));
     requested(&world.edit(4).await);
+    world
+        .tells(&[
+            "anna: asks the warehouse for a change: 2 and not 5 of Article 0",
+            "lars: refuses the wish: it is packed",
+            "anna: asks the warehouse for a change: 4 and not 5 of Article 0",
+        ])
+        .await;
     world.done().await;
 }
 
@@ -244,6 +266,12 @@ async fn c04_goods_that_leave_answer_what_was_wanted(kind: Kind) {
     world.app.sync(&mut world.anna).await;
     assert_eq!(world.request(cancellation).state(), ChangeRequestState::Refused, "it is on its way");
     assert_eq!((world.order().status(), world.order().fulfilment()), (OrderStatus::Released, Fulfilment::Shipped));
+    let by_rules =
+        [&refused, &world.request(cancellation)].map(|request| format!("rule: refuses the wish: {}", request.comment));
+    let asked = ["change: 2 and not 5 of Article 0", "warehouse to call it off: the shop is closed"];
+    let asked = [format!("anna: asks the warehouse for a {}", asked[0]), format!("anna: asks the {}", asked[1])];
+    let told = [&asked[0], &by_rules[0], &asked[1], &by_rules[1]].map(String::as_str);
+    world.tells(&told).await;
     world.done().await;
 }
 

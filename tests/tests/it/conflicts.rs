@@ -704,6 +704,7 @@ async fn c13_an_order_by_the_terms_of_a_duplicate_is_held_until_somebody_agrees(
         order_id: bytes(first),
         reason: HoldReason::TermsExpired.into(),
         comment: "as he was promised".to_owned(),
+        ..ReleaseHold::default()
     };
     assert_eq!(app.office(Command::ReleaseHold(release)).await.status(), Status::Applied);
     let add = EditOutlet {
@@ -960,6 +961,7 @@ async fn c32_the_chain_ordered_what_the_rep_has_taken_as_well(kind: Kind) {
         order_id: bytes(id),
         reason: HoldReason::DuplicateSuspect.into(),
         comment: "he wants both".to_owned(),
+        ..ReleaseHold::default()
     };
     assert_eq!(app.office(Command::ReleaseHold(release)).await.status(), Status::Applied);
     done(app, &world, &mut anna).await;

@@ -1,5 +1,6 @@
 //! What tests of the desks' services share: orders, history, another tenant.
 
+use roundsman::cli::explain::{self, Part};
 use roundsman::store::account::{self, User};
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
@@ -58,6 +59,25 @@ pub(crate) async fn submitted(
     let outcome = app.decide(device, command).await;
     assert!(matches!(outcome.status(), Status::Applied | Status::Held), "{outcome:?}");
     id
+}
+
+/// What `roundsman explain order` prints in its tables, which are those of the lines, of shares if there are any, and of what
+/// happened.
+pub(crate) async fn explained(app: &TestApp, order: Uuid) -> Vec<Vec<Vec<String>>> {
+    let mut session = crate::import::session(app).await;
+    let explained = explain::order_of(&mut session, order, 2).await.expect("explains");
+    session.close().await;
+    let rows = |part| match part {
+        Part::Table(_, rows) => Some(rows),
+        Part::Line(_) => None,
+    };
+    explained.parts().into_iter().filter_map(rows).collect()
+}
+
+/// What happened to an order, as `roundsman explain order` prints it: who, and what.
+pub(crate) async fn happened(app: &TestApp, order: Uuid) -> Vec<String> {
+    let events = explained(app, order).await.pop().expect("a table");
+    events.iter().map(|event| event[1..].join(": ")).collect()
 }
 
 /// An order is shipped, and one line of it does not arrive; returns the shipment.

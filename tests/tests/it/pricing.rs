@@ -1,7 +1,6 @@
 //! What things cost: lists that are computed, lowest prices, promotions and their budgets, on the phone and at the server.
 
 use roundsman::cli;
-use roundsman::cli::explain::Part;
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::promotion::Benefit;
@@ -9,8 +8,8 @@ use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, ApprovalLimit, Audience, CancelOrder, ChangeOrder, HoldReason, ImportRecords, Int64Change,
     LineDifference, Order, OrderLineChange, OrderLineEdit, OrderStatus, Outlet, Price, PriceBreak, PriceList,
-    PriceToSet, Promotion, Reason, RecordToImport, ReleaseHold, SetPrices, ShownPromotion, SubmitOrder, Team,
-    order_line_edit::Edit,
+    PriceToSet, Promotion, Reason, RecordToImport, ReleaseHold, ReleaseReason, SetPrices, ShownPromotion, SubmitOrder,
+    Team, order_line_edit::Edit,
 };
 use roundsman_sync::trade::money::gross;
 use roundsman_sync::trade::price::{List, UnitPrice, Wanted, quote};
@@ -248,13 +247,8 @@ async fn c07_a_promotion_ends_on_the_day_that_the_office_says(kind: Kind) {
 
 /// `roundsman explain order` tells all of it, in the order in which it happened.
 async fn explained(app: &TestApp, order: Uuid) {
-    let mut session = crate::import::session(app).await;
-    let explained = cli::explain::order_of(&mut session, order, 2).await.expect("explains");
-    session.close().await;
-    let parts = explained.parts();
-    let tables: Vec<&Vec<Vec<String>>> =
-        parts.iter().filter_map(|part| if let Part::Table(_, rows) = part { Some(rows) } else { None }).collect();
-    let [lines, events] = tables.as_slice() else { panic!("{parts:?}") };
+    let tables = crate::desk::explained(app, order).await;
+    let [lines, events] = tables.as_slice() else { panic!("{tables:?}") };
     let line: Vec<&str> = lines[0].iter().map(String::as_str).collect();
     assert_eq!(line[..5], ["Article 0", "5", "5", "5", "10.00"]);
     assert!(line[5].starts_with("A, version "), "the list, and which record of it: {line:?}");
@@ -264,7 +258,7 @@ async fn explained(app: &TestApp, order: Uuid) {
         "anna: SubmitOrder: held, held promotion",
         "rule: held for promotion (1 lines): a promotion has ended, or takes less off than was shown; shown 4500",
         "admin: ReleaseHold: applied",
-        "admin: the hold for promotion is released: as agreed",
+        "admin: the hold for promotion is released, price agreed: as agreed",
         "admin: promised as it stands, 45.00 in all",
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");
@@ -274,7 +268,12 @@ async fn explained(app: &TestApp, order: Uuid) {
 }
 
 async fn released(app: &TestApp, order: Uuid, reason: HoldReason) {
-    let release = ReleaseHold { order_id: bytes(order), reason: reason.into(), comment: "as agreed".to_owned() };
+    let release = ReleaseHold {
+        order_id: bytes(order),
+        reason: reason.into(),
+        comment: "as agreed".to_owned(),
+        release_reason: ReleaseReason::PriceAgreed.into(),
+    };
     let outcome = app.office(Command::ReleaseHold(release)).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
 }
@@ -505,7 +504,12 @@ async fn c08_a_supervisor_approves_as_far_as_the_teams_limits_go(kind: Kind) {
     assert_eq!(status(&outcome), (Status::Held, Reason::HeldDiscount), "{outcome:?}");
     let release = || {
         let (order_id, comment) = (bytes(id), "a good customer".to_owned());
-        Command::ReleaseHold(ReleaseHold { order_id, reason: HoldReason::Discount.into(), comment })
+        Command::ReleaseHold(ReleaseHold {
+            order_id,
+            reason: HoldReason::Discount.into(),
+            comment,
+            ..ReleaseHold::default()
+        })
     };
     let sonja = app.token("sonja").await;
     let refused = app.office_as(&sonja, app.id(), release()).await.expect("is answered");

@@ -483,7 +483,12 @@ async fn what_is_another_teams_is_as_unknown_as_what_is_not_there(kind: Kind) {
     let anna = &world.anna;
     let cancel = |visit_id| Command::CancelVisit(CancelVisit { visit_id, reason: "no".to_owned() });
     let release = |order_id| {
-        Command::ReleaseHold(ReleaseHold { order_id, reason: HoldReason::Price.into(), comment: String::new() })
+        Command::ReleaseHold(ReleaseHold {
+            order_id,
+            reason: HoldReason::Price.into(),
+            comment: String::new(),
+            ..ReleaseHold::default()
+        })
     };
     let task = |rep_id| {
         Command::AssignTask(AssignTask {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use roundsman::internal::{
-    FormerAgreement, FormerSurvey, FormerSurveys, FormerTerms, Granted, Internal, ListState, OutletCustomers,
-    OutletDocuments, OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach, Reaching,
-    RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes,
+    AllocationCalendar, FormerAgreement, FormerSurvey, FormerSurveys, FormerTerms, Granted, Internal, ListState,
+    OutletCustomers, OutletDocuments, OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach,
+    Reaching, RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes,
     server_id,
 };
 use roundsman::jobs::Jobs;
@@ -15,16 +15,19 @@ use roundsman::workspace::{Change, Stored};
 use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::promotion::Benefit;
+use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ArchiveOutlet, Chain, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod, PriceList,
-    Promotion, Reason, Route, RouteStop, ShownPromotion, StockQuota, Survey, Territory,
+    Promotion, QuotaHolder, Reason, Route, RouteStop, ShownPromotion, StockQuota, Survey, Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
+use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::{Credit, HeldOrder};
 use roundsman_sync::trade::debt::{Allocated, Debts};
 use roundsman_sync::trade::hand_in::{CollectedCash, InHand};
+use roundsman_sync::trade::quota::{Quotas, Share};
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
@@ -74,6 +77,20 @@ async fn with_chain_and_quota(app: &TestApp, world: &World) {
         entry(app.id(), Record::StockQuota(quota)),
     ];
     import(app, records).await;
+}
+
+/// A product that is shared out tomorrow, and an order that waits for it.
+async fn with_allocation(app: &TestApp, world: &World, anna: &mut TestDevice) {
+    let quota = StockQuota {
+        warehouse_id: bytes(world.warehouse),
+        product_id: bytes(world.products[8]),
+        share_out_at_us: app.now_us() + 24 * 3_600_000_000,
+        ..StockQuota::default()
+    };
+    import(app, vec![entry(app.id(), Record::StockQuota(quota))]).await;
+    let (_, submit) = conflicts::order(app, anna, world, &world.anna, &[(8, 2, PRICE_MINOR)]);
+    let outcome = app.decide(anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(outcome.reason(), Reason::HeldAllocation, "{outcome:?}");
 }
 
 /// A day with something of everything.
@@ -172,6 +189,7 @@ impl Day {
         app.sync(&mut anna).await;
         let order = field_work(&app, &world, &mut anna).await;
         let promotion = offers(&app, &world, &mut anna).await;
+        with_allocation(&app, &world, &mut anna).await;
         let shipment = short_delivery(&app, &world, order).await;
         let moved = MoveOutlet { outlet_id: bytes(world.anna.outlets[1]), territory_id: bytes(world.boris.territory) };
         let [survivor, duplicate] = [0, 1].map(|index| bytes(world.boris.outlets[index]));
@@ -248,7 +266,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 38, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 40, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -266,6 +284,7 @@ async fn a_damaged_internal_record_is_found(kind: Kind) {
     people(&day).await;
     clockwork(&day).await;
     goods(&day).await;
+    scarce_goods(&day).await;
     sums(&day).await;
     assert_eq!(day.findings().await, Vec::<String>::new(), "everything is as it was");
     day.app.finish().await;
@@ -402,6 +421,23 @@ async fn goods(day: &Day) {
     let none = bytes(Uuid::from_u128(7));
     let found = day.found::<Claims>(*shipment, |claims| claims.lines[0].first_reclamation_id = none).await;
     assert_one(&found, &[&Claims::name(shipment), "that does not claim it"]);
+}
+
+/// What is shared out at a moment to come.
+async fn scarce_goods(day: &Day) {
+    let goods = (day.world.warehouse, day.world.products[8]);
+    let found = day.found::<Demand>(goods, |demand| demand.orders.clear()).await;
+    assert_one(&found, &[&Demand::name(&goods), "lacks"]);
+    let found = day.found::<Demand>(goods, |demand| demand.orders[0].quantity_milli += 1).await;
+    assert_one(&found, &[&Demand::name(&goods), "other quantities"]);
+    let found = day.found::<AllocationCalendar>((), |calendar| calendar.entries[0].at_us += 1).await;
+    assert_one(&found, &["allocations{}", "by the quotas it is"]);
+    let holder = Some(QuotaHolder { holder: Some(Holder::OrderId(bytes(Uuid::from_u128(7)))) });
+    let share = Share { holder, quantity_milli: 5, used_milli: 0 };
+    let found = day.found::<Quotas>(goods, |quotas| quotas.quotas[0].shares.push(share)).await;
+    assert_one(&found, &[&Quotas::name(&goods), "gives orders 5"]);
+    let found = day.found::<Quotas>(goods, |quotas| quotas.quotas[0].to_day = TODAY + 9).await;
+    assert_one(&found, &[&Quotas::name(&goods), "at other times"]);
 }
 
 /// What is promised, and what is owed.

@@ -106,7 +106,7 @@ pub fn decide(
     };
     let mut causes = line_causes(&items, &order, terms)?;
     causes.extend(promote::cause(&items, &order, before, &unearned, terms, setting)?);
-    causes.extend(short);
+    causes.extend(short.causes);
     causes.extend(touched.suspected.clone().or_else(|| duplicate::still(&order, setting.other)));
     causes.extend(head_causes(&items, &order, before, touched, terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
@@ -126,6 +126,10 @@ pub fn decide(
         Some(reason) => Verdict::held(reason),
         None if partly => Verdict::applied(Reason::PartlyConfirmed),
         None => day_verdict(&order, before),
+    };
+    let verdict = match short.share_out_at_us {
+        Some(at_us) => verdict.fact(None, "share_out_at_us", at_us),
+        None => verdict,
     };
     let verdict = answer::tell(&items, verdict);
     order.lines = items.into_iter().map(|item| item.line).collect();

@@ -121,6 +121,7 @@ pub fn is_credit(reason: HoldReason) -> bool {
         HoldReason::Unspecified | HoldReason::Price | HoldReason::Promotion | HoldReason::Discount => false,
         HoldReason::BelowFloor | HoldReason::ProductWithdrawn | HoldReason::Stock | HoldReason::MinimumSum => false,
         HoldReason::TermsExpired | HoldReason::OutletBlocked | HoldReason::DuplicateSuspect => false,
+        HoldReason::Allocation => false,
     }
 }
 
@@ -128,7 +129,7 @@ pub fn is_credit(reason: HoldReason) -> bool {
 fn is_decided(reason: HoldReason) -> bool {
     match reason {
         HoldReason::CreditLimit | HoldReason::Overdue | HoldReason::Price | HoldReason::Discount => true,
-        HoldReason::ProductWithdrawn | HoldReason::Stock | HoldReason::MinimumSum => true,
+        HoldReason::ProductWithdrawn | HoldReason::Stock | HoldReason::MinimumSum | HoldReason::Allocation => true,
         HoldReason::TermsExpired | HoldReason::OutletBlocked | HoldReason::Promotion | HoldReason::BelowFloor => true,
         HoldReason::DuplicateSuspect => true,
         HoldReason::Unspecified => false,
@@ -156,6 +157,7 @@ pub fn outcome(open: &[HoldReason]) -> Option<Reason> {
         HoldReason::TermsExpired => Reason::HeldTermsExpired,
         HoldReason::OutletBlocked => Reason::HeldOutletBlocked,
         HoldReason::DuplicateSuspect => Reason::HeldDuplicateSuspect,
+        HoldReason::Allocation => Reason::HeldAllocation,
         HoldReason::Unspecified => Reason::HeldSeveral,
     })
 }

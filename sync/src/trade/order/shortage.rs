@@ -33,6 +33,16 @@ struct Left {
     own_milli: i64,
     /// In which share it counts.
     share: Option<LineQuota>,
+    /// Orders wait until it is shared out at this moment, in microseconds since the Unix epoch; `None`: they don't.
+    share_out_at_us: Option<i64>,
+}
+
+/// For what an order has to wait.
+pub(super) struct Short {
+    /// Why, and for which lines.
+    pub(super) causes: Vec<Cause>,
+    /// When something of it is shared out, in microseconds since the Unix epoch; of several moments the last. `None`: nothing is.
+    pub(super) share_out_at_us: Option<i64>,
 }
 
 impl Budgets<'_> {
@@ -40,7 +50,7 @@ impl Budgets<'_> {
         let Self { before, kept, claimant, .. } = self;
         self.left.entry(product).or_insert_with(|| {
             let Some(stock) = goods.available else {
-                return Left { there_milli: i64::MAX, own_milli: i64::MAX, share: None };
+                return Left { there_milli: i64::MAX, own_milli: i64::MAX, share: None, share_out_at_us: None };
             };
             let own = before.map_or(0, |order| reserved_by(order, product));
             let there_milli = stock.budget(own);
@@ -51,19 +61,32 @@ impl Budgets<'_> {
             let free_milli = stock.free_milli().saturating_add(own_milli);
             let status = before.map(Order::status).unwrap_or_default();
             match goods.quotas.and_then(|quotas| quotas.allow(claimant, free_milli, status, given_back)) {
-                // What was promised is kept.
-                Some(allowed) => {
-                    Left { there_milli, own_milli: allowed.most_milli.max(own_milli), share: allowed.share }
-                }
-                None => Left { there_milli, own_milli: i64::MAX, share: None },
+                Some(allowed) => Left {
+                    there_milli,
+                    // What was promised is kept.
+                    own_milli: allowed.most_milli.max(own_milli),
+                    share: allowed.share,
+                    share_out_at_us: allowed.share_out_at_us,
+                },
+                None => Left { there_milli, own_milli: i64::MAX, share: None, share_out_at_us: None },
             }
         })
     }
 
     /// Takes so much of a product, as far as it is there and the order may have it.
     fn take(&mut self, product: Uuid, goods: &Goods<'_>, wanted_milli: i64) -> i64 {
+        let most_milli = self.of(product, goods).most();
+        self.take_of(product, goods, stock::confirmable(wanted_milli, most_milli))
+    }
+
+    /// The same for somebody who need not wait until it is shared out.
+    fn take_before_others(&mut self, product: Uuid, goods: &Goods<'_>, wanted_milli: i64) -> i64 {
+        let there_milli = self.of(product, goods).there_milli;
+        self.take_of(product, goods, stock::confirmable(wanted_milli, there_milli))
+    }
+
+    fn take_of(&mut self, product: Uuid, goods: &Goods<'_>, found: i64) -> i64 {
         let left = self.of(product, goods);
-        let found = stock::confirmable(wanted_milli, left.most());
         left.there_milli = left.there_milli.saturating_sub(found);
         left.own_milli = left.own_milli.saturating_sub(found);
         found
@@ -77,15 +100,16 @@ impl Left {
     }
 }
 
-/// Confirms line by line, in the order of entry, and says for which lines the agreement wants the order to wait. Substitutes
-/// become lines of their own; those of lines that are confirmed anew are made anew.
+/// Confirms line by line, in the order of entry, and says for which lines the order has to wait: the agreement wants it complete,
+/// or the product is shared out at a moment to come. Substitutes become lines of their own; those of lines that are confirmed anew
+/// are made anew.
 pub(super) fn confirm<'a>(
     items: &mut Vec<Item<'a>>,
     before: Option<&Order>,
     terms: Terms<'_>,
     order: &Order,
     setting: &Setting<'a>,
-) -> Option<Cause> {
+) -> Short {
     let was_confirmed = promised(before).is_some();
     let is_anew = |item: &Item<'_>| !was_confirmed || item.touch.is_some();
     let kept: BTreeSet<Vec<u8>> =
@@ -100,10 +124,17 @@ pub(super) fn confirm<'a>(
         let left = budgets.of(item.product_id, item.goods);
         left.there_milli = left.there_milli.saturating_sub(item.granted_milli);
     }
-    let (mut short, mut missing) = (Vec::new(), Vec::new());
+    let (mut short, mut missing, mut awaited) = (Vec::new(), Vec::new(), Vec::new());
+    let mut share_out_at_us = None;
     for (index, item) in items.iter_mut().enumerate().filter(|(_, item)| is_anew(item)) {
         let ordered_milli = item.line.ordered_milli;
-        let found = budgets.take(item.product_id, item.goods, ordered_milli);
+        let is_shared_out_later = budgets.of(item.product_id, item.goods).share_out_at_us.is_some();
+        let is_let_out = item.touch.is_none() && is_agreed(order, HoldReason::Allocation, &item.line);
+        let found = if is_shared_out_later && is_let_out {
+            budgets.take_before_others(item.product_id, item.goods, ordered_milli)
+        } else {
+            budgets.take(item.product_id, item.goods, ordered_milli)
+        };
         let left = budgets.of(item.product_id, item.goods);
         item.line.quota.clone_from(&left.share);
         // There would be more of it, but not for this order.
@@ -112,6 +143,11 @@ pub(super) fn confirm<'a>(
         let lacks = found < ordered_milli && !dropped;
         let withdrawn = item.goods.product.withdrawn;
         let (confirmed, difference) = match terms.agreement.shortage_rule() {
+            _ if is_shared_out_later && !is_let_out && found < ordered_milli => {
+                awaited.push(item.line.line_id.clone());
+                share_out_at_us = share_out_at_us.max(left.share_out_at_us);
+                (ordered_milli, LineDifference::Unspecified)
+            }
             ShortageRule::ShipComplete if lacks => {
                 short.push(item.line.line_id.clone());
                 (ordered_milli, LineDifference::Unspecified)
@@ -141,10 +177,24 @@ pub(super) fn confirm<'a>(
             items.push(instead);
         }
     }
-    let facts =
-        "free stock, or the own share of it, does not suffice, and the agreement does not allow to drop the rest"
-            .to_owned();
-    (!short.is_empty()).then(|| Cause::new(HoldReason::Stock, facts).lines(short))
+    waits(short, awaited, share_out_at_us)
+}
+
+/// For what these lines wait: to be there wholly, and until they are shared out.
+fn waits(short: Vec<Vec<u8>>, awaited: Vec<Vec<u8>>, share_out_at_us: Option<i64>) -> Short {
+    let mut causes = Vec::new();
+    if !short.is_empty() {
+        let facts =
+            "free stock, or the own share of it, does not suffice, and the agreement does not allow to drop the rest";
+        causes.push(Cause::new(HoldReason::Stock, facts.to_owned()).lines(short));
+    }
+    if let Some(at_us) = share_out_at_us {
+        let facts = format!(
+            "it is shared out in proportion to what is ordered until then, at {at_us} microseconds since the Unix epoch"
+        );
+        causes.push(Cause::new(HoldReason::Allocation, facts).lines(awaited));
+    }
+    Short { causes, share_out_at_us }
 }
 
 /// What the successor has of what a line lacks, in whole steps of the successor. It costs what it costs in the list, and never

@@ -14,6 +14,7 @@ use roundsman_proto::trade::{
 use super::edit::decide_change;
 use super::fulfil::{self, Ledger};
 use super::*;
+use crate::trade::allocation::{SharedOut, demands};
 use crate::trade::credit::{CreditTerms, releasable};
 use crate::trade::delivery::LocalTime;
 use crate::trade::promotion::{Spent, counted};
@@ -171,7 +172,12 @@ impl World {
     }
 
     fn release(&self, order: &Order, reason: HoldReason) -> Result<Decision, Rejection> {
-        let command = ReleaseHold { order_id: bytes(ORDER), reason: reason.into(), comment: String::new() };
+        let command = ReleaseHold {
+            order_id: bytes(ORDER),
+            reason: reason.into(),
+            comment: String::new(),
+            ..ReleaseHold::default()
+        };
         let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Ada".to_owned(), limits: None };
         self.with(|setting| decide_release_hold(order, &command, &releaser, setting))
     }
@@ -666,6 +672,30 @@ fn c09_a_confirmed_order_that_shrinks_is_not_held() {
 }
 
 #[test]
+fn whoever_releases_a_hold_says_why_and_for_another_reason_in_words() {
+    let mut world = World::new();
+    let order = world.submitted(&[NewOrderLine { discount_bp: 600, ..tea(5) }]);
+    let release = |release_reason: ReleaseReason, comment: &str| {
+        let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), limits: None };
+        let command = ReleaseHold {
+            order_id: bytes(ORDER),
+            reason: HoldReason::Discount.into(),
+            comment: comment.to_owned(),
+            release_reason: release_reason.into(),
+        };
+        world.with(|setting| decide_release_hold(&order, &command, &releaser, setting))
+    };
+    let kept = release(ReleaseReason::Goodwill, "").expect("released").order.holds[0].clone();
+    assert_eq!((kept.release_reason(), kept.release_comment.as_str()), (ReleaseReason::Goodwill, ""));
+    let refused = release(ReleaseReason::Other, " ").expect_err("without words");
+    assert_eq!((refused.reason, refused.field.as_str()), (Reason::MissingField, "comment"));
+    let kept = release(ReleaseReason::Other, "his birthday").expect("released").order.holds[0].clone();
+    assert_eq!((kept.release_reason(), kept.release_comment.as_str()), (ReleaseReason::Other, "his birthday"));
+    let unsaid = release(ReleaseReason::Unspecified, "").expect("as older apps do").order.holds[0].clone();
+    assert_eq!(unsaid.release_reason(), ReleaseReason::Unspecified);
+}
+
+#[test]
 fn who_approves_has_limits() {
     let mut world = World::new();
     world.agreement.credit_limit_minor = Some(400);
@@ -675,7 +705,12 @@ fn who_approves_has_limits() {
         let limits = limit.map(|(reason, limit_minor)| ApprovalLimit { reason: reason.into(), limit_minor });
         let limits = Some(limits.into_iter().collect());
         let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), limits };
-        let command = ReleaseHold { order_id: bytes(ORDER), reason: reason.into(), comment: String::new() };
+        let command = ReleaseHold {
+            order_id: bytes(ORDER),
+            reason: reason.into(),
+            comment: String::new(),
+            ..ReleaseHold::default()
+        };
         world.with(|setting| decide_release_hold(&order, &command, &releaser, setting))
     };
     let (discount, credit) = (HoldReason::Discount, HoldReason::CreditLimit);
@@ -698,7 +733,12 @@ fn c10_overdue_debt_has_a_hold_of_its_own() {
     world.credit.overdue_minor = 70;
     let order = world.submitted(&[tea(5)]);
     assert_eq!((holds(&order), order.holds[0].exposure_minor), (vec![HoldReason::Overdue], Some(70)));
-    let command = ReleaseHold { order_id: bytes(ORDER), reason: HoldReason::Overdue.into(), comment: String::new() };
+    let command = ReleaseHold {
+        order_id: bytes(ORDER),
+        reason: HoldReason::Overdue.into(),
+        comment: String::new(),
+        ..ReleaseHold::default()
+    };
     let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), limits: Some(Vec::new()) };
     let refused = world.with(|setting| decide_release_hold(&order, &command, &releaser, setting));
     assert_eq!(reason(refused), Reason::RoleNotAllowed);
@@ -930,7 +970,10 @@ fn share_out(world: &mut World, (own, taken): (i64, i64), other: i64) {
         used_milli: taken * 1_000,
     };
     let shares = vec![share(REP, own, taken), share(CUSTOMER, other, 0)];
-    world.quotas.insert(TEA, Quotas { quotas: vec![Quota { quota_id: bytes(LIST), shares, ..Quota::default() }] });
+    world.quotas.insert(
+        TEA,
+        Quotas { quotas: vec![Quota { quota_id: bytes(LIST), shares, ..Quota::default() }], ..Quotas::default() },
+    );
 }
 
 #[test]
@@ -963,6 +1006,82 @@ fn c11_who_waits_gets_no_more_than_the_own_share() {
     world.quotas.clear();
     let decision = world.with(|setting| decide_again(&order, setting)).expect("decided");
     assert_eq!(late(&decision.order), (5_000, LineDifference::Unspecified));
+}
+
+/// Tea is shared out later, or was just now: the order has got so many units then.
+fn share_out_later(world: &mut World, got: Option<i64>) {
+    let share = |units: i64| Share {
+        holder: Some(QuotaHolder { holder: Some(Holder::OrderId(bytes(ORDER))) }),
+        quantity_milli: units * 1_000,
+        used_milli: 0,
+    };
+    let quota = Quota {
+        quota_id: bytes(LIST),
+        share_out_at_us: NOW_US + 5,
+        shares: got.into_iter().map(share).collect(),
+        shared_out: got.map(|_| SharedOut { going_on: true, ..SharedOut::default() }),
+        ..Quota::default()
+    };
+    world.quotas.insert(TEA, Quotas { quotas: vec![quota], ..Quotas::default() });
+}
+
+#[test]
+fn c11_an_order_waits_whole_until_the_product_is_shared_out_and_then_by_its_agreement() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(10_000));
+    share_out_later(&mut world, None);
+    let decision = world.submit(&[tea(5), sugar(1)]).expect("taken");
+    let held = world.take(&decision);
+    assert_eq!((holds(&held), decision.verdict.reason), (vec![HoldReason::Allocation], Reason::HeldAllocation));
+    assert_eq!((&held.holds[0].line_ids, decision.available.len()), (&vec![line_id(1)], 0), "nothing is set aside");
+    let told = decision.verdict.facts.iter().find(|fact| fact.name == "share_out_at_us").expect("when");
+    assert_eq!((told.value.clone(), confirmed(&held)), ((NOW_US + 5).to_string(), vec![5, 1]));
+    let again = world.with(|setting| decide_again(&held, setting)).expect("decided").order;
+    assert_eq!(again, held, "that it is asked again changes nothing");
+    share_out_later(&mut world, Some(3));
+    let by = |world: &World| world.with(|setting| decide_again(&held, setting)).expect("decided").order;
+    let part = by(&world);
+    assert_eq!((part.status(), confirmed(&part)), (OrderStatus::Confirmed, vec![3, 1]));
+    assert_eq!((part.lines[0].difference(), part.lines[0].quota.is_some()), (LineDifference::Quota, true));
+    world.agreement.set_shortage_rule(ShortageRule::BackOrder);
+    assert_eq!((by(&world).lines[0].reserved_milli, by(&world).lines[0].confirmed_milli), (3_000, 5_000));
+    world.agreement.set_shortage_rule(ShortageRule::ShipComplete);
+    assert_eq!(holds(&by(&world)), [HoldReason::Stock]);
+    world.agreement.credit_limit_minor = Some(0);
+    assert_eq!(holds(&by(&world)), [HoldReason::Stock, HoldReason::CreditLimit], "it has its share all the same");
+    assert!(by(&world).lines[0].quota.is_some());
+}
+
+#[test]
+fn c11_whom_a_person_lets_out_takes_of_what_is_free_now() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(4_000));
+    share_out_later(&mut world, None);
+    let held = world.submitted(&[tea(5)]);
+    let decision = world.release(&held, HoldReason::Allocation).expect("released");
+    let order = world.take(&decision);
+    assert_eq!((order.status(), confirmed(&order)), (OrderStatus::Confirmed, vec![4]));
+    assert_eq!((order.lines[0].difference(), order.lines[0].quota.clone()), (LineDifference::StockShort, None));
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 5, 6)]).expect("taken").order;
+    assert_eq!(holds(&more), [HoldReason::Allocation], "that is another wish");
+    assert_eq!((more.lines[0].reserved_milli, more.broken_promises), (4_000, 0), "what it has it keeps");
+}
+
+#[test]
+fn c11_what_was_promised_before_is_kept_beside_the_share() {
+    let mut world = World::new();
+    world.available.insert(TEA, Available::default().counted(10_000));
+    let order = world.submitted(&[tea(3)]);
+    share_out_later(&mut world, None);
+    let fewer = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 2)]).expect("taken").order;
+    assert_eq!((fewer.status(), confirmed(&fewer)), (OrderStatus::Confirmed, vec![2]), "that is there");
+    let decision = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 8)]).expect("taken");
+    let more = world.take(&decision);
+    assert_eq!((holds(&more), more.lines[0].reserved_milli), (vec![HoldReason::Allocation], 3_000));
+    assert_eq!(demands(&more).values().copied().collect::<Vec<_>>(), [5_000]);
+    share_out_later(&mut world, Some(2));
+    let after = world.with(|setting| decide_again(&more, setting)).expect("decided").order;
+    assert_eq!((after.status(), confirmed(&after), after.broken_promises), (OrderStatus::Confirmed, vec![5], 0));
 }
 
 #[test]
