@@ -9,8 +9,7 @@ use roundsman_sync::trade::waiting::Scarce;
 use roundsman_sync::trade::{chain, check};
 use uuid::Uuid;
 
-use super::ordering;
-use super::{Context, Decide, Target, applied, applied_because};
+use super::{Context, Decide, Target, applied, applied_because, ordering, terms};
 use crate::chains;
 use crate::reference::{self, Moment, goods, quota};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -56,6 +55,7 @@ impl Decide for ImportRecords {
             let _ = reference::keys(record, workspace, keys);
         }
         chains::follow_keys(&self.records, workspace, keys);
+        terms::keys(&self.records, workspace, keys);
         let freed = self.records.iter().filter_map(|entry| {
             if let Some(Record::Stock(stock)) = &entry.record {
                 return goods::scarce(stock);
@@ -73,6 +73,7 @@ impl Decide for ImportRecords {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let moment = Moment { now_us: context.now_us, months_on_phone: context.policy.months_on_phone };
         let changed = chains::changed(workspace, &self.records)?;
+        let debtors = terms::changed(workspace, &self.records)?;
         let mut records: Vec<(usize, &RecordToImport)> = self.records.iter().enumerate().collect();
         records.sort_by_key(|(_, entry)| entry.record.as_ref().map(reference::rank));
         for (index, entry) in records {
@@ -85,6 +86,7 @@ impl Decide for ImportRecords {
             })?;
         }
         chains::follow(workspace, &changed, context.now_us)?;
+        terms::follow(context, workspace, &debtors)?;
         Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }
 }

@@ -46,6 +46,7 @@ mod set_stock;
 mod ship_shipment;
 mod shipping;
 mod submit_order;
+mod terms;
 mod turn_month;
 
 use roundsman_proto::auth::Role;

@@ -708,22 +708,51 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
     }
 }
 
-/// Decides the held orders again that now fit the customer's credit, oldest first. At most
+/// Decides the held orders again that now fit the customer's credit, oldest first, and says how many these were. At most
 /// [`credit::RELEASED_AT_ONCE`] of them: the next change of this credit goes on with the rest.
 ///
 /// # Errors
 /// [`Stop::Load`]; [`Stop::Corrupt`].
-pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<(), Stop> {
+pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
     let credit: Credit = workspace.internal(debtor)?;
     let mut terms = BTreeMap::new();
     for held in &credit.held {
         let id = stored_id(&held.agreement_id)?;
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
-    for id in credit::releasable(&credit, |id| terms.get(&id).copied()).orders {
-        decide_again(context, workspace, id)?;
+    let orders = credit::releasable(&credit, |id| terms.get(&id).copied()).orders;
+    for id in &orders {
+        decide_again(context, workspace, *id)?;
     }
-    Ok(())
+    Ok(orders.len())
+}
+
+/// The orders that wait for an agreement or a contract to be valid, oldest first, as many as one command decides.
+fn expired(credit: &Credit) -> impl Iterator<Item = Uuid> {
+    let orders = credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok());
+    orders.take(credit::RELEASED_AT_ONCE)
+}
+
+/// Asks for what [`release_expired`] needs.
+pub fn expired_keys(credit: &Credit, workspace: &Workspace, keys: &mut Keys) {
+    for id in expired(credit) {
+        keys.id(id);
+        if let Ok(Some(order)) = workspace.find::<Order>(id) {
+            Needs::of_order(&order).keys(workspace, keys);
+        }
+    }
+}
+
+/// Decides the orders again that waited for an agreement or a contract to be valid, and says how many these were.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn release_expired(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
+    let orders: Vec<Uuid> = expired(&workspace.internal(debtor)?).collect();
+    for id in &orders {
+        decide_again(context, workspace, *id)?;
+    }
+    Ok(orders.len())
 }
 
 /// The orders of an outlet that wait for the same, oldest first, as many as one command decides.

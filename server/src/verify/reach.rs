@@ -36,7 +36,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             dependents.entry(customer).or_default().insert(*id);
         }
     }
-    for (id, customer) in &facts.receivables {
+    for (id, customer) in facts.receivables.iter().chain(&facts.contracts) {
         dependents.entry(*customer).or_default().insert(*id);
     }
     let territories = of_customers(facts);

@@ -5,6 +5,7 @@ pub mod assignment;
 pub mod capture;
 pub mod chain;
 pub mod check;
+pub mod contract;
 pub mod copy;
 pub mod credit;
 pub mod debt;

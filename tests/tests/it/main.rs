@@ -9,6 +9,7 @@ mod chains;
 mod changes;
 mod conflicts;
 mod conflicts_field;
+mod contracts;
 mod cost;
 mod debts;
 mod desk;

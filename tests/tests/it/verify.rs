@@ -411,11 +411,11 @@ async fn sums(day: &Day) {
     assert_one(&found, &[&format!("the stock {} tells devices", world.stocks[0])]);
     let debtor = (world.customers[0], CURRENCY.to_owned());
     let name = Credit::name(&debtor);
-    let found = day.found::<Credit>(debtor.clone(), |credit| credit.orders_minor += 7).await;
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.all.orders_minor += 7).await;
     assert_one(&found, &[&name, "open orders"]);
-    let found = day.found::<Credit>(debtor.clone(), |credit| credit.payments_minor += 7).await;
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.all.payments_minor += 7).await;
     assert_one(&found, &[&name, "open payments"]);
-    let found = day.found::<Credit>(debtor.clone(), |credit| credit.booked_debt_minor += 7).await;
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.all.booked_debt_minor += 7).await;
     assert_one(&found, &[&name, "a booked debt"]);
     let found = day.found::<Credit>(debtor.clone(), |credit| credit.held.push(HeldOrder::default())).await;
     assert_one(&found, &[&name, "held orders"]);

@@ -602,7 +602,7 @@ fn c08_a_discount_above_the_limit_waits() {
 fn c09_a_limit_holds_and_a_payment_releases() {
     let mut world = World::new();
     world.agreement.credit_limit_minor = Some(500);
-    world.credit.booked_debt_minor = 300;
+    world.credit.all.booked_debt_minor = 300;
     let held = world.submit(&[tea(3)]).expect("taken");
     assert_eq!((held.verdict.status, held.verdict.reason), (Status::Held, Reason::HeldCreditLimit));
     let hold = &held.order.holds[0];
@@ -623,7 +623,7 @@ fn c09_releasing_another_hold_decides_credit_again() {
     world.agreement.credit_limit_minor = Some(500);
     let order = world.submitted(&[NewOrderLine { discount_bp: 600, ..tea(5) }]);
     assert_eq!((holds(&order), world.credit.held.len()), (vec![HoldReason::Discount], 0));
-    world.credit.booked_debt_minor = 100;
+    world.credit.all.booked_debt_minor = 100;
     let released = world.release(&order, HoldReason::Discount).expect("released");
     assert_eq!((released.verdict.status, released.verdict.reason), (Status::Held, Reason::HeldCreditLimit));
     let order = world.take(&released);
@@ -641,7 +641,7 @@ fn c09_an_approval_covers_what_was_approved() {
     assert_eq!(holds(&order), [HoldReason::Discount]);
     let same = world.release(&order, HoldReason::Discount).expect("released");
     assert_eq!(same.order.status(), OrderStatus::Confirmed);
-    world.credit.booked_debt_minor = 1;
+    world.credit.all.booked_debt_minor = 1;
     let more = world.release(&order, HoldReason::Discount).expect("released");
     assert_eq!(holds(&more.order), [HoldReason::CreditLimit], "the exposure has grown since");
 }
@@ -692,14 +692,14 @@ fn who_approves_has_limits() {
 #[test]
 fn c10_overdue_debt_has_a_hold_of_its_own() {
     let mut world = World::new();
-    world.credit.overdue_minor = 70;
+    world.credit.all.overdue_minor = 70;
     let order = world.submitted(&[tea(5)]);
     assert_eq!((holds(&order), order.holds[0].exposure_minor), (vec![HoldReason::Overdue], Some(70)));
     let command = ReleaseHold { order_id: bytes(ORDER), reason: HoldReason::Overdue.into(), comment: String::new() };
     let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), limits: Some(Vec::new()) };
     let refused = world.with(|setting| decide_release_hold(&order, &command, &releaser, setting));
     assert_eq!(reason(refused), Reason::RoleNotAllowed);
-    world.credit.overdue_minor = 0;
+    world.credit.all.overdue_minor = 0;
     let paid = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(paid.status(), OrderStatus::Confirmed);
 }
@@ -1215,8 +1215,8 @@ fn worlds() -> impl Strategy<Value = World> {
         world.agreement.minimum_order_minor = if minimum { 1_000 } else { 0 };
         world.list.vat_included = vat;
         world.outlet.blocked = blocked;
-        world.credit.booked_debt_minor = debt;
-        world.credit.overdue_minor = overdue.into();
+        world.credit.all.booked_debt_minor = debt;
+        world.credit.all.overdue_minor = overdue.into();
         world.set_price(TEA, 105, 6, NOW_US - 30 * HOUR_US);
         world
     })
@@ -1316,7 +1316,7 @@ proptest! {
         world.agreement.minimum_order_minor = limit;
         world.agreement.price_grace_s = Some(small[0]);
         world.agreement.valid_to_day = small[1];
-        world.credit.booked_debt_minor = debt;
+        world.credit.all.booked_debt_minor = debt;
         world.available.insert(TEA, Available::default().counted(stock).reserving(0, numbers[0]));
         world.set_price(TEA, numbers[1], numbers[2], numbers[3]);
         let new = NewOrderLine {
