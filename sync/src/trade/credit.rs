@@ -519,6 +519,78 @@ mod tests {
         assert_eq!(releasable(&overdue, |_| Some(limit(100))), Releasable::default());
     }
 
+    fn under(contract: u128, order: Order) -> Order {
+        Order { contract_id: id(contract).as_bytes().to_vec(), ..order }
+    }
+
+    fn with_contracts(limits: [i64; 2]) -> Credit {
+        limits.iter().zip(91..).fold(Credit::default(), |credit, (limit_minor, number)| {
+            let contract =
+                Contract { credit_limit_minor: Some(*limit_minor), overdue_ban: true, ..Contract::default() };
+            credit.with_contract(id(number), &contract).expect("not many")
+        })
+    }
+
+    #[test]
+    fn c09_what_is_under_a_contract_counts_there_and_for_the_customer() {
+        let account = |credit: &Credit, number| {
+            credit.contract(id(number).as_bytes()).map(|known| known.account.exposure_minor())
+        };
+        let one = under(91, order(OrderStatus::Confirmed, 300));
+        let credit = with_contracts([0, 0]).with_order(id(1), None, &one).expect("counted");
+        let books = Receivable { debt_minor: 70, contract_id: id(92).as_bytes().to_vec(), ..Receivable::default() };
+        let credit = credit.with_receivable(None, &books).expect("counted");
+        assert_eq!((account(&credit, 91), account(&credit, 92), credit.exposure_minor()), (Some(300), Some(70), 370));
+        // It goes over to the other one.
+        let credit =
+            credit.with_order(id(1), Some(&one), &under(92, order(OrderStatus::Confirmed, 200))).expect("counted");
+        let payment = Payment { amount_minor: 30, contract_id: id(92).as_bytes().to_vec(), ..Payment::default() };
+        let credit = credit.with_payment(None, &payment).expect("counted");
+        assert_eq!((account(&credit, 91), account(&credit, 92), credit.exposure_minor()), (Some(0), Some(240), 240));
+        let elsewhere =
+            credit.clone().with_receivable(Some(&books), &Receivable { contract_id: Vec::new(), ..books.clone() });
+        let elsewhere = elsewhere.expect("counted");
+        assert_eq!((account(&elsewhere, 92), elsewhere.exposure_minor()), (Some(170), 240));
+        assert_eq!(account(&credit, 93), None);
+    }
+
+    #[test]
+    fn c09_who_waits_for_one_contract_keeps_nobody_of_another_waiting() {
+        let wait = |credit: Credit, number: u128, contract, value_minor| {
+            let order = under(contract, waiting(number as i64, value_minor));
+            credit.with_order(id(number), None, &order).expect("nothing is added")
+        };
+        let credit = wait(with_contracts([50, 100]), 1, 91, 60);
+        let credit = wait(wait(wait(credit, 2, 92, 60), 3, 91, 40), 4, 92, 40);
+        assert_eq!(releasable(&credit, |_| Some(limit(1_000))).orders, [id(2), id(4)], "3 would fit, but 1 is older");
+        assert_eq!(
+            releasable(&credit, |_| Some(limit(70))).orders,
+            [id(2)],
+            "4 fits its contract, and not the customer"
+        );
+        let overdue = Receivable { overdue_minor: 1, contract_id: id(92).as_bytes().to_vec(), ..Receivable::default() };
+        let lenient = |_| Some(CreditTerms { limit_minor: None, overdue_ban: false });
+        let banned = credit.with_receivable(None, &overdue).expect("counted");
+        assert_eq!(releasable(&banned, lenient), Releasable::default());
+    }
+
+    #[test]
+    fn who_waits_for_terms_is_listed_whatever_else_it_waits_for() {
+        let mut order = waiting(5, 10);
+        order.holds.push(Hold { reason: HoldReason::TermsExpired.into(), ..Hold::default() });
+        let credit = Credit::default().with_order(id(1), None, &order).expect("counted");
+        assert_eq!((credit.held.len(), credit.expired.len()), (0, 1));
+        assert_eq!(credit.without_order(id(1), &order), Credit::default());
+    }
+
+    #[test]
+    fn a_customer_has_not_too_many_contracts() {
+        let sign = |credit: Credit, number| credit.with_contract(id(number), &Contract::default());
+        let full = (1..=50).try_fold(Credit::default(), sign).expect("fifty");
+        assert!(sign(full.clone(), 50).is_ok(), "it is known");
+        assert_eq!(sign(full, 51).map_err(|no| no.reason), Err(Reason::LimitExceeded));
+    }
+
     #[test]
     fn c09_a_hundred_orders_at_once() {
         let credit = (1..=101).fold(Credit::default(), |credit, number| held(credit, number, 0, 1));

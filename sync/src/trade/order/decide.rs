@@ -470,7 +470,7 @@ impl Exceeded {
 
     /// Whether a person has agreed to it, or to worse.
     fn is_agreed(&self, order: &Order, reason: HoldReason) -> bool {
-        hold::agreed(order, reason).is_some_and(|agreed| {
+        hold::all_agreed(order, reason).any(|agreed| {
             let exposure_minor = agreed.exposure_minor.unwrap_or_default();
             let by_minor = exposure_minor.saturating_sub(agreed.limit_minor.unwrap_or_default());
             self.exposure_minor <= exposure_minor && self.by_minor() <= by_minor

@@ -6,7 +6,7 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{
-    BytesChange, ChangeOrder, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
+    BytesChange, ChangeOrder, Contract, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
     OrderLineEdit, OrderLineRemoval, Payment, Price, PriceBreak, PriceList, Promotion, QuotaHolder, Shipment,
     ShipmentLine, ShortageRule, ShownPromotions, StringChange,
 };
@@ -687,6 +687,54 @@ fn who_approves_has_limits() {
     assert_eq!(limits_form(&twice).expect_err("twice").reason, Reason::RepeatedId);
     let unknown = [ApprovalLimit { reason: 99, limit_minor: 1 }];
     assert_eq!(limits_form(&unknown).expect_err("unknown").reason, Reason::UnknownValue);
+}
+
+/// A contract with the customer; its limit and ban are its own.
+fn sign(world: &mut World, number: u128, contract: Contract) {
+    let contract = Contract { number: number.to_string(), ..contract };
+    world.credit = world.credit.clone().with_contract(Uuid::from_u128(number), &contract).expect("not many");
+}
+
+#[test]
+fn c09_two_limits_are_told_in_one_hold_and_each_is_approved_by_what_is_above_it() {
+    let mut world = World::new();
+    world.agreement.credit_limit_minor = Some(790);
+    world.credit.all.booked_debt_minor = 300;
+    sign(&mut world, 41, Contract { credit_limit_minor: Some(100), ..Contract::default() });
+    let order = world.submitted(&[tea(5)]);
+    let [hold] = order.holds.as_slice() else { panic!("{order:?}") };
+    assert_eq!((hold.limit_minor, hold.exposure_minor), (Some(100), Some(500)), "what is exceeded by most");
+    assert_eq!(hold.facts.matches("is above the limit").count(), 2, "{}", hold.facts);
+    // Whoever agrees to 500 under the contract has not agreed to 800 in all.
+    let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
+    let order = world.take(&agreed);
+    let again = hold::open(&order, HoldReason::CreditLimit).expect("the other limit");
+    assert_eq!((again.limit_minor, again.exposure_minor), (Some(790), Some(800)));
+    let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
+    assert_eq!(agreed.order.status(), OrderStatus::Confirmed);
+    let under = agreed.credit.contract(&agreed.order.contract_id).expect("the contract");
+    assert_eq!((under.account.exposure_minor(), agreed.credit.exposure_minor()), (500, 800));
+}
+
+#[test]
+fn c15_an_order_gets_its_contract_when_it_gets_its_terms() {
+    let mut world = World::new();
+    let of = |agreement| Contract { agreement_ids: vec![bytes(agreement)], ..Contract::default() };
+    sign(&mut world, 41, of(AGREEMENT));
+    sign(&mut world, 42, of(OTHER_AGREEMENT));
+    let order = world.submitted(&[tea(3)]);
+    assert_eq!(order.contract_id, bytes(Uuid::from_u128(41)));
+    // Another one begins later: what is made stays where it is.
+    sign(&mut world, 43, Contract { valid_from_day: 1, ..of(AGREEMENT) });
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)]).expect("taken").order;
+    assert_eq!(more.contract_id, order.contract_id);
+    let agreement_id = Some(BytesChange { base: bytes(AGREEMENT), value: bytes(OTHER_AGREEMENT) });
+    let command = ChangeOrder { order_id: bytes(ORDER), agreement_id, ..ChangeOrder::default() };
+    let moved = world.with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting)).expect("taken");
+    assert_eq!(moved.order.contract_id, bytes(Uuid::from_u128(42)));
+    let under =
+        |number: u128| moved.credit.contract(&bytes(Uuid::from_u128(number))).map(|known| known.account.orders_minor);
+    assert_eq!((under(41), under(42)), (Some(0), Some(300)), "it counts once");
 }
 
 #[test]
