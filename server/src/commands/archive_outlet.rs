@@ -56,6 +56,9 @@ impl Decide for ArchiveOutlet {
                 keys.internal::<OutletDocuments>(&(survivor, month));
             }
         }
+        for customer in workspace.internal::<OutletCustomers>(&id).iter().flat_map(|known| &known.customers) {
+            network::note_customer_keys(&self.survivor_id, customer, keys);
+        }
         let others = network::outlet_keys(&self.outlet_id, &outlet, workspace, keys);
         network::move_keys(id, workspace, keys).and(others)
     }

@@ -29,6 +29,7 @@ mod hand_in_cash;
 mod hand_territory_over;
 mod import_records;
 mod mark_missed_visits;
+mod merge_customers;
 mod move_outlet;
 mod ordering;
 mod people;
@@ -262,6 +263,7 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::RevokeDevice(command) => command,
         Command::ImportRecords(command) => command,
         Command::ConfirmHandIn(command) => command,
+        Command::MergeCustomers(command) => command,
         Command::PrepareShipment(command) => command,
         Command::ShipShipment(command) => command,
         Command::DeliverShipment(command) => command,

@@ -132,6 +132,7 @@ fn order_keys(
 ) -> Result<(), Stop> {
     document_keys(&order.outlet_id, closed_month, keys);
     keys.record(&order.customer_id);
+    network::note_customer_keys(&order.outlet_id, &order.customer_id, keys);
     if let Some(debtor) = debtor(order) {
         keys.internal::<Credit>(&debtor);
     }
@@ -553,7 +554,8 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
     order.lines.iter_mut().for_each(|line| line.quota = None);
     quotas::put(workspace, before.as_ref(), &order)?;
     let left = before.map(|before| before.outlet_id);
-    put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))
+    put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))?;
+    network::note_customer(workspace, stored_id(&order.outlet_id)?, customer)
 }
 
 fn is_final(order: &Order) -> bool {

@@ -147,6 +147,10 @@ pub(super) struct Facts {
     pub(super) outlets: BTreeMap<Uuid, OutletFacts>,
     /// Archived outlets, with those that took their place.
     pub(super) archived: BTreeMap<Uuid, Option<Uuid>>,
+    /// Customers that were merged into others, with these.
+    pub(super) merged: BTreeMap<Uuid, Uuid>,
+    /// Which customers have documents at which outlets.
+    pub(super) bought: BTreeSet<(Uuid, Uuid)>,
     pub(super) agreements: BTreeMap<Uuid, AgreementFacts>,
     pub(super) chains: BTreeMap<Uuid, ChainFacts>,
     /// By receivable, the customer.
@@ -230,6 +234,26 @@ impl Facts {
         if kind == Kind::Outlet {
             self.archived.insert(id, stored.survivor);
         }
+        if let (Kind::Customer, Some(survivor)) = (kind, stored.survivor) {
+            self.merged.insert(id, survivor);
+        }
+    }
+
+    /// The customer that stands for this one.
+    pub(super) fn remaining(&self, customer: Uuid) -> Uuid {
+        let mut id = customer;
+        while let Some(survivor) = self.merged.get(&id) {
+            id = *survivor;
+        }
+        id
+    }
+
+    /// Notes that a document of an outlet names a customer.
+    fn note_bought(&mut self, outlet: &[u8], customer: &[u8]) -> Result<(), Unreadable> {
+        if let Some(customer) = optional(customer, "customer_id")? {
+            self.bought.insert((customer, id(outlet, "outlet_id")?));
+        }
+        Ok(())
     }
 
     /// A live record.
@@ -466,6 +490,7 @@ impl Facts {
 
     fn note_payment(&mut self, record: Uuid, payment: &Payment) -> Result<(Vec<u8>, Age), Unreadable> {
         let debtor = (id(&payment.customer_id, "customer_id")?, payment.currency.clone());
+        self.note_bought(&payment.outlet_id, &payment.customer_id)?;
         if !payment.booked {
             self.count(&debtor, &payment.contract_id, |account| {
                 account.payments_minor = account.payments_minor.saturating_add(payment.amount_minor);
@@ -532,6 +557,7 @@ impl Facts {
 
     fn note_order(&mut self, record: Uuid, order: &Order) -> Result<(Vec<u8>, Age), Unreadable> {
         self.note_waiting(record, order)?;
+        self.note_bought(&order.outlet_id, &order.customer_id)?;
         self.note_shares(order)?;
         for line in order.lines.iter().filter(|line| line.reserved_milli != 0) {
             let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
@@ -590,6 +616,7 @@ impl Facts {
     }
 
     fn note_claim(&mut self, record: Uuid, claim: &Reclamation) -> Result<(Vec<u8>, Age), Unreadable> {
+        self.note_bought(&claim.outlet_id, &claim.customer_id)?;
         if let Some(shipment) = optional(&claim.shipment_id, "shipment_id")? {
             for line in claim.lines.iter().filter(|line| !line.shipment_line_id.is_empty()) {
                 let lines = self.claims.entry(shipment).or_default();

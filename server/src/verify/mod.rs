@@ -39,6 +39,7 @@
 //! - `survey{}`: is of a survey, and of versions before its own, one after the other; what they said is history;
 //! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
 //! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
+//! - `outlets{customer}`: each outlet is named at which the customer has documents; where there were some once is history.
 //! - `duplicate{outlet}`: of outlets that were merged into others, and of agreements; which these were is history.
 //! - `restampings{}`: outlets. While one stands there its later documents may still be where it was.
 //!
@@ -279,6 +280,7 @@ struct Derived {
     debts: Internals<Debts>,
     in_hand: Internals<InHand>,
     customers: Internals<crate::internal::OutletCustomers>,
+    customer_outlets: Internals<crate::internal::CustomerOutlets>,
     duplicates: Internals<crate::internal::DuplicateTerms>,
     chain_outlets: Internals<crate::internal::ChainOutlets>,
     chain_branches: Internals<crate::internal::ChainBranches>,
@@ -324,6 +326,7 @@ impl Derived {
             debts: reader.read("debts{}").await?,
             in_hand: reader.read("in_hand{}").await?,
             customers: reader.read("customers{}").await?,
+            customer_outlets: reader.read("outlets{customer}").await?,
             duplicates: reader.read("duplicate{}").await?,
             chain_outlets: reader.read("outlets{}").await?,
             chain_branches: reader.read("branches{}").await?,

@@ -265,6 +265,25 @@ impl Credit {
         Ok(self)
     }
 
+    /// Without a contract. What documents count for under it is known no more; for the customer it counts as before.
+    #[must_use]
+    pub fn without_contract(mut self, id: Uuid) -> Self {
+        self.contracts.retain(|known| known.contract_id != id.as_bytes());
+        self
+    }
+
+    /// Without a payment that is counted as it stands here.
+    #[must_use]
+    pub fn without_payment(self, payment: &Payment) -> Self {
+        self.discounting(payment.into())
+    }
+
+    /// Without a receivable that is counted as it stands here.
+    #[must_use]
+    pub fn without_receivable(self, receivable: &Receivable) -> Self {
+        self.discounting(receivable.into())
+    }
+
     /// Counts a document in, for the customer and under its contract.
     fn counting(mut self, document: Counted<'_>) -> Result<Self, Rejection> {
         for account in self.accounts(document.contract_id) {

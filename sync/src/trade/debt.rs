@@ -70,6 +70,19 @@ impl Debts {
         self
     }
 
+    /// Without a receivable: it is another debtor's.
+    #[must_use]
+    pub fn without_receivable(mut self, id: Uuid) -> Self {
+        self.receivables.retain(|known| known != id.as_bytes());
+        self
+    }
+
+    /// Without a payment that is counted as it stands here.
+    #[must_use]
+    pub fn without_payment(self, payment: &Payment) -> Self {
+        self.with_payment(Some(payment), &Payment::default())
+    }
+
     /// The receivables.
     pub fn receivable_ids(&self) -> impl Iterator<Item = Uuid> {
         self.receivables.iter().filter_map(|id| Uuid::from_slice(id).ok())

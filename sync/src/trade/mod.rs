@@ -8,6 +8,7 @@ pub mod check;
 pub mod contract;
 pub mod copy;
 pub mod credit;
+pub mod customer;
 pub mod debt;
 pub mod delivery;
 pub mod edit;

@@ -14,7 +14,7 @@ use roundsman_proto::trade::{
     Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder, ChangeRequest,
     ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn, Contact,
     ContactEdit, Contract, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet,
-    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
+    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MergeCustomers,
     MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval,
     OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price,
     PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
@@ -124,6 +124,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 3, import_survey),
     recipe(Who::Office, 5, import_chain),
     recipe(Who::Office, 6, import_contract),
+    recipe(Who::Office, 1, merge_customers),
     recipe(Who::Office, 1, import_must_sell_list),
     recipe(Who::Office, 3, file_claim),
     recipe(Who::Office, 3, assign_task),
@@ -780,6 +781,16 @@ fn import_chain(scene: &Scene<'_>) -> Option<Command> {
         }
     };
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, record)] }))
+}
+
+/// Two customers were one; now and then one that is gone already is merged on, or once more.
+fn merge_customers(scene: &Scene<'_>) -> Option<Command> {
+    let survivor = match scene.one::<Customer>(|_| true) {
+        Some((id, _, _)) if scene.dice.chance(80) => id,
+        _ => scene.dice.pick(&scene.world.customers).copied()?,
+    };
+    let duplicate = scene.dice.pick(&scene.world.customers).copied()?;
+    Some(Command::MergeCustomers(MergeCustomers { duplicate_id: bytes(duplicate), survivor_id: bytes(survivor) }))
 }
 
 /// A contract is signed, or another one changes: its limit, its days, what it covers.

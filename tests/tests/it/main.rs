@@ -11,6 +11,7 @@ mod conflicts;
 mod conflicts_field;
 mod contracts;
 mod cost;
+mod customers;
 mod debts;
 mod desk;
 mod devices;
