@@ -17,8 +17,8 @@ use crate::calendar;
 use crate::chains;
 use crate::grants;
 use crate::internal::{
-    CustomerOutlets, Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach, Reaching, TerritoryCalendar,
-    TerritoryReps, insert_id,
+    CustomerOutlets, Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach, Reaching,
+    TerritoryCalendar, TerritoryReps, insert_id,
 };
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -388,11 +388,7 @@ fn restamp_customer(workspace: &mut Workspace, customer: Uuid, reach: &Reach) ->
 ///
 /// # Errors
 /// See [`Stop`]; `REASON_LIMIT_EXCEEDED` when those who work there would hold too much.
-pub fn merge_customers(
-    workspace: &mut Workspace,
-    (duplicate, survivor): (Uuid, Uuid),
-    at_us: i64,
-) -> Result<(), Stop> {
+pub fn merge_customers(workspace: &mut Workspace, (duplicate, survivor): (Uuid, Uuid), at_us: i64) -> Result<(), Stop> {
     let gone: Reach = workspace.internal(&Reaching::Customer(duplicate))?;
     let mut kept: Reach = workspace.internal(&Reaching::Customer(survivor))?;
     let had_scope = kept.own_scope;
@@ -434,7 +430,12 @@ pub fn merge_customers(
 ///
 /// # Errors
 /// [`Stop::Load`] when it can't ask for more yet.
-pub fn merge_customers_keys(duplicate: Uuid, survivor: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+pub fn merge_customers_keys(
+    duplicate: Uuid,
+    survivor: Uuid,
+    workspace: &Workspace,
+    keys: &mut Keys,
+) -> Result<(), Stop> {
     for customer in [duplicate, survivor] {
         keys.id(customer);
         outlets_of_keys(customer, keys);

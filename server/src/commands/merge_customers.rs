@@ -175,12 +175,10 @@ fn follow_keys((from, to): (Uuid, Uuid), workspace: &Workspace, keys: &mut Keys)
 
 /// In which currency a document counts for a customer; `None`: it does not, or is not loaded yet.
 fn currency_of(workspace: &Workspace, id: Uuid, customer: Uuid) -> Option<String> {
-    let of = |owner: &[u8], currency: &str| (owner == customer.as_bytes()).then(|| currency.to_owned());
-    match kind_of(workspace, id).ok()?? {
-        Kind::Order => workspace.find::<Order>(id).ok()?.and_then(|order| of(&order.customer_id, &order.currency)),
-        Kind::Payment => workspace.find::<Payment>(id).ok()?.and_then(|paid| of(&paid.customer_id, &paid.currency)),
-        _ => None,
-    }
+    let order = workspace.find::<Order>(id).ok().flatten().map(|order| (order.customer_id, order.currency));
+    let paid = || workspace.find::<Payment>(id).ok().flatten().map(|paid| (paid.customer_id, paid.currency));
+    let (owner, currency) = order.or_else(paid)?;
+    (owner == customer.as_bytes()).then_some(currency)
 }
 
 impl Moving {

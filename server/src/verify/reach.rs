@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::facts::{Facts, OutletFacts};
 use super::internals::{differing_ids, list};
 use super::{Derived, Report};
-use crate::internal::{CustomerOutlets, DuplicateTerms, Internal as _, OutletCustomers, Reach, ReachedTerritory, Reaching};
+use crate::internal::{
+    CustomerOutlets, DuplicateTerms, Internal as _, OutletCustomers, Reach, ReachedTerritory, Reaching,
+};
 
 /// The customers that an outlet makes present in its territory: its own, or the one into which that was merged, and those of its
 /// agreements; each once.

@@ -14,13 +14,14 @@ use roundsman_proto::trade::{
     Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder, ChangeRequest,
     ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn, Contact,
     ContactEdit, Contract, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet,
-    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MergeCustomers,
-    MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval,
-    OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price,
-    PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
-    RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment,
-    ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder,
-    Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
+    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
+    MergeCustomers, MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit,
+    OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits,
+    PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable,
+    ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, Rep, SetPrices, SetReceivable,
+    SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota,
+    StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason,
+    Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;

@@ -32,7 +32,12 @@ fn merging(duplicate: Uuid, survivor: Uuid) -> Command {
 }
 
 /// An order by agreement 1, at the outlet of customer 1.
-fn order_of_duplicate(app: &TestApp, world: &World, anna: &roundsman_tests::app::TestDevice, pieces: i64) -> (Uuid, Command) {
+fn order_of_duplicate(
+    app: &TestApp,
+    world: &World,
+    anna: &roundsman_tests::app::TestDevice,
+    pieces: i64,
+) -> (Uuid, Command) {
     let (id, submit) = order(app, anna, world, &world.anna, &[(0, pieces, PRICE_MINOR)]);
     let (outlet_id, agreement_id) = (bytes(world.anna.outlets[1]), bytes(world.agreements[1]));
     (id, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }))
@@ -104,7 +109,8 @@ async fn c14_what_hangs_on_a_duplicate_hangs_on_the_survivor(kind: Kind) {
 
 async fn c14_held_orders_go_where_the_survivors_credit_lets_them(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
-    let books = |index: usize, minor| entry(world.receivables[index], Record::Receivable(world.receivable(index, minor)));
+    let books =
+        |index: usize, minor| entry(world.receivables[index], Record::Receivable(world.receivable(index, minor)));
     import(&app, vec![books(0, -50_000), books(1, 99_500)]).await;
     let (id, submit) = order_of_duplicate(&app, &world, &anna, 5);
     assert_eq!(app.decide(&mut anna, submit).await.reason(), Reason::HeldCreditLimit);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use roundsman::internal::{
-    DuplicateTerms, FormerSurvey, FormerSurveys, Granted, Internal, ListState, OutletCustomers, OutletDocuments,
-    OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach, Reaching, RepAssignments,
-    Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes, server_id,
+    CustomerOutlets, DuplicateTerms, FormerSurvey, FormerSurveys, Granted, Internal, ListState, OutletCustomers,
+    OutletDocuments, OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach, Reaching,
+    RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes,
+    server_id,
 };
 use roundsman::jobs::Jobs;
 use roundsman::store::record;
@@ -16,12 +17,12 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ArchiveOutlet, Chain, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod, PriceList,
-    Promotion, Reason, Route, RouteStop, ShownPromotion, StockQuota, Survey, Territory,
+    ArchiveOutlet, Chain, CheckIn, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod,
+    PriceList, Promotion, Reason, Receivable, Route, RouteStop, ShownPromotion, StockQuota, Survey, Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{Assigned, Placed};
-use roundsman_sync::trade::credit::{Credit, HeldOrder};
+use roundsman_sync::trade::credit::{ContractCredit, Credit, HeldOrder};
 use roundsman_sync::trade::debt::{Allocated, Debts};
 use roundsman_sync::trade::hand_in::{CollectedCash, InHand};
 use roundsman_sync::trade::reclamation::Claims;
@@ -55,7 +56,7 @@ async fn with_survey(app: &TestApp) -> Uuid {
     id
 }
 
-/// A chain with a branch that has an outlet, and a quota.
+/// A chain with a branch that has an outlet, a quota, and a contract under which something is owed.
 async fn with_chain_and_quota(app: &TestApp, world: &World) {
     let [root, branch] = [app.id(), app.id()];
     let chain = |parent_id| Chain { name: "Chain".to_owned(), parent_id, ..Chain::default() };
@@ -73,6 +74,15 @@ async fn with_chain_and_quota(app: &TestApp, world: &World) {
         entry(app.id(), Record::StockQuota(quota)),
     ];
     import(app, records).await;
+    let contract = Contract {
+        number: "7/26".to_owned(),
+        customer_id: bytes(world.customers[1]),
+        currency: CURRENCY.to_owned(),
+        ..Contract::default()
+    };
+    let contract_id = app.id();
+    let owed = Receivable { contract_id: bytes(contract_id), ..world.receivable(1, 500) };
+    import(app, vec![entry(contract_id, Record::Contract(contract)), entry(app.id(), Record::Receivable(owed))]).await;
 }
 
 /// A day with something of everything.
@@ -247,7 +257,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 38, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 39, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -309,6 +319,9 @@ async fn network(day: &Day) {
     assert_one(&found, &[&format!("documents{{outlet:{outlet}}}"), "lacks"]);
     let found = day.found::<OutletCustomers>(outlet, |known| known.customers.clear()).await;
     assert_one(&found, &[&OutletCustomers::name(&outlet), &format!("lacks {}", world.customers[0])]);
+    let bought = CustomerOutlets::key(world.customers[0], outlet);
+    let found = day.found::<CustomerOutlets>(bought, |known| known.outlets.retain(|id| id != outlet.as_bytes())).await;
+    assert_one(&found, &[&CustomerOutlets::name(&bought), &format!("lacks {outlet}")]);
     let found = day.found::<OutletMonths>(outlet, |months| months.months.clear()).await;
     assert_one(&found, &[&OutletMonths::name(&outlet), "documents are listed under"]);
     let restamping = Restamping { source_id: bytes(Uuid::from_u128(7)), ..Restamping::default() };
@@ -419,6 +432,20 @@ async fn sums(day: &Day) {
     assert_one(&found, &[&name, "a booked debt"]);
     let found = day.found::<Credit>(debtor.clone(), |credit| credit.held.push(HeldOrder::default())).await;
     assert_one(&found, &[&name, "held orders"]);
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.expired.push(HeldOrder::default())).await;
+    assert_one(&found, &[&name, "expired orders"]);
+    let signed = (world.customers[1], CURRENCY.to_owned());
+    let under = |change: fn(&mut ContractCredit)| {
+        let day = &*day;
+        let signed = signed.clone();
+        async move { day.found::<Credit>(signed, |credit| change(&mut credit.contracts[0])).await }
+    };
+    let found = under(|known| known.account.booked_debt_minor += 7).await;
+    assert_one(&found, &[&Credit::name(&signed), "a booked debt of 507, and they come to 500"]);
+    let found = under(|known| known.contract.closed = true).await;
+    assert_one(&found, &[&Credit::name(&signed), "what it does not say"]);
+    let found = day.found::<Credit>(signed.clone(), |credit| credit.contracts.clear()).await;
+    assert_one(&found, &[&Credit::name(&signed), "lacks"]);
     let name = Debts::name(&debtor);
     let found = day.found::<Debts>(debtor.clone(), |debts| debts.receivables.clear()).await;
     assert_one(&found, &[&name, &format!("lacks {}", world.receivables[0])]);
