@@ -76,7 +76,7 @@ fn check_outlets(facts: &Facts, derived: &Derived, report: &mut Report) {
         let known = derived.customer_outlets.of(&CustomerOutlets::key(customer, outlet)).outlets;
         known.iter().any(|known| known == outlet.as_bytes())
     };
-    for (customer, outlet) in facts.bought.iter().copied().chain(own) {
+    for (customer, outlet) in facts.bought.iter().copied().chain(own).collect::<BTreeSet<_>>() {
         let remaining = facts.remaining(customer);
         let mut merged = facts.merged.keys().filter(|other| facts.remaining(**other) == remaining);
         if !names(customer, outlet) && !merged.any(|other| names(*other, outlet)) {
