@@ -29,6 +29,7 @@ CREATE TABLE sales_order (
     broken_promises     BIGINT NOT NULL,
     shipment            UUID,
     booked              BIGINT NOT NULL,
+    contract            UUID,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX sales_order_by_delivery ON sales_order (tenant, delivery_day, id);
@@ -138,6 +139,7 @@ CREATE TABLE payment (
     advance_minor  BIGINT NOT NULL,
     booked         BIGINT NOT NULL,
     flags          BIGINT NOT NULL,
+    contract       UUID,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX payment_by_customer ON payment (tenant, customer, taken_at);
@@ -184,9 +186,28 @@ CREATE TABLE receivable (
     debt_minor    BIGINT NOT NULL,
     overdue_minor BIGINT NOT NULL,
     as_of         BIGINT NOT NULL,
+    contract      UUID,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX receivable_by_customer ON receivable (tenant, customer);
+
+CREATE TABLE contract (
+    tenant             BIGINT NOT NULL,
+    id                 UUID   NOT NULL,
+    contract_number    TEXT   NOT NULL,
+    customer           UUID,
+    currency           TEXT   NOT NULL,
+    -- 0: no beginning, no end.
+    valid_from_day     BIGINT NOT NULL,
+    valid_to_day       BIGINT NOT NULL,
+    -- NULL: unlimited.
+    credit_limit_minor BIGINT,
+    overdue_ban        BIGINT NOT NULL,
+    successor          UUID,
+    closed             BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX contract_by_customer ON contract (tenant, customer);
 
 CREATE TABLE reclamation (
     tenant           BIGINT NOT NULL,

@@ -314,6 +314,36 @@ impl Internal for OutletCustomers {
     }
 }
 
+/// Where a customer's documents may be: the outlets that have it or ever had it, of which `customers{outlet}` tells.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct CustomerOutlets {
+    /// In ascending order; 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub outlets: Vec<Vec<u8>>,
+}
+
+impl CustomerOutlets {
+    /// A customer of many outlets has its list in so many parts.
+    pub const PARTS: u8 = 16;
+
+    /// In which part of its customer's list an outlet stands.
+    #[must_use]
+    pub fn key(customer: Uuid, outlet: Uuid) -> (Uuid, u8) {
+        let [.., last] = *outlet.as_bytes();
+        (customer, last % Self::PARTS)
+    }
+}
+
+impl Internal for CustomerOutlets {
+    /// The customer, and the part of the list.
+    type Key = (Uuid, u8);
+    const KIND: i64 = 1_040;
+
+    fn display((customer, part): &(Uuid, u8)) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "outlets{{customer:{customer}/{part}}}"))
+    }
+}
+
 /// By which agreements an outlet bought before it lost them, or was archived as a duplicate: orders that were taken there
 /// still name them.
 #[derive(Clone, PartialEq, Eq, Message)]

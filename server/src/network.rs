@@ -18,8 +18,8 @@ use crate::calendar;
 use crate::chains;
 use crate::grants;
 use crate::internal::{
-    FormerTerms, Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach, Reaching,
-    TerritoryCalendar, TerritoryReps, insert_id,
+    CustomerOutlets, FormerTerms, Granted, OutletCustomers, OutletDocuments, OutletMonths, OutletOrder, Reach,
+    Reaching, TerritoryCalendar, TerritoryReps, insert_id,
 };
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -117,7 +117,9 @@ pub fn outlet_keys(id: &[u8], outlet: &Outlet, workspace: &Workspace, keys: &mut
     // A chain that is not there may come with the same command.
     let outlet = chains::settled(workspace, outlet).unwrap_or(Cow::Borrowed(outlet));
     terms_keys(agreements_of(&outlet), workspace, keys);
+    let outlet_id = Uuid::from_slice(id).unwrap_or_default();
     for customer in customers(workspace, &outlet)? {
+        keys.internal::<CustomerOutlets>(&CustomerOutlets::key(customer, outlet_id));
         customer_keys(customer, workspace, keys)?;
     }
     Ok(())
@@ -154,9 +156,41 @@ fn customer_keys(customer: Uuid, workspace: &Workspace, keys: &mut Keys) -> Resu
     Ok(())
 }
 
-/// The customers that an outlet makes present in its territory: its own, and those of its agreements.
+/// So many customers may have been merged one into the next.
+const MERGES: usize = 64;
+
+/// The customer that stands for this one: itself, or the one into which it was merged.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn remaining_customer(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
+    let mut id = named;
+    for _ in 0..MERGES {
+        match workspace.stored(id)?.and_then(|stored| stored.survivor) {
+            Some(survivor) => id = survivor,
+            None => return Ok(id),
+        }
+    }
+    Err(Stop::Corrupt(format!("the customer {named} was merged too often")))
+}
+
+/// Asks for a customer, and for those into which it was merged as far as they are known by now.
+pub fn remaining_customer_keys(named: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    let Ok(mut id) = Uuid::from_slice(named) else { return };
+    for _ in 0..MERGES {
+        keys.id(id);
+        match workspace.stored(id).ok().flatten().and_then(|stored| stored.survivor) {
+            Some(survivor) => id = survivor,
+            None => return,
+        }
+    }
+}
+
+/// The customers that an outlet makes present in its territory: its own, or the one into which that was merged, and those of
+/// its agreements.
 fn customers(workspace: &Workspace, outlet: &Outlet) -> Result<Vec<Uuid>, Stop> {
-    let mut customers: Vec<Uuid> = optional_id(&outlet.customer_id)?.into_iter().collect();
+    let own = optional_id(&outlet.customer_id)?.map(|own| remaining_customer(workspace, own)).transpose()?;
+    let mut customers: Vec<Uuid> = own.into_iter().collect();
     for agreement in agreements_of(outlet) {
         if let Some(agreement) = workspace.find::<Agreement>(stored_id(agreement)?)? {
             customers.extend(optional_id(&agreement.customer_id)?);
@@ -178,11 +212,13 @@ pub fn put_outlet(workspace: &mut Workspace, id: Uuid, outlet: &Outlet, at_us: i
     for agreement in agreements_of(outlet) {
         workspace.live::<Agreement>(agreement)?;
     }
-    if !outlet.customer_id.is_empty() {
+    let before: Option<Outlet> = workspace.find(id)?;
+    // One that was merged into another stays named until the outlet follows.
+    let is_new = before.as_ref().is_none_or(|before| before.customer_id != outlet.customer_id);
+    if is_new && !outlet.customer_id.is_empty() {
         workspace.live::<roundsman_proto::trade::Customer>(&outlet.customer_id)?;
     }
     let buckets = buckets_in(workspace, territory)?;
-    let before: Option<Outlet> = workspace.find(id)?;
     let placed = workspace.internal::<Placed>(&id)?;
     let placed = if before.is_some() { placed.moved(territory, at_us) } else { Placed::first(territory) };
     workspace.put_internal(&id, &placed)?;
@@ -234,9 +270,69 @@ fn note_customers(workspace: &mut Workspace, outlet: Uuid, customers: Vec<Uuid>)
     let mut known: OutletCustomers = workspace.internal(&outlet)?;
     let mut changed = false;
     for customer in customers {
-        changed |= insert_id(&mut known.customers, customer);
+        if insert_id(&mut known.customers, customer) {
+            changed = true;
+            note_outlet(workspace, customer, outlet)?;
+        }
     }
     if changed { workspace.put_internal(&outlet, &known) } else { Ok(()) }
+}
+
+/// Notes that a customer may have documents at an outlet.
+fn note_outlet(workspace: &mut Workspace, customer: Uuid, outlet: Uuid) -> Result<(), Stop> {
+    let key = CustomerOutlets::key(customer, outlet);
+    let mut outlets: CustomerOutlets = workspace.internal(&key)?;
+    if insert_id(&mut outlets.outlets, outlet) { workspace.put_internal(&key, &outlets) } else { Ok(()) }
+}
+
+/// Asks for what [`note_customer`] needs.
+pub fn note_customer_keys(outlet: &[u8], customer: &[u8], keys: &mut Keys) {
+    if let (Ok(outlet), Ok(customer)) = (Uuid::from_slice(outlet), Uuid::from_slice(customer)) {
+        keys.internal::<OutletCustomers>(&outlet);
+        keys.internal::<CustomerOutlets>(&CustomerOutlets::key(customer, outlet));
+    }
+}
+
+/// Notes that a customer has bought at an outlet.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn note_customer(workspace: &mut Workspace, outlet: Uuid, customer: Uuid) -> Result<(), Stop> {
+    note_customers(workspace, outlet, vec![customer])
+}
+
+/// The outlets at which a customer may have documents, in ascending order.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn outlets_of(workspace: &Workspace, customer: Uuid) -> Result<Vec<Uuid>, Stop> {
+    let mut all = Vec::new();
+    for part in 0..CustomerOutlets::PARTS {
+        for outlet in workspace.internal::<CustomerOutlets>(&(customer, part))?.outlets {
+            all.push(stored_id(&outlet)?);
+        }
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// Asks for what [`outlets_of`] needs.
+pub fn outlets_of_keys(customer: Uuid, keys: &mut Keys) {
+    for part in 0..CustomerOutlets::PARTS {
+        keys.internal::<CustomerOutlets>(&(customer, part));
+    }
+}
+
+/// An outlet has no documents of a customer any more that was merged into another, which may have some there now.
+///
+/// # Errors
+/// [`Stop::Load`].
+pub fn leave_customer(workspace: &mut Workspace, outlet: Uuid, (left, survivor): (Uuid, Uuid)) -> Result<(), Stop> {
+    let key = CustomerOutlets::key(left, outlet);
+    let mut outlets: CustomerOutlets = workspace.internal(&key)?;
+    outlets.outlets.retain(|other| other != outlet.as_bytes());
+    workspace.put_internal(&key, &outlets)?;
+    note_customers(workspace, outlet, vec![survivor])
 }
 
 /// An outlet was a duplicate of another: whoever was a customer there is one of the outlet that remains.
@@ -245,8 +341,12 @@ fn note_customers(workspace: &mut Workspace, outlet: Uuid, customers: Vec<Uuid>)
 /// [`Stop::Load`].
 pub fn hand_customers_on(workspace: &mut Workspace, duplicate: Uuid, survivor: Uuid) -> Result<(), Stop> {
     let known: OutletCustomers = workspace.internal(&duplicate)?;
-    let customers: Result<Vec<Uuid>, Stop> = known.customers.iter().map(|id| stored_id(id)).collect();
-    note_customers(workspace, survivor, customers?)
+    let customers: Vec<Uuid> = known.customers.iter().map(|id| stored_id(id)).collect::<Result<_, _>>()?;
+    for customer in &customers {
+        // Also of those that were known there and have left it.
+        note_outlet(workspace, *customer, survivor)?;
+    }
+    note_customers(workspace, survivor, customers)
 }
 
 /// Removes an outlet for good.
@@ -314,6 +414,74 @@ fn restamp_customer(workspace: &mut Workspace, customer: Uuid, reach: &Reach) ->
     workspace.restamp(customer, &stamps)?;
     for dependent in reach.dependent_records() {
         workspace.restamp(dependent, &stamps)?;
+    }
+    Ok(())
+}
+
+/// Removes a customer that was a duplicate: it is present where it was, as the survivor, and what was placed with it is placed
+/// with that one. `at_us` is the moment of the decision.
+///
+/// # Errors
+/// See [`Stop`]; `REASON_LIMIT_EXCEEDED` when those who work there would hold too much.
+pub fn merge_customers(workspace: &mut Workspace, (duplicate, survivor): (Uuid, Uuid), at_us: i64) -> Result<(), Stop> {
+    let gone: Reach = workspace.internal(&Reaching::Customer(duplicate))?;
+    let mut kept: Reach = workspace.internal(&Reaching::Customer(survivor))?;
+    let had_scope = kept.own_scope;
+    let known: Vec<Uuid> = kept.reached().map(|(territory, _)| territory).collect();
+    for (territory, outlets) in gone.reached() {
+        kept.count(territory, outlets);
+    }
+    // An outlet that has both counts once.
+    let of_survivor = outlets_of(workspace, survivor)?;
+    for outlet in outlets_of(workspace, duplicate)?.into_iter().filter(|outlet| of_survivor.contains(outlet)) {
+        let Some(outlet) = workspace.find::<Outlet>(outlet)? else { continue };
+        let customers = customers(workspace, &outlet)?;
+        if customers.contains(&duplicate) && customers.contains(&survivor) {
+            kept.count(stored_id(&outlet.territory_id)?, -1);
+        }
+    }
+    kept.own_scope |= kept.territories.len() > CUSTOMER_TERRITORIES;
+    let reached: Vec<Uuid> = kept.reached().map(|(territory, _)| territory).collect();
+    for territory in reached {
+        let buckets = buckets_in(workspace, territory)?;
+        if gone.own_scope && gone.reached().any(|(other, _)| other == territory) {
+            grant(workspace, Scope::Territory(territory), Scope::Customer(duplicate), -1)?;
+        }
+        if kept.own_scope && !(had_scope && known.contains(&territory)) {
+            grant(workspace, Scope::Territory(territory), Scope::Customer(survivor), 1)?;
+        }
+        refuse_growth(workspace, territory, buckets)?;
+    }
+    for dependent in gone.dependent_records() {
+        kept.depend(dependent);
+    }
+    workspace.put_internal(&Reaching::Customer(duplicate), &Reach::default())?;
+    workspace.put_internal(&Reaching::Customer(survivor), &kept)?;
+    workspace.remove(duplicate, at_us, Some(survivor))?;
+    restamp_customer(workspace, survivor, &kept)
+}
+
+/// Asks for what [`merge_customers`] needs.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn merge_customers_keys(
+    duplicate: Uuid,
+    survivor: Uuid,
+    workspace: &Workspace,
+    keys: &mut Keys,
+) -> Result<(), Stop> {
+    for customer in [duplicate, survivor] {
+        keys.id(customer);
+        outlets_of_keys(customer, keys);
+        let _ = customer_keys(customer, workspace, keys);
+    }
+    let of_survivor = outlets_of(workspace, survivor)?;
+    for outlet in outlets_of(workspace, duplicate)?.into_iter().filter(|outlet| of_survivor.contains(outlet)) {
+        keys.id(outlet);
+    }
+    for (territory, _) in workspace.internal::<Reach>(&Reaching::Customer(duplicate))?.reached() {
+        growth_keys(territory, workspace, keys);
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ records! {
     Order "order_id", Payment "payment_id", Receivable "receivable_id", Shipment "shipment_id",
     Reclamation "reclamation_id", Survey "survey_id", SurveyResponse "survey_response_id", Task "task_id",
     Promotion "promotion_id", CashHandIn "hand_in_id", ChangeRequest "change_request_id", Chain "chain_id",
-    StockQuota "quota_id", MustSellList "must_sell_list_id",
+    StockQuota "quota_id", MustSellList "must_sell_list_id", Contract "contract_id",
 }
 
 /// When a follower hears of a change; the most urgent first.
@@ -68,7 +68,7 @@ pub fn wake_class(kind: Kind) -> WakeClass {
         Kind::CashHandIn => WakeClass::Now,
         Kind::Stock | Kind::Price | Kind::Receivable | Kind::Customer | Kind::Agreement => WakeClass::Soon,
         Kind::ChangeRequest => WakeClass::Now,
-        Kind::Promotion | Kind::Chain | Kind::StockQuota => WakeClass::Soon,
+        Kind::Promotion | Kind::Chain | Kind::StockQuota | Kind::Contract => WakeClass::Soon,
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::SurveyResponse => WakeClass::Ride,
         Kind::MustSellList | Kind::Unspecified => WakeClass::Ride,
     }
@@ -86,7 +86,7 @@ pub fn group(scope: Scope, kind: Kind, current: Month) -> Group {
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Rep | Kind::Team | Kind::Territory => Group::Today,
         Kind::Assignment | Kind::Route | Kind::Visit | Kind::Order | Kind::Payment | Kind::Receivable => Group::Today,
         Kind::Shipment | Kind::Reclamation | Kind::SurveyResponse | Kind::Task => Group::Today,
-        Kind::ChangeRequest | Kind::CashHandIn | Kind::Chain => Group::Today,
+        Kind::ChangeRequest | Kind::CashHandIn | Kind::Chain | Kind::Contract => Group::Today,
         Kind::Unspecified => Group::History,
     }
 }

@@ -1,6 +1,6 @@
 //! `roundsman tenant debts`: what customers owe, and how old it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use prost::Message as _;
@@ -62,12 +62,28 @@ impl Debt {
         }
     }
 
-    fn row(&self, (name, currency): (&str, &str), decimals: u32) -> Vec<String> {
+    fn row(&self, names: [&str; 3], decimals: u32) -> Vec<String> {
         let minor = [self.booked_minor].into_iter().chain(self.ages_minor).chain([self.paid_minor]);
         let money = minor.map(|minor| if minor == 0 { String::new() } else { decimal(minor, decimals) });
-        [name.to_owned(), currency.to_owned()].into_iter().chain(money).collect()
+        names.map(str::to_owned).into_iter().chain(money).collect()
     }
 }
+
+/// What a customer owes in one currency, under one contract or under none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// How the customer is called.
+    pub customer: String,
+    /// The customer, and the currency.
+    pub debtor: Debtor,
+    /// The contract's number; empty: under none.
+    pub contract: String,
+    /// How much.
+    pub debt: Debt,
+}
+
+/// Whose debt it is, and the contract under which it is owed; empty: under none.
+type Account = (Debtor, Vec<u8>);
 
 /// Prints them.
 ///
@@ -80,16 +96,17 @@ pub async fn show(db: &Db, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What each customer owes in each currency, by name and then by id; who owes nothing and has paid nothing is left out.
+/// What each customer owes in each currency under each contract, by name, then by id and by the contract's number; where nothing is
+/// owed and nothing has been paid it is left out.
 ///
 /// # Errors
 /// When there is no such tenant, or the database can't be read.
-pub async fn read(db: &Db, name: &str, day: i32) -> anyhow::Result<Vec<(String, Debtor, Debt)>> {
+pub async fn read(db: &Db, name: &str, day: i32) -> anyhow::Result<Vec<Owed>> {
     let mut tx = db.read().await.context("can't read the database")?;
     let tenants = tenant::all(&mut tx).await.context("can't read the tenants; `roundsman migrate` makes the schema")?;
     let tenant = tenants.into_iter().find(|(_, other)| other == name).map(|(number, _)| number);
     let tenant = tenant.with_context(|| format!("there is no tenant `{name}`"))?;
-    let mut debts: BTreeMap<Debtor, Debt> = BTreeMap::new();
+    let mut debts: BTreeMap<Account, Debt> = BTreeMap::new();
     let mut after = Uuid::nil();
     loop {
         let page = record::page(&mut tx, tenant, i64::from(Kind::Receivable as i32), after, PAGE).await?;
@@ -98,37 +115,55 @@ pub async fn read(db: &Db, name: &str, day: i32) -> anyhow::Result<Vec<(String, 
         for (id, stored) in page.into_iter().filter(|(_, stored)| stored.removed_at_us.is_none()) {
             let receivable = Receivable::decode(stored.document).with_context(|| format!("can't read {id}"))?;
             let customer = Uuid::from_slice(&receivable.customer_id).with_context(|| format!("can't read {id}"))?;
-            debts.entry((customer, receivable.currency.clone())).or_default().add(&receivable, day);
+            let account = ((customer, receivable.currency.clone()), receivable.contract_id.clone());
+            debts.entry(account).or_default().add(&receivable, day);
         }
     }
     let names = complete(&mut tx, tenant, &mut debts).await?;
     tx.commit().await?;
-    let debts = debts.into_iter().filter(|(_, debt)| *debt != Debt::default());
-    let mut debts: Vec<(String, Debtor, Debt)> = debts
-        .map(|(debtor, debt)| (names.get(&debtor.0).cloned().unwrap_or_else(|| debtor.0.to_string()), debtor, debt))
-        .collect();
-    debts.sort_by(|(name, debtor, _), (other, other_debtor, _)| (name, debtor).cmp(&(other, other_debtor)));
-    Ok(debts)
+    let owed = |((debtor, contract), debt): (Account, Debt)| Owed {
+        customer: names.customers.get(&debtor.0).cloned().unwrap_or_else(|| debtor.0.to_string()),
+        contract: names.contracts.get(&contract).cloned().unwrap_or_default(),
+        debtor,
+        debt,
+    };
+    let mut all: Vec<Owed> = debts.into_iter().filter(|(_, debt)| *debt != Debt::default()).map(owed).collect();
+    all.sort_by(|one, other| {
+        let key = |owed: &Owed| (owed.customer.clone(), owed.debtor.clone(), owed.contract.clone());
+        key(one).cmp(&key(other))
+    });
+    Ok(all)
 }
 
-/// Adds what was paid and is not booked; returns how the customers are called.
-async fn complete(
-    tx: &mut Tx,
-    tenant: i64,
-    debts: &mut BTreeMap<Debtor, Debt>,
-) -> anyhow::Result<BTreeMap<Uuid, String>> {
-    let mut names = BTreeMap::new();
-    let debtors: Vec<Debtor> = debts.keys().cloned().collect();
+/// How customers are called, and the numbers of contracts.
+#[derive(Debug, Default)]
+struct Names {
+    customers: BTreeMap<Uuid, String>,
+    contracts: BTreeMap<Vec<u8>, String>,
+}
+
+/// Adds what was paid and is not booked.
+async fn complete(tx: &mut Tx, tenant: i64, debts: &mut BTreeMap<Account, Debt>) -> anyhow::Result<Names> {
+    let mut names = Names::default();
+    let debtors: BTreeSet<Debtor> = debts.keys().map(|(debtor, _)| debtor.clone()).collect();
+    let debtors: Vec<Debtor> = debtors.into_iter().collect();
     for debtors in debtors.chunks(500) {
         let credits: BTreeMap<Uuid, &Debtor> = debtors.iter().map(|debtor| (Credit::id(debtor), debtor)).collect();
         let sought: Vec<Uuid> = debtors.iter().map(|(customer, _)| *customer).chain(credits.keys().copied()).collect();
         for (id, stored) in record::find(tx, tenant, &sought).await? {
             if let Some(debtor) = credits.get(&id) {
                 let credit = Credit::decode(stored.document).with_context(|| format!("can't read {id}"))?;
-                debts.entry((*debtor).clone()).or_default().paid_minor = credit.payments_minor.into();
+                let mut under_none = i128::from(credit.all.payments_minor);
+                for known in credit.contracts {
+                    let paid_minor = i128::from(known.account.payments_minor);
+                    under_none -= paid_minor;
+                    debts.entry(((*debtor).clone(), known.contract_id.clone())).or_default().paid_minor = paid_minor;
+                    names.contracts.insert(known.contract_id, known.contract.number);
+                }
+                debts.entry(((*debtor).clone(), Vec::new())).or_default().paid_minor = under_none;
             } else {
                 let customer = Customer::decode(stored.document).with_context(|| format!("can't read {id}"))?;
-                names.insert(id, customer.name);
+                names.customers.insert(id, customer.name);
             }
         }
     }
@@ -147,18 +182,19 @@ pub fn heading() -> Vec<&'static str> {
         Age::Older => "OLDER",
         Age::Unknown => "NO DAY",
     };
-    ["CUSTOMER", "CURRENCY", "DEBT"].into_iter().chain(Age::ALL.map(age)).chain(["PAID SINCE"]).collect()
+    ["CUSTOMER", "CURRENCY", "CONTRACT", "DEBT"].into_iter().chain(Age::ALL.map(age)).chain(["PAID SINCE"]).collect()
 }
 
-/// A row for each customer and currency, and then one for all of each currency.
+/// A row for each customer, currency and contract, and then one for all of each currency.
 #[must_use]
-pub fn rows(debts: &[(String, Debtor, Debt)], decimals: u32) -> Vec<Vec<String>> {
+pub fn rows(debts: &[Owed], decimals: u32) -> Vec<Vec<String>> {
     let mut totals: BTreeMap<&str, Debt> = BTreeMap::new();
-    for (_, (_, currency), debt) in debts {
+    for Owed { debtor: (_, currency), debt, .. } in debts {
         totals.entry(currency).or_default().count(debt);
     }
-    let of_customers = debts.iter().map(|(name, (_, currency), debt)| debt.row((name, currency), decimals));
-    let of_all = totals.iter().map(|(currency, debt)| debt.row(("all", currency), decimals));
+    let of_customers =
+        debts.iter().map(|owed| owed.debt.row([&owed.customer, &owed.debtor.1, &owed.contract], decimals));
+    let of_all = totals.iter().map(|(currency, debt)| debt.row(["all", currency, ""], decimals));
     of_customers.chain(of_all).collect()
 }
 
@@ -175,18 +211,24 @@ mod tests {
             debt.add(&Receivable { debt_minor, due_items, ..Receivable::default() }, 100);
             debt
         };
+        let owed = |customer: &str, currency: &str, contract: &str, debt| Owed {
+            customer: customer.to_owned(),
+            debtor: (Uuid::nil(), currency.to_owned()),
+            contract: contract.to_owned(),
+            debt,
+        };
         let debts = [
-            ("Axel".to_owned(), (Uuid::nil(), "EUR".to_owned()), of(1_000, vec![item(99, 300), item(120, 700)])),
-            ("Berta".to_owned(), (Uuid::nil(), "EUR".to_owned()), of(250, vec![item(99, 200)])),
-            ("Berta".to_owned(), (Uuid::nil(), "SEK".to_owned()), of(-7, Vec::new())),
+            owed("Axel", "EUR", "", of(1_000, vec![item(99, 300), item(120, 700)])),
+            owed("Berta", "EUR", "7/26", of(250, vec![item(99, 200)])),
+            owed("Berta", "SEK", "", of(-7, Vec::new())),
         ];
         let rows: Vec<String> = rows(&debts, 2).into_iter().map(|row| row.join("|")).collect();
         let right = [
-            "Axel|EUR|10.00|7.00|3.00||||||0.05",
-            "Berta|EUR|2.50||2.00|||||0.50|0.05",
-            "Berta|SEK|-0.07|||||||-0.07|0.05",
-            "all|EUR|12.50|7.00|5.00|||||0.50|0.10",
-            "all|SEK|-0.07|||||||-0.07|0.05",
+            "Axel|EUR||10.00|7.00|3.00||||||0.05",
+            "Berta|EUR|7/26|2.50||2.00|||||0.50|0.05",
+            "Berta|SEK||-0.07|||||||-0.07|0.05",
+            "all|EUR||12.50|7.00|5.00|||||0.50|0.10",
+            "all|SEK||-0.07|||||||-0.07|0.05",
         ];
         assert_eq!(rows, right);
         assert_eq!(heading().len(), right[0].split('|').count());

@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod claim;
 pub mod client;
+pub mod customer;
 pub mod debts;
 pub mod device;
 pub mod explain;
@@ -40,6 +41,9 @@ pub enum Verb {
     /// Lists outlets that look like one, and merges them.
     #[command(subcommand)]
     Outlet(outlet::Verb),
+    /// Merges customers that are one.
+    #[command(subcommand)]
+    Customer(customer::Verb),
     /// Makes and lists users.
     #[command(subcommand)]
     User(user::Verb),
@@ -82,6 +86,7 @@ impl Verb {
             Self::Prices(verb) => prices::run(verb).await,
             Self::Promotion(verb) => promotion::run(verb).await,
             Self::Outlet(verb) => outlet::run(verb).await,
+            Self::Customer(verb) => customer::run(verb).await,
             Self::User(verb) => user::run(verb).await,
             Self::Device(verb) => device::run(verb).await,
             Self::Record(verb) => inspect::record(verb).await,

@@ -56,6 +56,9 @@ impl Decide for ArchiveOutlet {
                 keys.internal::<OutletDocuments>(&(survivor, month));
             }
         }
+        for customer in workspace.internal::<OutletCustomers>(&id).iter().flat_map(|known| &known.customers) {
+            network::note_customer_keys(&self.survivor_id, customer, keys);
+        }
         let others = network::outlet_keys(&self.outlet_id, &outlet, workspace, keys);
         network::move_keys(id, workspace, keys).and(others)
     }
@@ -160,7 +163,7 @@ fn rehang(workspace: &mut Workspace, id: Uuid, outlet: Uuid, territory: Uuid) ->
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Product | Kind::PriceList | Kind::Price => Ok(()),
         Kind::Warehouse | Kind::Stock | Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment => Ok(()),
         Kind::Route | Kind::Receivable | Kind::Survey | Kind::Promotion | Kind::CashHandIn => Ok(()),
-        Kind::Chain | Kind::StockQuota | Kind::MustSellList | Kind::Unspecified => Ok(()),
+        Kind::Chain | Kind::StockQuota | Kind::MustSellList | Kind::Contract | Kind::Unspecified => Ok(()),
     }
 }
 

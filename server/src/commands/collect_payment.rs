@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::ordering;
 use super::{Context, Decide, Target, field};
 use crate::internal::{Debtor, OutletCustomers};
+use crate::network;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for CollectPayment {
@@ -47,7 +48,9 @@ impl Decide for CollectPayment {
         if let Some(rep) = context.issuer.rep() {
             keys.internal::<InHand>(&(rep, self.currency.clone(), 0));
         }
+        network::remaining_customer_keys(&self.customer_id, workspace, keys);
         let Ok(customer) = Uuid::from_slice(&self.customer_id) else { return Ok(()) };
+        let customer = network::remaining_customer(workspace, customer)?;
         let debtor: Debtor = (customer, self.currency.clone());
         keys.internal::<Credit>(&debtor);
         keys.internal::<Debts>(&debtor);
@@ -66,7 +69,10 @@ impl Decide for CollectPayment {
         let place = field::known_place(context, workspace, &self.outlet_id)?;
         let capture = field::fact(context, workspace, &place)?;
         let customers: OutletCustomers = workspace.internal(&place.outlet_id)?;
-        let customer = payment::customer(self, &customers.customers)?;
+        let customers = with_remaining(workspace, customers.customers, &self.customer_id)?;
+        let customer = network::remaining_customer(workspace, payment::customer(self, &customers)?)?;
+        // Money for a customer that was merged into another one is that one's.
+        let command = &Self { customer_id: customer.as_bytes().to_vec(), ..self.clone() };
         let (id, current) = field::existing::<Payment>(workspace, &self.payment_id)?;
         let debtor = (customer, self.currency.clone());
         let credit: Credit = workspace.internal(&debtor)?;
@@ -79,8 +85,12 @@ impl Decide for CollectPayment {
         let owing = Owing { credit: &credit, open: &open };
         // Money is not refused because its order can't be found.
         let order: Option<Order> = field::named(workspace, Uuid::from_slice(&self.order_id).ok())?;
+        let order = order.map(|order| match order.customer_id == self.customer_id {
+            true => Order { customer_id: command.customer_id.clone(), ..order },
+            false => order,
+        });
         let decision =
-            payment::decide_collect(current.as_ref(), order.as_ref(), place.outlet_id, rep, self, owing, &capture)?;
+            payment::decide_collect(current.as_ref(), order.as_ref(), place.outlet_id, rep, command, owing, &capture)?;
         let Decision { payment, credit, verdict } = decision;
         if current.is_none() {
             field::hang(context, workspace, &place, id)?;
@@ -93,6 +103,17 @@ impl Decide for CollectPayment {
         }
         place.outcome(context, workspace, verdict)
     }
+}
+
+/// The customers of an outlet and, unless `named` is one of them, those into which they were merged.
+fn with_remaining(workspace: &Workspace, mut customers: Vec<Vec<u8>>, named: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
+    if customers.iter().all(|known| known != named) {
+        for index in 0..customers.len() {
+            let known = network::stored_id(&customers[index])?;
+            customers.push(network::remaining_customer(workspace, known)?.as_bytes().to_vec());
+        }
+    }
+    Ok(customers)
 }
 
 /// Notes what the rep has to hand in of a payment.

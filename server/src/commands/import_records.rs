@@ -9,8 +9,7 @@ use roundsman_sync::trade::waiting::Scarce;
 use roundsman_sync::trade::{chain, check};
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, applied, applied_because};
-use super::{ordering, restamp_records};
+use super::{Context, Decide, Target, applied, applied_because, ordering, restamp_records, terms};
 use crate::chains;
 use crate::reference::{self, Moment, goods, quota};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -61,6 +60,7 @@ impl Decide for ImportRecords {
         {
             chains::follow_keys(&follow, workspace, keys);
         }
+        terms::keys(&self.records, workspace, keys);
         let freed = self.records.iter().filter_map(|entry| {
             if let Some(Record::Stock(stock)) = &entry.record {
                 return goods::scarce(stock);
@@ -84,6 +84,7 @@ impl Decide for ImportRecords {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let moment = Moment { now_us: context.now_us, months_on_phone: context.policy.months_on_phone };
         let changed = chains::changed(workspace, &self.records)?;
+        let debtors = terms::changed(workspace, &self.records)?;
         let mut records: Vec<(usize, &RecordToImport)> = self.records.iter().enumerate().collect();
         records.sort_by_key(|(_, entry)| entry.record.as_ref().map(reference::rank));
         for (index, entry) in records {
@@ -100,6 +101,7 @@ impl Decide for ImportRecords {
         for (chain, after) in changed.into_iter().zip(left) {
             restamp_records::note(workspace, (Kind::Chain, chain), after, context.now_us)?;
         }
+        terms::follow(context, workspace, &debtors)?;
         Ok(if workspace.untouched() { applied_because(Reason::NothingToDo) } else { applied() })
     }
 }

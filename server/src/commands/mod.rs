@@ -30,6 +30,7 @@ mod hand_in_cash;
 mod hand_territory_over;
 mod import_records;
 mod mark_missed_visits;
+mod merge_customers;
 mod move_outlet;
 mod ordering;
 mod people;
@@ -47,6 +48,7 @@ mod set_stock;
 mod ship_shipment;
 mod shipping;
 mod submit_order;
+mod terms;
 mod turn_month;
 
 use roundsman_proto::auth::Role;
@@ -262,6 +264,7 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::RevokeDevice(command) => command,
         Command::ImportRecords(command) => command,
         Command::ConfirmHandIn(command) => command,
+        Command::MergeCustomers(command) => command,
         Command::PrepareShipment(command) => command,
         Command::ShipShipment(command) => command,
         Command::DeliverShipment(command) => command,

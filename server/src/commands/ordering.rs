@@ -753,12 +753,12 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
     }
 }
 
-/// Decides the held orders again that now fit the customer's credit, oldest first. At most
+/// Decides the held orders again that now fit the customer's credit, oldest first, and says how many these were. At most
 /// [`credit::RELEASED_AT_ONCE`] of them: the next change of this credit goes on with the rest.
 ///
 /// # Errors
 /// [`Stop::Load`]; [`Stop::Corrupt`].
-pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<(), Stop> {
+pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
     let credit: Credit = workspace.internal(debtor)?;
     let mut terms = BTreeMap::new();
     for held in &credit.held {
@@ -767,10 +767,34 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
     }
     let orders = credit::releasable(&credit, |id| terms.get(&id).copied()).orders;
     load(workspace, &orders)?;
-    for id in orders {
-        decide_again(context, workspace, id)?;
+    for id in &orders {
+        decide_again(context, workspace, *id)?;
     }
-    Ok(())
+    Ok(orders.len())
+}
+
+/// The orders that wait for an agreement or a contract to be valid, oldest first, as many as one command decides.
+fn expired(credit: &Credit) -> impl Iterator<Item = Uuid> {
+    let orders = credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok());
+    orders.take(credit::RELEASED_AT_ONCE)
+}
+
+/// Asks for what [`release_expired`] needs.
+pub fn expired_keys(credit: &Credit, workspace: &Workspace, keys: &mut Keys) {
+    expired(credit).for_each(|id| again_keys(id, workspace, keys));
+}
+
+/// Decides the orders again that waited for an agreement or a contract to be valid, and says how many these were.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn release_expired(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
+    let orders: Vec<Uuid> = expired(&workspace.internal(debtor)?).collect();
+    load(workspace, &orders)?;
+    for id in &orders {
+        decide_again(context, workspace, *id)?;
+    }
+    Ok(orders.len())
 }
 
 /// Sees that everything is there that it takes to decide these orders again: what is missing is asked for at once, and not one

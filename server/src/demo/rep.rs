@@ -234,6 +234,7 @@ fn order<S: Storages>(app: &mut App<S>, place: usize) -> anyhow::Result<Option<C
         currency: agreement.currency,
         comment: String::new(),
         lines,
+        contract_id: Vec::new(),
     };
     app.taken.insert(place, submit.clone());
     Ok(Some(Command::SubmitOrder(submit)))
@@ -340,6 +341,7 @@ fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<Collect
         method: if place.is_multiple_of(2) { PaymentMethod::Cash } else { PaymentMethod::Card }.into(),
         receipt_number: key,
         shares: Vec::new(),
+        contract_id: Vec::new(),
     }))
 }
 

@@ -7,8 +7,8 @@
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
-    CashHandIn, Chain, ChangeRequest, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment, SurveyResponse,
-    Visit,
+    CashHandIn, Chain, ChangeRequest, Contract, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment,
+    SurveyResponse, Visit,
 };
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;
@@ -113,7 +113,7 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 15] = [
+pub(super) static PROJECTIONS: [&Projection; 16] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
@@ -123,6 +123,7 @@ pub(super) static PROJECTIONS: [&Projection; 15] = [
     &PAYMENT_ALLOCATION,
     &CASH_HAND_IN,
     &RECEIVABLE,
+    &CONTRACT,
     &RECLAMATION,
     &CHANGE_REQUEST,
     &SURVEY_RESPONSE,
@@ -154,6 +155,7 @@ projection! {
         broken_promises: Int = i64::from(order.broken_promises),
         shipment: Id = reference(&order.shipment_id),
         booked: Int = i64::from(order.booked),
+        contract: Id = reference(&order.contract_id),
     }
 }
 
@@ -252,6 +254,7 @@ projection! {
         advance_minor: Int = payment.advance_minor,
         booked: Int = i64::from(payment.booked),
         flags: Int = bits(payment.flags.iter().copied()),
+        contract: Id = reference(&payment.contract_id),
     }
 }
 
@@ -295,6 +298,22 @@ projection! {
         debt_minor: Int = receivable.debt_minor,
         overdue_minor: Int = receivable.overdue_minor,
         as_of: Int = receivable.as_of_us,
+        contract: Id = reference(&receivable.contract_id),
+    }
+}
+
+projection! {
+    /// Contracts with customers.
+    CONTRACT: "contract" (id) of Contract(contract) {
+        contract_number: Text = text(&contract.number),
+        customer: Id = reference(&contract.customer_id),
+        currency: Text = text(&contract.currency),
+        valid_from_day: Int = i64::from(contract.valid_from_day),
+        valid_to_day: Int = i64::from(contract.valid_to_day),
+        credit_limit_minor: Int = contract.credit_limit_minor,
+        overdue_ban: Int = i64::from(contract.overdue_ban),
+        successor: Id = reference(&contract.successor_id),
+        closed: Int = i64::from(contract.closed),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole documents that another system or the office is the master of: what they refer to, what follows from them, where
 //! they are placed.
 
+pub mod contract;
 pub mod goods;
 pub mod quota;
 
@@ -105,6 +106,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         }
         Record::Survey(survey) => survey_keys(own, survey, workspace, keys)?,
         Record::Chain(chain) => chains::keys(own, chain, workspace, keys)?,
+        Record::Contract(contract) => contract::keys(contract, workspace, keys),
         Record::Warehouse(_) | Record::Team(_) | Record::MustSellList(_) => {}
     }
     Ok(())
@@ -132,6 +134,7 @@ fn order_keys(
 ) -> Result<(), Stop> {
     document_keys(&order.outlet_id, closed_month, keys);
     keys.record(&order.customer_id);
+    network::note_customer_keys(&order.outlet_id, &order.customer_id, keys);
     if let Some(debtor) = debtor(order) {
         keys.internal::<Credit>(&debtor);
     }
@@ -279,7 +282,7 @@ pub fn rank(record: &Record) -> u32 {
         Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) | Record::Promotion(_) => 1,
         Record::MustSellList(_) => 1,
         Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
-        Record::Chain(_) => 5,
+        Record::Chain(_) | Record::Contract(_) => 5,
         Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) | Record::StockQuota(_) => 6,
         Record::Route(_) | Record::Visit(_) | Record::Order(_) => 7,
     }
@@ -332,6 +335,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => put_survey(workspace, id, survey, moment.now_us),
         Record::Chain(chain) => chains::put(workspace, id, chain),
+        Record::Contract(contract) => contract::put(workspace, id, contract),
         Record::MustSellList(list) => {
             must_sell::form(list)?;
             workspace.put(id, list, &Stamps::default())
@@ -548,13 +552,15 @@ fn put_order(workspace: &mut Workspace, id: Uuid, order: &Order, closed_month: i
         order.booked |= before.booked;
     }
     let credit: Credit = workspace.internal(&debtor)?;
+    contract_form(&credit, &order.contract_id)?;
     workspace.put_internal(&debtor, &credit.with_order(id, before.as_ref(), &order)?)?;
     budgets::put(workspace, before.as_ref(), &order)?;
     // What was sold elsewhere was taken of nobody's share here.
     order.lines.iter_mut().for_each(|line| line.quota = None);
     quotas::put(workspace, id, before.as_ref(), &order)?;
     let left = before.map(|before| before.outlet_id);
-    put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))
+    put_document(workspace, (id, &order), left, (&order.outlet_id, closed_month))?;
+    network::note_customer(workspace, stored_id(&order.outlet_id)?, customer)
 }
 
 fn is_final(order: &Order) -> bool {
@@ -617,6 +623,15 @@ fn put_document<R: kind::Record>(
     network::hang_on_outlet(workspace, outlet, id, month)
 }
 
+/// Refuses a contract that is not one of the customer's in this currency.
+fn contract_form(credit: &Credit, contract: &[u8]) -> Result<(), Rejection> {
+    if contract.is_empty() || credit.contract(contract).is_some() {
+        Ok(())
+    } else {
+        Err(check::mismatch("contract_id"))
+    }
+}
+
 /// Whether figures describe an earlier moment than those that are known; of another debt they describe nothing.
 #[must_use]
 pub fn is_older(receivable: &Receivable, before: &Receivable) -> bool {
@@ -646,6 +661,7 @@ pub fn put_receivable(workspace: &mut Workspace, id: Uuid, receivable: &Receivab
     }
     let key = (customer, receivable.currency.clone());
     let credit: Credit = workspace.internal(&key)?;
+    contract_form(&credit, &receivable.contract_id)?;
     workspace.put_internal(&key, &credit.with_receivable(before.as_ref(), receivable)?)?;
     let debts: Debts = workspace.internal(&key)?;
     workspace.put_internal(&key, &debts.with_receivable(id))?;

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Hold, HoldReason, LineDifference,
-    LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList, Promotion, Receivable,
-    Reclamation, Rep, Route, Shipment, ShipmentState, Stock, StockQuota, SurveyResponse, Task, TaskState, Territory,
-    Visit, VisitState,
+    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Contract, Hold, HoldReason,
+    LineDifference, LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList,
+    Promotion, Receivable, Reclamation, Rep, Route, Shipment, ShipmentState, Stock, StockQuota, SurveyResponse, Task,
+    TaskState, Territory, Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
-use roundsman_sync::trade::credit::{Credit, HeldOrder};
+use roundsman_sync::trade::credit::{Account, ContractCredit, Credit, HeldOrder};
 use roundsman_sync::trade::placement::Stamps;
 use uuid::Uuid;
 
@@ -152,10 +152,16 @@ pub(super) struct Facts {
     pub(super) outlets: BTreeMap<Uuid, OutletFacts>,
     /// Archived outlets, with those that took their place.
     pub(super) archived: BTreeMap<Uuid, Option<Uuid>>,
+    /// Customers that were merged into others, with these.
+    pub(super) merged: BTreeMap<Uuid, Uuid>,
+    /// Which customers have documents at which outlets.
+    pub(super) bought: BTreeSet<(Uuid, Uuid)>,
     pub(super) agreements: BTreeMap<Uuid, AgreementFacts>,
     pub(super) chains: BTreeMap<Uuid, ChainFacts>,
     /// By receivable, the customer.
     pub(super) receivables: BTreeMap<Uuid, Uuid>,
+    /// By contract, the customer.
+    pub(super) contracts: BTreeMap<Uuid, Uuid>,
     /// By price list and product.
     pub(super) prices: BTreeMap<(Uuid, Uuid), BTreeSet<Uuid>>,
     /// By price list, the lists that are computed from it.
@@ -195,6 +201,8 @@ pub(super) struct Facts {
     pub(super) demand: BTreeMap<(Uuid, Uuid), BTreeMap<(i64, Uuid), i64>>,
     /// What customers owe and are about to owe, by customer and currency.
     pub(super) credits: BTreeMap<Debtor, Credit>,
+    /// The same of what is owed under contracts, by what receivables, orders and payments name.
+    pub(super) accounts: BTreeMap<(Debtor, Vec<u8>), Account>,
     /// What payments that the books don't contain have allocated, by customer and currency, then by document.
     pub(super) allocated: BTreeMap<Debtor, BTreeMap<DocumentName, i64>>,
     /// The receivables of a customer in a currency.
@@ -233,6 +241,26 @@ impl Facts {
         if kind == Kind::Outlet {
             self.archived.insert(id, stored.survivor);
         }
+        if let (Kind::Customer, Some(survivor)) = (kind, stored.survivor) {
+            self.merged.insert(id, survivor);
+        }
+    }
+
+    /// The customer that stands for this one.
+    pub(super) fn remaining(&self, customer: Uuid) -> Uuid {
+        let mut id = customer;
+        while let Some(survivor) = self.merged.get(&id) {
+            id = *survivor;
+        }
+        id
+    }
+
+    /// Notes that a document of an outlet names a customer.
+    fn note_bought(&mut self, outlet: &[u8], customer: &[u8]) -> Result<(), Unreadable> {
+        if let Some(customer) = optional(customer, "customer_id")? {
+            self.bought.insert((customer, id(outlet, "outlet_id")?));
+        }
+        Ok(())
     }
 
     /// A live record.
@@ -243,7 +271,7 @@ impl Facts {
             }
             Kind::Task | Kind::ChangeRequest => self.note_document(kind, record, stored),
             Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Receivable => self.note_trade(kind, record, stored),
-            Kind::Chain => self.note_trade(kind, record, stored),
+            Kind::Chain | Kind::Contract => self.note_trade(kind, record, stored),
             Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment | Kind::Route => {
                 self.note_people(kind, record, stored)
             }
@@ -292,6 +320,12 @@ impl Facts {
             let receivable: Receivable = read(stored)?;
             self.receivables.insert(record, id(&receivable.customer_id, "customer_id")?);
             self.note_receivable(record, &receivable)?;
+        } else if kind == Kind::Contract {
+            let contract: Contract = read(stored)?;
+            self.contracts.insert(record, id(&contract.customer_id, "customer_id")?);
+            let credit = self.credit(&contract.customer_id, &contract.currency)?;
+            let (contract_id, account) = (record.as_bytes().to_vec(), Account::default());
+            credit.contracts.push(ContractCredit { contract_id, contract, account });
         }
         Ok(())
     }
@@ -405,7 +439,8 @@ impl Facts {
             }
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
-            Kind::StockQuota | Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Unspecified => return Ok(()),
+            Kind::StockQuota | Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Contract => return Ok(()),
+            Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.
@@ -443,20 +478,31 @@ impl Facts {
         Ok(self.credits.entry((id(customer, "customer_id")?, currency.to_owned())).or_default())
     }
 
+    /// Counts something for a customer, and under a contract if one is named.
+    fn count(&mut self, debtor: &Debtor, contract: &[u8], add: impl Fn(&mut Account)) {
+        add(&mut self.credits.entry(debtor.clone()).or_default().all);
+        if !contract.is_empty() {
+            add(self.accounts.entry((debtor.clone(), contract.to_vec())).or_default());
+        }
+    }
+
     fn note_receivable(&mut self, record: Uuid, receivable: &Receivable) -> Result<(), Unreadable> {
-        let credit = self.credit(&receivable.customer_id, &receivable.currency)?;
-        credit.booked_debt_minor = credit.booked_debt_minor.saturating_add(receivable.debt_minor);
-        credit.overdue_minor = credit.overdue_minor.saturating_add(receivable.overdue_minor);
         let debtor = (id(&receivable.customer_id, "customer_id")?, receivable.currency.clone());
+        self.count(&debtor, &receivable.contract_id, |account| {
+            account.booked_debt_minor = account.booked_debt_minor.saturating_add(receivable.debt_minor);
+            account.overdue_minor = account.overdue_minor.saturating_add(receivable.overdue_minor);
+        });
         self.debts.entry(debtor).or_default().insert(record);
         Ok(())
     }
 
     fn note_payment(&mut self, record: Uuid, payment: &Payment) -> Result<(Vec<u8>, Age), Unreadable> {
         let debtor = (id(&payment.customer_id, "customer_id")?, payment.currency.clone());
+        self.note_bought(&payment.outlet_id, &payment.customer_id)?;
         if !payment.booked {
-            let credit = self.credit(&payment.customer_id, &payment.currency)?;
-            credit.payments_minor = credit.payments_minor.saturating_add(payment.amount_minor);
+            self.count(&debtor, &payment.contract_id, |account| {
+                account.payments_minor = account.payments_minor.saturating_add(payment.amount_minor);
+            });
             let documents = self.allocated.entry(debtor).or_default();
             for part in &payment.allocations {
                 let name = if !part.document_number.is_empty() {
@@ -535,6 +581,7 @@ impl Facts {
 
     fn note_order(&mut self, record: Uuid, order: &Order) -> Result<(Vec<u8>, Age), Unreadable> {
         self.note_waiting(record, order)?;
+        self.note_bought(&order.outlet_id, &order.customer_id)?;
         self.note_shares(order)?;
         for line in order.lines.iter().filter(|line| line.reserved_milli != 0) {
             let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
@@ -557,17 +604,26 @@ impl Facts {
         let open: Vec<HoldReason> =
             order.holds.iter().filter(|hold| hold.released_at_us == 0).map(Hold::reason).collect();
         let of_credit = |reason: &HoldReason| *reason == HoldReason::CreditLimit || *reason == HoldReason::Overdue;
-        let credit = self.credit(&order.customer_id, &order.currency)?;
         if promised && !order.booked {
-            credit.orders_minor = credit.orders_minor.saturating_add(order.value_minor);
-        }
-        if order.status() == OrderStatus::Submitted && !open.is_empty() && open.iter().all(of_credit) {
-            credit.held.push(HeldOrder {
-                order_id: record.as_bytes().to_vec(),
-                submitted_at_us: order.submitted_at_us,
-                value_minor: order.value_minor,
-                agreement_id: order.agreement_id.clone(),
+            let debtor = (id(&order.customer_id, "customer_id")?, order.currency.clone());
+            self.count(&debtor, &order.contract_id, |account| {
+                account.orders_minor = account.orders_minor.saturating_add(order.value_minor);
             });
+        }
+        let credit = self.credit(&order.customer_id, &order.currency)?;
+        let entry = HeldOrder {
+            order_id: record.as_bytes().to_vec(),
+            submitted_at_us: order.submitted_at_us,
+            value_minor: order.value_minor,
+            agreement_id: order.agreement_id.clone(),
+            contract_id: order.contract_id.clone(),
+        };
+        let waits = order.status() == OrderStatus::Submitted;
+        if waits && open.contains(&HoldReason::TermsExpired) {
+            credit.expired.push(entry.clone());
+        }
+        if waits && !open.is_empty() && open.iter().all(of_credit) {
+            credit.held.push(entry);
         }
         if let Some(request) = optional(&order.change_request_id, "change_request_id")? {
             self.awaited_requests.insert(request, record);
@@ -584,6 +640,7 @@ impl Facts {
     }
 
     fn note_claim(&mut self, record: Uuid, claim: &Reclamation) -> Result<(Vec<u8>, Age), Unreadable> {
+        self.note_bought(&claim.outlet_id, &claim.customer_id)?;
         if let Some(shipment) = optional(&claim.shipment_id, "shipment_id")? {
             for line in claim.lines.iter().filter(|line| !line.shipment_line_id.is_empty()) {
                 let lines = self.claims.entry(shipment).or_default();

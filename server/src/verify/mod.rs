@@ -41,6 +41,7 @@
 //! - `survey{}`: is of a survey, and of versions before its own, one after the other; what they said is history;
 //! - whether a document's month is stamped: what can only be open or closed in its state has to be. Which month is history;
 //! - `customers{outlet}`: whoever is a customer there now is named; who was one once is history.
+//! - `outlets{customer}`: each outlet is named at which the customer has documents; where there were some once is history.
 //! - `former_terms{outlet}`: of agreements; which the outlet had, and until when, is history.
 //! - `restampings{}`: outlets and chains. While one stands there its later documents may still be where it was, or its later
 //!   outlets inherit what they did.
@@ -284,6 +285,7 @@ struct Derived {
     debts: Internals<Debts>,
     in_hand: Internals<InHand>,
     customers: Internals<crate::internal::OutletCustomers>,
+    customer_outlets: Internals<crate::internal::CustomerOutlets>,
     former_terms: Internals<crate::internal::FormerTerms>,
     chain_outlets: Internals<crate::internal::ChainOutlets>,
     chain_branches: Internals<crate::internal::ChainBranches>,
@@ -331,6 +333,7 @@ impl Derived {
             debts: reader.read("debts{}").await?,
             in_hand: reader.read("in_hand{}").await?,
             customers: reader.read("customers{}").await?,
+            customer_outlets: reader.read("outlets{customer}").await?,
             former_terms: reader.read("former_terms{}").await?,
             chain_outlets: reader.read("outlets{}").await?,
             chain_branches: reader.read("branches{}").await?,

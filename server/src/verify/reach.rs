@@ -8,12 +8,15 @@ use uuid::Uuid;
 use super::facts::{Facts, OutletFacts};
 use super::internals::{differing_ids, list};
 use super::{Derived, Report};
-use crate::internal::{FormerTerms, Internal as _, OutletCustomers, Reach, ReachedTerritory, Reaching};
+use crate::internal::{
+    CustomerOutlets, FormerTerms, Internal as _, OutletCustomers, Reach, ReachedTerritory, Reaching,
+};
 
-/// The customers that an outlet makes present in its territory: its own, and those of its agreements; each once.
+/// The customers that an outlet makes present in its territory: its own, or the one into which that was merged, and those of its
+/// agreements; each once.
 pub(super) fn customers(facts: &Facts, outlet: &OutletFacts) -> BTreeSet<Uuid> {
     let of_agreements = outlet.agreements.iter().filter_map(|agreement| facts.agreements.get(agreement)?.customer);
-    outlet.customer.into_iter().chain(of_agreements).collect()
+    outlet.customer.map(|own| facts.remaining(own)).into_iter().chain(of_agreements).collect()
 }
 
 /// By customer, how many outlets are in which territories.
@@ -36,7 +39,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             dependents.entry(customer).or_default().insert(*id);
         }
     }
-    for (id, customer) in &facts.receivables {
+    for (id, customer) in facts.receivables.iter().chain(&facts.contracts) {
         dependents.entry(*customer).or_default().insert(*id);
     }
     let territories = of_customers(facts);
@@ -62,18 +65,40 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     derived.reach.compare(&expected, report, differ);
     check_customers(facts, derived, report);
     check_former_terms(facts, derived, report);
+    check_outlets(facts, derived, report);
 }
 
-/// `customers{outlet}`: whoever is a customer there now is named.
+/// `outlets{customer}`: each outlet is named at which the customer has documents, or is the customer by the outlet's own word. Where
+/// it is present since another one was merged into it, that one's list names the outlet until it has followed.
+fn check_outlets(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let own = facts.outlets.iter().filter_map(|(id, outlet)| Some((outlet.customer?, *id)));
+    let names = |customer: Uuid, outlet: Uuid| {
+        let known = derived.customer_outlets.of(&CustomerOutlets::key(customer, outlet)).outlets;
+        known.iter().any(|known| known == outlet.as_bytes())
+    };
+    for (customer, outlet) in facts.bought.iter().copied().chain(own).collect::<BTreeSet<_>>() {
+        let remaining = facts.remaining(customer);
+        let mut merged = facts.merged.keys().filter(|other| facts.remaining(**other) == remaining);
+        if !names(customer, outlet) && !merged.any(|other| names(*other, outlet)) {
+            report.find(format!("{} lacks {outlet}", CustomerOutlets::name(&CustomerOutlets::key(customer, outlet))));
+        }
+    }
+    for (name, known) in derived.customer_outlets.iter().filter(|(_, known)| !known.outlets.is_sorted()) {
+        report.find(format!("{name} has its {} outlets not in ascending order", known.outlets.len()));
+    }
+}
+
+/// `customers{outlet}`: whoever is a customer there now is named, or one that was merged into it.
 fn check_customers(facts: &Facts, derived: &Derived, report: &mut Report) {
     for (id, outlet) in &facts.outlets {
         let named = derived.customers.of(id).customers;
         if !named.is_sorted() {
             report.find(format!("{} is not in ascending order", OutletCustomers::name(id)));
         }
-        for customer in
-            customers(facts, outlet).iter().filter(|customer| !named.contains(&customer.as_bytes().to_vec()))
-        {
+        let remaining: BTreeSet<Uuid> =
+            named.iter().filter_map(|known| Uuid::from_slice(known).ok()).map(|known| facts.remaining(known)).collect();
+        let lacks = |customer: &&Uuid| !remaining.contains(customer);
+        for customer in customers(facts, outlet).iter().filter(lacks) {
             report.find(format!("{} lacks {customer}", OutletCustomers::name(id)));
         }
     }

@@ -22,6 +22,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             Kind::Agreement => {
                 facts.agreements.get(id).and_then(|terms| terms.customer).map(of_customer).unwrap_or_default()
             }
+            Kind::Contract => facts.contracts.get(id).copied().map(of_customer).unwrap_or_default(),
             Kind::Receivable => facts.receivables.get(id).copied().map(of_customer).unwrap_or_default(),
             Kind::Outlet => {
                 facts.outlets.get(id).map(|outlet| Stamps::of_territory(outlet.territory)).unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use roundsman_sync::trade::allocation::{Demand, OrderDemand};
-use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::credit::{Account, Credit};
 use roundsman_sync::trade::stock::{Available, coarse};
 use roundsman_sync::trade::waiting::{Scarce, Waiting, WaitingOrder};
 use uuid::Uuid;
@@ -50,7 +50,14 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut expected = BTreeMap::new();
     for (debtor, credit) in &facts.credits {
         let mut credit = credit.clone();
-        credit.held.sort_by_key(|held| (held.submitted_at_us, held.order_id.clone()));
+        for waiting in [&mut credit.held, &mut credit.expired] {
+            waiting.sort_by_key(|held| (held.submitted_at_us, held.order_id.clone()));
+        }
+        credit.contracts.sort_by_key(|known| known.contract_id.clone());
+        for known in &mut credit.contracts {
+            let account = facts.accounts.get(&(debtor.clone(), known.contract_id.clone()));
+            known.account = account.copied().unwrap_or_default();
+        }
         expected.insert(Credit::name(debtor), credit);
     }
     derived.credit.compare(&expected, report, |stored, right| Some(differing(stored, right)));
@@ -98,6 +105,26 @@ fn check_waiting(facts: &Facts, derived: &Derived, report: &mut Report) {
 }
 
 fn differing(stored: &Credit, right: &Credit) -> String {
+    let mut words = wrong_sums(&stored.all, &right.all);
+    let ids = |credit: &Credit| credit.contracts.iter().map(|known| known.contract_id.clone()).collect::<Vec<_>>();
+    words.extend(differing_ids(&ids(stored), &ids(right)));
+    for (known, right) in stored.contracts.iter().zip(&right.contracts).filter(|(known, right)| known != right) {
+        let id = Uuid::from_slice(&known.contract_id).unwrap_or_default();
+        if known.contract != right.contract {
+            words.push(format!("says of the contract {id} what it does not say"));
+        }
+        words.extend(wrong_sums(&known.account, &right.account).iter().map(|sum| format!("under {id} {sum}")));
+    }
+    let lists = [("held", &stored.held, &right.held), ("expired", &stored.expired, &right.expired)];
+    for (what, stored, right) in lists {
+        if stored != right {
+            words.push(format!("lists {} {what} orders, and others, or in another order, wait", stored.len()));
+        }
+    }
+    words.join("; ")
+}
+
+fn wrong_sums(stored: &Account, right: &Account) -> Vec<String> {
     let sums = [
         ("a booked debt", stored.booked_debt_minor, right.booked_debt_minor),
         ("an overdue debt", stored.overdue_minor, right.overdue_minor),
@@ -105,10 +132,5 @@ fn differing(stored: &Credit, right: &Credit) -> String {
         ("open payments", stored.payments_minor, right.payments_minor),
     ];
     let wrong = sums.iter().filter(|(_, stored, right)| stored != right);
-    let mut words: Vec<String> =
-        wrong.map(|(what, stored, right)| format!("counts {what} of {stored}, and they come to {right}")).collect();
-    if stored.held != right.held {
-        words.push(format!("lists {} held orders, and others, or in another order, wait", stored.held.len()));
-    }
-    words.join("; ")
+    wrong.map(|(what, stored, right)| format!("counts {what} of {stored}, and they come to {right}")).collect()
 }

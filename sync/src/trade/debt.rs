@@ -70,6 +70,19 @@ impl Debts {
         self
     }
 
+    /// Without a receivable: it is another debtor's.
+    #[must_use]
+    pub fn without_receivable(mut self, id: Uuid) -> Self {
+        self.receivables.retain(|known| known != id.as_bytes());
+        self
+    }
+
+    /// Without a payment that is counted as it stands here.
+    #[must_use]
+    pub fn without_payment(self, payment: &Payment) -> Self {
+        self.with_payment(Some(payment), &Payment::default())
+    }
+
     /// The receivables.
     pub fn receivable_ids(&self) -> impl Iterator<Item = Uuid> {
         self.receivables.iter().filter_map(|id| Uuid::from_slice(id).ok())
@@ -105,21 +118,34 @@ impl Debts {
     /// The documents of these receivables with what is still to be paid of them, oldest due day first and those without one
     /// last. Of a document in parts the oldest are paid first.
     #[must_use]
-    pub fn open_items<'a>(&self, receivables: impl IntoIterator<Item = &'a Receivable>) -> Vec<DueItem> {
+    pub fn open_items<'a>(&self, receivables: impl IntoIterator<Item = &'a Receivable>) -> Vec<OpenItem> {
         let mut allocated = self.sums();
-        let items = receivables.into_iter().flat_map(|receivable| &receivable.due_items);
-        let mut open: Vec<DueItem> = items.filter(|item| item.amount_minor > 0).cloned().collect();
-        open.sort_by_key(|item| (item.due_day == 0, item.due_day));
-        for item in &mut open {
+        let mut open: Vec<OpenItem> = Vec::new();
+        for receivable in receivables {
+            for item in receivable.due_items.iter().filter(|item| item.amount_minor > 0) {
+                open.push(OpenItem { contract_id: receivable.contract_id.clone(), item: item.clone() });
+            }
+        }
+        open.sort_by_key(|OpenItem { item, .. }| (item.due_day == 0, item.due_day));
+        for OpenItem { item, .. } in &mut open {
             if let Some(paid) = allocated.get_mut(&name(&item.document_number, &item.order_id, item.due_day)) {
                 let part = item.amount_minor.min(*paid);
                 *paid -= part;
                 item.amount_minor -= part;
             }
         }
-        open.retain(|item| item.amount_minor > 0);
+        open.retain(|open| open.item.amount_minor > 0);
         open
     }
+}
+
+/// A document of the books that is not paid, or not wholly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenItem {
+    /// The contract under which it is owed; empty: under none.
+    pub contract_id: Vec<u8>,
+    /// The document, with what is still to be paid of it.
+    pub item: DueItem,
 }
 
 /// The form of the documents of a receivable.
@@ -146,6 +172,8 @@ pub struct Wish<'a> {
     pub order_id: &'a [u8],
     /// What that order will add to the debt: so much is kept for it.
     pub coming_minor: i64,
+    /// The contract for whose debt it is; empty: whatever the customer owes.
+    pub contract_id: &'a [u8],
 }
 
 /// The form of the documents that a payment of this amount is to pay.
@@ -179,24 +207,24 @@ pub fn shares_form(shares: &[PaymentShare], amount_minor: i64) -> Result<(), Rej
 }
 
 /// Which of the open documents ([`Debts::open_items`]) a payment pays: those that were chosen, then those of its order, then –
-/// less what that order will add to the debt – the oldest due first. What a share names and is not open falls to the others.
+/// less what that order will add to the debt – the oldest due first. What a share names and is not open falls to the others. For a
+/// contract these are its documents, and then those that are owed under none: what is owed under another one is another matter.
 #[must_use]
-pub fn allocate(open: &[DueItem], amount_minor: i64, wish: &Wish<'_>) -> Vec<PaymentAllocation> {
+pub fn allocate(open: &[OpenItem], amount_minor: i64, wish: &Wish<'_>) -> Vec<PaymentAllocation> {
     let mut paying = Paying { open, paid: vec![0; open.len()], left_minor: amount_minor.max(0) };
     for share in wish.shares {
-        paying.pay(share.amount_minor, |item| match &share.document {
-            Some(Document::DocumentNumber(number)) => item.document_number == *number,
-            Some(Document::OrderId(order)) => item.order_id == *order,
-            None => false,
-        });
+        paying.pay(share.amount_minor, |open| chooses(share, &open.item));
     }
     if !wish.order_id.is_empty() {
-        paying.pay(i64::MAX, |item| item.order_id == wish.order_id);
+        paying.pay(i64::MAX, |open| open.item.order_id == wish.order_id);
         paying.left_minor = paying.left_minor.saturating_sub(wish.coming_minor.max(0)).max(0);
     }
-    paying.pay(i64::MAX, |_| true);
+    if !wish.contract_id.is_empty() {
+        paying.pay(i64::MAX, |open| open.contract_id == wish.contract_id);
+    }
+    paying.pay(i64::MAX, |open| wish.contract_id.is_empty() || open.contract_id.is_empty());
     let paid = open.iter().zip(paying.paid).filter(|(_, amount_minor)| *amount_minor > 0);
-    let paid = paid.map(|(item, amount_minor)| PaymentAllocation {
+    let paid = paid.map(|(OpenItem { item, .. }, amount_minor)| PaymentAllocation {
         document_number: item.document_number.clone(),
         order_id: item.order_id.clone(),
         due_day: item.due_day,
@@ -205,19 +233,37 @@ pub fn allocate(open: &[DueItem], amount_minor: i64, wish: &Wish<'_>) -> Vec<Pay
     paid.collect()
 }
 
+/// Whether a share names a document.
+fn chooses(share: &PaymentShare, item: &DueItem) -> bool {
+    match &share.document {
+        Some(Document::DocumentNumber(number)) => item.document_number == *number,
+        Some(Document::OrderId(order)) => item.order_id == *order,
+        None => false,
+    }
+}
+
+/// The contract under which all documents are owed that these shares choose; empty: there is none, or several.
+#[must_use]
+pub fn chosen_contract<'a>(open: &'a [OpenItem], shares: &[PaymentShare]) -> &'a [u8] {
+    let chosen = open.iter().filter(|open| shares.iter().any(|share| chooses(share, &open.item)));
+    let mut contracts = chosen.map(|open| open.contract_id.as_slice());
+    let first = contracts.next().unwrap_or_default();
+    if contracts.all(|other| other == first) { first } else { &[] }
+}
+
 /// A payment on its way to the documents.
 struct Paying<'a> {
-    open: &'a [DueItem],
+    open: &'a [OpenItem],
     paid: Vec<i64>,
     left_minor: i64,
 }
 
 impl Paying<'_> {
-    fn pay(&mut self, at_most_minor: i64, which: impl Fn(&DueItem) -> bool) {
+    fn pay(&mut self, at_most_minor: i64, which: impl Fn(&OpenItem) -> bool) {
         let mut left_minor = self.left_minor.min(at_most_minor.max(0));
         self.left_minor -= left_minor;
-        for (item, paid) in self.open.iter().zip(&mut self.paid).filter(|(item, _)| which(item)) {
-            let part = left_minor.min(item.amount_minor - *paid);
+        for (open, paid) in self.open.iter().zip(&mut self.paid).filter(|(open, _)| which(open)) {
+            let part = left_minor.min(open.item.amount_minor - *paid);
             *paid += part;
             left_minor -= part;
         }
@@ -334,6 +380,25 @@ mod tests {
     }
 
     #[test]
+    fn money_for_a_contract_pays_its_documents_then_those_of_none_and_no_others() {
+        let under = |contract: u8, due_item| Receivable { contract_id: vec![contract; 16], ..books(vec![due_item]) };
+        let (own, other) = (under(1, item("own", 3, 10)), under(2, item("other", 1, 10)));
+        let open = Debts::default().open_items([&books(vec![item("none", 2, 10)]), &other, &own]);
+        let wish = Wish { contract_id: &[1; 16], ..Wish::default() };
+        assert_eq!(paid(&allocate(&open, 14, &wish)), [("none", 4), ("own", 10)]);
+        assert_eq!(paid(&allocate(&open, 99, &wish)), [("none", 10), ("own", 10)]);
+        let chosen = [share("other", 4)];
+        let wish = Wish { shares: &chosen, ..wish };
+        assert_eq!(paid(&allocate(&open, 14, &wish)), [("other", 4), ("own", 10)], "what the customer wants is paid");
+        assert_eq!(paid(&allocate(&open, 14, &Wish::default())), [("other", 10), ("none", 4)]);
+        assert_eq!(chosen_contract(&open, &chosen), [2; 16]);
+        assert_eq!(chosen_contract(&open, &[share("other", 4), share("gone", 1)]), [2; 16]);
+        for mixed in [share("own", 1), share("none", 1)] {
+            assert!(chosen_contract(&open, &[share("other", 4), mixed]).is_empty());
+        }
+    }
+
+    #[test]
     fn money_for_an_order_is_kept_for_it() {
         let open = Debts::default().open_items([&books(vec![item("a", 1, 10), of_order(item("b", 2, 10))])]);
         let wish = Wish { order_id: &ORDER, coming_minor: 5, ..Wish::default() };
@@ -365,7 +430,8 @@ mod tests {
             ..PaymentAllocation::default()
         };
         let open = Debts::default().with_payment(None, &payment(vec![part])).open_items([&books]);
-        assert_eq!(open, [item("b", 2, 10), item("a", 3, 8)]);
+        let items: Vec<DueItem> = open.into_iter().map(|open| open.item).collect();
+        assert_eq!(items, [item("b", 2, 10), item("a", 3, 8)]);
     }
 
     #[test]
@@ -451,13 +517,13 @@ mod tests {
             let books = books(due);
             let mut debts = Debts::default();
             let mut all_paid = 0;
-            let owed: i64 = debts.open_items([&books]).iter().map(|item| item.amount_minor).sum();
+            let owed: i64 = debts.open_items([&books]).iter().map(|open| open.item.amount_minor).sum();
             for (amount, for_order, coming_minor) in amounts {
                 let wish = Wish { order_id: if for_order { &ORDER } else { &[] }, coming_minor, ..Wish::default() };
                 let open = debts.open_items([&books]);
                 let allocations = allocate(&open, amount, &wish);
                 let sum: i64 = allocations.iter().map(|part| part.amount_minor).sum();
-                let left: i64 = open.iter().map(|item| item.amount_minor).sum();
+                let left: i64 = open.iter().map(|open| open.item.amount_minor).sum();
                 prop_assert!(sum <= amount && allocations.iter().all(|part| part.amount_minor > 0));
                 let kept = if for_order { coming_minor } else { 0 };
                 prop_assert!(sum >= left.min((amount - kept).max(0)), "money is left beside open debt");
@@ -465,7 +531,7 @@ mod tests {
                 debts = debts.with_payment(None, &payment(allocations));
             }
             prop_assert!(all_paid <= owed);
-            let open: i64 = debts.open_items([&books]).iter().map(|item| item.amount_minor).sum();
+            let open: i64 = debts.open_items([&books]).iter().map(|open| open.item.amount_minor).sum();
             prop_assert_eq!(open, owed - all_paid);
         }
 
@@ -480,7 +546,7 @@ mod tests {
             let due_items = amounts.iter().map(|(due_day, minor)| item("", *due_day, *minor)).collect();
             let books = Receivable { due_items, debt_minor: amount, ..Receivable::default() };
             let shares = [share("", amount), share("x", coming_minor)];
-            let wish = Wish { shares: &shares, order_id: &ORDER, coming_minor };
+            let wish = Wish { shares: &shares, order_id: &ORDER, coming_minor, contract_id: &[9] };
             let open = Debts::default().open_items([&books]);
             let debts = Debts::default().with_payment(None, &payment(allocate(&open, amount, &wish)));
             let _ = (debts.open_items([&books]), aging(&books, day), shares_form(&shares, amount));

@@ -26,6 +26,7 @@ use self::promise::{Change, Will};
 use super::capture::{Capture, Editor};
 use super::chain::agreements_of;
 use super::check;
+use super::contract;
 use super::credit::Credit;
 use super::money::{self, Rate};
 use super::price::{self, Known, List, UnitPrice};
@@ -198,6 +199,7 @@ pub fn submit_form(command: &SubmitOrder, capture: &Capture) -> Result<(), Rejec
     check::id(&command.outlet_id, "outlet_id")?;
     check::id(&command.agreement_id, "agreement_id")?;
     check::optional_id(&command.visit_id, "visit_id")?;
+    check::optional_id(&command.contract_id, "contract_id")?;
     check::currency(&command.currency, "currency")?;
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
     let day = order_day(command, capture.business_day);
@@ -347,6 +349,12 @@ fn handed_in(
     if command.currency != terms.agreement.currency {
         return Err(Rejection::new(Reason::CurrencyMismatch).field("currency"));
     }
+    let named = setting.credit.contract(&command.contract_id);
+    if !command.contract_id.is_empty()
+        && !named.is_some_and(|named| contract::covers(&named.contract, &command.agreement_id))
+    {
+        return Err(check::mismatch("contract_id"));
+    }
     let day = order_day(command, setting.capture.business_day);
     let mut lines = Vec::with_capacity(command.lines.len());
     for (index, line) in command.lines.iter().enumerate() {
@@ -379,6 +387,7 @@ fn handed_in(
         lines,
         submitted_at_us: setting.capture.captured_at_us,
         warehouse_id: setting.warehouse_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+        contract_id: command.contract_id.clone(),
         ..Order::default()
     })
 }

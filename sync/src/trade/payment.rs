@@ -1,13 +1,13 @@
 //! Money that a rep took. Cash of a customer of the outlet, present or past, is never refused: what meets no debt is an
 //! advance (C22), what is doubtful is flagged.
 
-use roundsman_proto::trade::{CollectPayment, DueItem, Order, Payment, PaymentMethod, Reason};
+use roundsman_proto::trade::{CollectPayment, Order, Payment, PaymentMethod, Reason};
 use uuid::Uuid;
 
 use super::capture::Capture;
 use super::check;
 use super::credit::{self, Credit};
-use super::debt::{self, Wish};
+use super::debt::{self, OpenItem, Wish};
 use super::rejection::Rejection;
 use super::verdict::Verdict;
 
@@ -31,6 +31,7 @@ pub fn collect_form(command: &CollectPayment) -> Result<(), Rejection> {
     check::id(&command.outlet_id, "outlet_id")?;
     check::id(&command.customer_id, "customer_id")?;
     check::optional_id(&command.order_id, "order_id")?;
+    check::optional_id(&command.contract_id, "contract_id")?;
     check::range(command.amount_minor, 1..=check::MONEY_MINOR, "amount_minor")?;
     check::currency(&command.currency, "currency")?;
     check::choice::<PaymentMethod>(command.method, "method")?;
@@ -44,7 +45,7 @@ pub struct Owing<'a> {
     /// In all, with what is still to come.
     pub credit: &'a Credit,
     /// The documents of the books that are still open ([`super::debt::Debts::open_items`]).
-    pub open: &'a [DueItem],
+    pub open: &'a [OpenItem],
 }
 
 /// For whom money was taken at an outlet: a customer that the outlet has or once had, since cash for an old debt may still
@@ -55,6 +56,15 @@ pub struct Owing<'a> {
 pub fn customer(command: &CollectPayment, customers: &[Vec<u8>]) -> Result<Uuid, Rejection> {
     let id = check::id(&command.customer_id, "customer_id")?;
     if customers.contains(&command.customer_id) { Ok(id) } else { Err(check::mismatch("customer_id")) }
+}
+
+/// The contract for whose debt money was taken: the one that the command names, else that of its order, else that of the documents
+/// that were chosen, if these are all of one. What is none of the customer's is dropped: money is not refused for it.
+fn contract<'a>(command: &'a CollectPayment, order: Option<&'a Order>, owing: Owing<'a>) -> &'a [u8] {
+    let of_order = order.map_or(&[][..], |order| &order.contract_id);
+    let of_documents = debt::chosen_contract(owing.open, &command.shares);
+    let known = |id: &&[u8]| owing.credit.contract(id).is_some();
+    [command.contract_id.as_slice(), of_order, of_documents].into_iter().find(known).unwrap_or_default()
 }
 
 /// A rep took money. `current` is the payment of this id, if there is one; `order` the one that the command names. A
@@ -71,15 +81,18 @@ pub fn decide_collect(
     outlet_id: Uuid,
     rep_id: Uuid,
     command: &CollectPayment,
-    Owing { credit, open }: Owing<'_>,
+    owing: Owing<'_>,
     capture: &Capture,
 ) -> Result<Decision, Rejection> {
+    let Owing { credit, open } = owing;
     collect_form(command)?;
     let id = check::id(&command.payment_id, "payment_id")?;
     let order = order.filter(|order| order.customer_id == command.customer_id);
     let order_id = if order.is_some() { command.order_id.clone() } else { Vec::new() };
     let advance_minor = credit.advance_minor(command.amount_minor);
-    let wish = Wish { shares: &command.shares, order_id: &order_id, coming_minor: order.map_or(0, credit::owed) };
+    let contract_id = contract(command, order, owing);
+    let coming_minor = order.map_or(0, credit::owed);
+    let wish = Wish { shares: &command.shares, order_id: &order_id, coming_minor, contract_id };
     let allocations = debt::allocate(open, command.amount_minor - advance_minor, &wish);
     let payment = Payment {
         outlet_id: outlet_id.as_bytes().to_vec(),
@@ -95,6 +108,7 @@ pub fn decide_collect(
         booked: false,
         flags: capture.fact_flags(),
         allocations,
+        contract_id: contract_id.to_vec(),
     };
     if let Some(current) = current {
         return if same_content(current, &payment) {
@@ -120,6 +134,7 @@ fn same_content(current: &Payment, new: &Payment) -> bool {
         flags: Vec::new(),
         allocations: Vec::new(),
         order_id: Vec::new(),
+        contract_id: Vec::new(),
         taken_at_us: 0,
         ..payment.clone()
     };
@@ -130,7 +145,9 @@ fn same_content(current: &Payment, new: &Payment) -> bool {
 mod tests {
     use super::*;
     use roundsman_proto::trade::payment_share::Document;
-    use roundsman_proto::trade::{FactFlag, PaymentShare};
+    use roundsman_proto::trade::{Contract, DueItem, FactFlag, PaymentShare};
+
+    use crate::trade::credit::Account;
 
     const CUSTOMER: [u8; 16] = [3; 16];
 
@@ -145,6 +162,7 @@ mod tests {
             method: PaymentMethod::Cash.into(),
             receipt_number: String::new(),
             shares: Vec::new(),
+            contract_id: Vec::new(),
         }
     }
 
@@ -164,7 +182,53 @@ mod tests {
     }
 
     fn owing(debt: i64) -> Credit {
-        Credit { booked_debt_minor: debt, ..Credit::default() }
+        Credit { all: Account { booked_debt_minor: debt, ..Account::default() }, ..Credit::default() }
+    }
+
+    fn owed_under(contract_id: &[u8], amount_minor: i64) -> OpenItem {
+        OpenItem {
+            contract_id: contract_id.to_vec(),
+            item: DueItem {
+                document_number: contract_id.len().to_string(),
+                due_day: 1,
+                amount_minor,
+                ..DueItem::default()
+            },
+        }
+    }
+
+    #[test]
+    fn c22_money_counts_under_the_contract_that_is_named_or_that_of_its_order_or_of_its_documents() {
+        let [one, other] = [[6; 16], [7; 16]];
+        let credit = [one, other].iter().fold(owing(500), |credit, id| {
+            credit.with_contract(Uuid::from_bytes(*id), &Contract::default()).expect("not many")
+        });
+        let open = [owed_under(&one, 80)];
+        let share = |number: &str| PaymentShare {
+            document: Some(Document::DocumentNumber(number.to_owned())),
+            amount_minor: 1,
+        };
+        let taken = |command: &CollectPayment, of_order: &[u8]| {
+            let order = Order { customer_id: CUSTOMER.to_vec(), contract_id: of_order.to_vec(), ..Order::default() };
+            let (owing, capture) = (Owing { credit: &credit, open: &open }, Capture::default());
+            let taken =
+                decide_collect(None, Some(&order), Uuid::nil(), Uuid::nil(), command, owing, &capture).expect("taken");
+            let paid =
+                taken.credit.contract(&taken.payment.contract_id).map_or(0, |known| known.account.payments_minor);
+            assert_eq!((paid == 100, taken.credit.all.payments_minor), (!taken.payment.contract_id.is_empty(), 100));
+            taken.payment.contract_id
+        };
+        let chosen = CollectPayment { shares: vec![share("16")], ..command() };
+        let named = CollectPayment { contract_id: one.to_vec(), ..chosen.clone() };
+        assert_eq!(taken(&named, &other), one);
+        assert_eq!(
+            taken(&CollectPayment { contract_id: vec![9; 16], ..named }, &other),
+            other,
+            "it is none of the customer's"
+        );
+        assert_eq!(taken(&chosen, &[]), one);
+        assert_eq!(taken(&chosen, &[9; 16]), one);
+        assert_eq!(taken(&CollectPayment { shares: vec![share("gone")], ..chosen }, &[]), Vec::<u8>::new());
     }
 
     #[test]
@@ -184,7 +248,7 @@ mod tests {
 
     #[test]
     fn c22_what_is_an_advance_is_not_allocated_and_the_rest_is() {
-        let open = [80, 30].map(|amount_minor| DueItem { due_day: 1, amount_minor, ..DueItem::default() });
+        let open = [80, 30].map(|amount_minor| owed_under(&[], amount_minor));
         let share =
             |amount_minor| PaymentShare { document: Some(Document::DocumentNumber("x".to_owned())), amount_minor };
         let parts = |debt, shares| {

@@ -90,6 +90,7 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
         Kind::Territory => vec![Scope::Territory(record)],
         Kind::Customer => by_count(record, stamps)?,
         Kind::Receivable => by_count(id(&decode::<proto::Receivable>(document)?.customer_id)?, stamps)?,
+        Kind::Contract => by_count(id(&decode::<proto::Contract>(document)?.customer_id)?, stamps)?,
         Kind::Agreement => {
             let customer = decode::<proto::Agreement>(document)?.customer_id;
             if customer.is_empty() { vec![Scope::Tenant] } else { by_count(id(&customer)?, stamps)? }

@@ -265,7 +265,7 @@ fn wrong(shipment: &Shipment) -> Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trade::credit::Credit;
+    use crate::trade::credit::{Account, Credit};
     use proptest::prelude::*;
     use roundsman_proto::trade::{Fulfilment, OrderLine};
 
@@ -305,7 +305,8 @@ mod tests {
     }
 
     fn with_ledger<T>(order: &Order, run: impl FnOnce(&Ledger<'_>) -> T) -> T {
-        let credit = Credit { orders_minor: order.value_minor, ..Credit::default() };
+        let credit =
+            Credit { all: Account { orders_minor: order.value_minor, ..Account::default() }, ..Credit::default() };
         run(&Ledger {
             order_id: ORDER,
             vat_included: true,

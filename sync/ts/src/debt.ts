@@ -1,3 +1,4 @@
+import type { ContractRecord } from "./contract.js";
 import type { DueItem, Payment, PaymentAllocation, Receivable } from "./gen/roundsman/trade/v1/money_pb.js";
 import { type Order, OrderStatus } from "./gen/roundsman/trade/v1/order_pb.js";
 import { type Id, toHex } from "./id.js";
@@ -14,6 +15,8 @@ export interface Ledger {
   readonly receivables: readonly Receivable[];
   readonly orders: readonly OrderRecord[];
   readonly payments: readonly Payment[];
+  /** The customer's contracts in this currency. */
+  readonly contracts?: readonly ContractRecord[];
 }
 
 /** A document of the books, or a part of it that is due on another day. */
@@ -24,6 +27,8 @@ export interface OpenItem {
   readonly orderId: Id;
   /** In days since 1970-01-01; 0: unknown. */
   readonly dueDay: number;
+  /** The contract under which it is owed; empty: under none. */
+  readonly contractId: Id;
   /** What is still to be paid of it, or what a payment pays of it. In minor units, above 0. */
   readonly amountMinor: bigint;
 }
@@ -41,10 +46,14 @@ export interface Paying {
   readonly shares?: readonly Share[];
   /** The order that it is for. */
   readonly orderId?: Id;
+  /** The contract for whose debt it is. */
+  readonly contractId?: Id;
 }
 
 /** What becomes of a payment. */
 export interface Allocation {
+  /** The contract under which it counts; empty: it counts for the customer only. */
+  readonly contractId: Id;
   /** Which documents it pays, oldest due day first. */
   readonly allocations: readonly OpenItem[];
   /** What of it meets no debt, in minor units. */
@@ -69,6 +78,17 @@ export function exposureOf({ receivables, orders, payments }: Ledger): bigint {
   );
 }
 
+/** What of a debt is under a contract: its limit is held against the exposure of that. */
+export function underContract(ledger: Ledger, contractId: Id): Ledger {
+  const isUnder = (document: { readonly contractId: Uint8Array }) => toHex(document.contractId) === contractId;
+  return {
+    ...ledger,
+    receivables: ledger.receivables.filter(isUnder),
+    orders: ledger.orders.filter(({ order }) => isUnder(order)),
+    payments: ledger.payments.filter(isUnder),
+  };
+}
+
 /** Whether a value fits under a credit limit; without one everything does. */
 export function fitsCredit(ledger: Ledger, valueMinor: bigint, limitMinor: bigint | undefined): boolean {
   return limitMinor === undefined || exposureOf(ledger) + valueMinor <= limitMinor;
@@ -85,7 +105,8 @@ export function openItems({ receivables, payments }: Ledger): OpenItem[] {
     paid.set(name, (paid.get(name) ?? 0n) + part.amountMinor);
   }
   const open: OpenItem[] = [];
-  for (const item of receivables.flatMap((receivable) => receivable.dueItems).sort(byDueDay)) {
+  const items = receivables.flatMap(({ dueItems, contractId }) => dueItems.map((item) => ({ item, contractId })));
+  for (const { item, contractId } of items.sort((one, other) => byDueDay(one.item, other.item))) {
     if (item.amountMinor <= 0n) {
       continue;
     }
@@ -94,7 +115,8 @@ export function openItems({ receivables, payments }: Ledger): OpenItem[] {
     paid.set(name, (paid.get(name) ?? 0n) - part);
     if (item.amountMinor > part) {
       const { documentNumber, dueDay } = item;
-      open.push({ documentNumber, orderId: toHex(item.orderId), dueDay, amountMinor: item.amountMinor - part });
+      const amountMinor = item.amountMinor - part;
+      open.push({ documentNumber, orderId: toHex(item.orderId), dueDay, contractId: toHex(contractId), amountMinor });
     }
   }
   return open;
@@ -103,9 +125,11 @@ export function openItems({ receivables, payments }: Ledger): OpenItem[] {
 /**
  * What a payment pays, as the server will say if it knows no more than the device. What goes beyond the exposure is an advance. The
  * rest pays the documents that were chosen, then those of its order, then – less what that order will add to the debt – the
- * oldest due first.
+ * oldest due first. For a contract these are its documents, and then those that are owed under none.
  */
-export function allocate(ledger: Ledger, { amountMinor, shares = [], orderId }: Paying): Allocation {
+export function allocate(ledger: Ledger, paying: Paying): Allocation {
+  const { amountMinor, shares = [], orderId } = paying;
+  const contractId = contractOf(ledger, paying);
   const advanceMinor = amountMinor - lesser(amountMinor, greater(exposureOf(ledger), 0n));
   const items = openItems(ledger).map((item) => ({ item, paid: 0n }));
   let left = amountMinor - advanceMinor;
@@ -119,18 +143,32 @@ export function allocate(ledger: Ledger, { amountMinor, shares = [], orderId }: 
     }
   };
   for (const share of shares) {
-    pay(share.amountMinor, (item) =>
-      "orderId" in share ? item.orderId === share.orderId : item.documentNumber === share.documentNumber,
-    );
+    pay(share.amountMinor, (item) => chooses(share, item));
   }
   const order = ledger.orders.find(({ id }) => id === orderId);
   if (order !== undefined) {
     pay(left, (item) => item.orderId === order.id);
     left -= lesser(left, greater(comingOf(order.order), 0n));
   }
-  pay(left, () => true);
+  if (contractId !== "") {
+    pay(left, (item) => item.contractId === contractId);
+  }
+  pay(left, (item) => contractId === "" || item.contractId === "");
   const allocations = items.filter(({ paid }) => paid > 0n).map(({ item, paid }) => ({ ...item, amountMinor: paid }));
-  return { allocations, advanceMinor };
+  return { contractId, allocations, advanceMinor };
+}
+
+/** The contract that is named, else that of the order, else that of all documents that were chosen. */
+function contractOf(ledger: Ledger, { shares = [], orderId, contractId = "" }: Paying): Id {
+  const order = ledger.orders.find(({ id }) => id === orderId)?.order;
+  const chosen = openItems(ledger).filter((item) => shares.some((share) => chooses(share, item)));
+  const [first = "", ...others] = new Set(chosen.map((item) => item.contractId));
+  const candidates = [contractId, order === undefined ? "" : toHex(order.contractId), others.length === 0 ? first : ""];
+  return candidates.find((candidate) => ledger.contracts?.some(({ id }) => id === candidate)) ?? "";
+}
+
+function chooses(share: Share, item: OpenItem): boolean {
+  return "orderId" in share ? item.orderId === share.orderId : item.documentNumber === share.documentNumber;
 }
 
 /**

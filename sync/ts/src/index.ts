@@ -2,6 +2,7 @@ export { type Alternative, alternatives, type Delivery, type Successor, type Wis
 export * from "./bucket.js";
 export { agreementsOf, type OutletTerms } from "./chain.js";
 export { rowHash } from "./checksum.js";
+export { type ContractRecord, type Standing, standingOf, type ToContract } from "./contract.js";
 export { type Copied, copyLines, type Held, type LeftOut, type Offer, type ToCopy } from "./copy.js";
 export { type LocalTime, promisedDay } from "./delivery.js";
 export {
@@ -18,6 +19,7 @@ export {
   type OrderRecord,
   type Paying,
   type Share,
+  underContract,
 } from "./debt.js";
 export * from "./device.js";
 export { type ErrorInfo, errorInfo } from "./error-info.js";

@@ -11,10 +11,11 @@ import { CollectPaymentSchema, NewOrderLineSchema } from "../src/gen/roundsman/t
 import { PriceListSchema, PriceSchema, ProductSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
 import { PaymentSchema, type PaymentShare, ReceivableSchema } from "../src/gen/roundsman/trade/v1/money_pb.js";
 import { MustSellListSchema } from "../src/gen/roundsman/trade/v1/must_sell_pb.js";
-import { AgreementSchema, OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
+import { AgreementSchema, ContractSchema, OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
 import { OrderLineSchema, OrderSchema } from "../src/gen/roundsman/trade/v1/order_pb.js";
 import { PromotionSchema } from "../src/gen/roundsman/trade/v1/promotion_pb.js";
-import { AGES, aging, allocate, exposureOf, fitsCredit, type Ledger, type Share } from "../src/debt.js";
+import { AGES, aging, allocate, exposureOf, fitsCredit, type Ledger, type Share, underContract } from "../src/debt.js";
+import { type ContractRecord, standingOf } from "../src/contract.js";
 import { fromHex, toHex } from "../src/id.js";
 import { type Merge, threeWay } from "../src/merge.js";
 import { lineSum } from "../src/money.js";
@@ -161,12 +162,21 @@ interface WrittenLedger {
   readonly receivables: readonly Hex[];
   readonly orders: readonly Written[];
   readonly payments: readonly Hex[];
+  readonly contracts?: readonly Written[];
 }
 
 type Debt =
   | { readonly of: "exposure"; readonly ledger: WrittenLedger; readonly value_minor: Wide; readonly limit_minor: Wide | null }
   | { readonly of: "allocation"; readonly ledger: WrittenLedger; readonly command: Hex }
-  | { readonly of: "aging"; readonly receivable: Hex; readonly day: number };
+  | { readonly of: "aging"; readonly receivable: Hex; readonly day: number }
+  | {
+      readonly of: "contract";
+      readonly contracts: readonly Written[];
+      readonly own_contract_id: Hex;
+      readonly agreement_id: Hex;
+      readonly order_day: number;
+    }
+  | { readonly of: "contract exposure"; readonly ledger: WrittenLedger; readonly contract_id: Hex };
 
 // Which of the orders that wait are released is the server's matter.
 for (const { name, input, expected } of readFamily<Debt | { readonly of: "release" }, unknown>("credit")) {
@@ -187,15 +197,18 @@ function checkDebt(input: Debt, expected: unknown): void {
     case "allocation": {
       const command = fromBinary(CollectPaymentSchema, fromHex(input.command));
       const { amountMinor } = command;
-      const paying = { amountMinor, shares: command.shares.map(shareOf), orderId: toHex(command.orderId) };
-      const { allocations, advanceMinor } = allocate(ledgerOf(input.ledger), paying);
+      const [orderId, contractId] = [toHex(command.orderId), toHex(command.contractId)];
+      const paying = { amountMinor, shares: command.shares.map(shareOf), orderId, contractId };
+      const paid = allocate(ledgerOf(input.ledger), paying);
+      const { allocations, advanceMinor } = paid;
       const parts = allocations.map((part) => ({
         document_number: part.documentNumber,
         order_id: part.orderId,
         due_day: part.dueDay,
         amount_minor: `${part.amountMinor}`,
       }));
-      assert.deepEqual({ advance_minor: `${advanceMinor}`, allocations: parts }, expected);
+      const under = input.ledger.contracts === undefined ? {} : { contract_id: paid.contractId };
+      assert.deepEqual({ advance_minor: `${advanceMinor}`, allocations: parts, ...under }, expected);
       return;
     }
     case "aging": {
@@ -203,14 +216,31 @@ function checkDebt(input: Debt, expected: unknown): void {
       assert.deepEqual({ sums_minor: AGES.map((age) => `${sums.get(age)}`) }, expected);
       return;
     }
+    case "contract": {
+      const { own_contract_id: contractId, agreement_id: agreementId, order_day: orderDay } = input;
+      const stands = standingOf(input.contracts.map(contractRecordOf), { agreementId, orderDay, contractId });
+      const found = stands.standing === "free" ? "" : stands.contractId;
+      assert.deepEqual({ standing: stands.standing, contract_id: found }, expected);
+      return;
+    }
+    case "contract exposure": {
+      const exposure = exposureOf(underContract(ledgerOf(input.ledger), input.contract_id));
+      assert.deepEqual({ exposure_minor: `${exposure}` }, expected);
+      return;
+    }
   }
 }
 
-function ledgerOf({ receivables, orders, payments }: WrittenLedger): Ledger {
+function contractRecordOf({ record_id: id, document }: Written): ContractRecord {
+  return { id, contract: fromBinary(ContractSchema, fromHex(document)) };
+}
+
+function ledgerOf({ receivables, orders, payments, contracts = [] }: WrittenLedger): Ledger {
   return {
     receivables: receivables.map((document) => fromBinary(ReceivableSchema, fromHex(document))),
     orders: orders.map(({ record_id: id, document }) => ({ id, order: fromBinary(OrderSchema, fromHex(document)) })),
     payments: payments.map((document) => fromBinary(PaymentSchema, fromHex(document))),
+    contracts: contracts.map(contractRecordOf),
   };
 }
 

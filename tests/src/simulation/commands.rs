@@ -13,15 +13,15 @@ use roundsman_proto::trade::{
     AdvanceHorizon, AllocateStock, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep,
     AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder,
     ChangeRequest, ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn,
-    Contact, ContactEdit, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet,
-    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
-    MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OrderLineRemoval,
-    OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PlanVisits, PrepareShipment, Price,
-    PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason,
-    RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, SetPrices, SetReceivable, SetStock, ShipShipment,
-    Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange,
-    SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState,
-    contact_edit,
+    Contact, ContactEdit, Contract, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem,
+    EditOutlet, FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind,
+    MarkMissedVisits, MergeCustomers, MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange,
+    OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare,
+    PlanVisits, PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable,
+    ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, SetPrices,
+    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock,
+    StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth,
+    UnproductiveReason, Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -125,6 +125,8 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 4, import_share_out),
     recipe(Who::Office, 3, import_survey),
     recipe(Who::Office, 5, import_chain),
+    recipe(Who::Office, 6, import_contract),
+    recipe(Who::Office, 1, merge_customers),
     recipe(Who::Office, 1, import_must_sell_list),
     recipe(Who::Office, 3, file_claim),
     recipe(Who::Office, 3, assign_task),
@@ -331,7 +333,13 @@ fn submit_order(scene: &Scene<'_>) -> Option<Command> {
         currency: CURRENCY.to_owned(),
         comment: String::new(),
         lines,
+        contract_id: if scene.dice.chance(15) { some_contract(scene, |_| true) } else { Vec::new() },
     }))
+}
+
+/// A contract that is seen and meets a condition, if there is one.
+fn some_contract(scene: &Scene<'_>, when: impl Fn(&Contract) -> bool) -> Vec<u8> {
+    scene.one::<Contract>(when).map(|(id, _, _)| bytes(id)).unwrap_or_default()
 }
 
 fn seen_by_id<R: Record>(scene: &Scene<'_>, id: Uuid) -> Option<(Uuid, i64, R)> {
@@ -393,6 +401,12 @@ fn collect_payment(scene: &Scene<'_>) -> Option<Command> {
         method: [PaymentMethod::Cash, PaymentMethod::Cheque, PaymentMethod::Card][scene.dice.index(3)?].into(),
         receipt_number: "1".to_owned(),
         shares: shares.unwrap_or_default(),
+        contract_id: if scene.dice.chance(20) {
+            let any = scene.dice.chance(10);
+            some_contract(scene, |contract| any || contract.customer_id == customer.as_bytes())
+        } else {
+            Vec::new()
+        },
     }))
 }
 
@@ -627,9 +641,22 @@ fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
     let payment = |payment: &Payment| payment.customer_id == old.customer_id && !payment.booked;
     let released = |order: &Order| matches!(order.status(), OrderStatus::Released | OrderStatus::Closed);
     let order = |order: &Order| order.customer_id == old.customer_id && released(order) && !order.booked;
+    // The books may begin to tell the debt by contracts.
+    let any = scene.dice.chance(3);
+    let contract = |contract: &Contract| any || contract.customer_id == old.customer_id;
+    let contract_id = if scene.dice.chance(30) { some_contract(scene, contract) } else { old.contract_id.clone() };
+    let id = if scene.dice.chance(15) { scene.dice.id() } else { id };
+    let figures = Receivable {
+        debt_minor,
+        overdue_minor: if scene.dice.chance(15) { 1_000 } else { 0 },
+        due_items,
+        as_of_us: scene.now_us,
+        contract_id,
+        ..old.clone()
+    };
     Some(Command::SetReceivable(SetReceivable {
         receivable_id: bytes(id),
-        receivable: Some(Receivable { debt_minor, due_items, as_of_us: scene.now_us, ..old.clone() }),
+        receivable: Some(figures),
         booked_payment_ids: to_be_booked(scene, payment),
         booked_order_ids: to_be_booked(scene, order),
     }))
@@ -785,6 +812,46 @@ fn import_chain(scene: &Scene<'_>) -> Option<Command> {
         }
     };
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, record)] }))
+}
+
+/// Two customers were one; now and then one that is gone already is merged on, or once more.
+fn merge_customers(scene: &Scene<'_>) -> Option<Command> {
+    let survivor = match scene.one::<Customer>(|_| true) {
+        Some((id, _, _)) if scene.dice.chance(80) => id,
+        _ => scene.dice.pick(&scene.world.customers).copied()?,
+    };
+    let duplicate = scene.dice.pick(&scene.world.customers).copied()?;
+    Some(Command::MergeCustomers(MergeCustomers { duplicate_id: bytes(duplicate), survivor_id: bytes(survivor) }))
+}
+
+/// A contract is signed, or another one changes: its limit, its days, what it covers.
+fn import_contract(scene: &Scene<'_>) -> Option<Command> {
+    let known = scene.one::<Contract>(|_| true).filter(|_| scene.dice.chance(60));
+    let (id, contract) = match known {
+        Some((id, _, contract)) => (id, contract),
+        None => {
+            let (customer, _, _) = scene.one::<Customer>(|_| true)?;
+            let number = format!("{}/26", scene.dice.below(1_000));
+            let (customer_id, currency) = (bytes(customer), CURRENCY.to_owned());
+            (scene.dice.id(), Contract { number, customer_id, currency, ..Contract::default() })
+        }
+    };
+    let dice = scene.dice;
+    let days = |least, most| scene.today() + i32::try_from(dice.between(least, most)).unwrap_or_default();
+    let of_customer = |agreement: &roundsman_proto::trade::Agreement| agreement.customer_id == contract.customer_id;
+    let covered = scene.one(of_customer).filter(|_| dice.chance(25)).map(|(id, _, _)| bytes(id));
+    let follows = |other: &Contract| other.customer_id == contract.customer_id;
+    let record = Contract {
+        valid_from_day: if dice.chance(50) { days(-20, 2) } else { 0 },
+        valid_to_day: if dice.chance(25) { days(-2, 9) } else { 0 },
+        credit_limit_minor: dice.chance(50).then(|| dice.between(0, 20) * 10_000),
+        overdue_ban: dice.chance(30),
+        agreement_ids: covered.into_iter().collect(),
+        successor_id: if dice.chance(20) { some_contract(scene, follows) } else { Vec::new() },
+        closed: dice.chance(8),
+        ..contract.clone()
+    };
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::Contract(record))] }))
 }
 
 /// The office asks something else, closes a survey, some time ago, or opens it again.

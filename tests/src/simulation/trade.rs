@@ -1,7 +1,7 @@
 //! The laws of the trade, said without its rules: whatever one command has changed, nobody was promised what there was not,
 //! and no limit was passed that nobody had lifted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use roundsman::internal::{FormerSurveys, Internal, PromotionState, debtor, server_id};
@@ -10,8 +10,8 @@ use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    Agreement, CashHandIn, ChangeRequest, ChangeRequestState, Hold, HoldReason, Kind, Order, OrderStatus, Payment,
-    PaymentMethod, Promotion, Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
+    Agreement, CashHandIn, ChangeRequest, ChangeRequestState, Contract, Hold, HoldReason, Kind, Order, OrderStatus,
+    Payment, PaymentMethod, Promotion, Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
 };
 use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::credit::Credit;
@@ -45,6 +45,7 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
         promises(before.as_ref(), after, journal)?;
         changed.day(before.as_ref(), after, journal)?;
         changed.credit(before.as_ref(), after, journal)?;
+        changed.contract(before.as_ref(), after, journal)?;
     }
     let [was_taken, was_handed_in] = [Kind::Payment, Kind::CashHandIn].map(|kind| {
         move |change: &&Change| change.after.kind == kind as i64 && !changed.records.contains_key(&change.id)
@@ -162,12 +163,48 @@ impl Changed<'_> {
         }
         let agreement = Uuid::from_slice(&after.agreement_id).ok().and_then(|id| self.now::<Agreement>(id));
         let Some(limit) = agreement.and_then(|agreement| agreement.credit_limit_minor) else { return Ok(()) };
-        let credit = debtor(after).and_then(|debtor| self.now::<Credit>(Credit::id(&debtor))).unwrap_or_default();
-        let exposure =
-            i128::from(credit.booked_debt_minor) + i128::from(credit.orders_minor) - i128::from(credit.payments_minor);
+        let exposure = self.exposure(after, &[]);
         journal.check(Law::Trade, exposure <= i128::from(limit), || {
             format!("{} takes an exposure to {exposure} over the limit of {limit}: {after:?}", self.command)
         })
+    }
+
+    /// The same of the limit of its contract; and that contract is the customer's and covers the agreement.
+    fn contract(&self, before: Option<&Order>, after: &Order, journal: &mut Journal) -> Checked<()> {
+        let contract = Uuid::from_slice(&after.contract_id).ok().and_then(|id| self.now::<Contract>(id));
+        let Some(contract) = contract else {
+            return journal
+                .check(Law::Trade, after.contract_id.is_empty(), || format!("it is under nothing: {after:?}"));
+        };
+        if before.is_none_or(|before| before.contract_id != after.contract_id) {
+            let covers = contract.agreement_ids.is_empty() || contract.agreement_ids.contains(&after.agreement_id);
+            let day = after.order_day;
+            let (from, to) = (contract.valid_from_day, contract.valid_to_day);
+            let valid = !contract.closed && from <= day && (to == 0 || day <= to);
+            let judged = after.holds.iter().any(|hold| hold.reason() == HoldReason::TermsExpired);
+            let own = (&contract.customer_id, &contract.currency) == (&after.customer_id, &after.currency);
+            // What hangs on a customer is another one's when these are merged, and stays as it was agreed.
+            journal.check(Law::Trade, own && covers && (valid || judged), || {
+                format!("{} puts {after:?} under {contract:?}", self.command)
+            })?;
+        }
+        let under = before.filter(|before| before.contract_id == after.contract_id).map_or(0, owed);
+        let Some(limit) = contract.credit_limit_minor else { return Ok(()) };
+        if owed(after) <= under || lifted(after, HoldReason::CreditLimit) {
+            return Ok(());
+        }
+        let exposure = self.exposure(after, &after.contract_id);
+        journal.check(Law::Trade, exposure <= i128::from(limit), || {
+            format!("{} takes an exposure to {exposure} over the contract's limit of {limit}: {after:?}", self.command)
+        })
+    }
+
+    /// The exposure of an order's customer now, under one contract or, if none is named, in all.
+    fn exposure(&self, order: &Order, contract: &[u8]) -> i128 {
+        let credit = debtor(order).and_then(|debtor| self.now::<Credit>(Credit::id(&debtor))).unwrap_or_default();
+        let under = credit.contracts.iter().find(|known| known.contract_id == contract).map(|known| known.account);
+        let account = if contract.is_empty() { credit.all } else { under.unwrap_or_default() };
+        i128::from(account.booked_debt_minor) + i128::from(account.orders_minor) - i128::from(account.payments_minor)
     }
 
     /// All live records of a kind, as they were.
@@ -191,9 +228,16 @@ impl Changed<'_> {
         };
         let debtor = (&payment.customer_id, &payment.currency);
         let mut open: BTreeMap<String, i64> = BTreeMap::new();
+        // Money for a contract pays nothing that is owed under another one, unless that was chosen.
+        let mut others_own: BTreeSet<String> = BTreeSet::new();
         let receivables = self.were::<Receivable>(Kind::Receivable).map(|(_, owes)| owes);
         for owes in receivables.filter(|owes| (&owes.customer_id, &owes.currency) == debtor) {
+            let is_others = [&payment.contract_id, &owes.contract_id].into_iter().all(|id| !id.is_empty())
+                && payment.contract_id != owes.contract_id;
             for item in owes.due_items.iter().filter(|item| item.amount_minor > 0) {
+                if is_others {
+                    others_own.insert(known_by(&item.document_number, &item.order_id, item.due_day));
+                }
                 *open.entry(known_by(&item.document_number, &item.order_id, item.due_day)).or_default() +=
                     item.amount_minor;
             }
@@ -215,7 +259,7 @@ impl Changed<'_> {
         let left = payment.amount_minor - payment.advance_minor - sum;
         journal.check(Law::Trade, left >= 0, || format!("{payment:?} pays more than it is"))?;
         // Unless it is for an order that is still to come into the books, nothing is left beside an open document.
-        let open_left = open.iter().find(|(_, open)| **open > 0);
+        let open_left = open.iter().find(|(name, open)| **open > 0 && !others_own.contains(*name));
         journal.check(Law::Trade, left == 0 || open_left.is_none() || !payment.order_id.is_empty(), || {
             format!("{left} of {payment:?} is not allocated, and there is {open_left:?}")
         })

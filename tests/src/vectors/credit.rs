@@ -3,10 +3,12 @@
 use prost::Message;
 use roundsman_proto::trade::payment_share::Document;
 use roundsman_proto::trade::{
-    CollectPayment, DueItem, Order, OrderStatus, Payment, PaymentAllocation, PaymentMethod, PaymentShare, Receivable,
+    CollectPayment, Contract, DueItem, Order, OrderStatus, Payment, PaymentAllocation, PaymentMethod, PaymentShare,
+    Receivable,
 };
 use roundsman_sync::trade::capture::Capture;
-use roundsman_sync::trade::credit::{Credit, CreditTerms, HeldOrder, releasable};
+use roundsman_sync::trade::contract::{Standing, standing};
+use roundsman_sync::trade::credit::{Account, Credit, CreditTerms, HeldOrder, releasable};
 use roundsman_sync::trade::debt::{self, Debts};
 use roundsman_sync::trade::payment::{self, Owing};
 use serde_json::{Value, json};
@@ -22,7 +24,10 @@ const ABOUT: &str = "What a customer owes in one currency. `of` says what is ask
                      documents are paid. `aging`: of a serialized Receivable on a day; expected is how much is not due, 1 to 7 \
                      days overdue, 8 to 14, 15 to 30, 31 to 60, more than 60, and of no known day. `release`: of an exposure, an \
                      overdue sum and orders that wait for credit, oldest first; expected are those that are released, and \
-                     whether there are more. The expected values were worked out unit by unit by code of its own, which shares \
+                     whether there are more. `contract`: of the customer's contracts in the order's currency with their record ids, \
+                     the contract that the order has already or that was named, its agreement and its day; expected is \
+                     `standing`, free, under or expired, and the contract. `contract exposure`: of a ledger with contracts, of \
+                     which the documents name some; expected is the exposure under one. The expected values were worked out unit by unit by code of its own, which shares \
                      nothing with the server's.";
 /// So many cases of each kind are drawn beside those that show one thing each.
 const DRAWN: u64 = 120;
@@ -37,6 +42,7 @@ pub(super) struct Ledger {
     pub(super) receivables: Vec<Receivable>,
     pub(super) orders: Vec<(Uuid, Order)>,
     pub(super) payments: Vec<Payment>,
+    pub(super) contracts: Vec<(Uuid, Contract)>,
 }
 
 /// An order that waits for credit.
@@ -53,15 +59,19 @@ pub(super) fn family() -> Family {
     cases.extend(allocations());
     cases.extend(ages());
     cases.extend(releases());
+    cases.extend(contracts());
     Family { name: "credit", about: ABOUT, cases }
 }
 
 impl Ledger {
     fn credit(&self) -> Credit {
         let credit = self
-            .receivables
+            .contracts
             .iter()
-            .try_fold(Credit::default(), |credit, receivable| credit.with_receivable(None, receivable));
+            .try_fold(Credit::default(), |credit, (id, contract)| credit.with_contract(*id, contract))
+            .expect("not many");
+        let credit =
+            self.receivables.iter().try_fold(credit, |credit, receivable| credit.with_receivable(None, receivable));
         let credit = self
             .orders
             .iter()
@@ -77,12 +87,21 @@ impl Ledger {
         let documents = |documents: Vec<Vec<u8>>| documents.into_iter().map(hex).collect::<Vec<_>>();
         let order =
             |(id, order): &(Uuid, Order)| json!({ "record_id": id_hex(*id), "document": hex(order.encode_to_vec()) });
-        json!({
+        let mut written = json!({
             "receivables": documents(self.receivables.iter().map(Message::encode_to_vec).collect()),
             "orders": self.orders.iter().map(order).collect::<Vec<_>>(),
             "payments": documents(self.payments.iter().map(Message::encode_to_vec).collect()),
-        })
+        });
+        if !self.contracts.is_empty() {
+            written["contracts"] = written_contracts(&self.contracts);
+        }
+        written
     }
+}
+
+fn written_contracts(contracts: &[(Uuid, Contract)]) -> Value {
+    let contract = |(id, contract): &(Uuid, Contract)| json!({ "record_id": id_hex(*id), "document": hex(contract.encode_to_vec()) });
+    contracts.iter().map(contract).collect()
 }
 
 fn due(number: &str, due_day: i32, amount_minor: i64) -> DueItem {
@@ -132,6 +151,7 @@ fn cash(amount_minor: i64, order: Option<u128>, shares: Vec<PaymentShare>) -> Co
         method: PaymentMethod::Cash.into(),
         receipt_number: String::new(),
         shares,
+        contract_id: Vec::new(),
     }
 }
 
@@ -139,7 +159,7 @@ fn exposures() -> Vec<Case> {
     use OrderStatus::{Cancelled, Closed, Confirmed, Refused, Released, Submitted};
     let all = |status| order(1, status, 300, false);
     let debt = || vec![books(500, Vec::new())];
-    let ledger = |orders, payments| Ledger { receivables: debt(), orders, payments };
+    let ledger = |orders, payments| Ledger { receivables: debt(), orders, payments, ..Ledger::default() };
     let mut cases = vec![
         exposure("nothing", &Ledger::default(), (0, Some(0))),
         exposure("debt", &ledger(Vec::new(), Vec::new()), (100, Some(600))),
@@ -170,7 +190,7 @@ fn exposure(name: &str, ledger: &Ledger, (value_minor, limit_minor): (i64, Optio
     let expected = naive_credit::exposure(ledger);
     let fits = limit_minor.is_none_or(|limit| expected + i128::from(value_minor) <= i128::from(limit));
     let (credit, terms) = (ledger.credit(), CreditTerms { limit_minor, overdue_ban: false });
-    let found = (i128::from(credit.exposure_minor()), credit.admit(value_minor, terms).is_ok());
+    let found = (i128::from(credit.exposure_minor()), credit.all.admit(value_minor, terms).is_ok());
     assert_eq!(found, (expected, fits), "{name}: {ledger:?}");
     let limit = limit_minor.map_or(Value::Null, wide);
     let input =
@@ -304,7 +324,7 @@ fn drawn(dice: &mut Dice) -> Ledger {
         paid(1 + sum + dice.small(20), &parts.iter().collect::<Vec<_>>(), dice.one_in(3))
     };
     let payments = (0..dice.below(3)).map(|_| payment(dice)).collect();
-    Ledger { receivables, orders: orders.into(), payments }
+    Ledger { receivables, orders: orders.into(), payments, ..Ledger::default() }
 }
 
 fn allocation(name: &str, ledger: &Ledger, command: &CollectPayment) -> Case {
@@ -320,9 +340,11 @@ fn allocation(name: &str, ledger: &Ledger, command: &CollectPayment) -> Case {
     let (credit, open) = (ledger.credit(), debts.open_items(&ledger.receivables));
     let owing = Owing { credit: &credit, open: &open };
     let order = ledger.orders.iter().find(|(id, _)| command.order_id == id.as_bytes()).map(|(_, order)| order);
+    let under = naive_credit::paid_under(ledger, command);
     let taken = payment::decide_collect(None, order, id(2), id(3), command, owing, &Capture::default());
     let taken = taken.expect("it is taken").payment;
     assert_eq!((&taken.allocations, taken.advance_minor), (&expected, advance), "{name}: {ledger:?} {command:?}");
+    assert_eq!(taken.contract_id, under, "{name}: {ledger:?} {command:?}");
     let written = expected.iter().map(|part| {
         json!({
             "document_number": part.document_number,
@@ -332,7 +354,11 @@ fn allocation(name: &str, ledger: &Ledger, command: &CollectPayment) -> Case {
         })
     });
     let input = json!({ "of": "allocation", "ledger": ledger.written(), "command": hex(command.encode_to_vec()) });
-    Case::new(name, input, json!({ "advance_minor": wide(advance), "allocations": written.collect::<Vec<_>>() }))
+    let mut expected = json!({ "advance_minor": wide(advance), "allocations": written.collect::<Vec<_>>() });
+    if !ledger.contracts.is_empty() {
+        expected["contract_id"] = json!(hex(under));
+    }
+    Case::new(name, input, expected)
 }
 
 fn ages() -> Vec<Case> {
@@ -410,10 +436,10 @@ fn release(name: &str, (exposure_minor, overdue_minor): (i64, i64), held: &[Held
         value_minor: order.value_minor,
         // Each has an agreement of its own.
         agreement_id: order.order_id.as_bytes().to_vec(),
+        contract_id: Vec::new(),
     };
     let credit = Credit {
-        booked_debt_minor: exposure_minor,
-        overdue_minor,
+        all: Account { booked_debt_minor: exposure_minor, overdue_minor, ..Account::default() },
         held: held.iter().map(entry).collect(),
         ..Credit::default()
     };
@@ -439,4 +465,124 @@ fn release(name: &str, (exposure_minor, overdue_minor): (i64, i64), held: &[Held
     });
     let orders: Vec<Value> = expected.0.into_iter().map(id_hex).collect();
     Case::new(name, input, json!({ "orders": orders, "more": expected.1 }))
+}
+
+/// The contracts of a customer, three of which documents may name.
+const CONTRACTS: [u128; 3] = [41, 42, 43];
+
+fn contract(days: (i32, i32), agreements: &[u128], closed: bool) -> Contract {
+    Contract {
+        number: "1/26".to_owned(),
+        customer_id: id(CUSTOMER).as_bytes().to_vec(),
+        currency: CURRENCY.to_owned(),
+        valid_from_day: days.0,
+        valid_to_day: days.1,
+        agreement_ids: agreements.iter().map(|agreement| id(*agreement).as_bytes().to_vec()).collect(),
+        closed,
+        ..Contract::default()
+    }
+}
+
+/// Under which contract an order is, and what is owed and paid under contracts.
+fn contracts() -> Vec<Case> {
+    let of =
+        |contracts: &[Contract]| -> Vec<(Uuid, Contract)> { (50..).map(id).zip(contracts.iter().cloned()).collect() };
+    let open = || contract((0, 0), &[], false);
+    let spring = || contract((10, 20), &[], false);
+    let mut cases = vec![
+        stands("without contracts", &[], None, 15),
+        stands("one without days", &of(&[open()]), None, 15),
+        stands("the one that begins last", &of(&[contract((12, 0), &[], false), spring(), open()]), None, 15),
+        stands("two that begin on one day", &of(&[spring(), spring()]), None, 20),
+        stands("the last day", &of(&[spring()]), None, 20),
+        stands("the day after", &of(&[spring()]), None, 21),
+        stands("the day before", &of(&[spring()]), None, 9),
+        stands("a closed one", &of(&[contract((0, 0), &[], true)]), None, 15),
+        stands("a closed one beside an older one", &of(&[contract((14, 0), &[], true), spring()]), None, 15),
+        stands("another agreement's", &of(&[contract((0, 0), &[8], false)]), None, 15),
+        stands("one of several agreements", &of(&[contract((0, 0), &[8, 7], false)]), None, 15),
+        stands("the one that was named", &of(&[open(), spring()]), Some(50), 15),
+        stands("the named one has expired", &of(&[spring(), open()]), Some(50), 21),
+        stands("the named one is for another agreement", &of(&[contract((0, 0), &[8], false), open()]), Some(50), 15),
+        stands("the named one is unknown", &of(&[open()]), Some(60), 15),
+    ];
+    cases.extend((1..=DRAWN / 2).map(|seed| {
+        let mut dice = Dice(4_000 + seed);
+        let day = |dice: &mut Dice| if dice.one_in(3) { 0 } else { 10 + i32::try_from(dice.small(12)).expect("small") };
+        let drawn: Vec<Contract> = (0..dice.below(5))
+            .map(|_| {
+                let from = day(&mut dice);
+                let to = day(&mut dice);
+                let agreements: &[u128] = dice.of(&[&[], &[7], &[8], &[7, 8]]);
+                contract((from, if to == 0 { 0 } else { to.max(from) }), agreements, dice.one_in(6))
+            })
+            .collect();
+        let own = dice.of(&[None, None, Some(50), Some(52)]);
+        let day = 10 + i32::try_from(dice.small(14)).expect("small");
+        stands(&format!("contract drawn, {seed}"), &of(&drawn), own, day)
+    }));
+    cases.extend((1..=DRAWN / 2).map(|seed| {
+        let mut dice = Dice(5_000 + seed);
+        let ledger = under_contracts(&mut dice);
+        let one = dice.of(&CONTRACTS);
+        contract_exposure(&format!("contract exposure drawn, {seed}"), &ledger, id(one))
+    }));
+    cases.extend((1..=DRAWN).map(|seed| {
+        let mut dice = Dice(6_000 + seed);
+        let ledger = under_contracts(&mut dice);
+        let named = dice.of(&[None, Some(CONTRACTS[0]), Some(CONTRACTS[1]), Some(99)]);
+        let contract_id = named.map(|named| id(named).as_bytes().to_vec()).unwrap_or_default();
+        let command = CollectPayment { contract_id, ..wished(&mut dice) };
+        allocation(&format!("allocation under contracts drawn, {seed}"), &ledger, &command)
+    }));
+    cases
+}
+
+/// A debt that was drawn, some of which is owed and paid under contracts.
+fn under_contracts(dice: &mut Dice) -> Ledger {
+    let mut ledger = drawn(dice);
+    let some = |dice: &mut Dice| {
+        let contract = dice.of(&[None, Some(CONTRACTS[0]), Some(CONTRACTS[1]), Some(CONTRACTS[2])]);
+        contract.map(|contract| id(contract).as_bytes().to_vec()).unwrap_or_default()
+    };
+    ledger.contracts = CONTRACTS.map(|number| (id(number), contract((0, 0), &[], false))).to_vec();
+    ledger.receivables.iter_mut().for_each(|receivable| receivable.contract_id = some(dice));
+    ledger.orders.iter_mut().for_each(|(_, order)| order.contract_id = some(dice));
+    ledger.payments.iter_mut().for_each(|payment| payment.contract_id = some(dice));
+    ledger
+}
+
+fn stands(name: &str, contracts: &[(Uuid, Contract)], own: Option<u128>, day: i32) -> Case {
+    let (own, agreement) = (own.map(id), id(7));
+    let expected = naive_credit::standing(contracts, own, agreement, day);
+    let own_id = own.map(|own| own.as_bytes().to_vec()).unwrap_or_default();
+    let known = contracts.iter().map(|(id, contract)| (*id, contract));
+    let found = match standing(known, &own_id, agreement.as_bytes(), day) {
+        Standing::Free => ("free", None),
+        Standing::Under(contract) => ("under", Some(contract)),
+        Standing::Expired(contract) => {
+            let expired = contracts.iter().find(|(_, known)| std::ptr::eq(known, contract));
+            ("expired", expired.map(|(id, _)| *id))
+        }
+    };
+    assert_eq!(found, expected, "{name}: {contracts:?}");
+    let input = json!({
+        "of": "contract",
+        "contracts": written_contracts(contracts),
+        "own_contract_id": own.map_or_else(|| hex(Vec::<u8>::new()), id_hex),
+        "agreement_id": id_hex(agreement),
+        "order_day": day,
+    });
+    let contract_id = expected.1.map_or_else(|| hex(Vec::<u8>::new()), id_hex);
+    Case::new(name, input, json!({ "standing": expected.0, "contract_id": contract_id }))
+}
+
+fn contract_exposure(name: &str, ledger: &Ledger, contract: Uuid) -> Case {
+    let only = naive_credit::only(ledger, contract);
+    let expected = naive_credit::exposure(&only);
+    let credit = ledger.credit();
+    let known = credit.contract(contract.as_bytes()).expect("it is one of them");
+    assert_eq!(i128::from(known.account.exposure_minor()), expected, "{name}: {ledger:?}");
+    let input = json!({ "of": "contract exposure", "ledger": ledger.written(), "contract_id": id_hex(contract) });
+    Case::new(name, input, json!({ "exposure_minor": wide(expected) }))
 }

@@ -1,8 +1,10 @@
 //! The arithmetic of debts once more, as simply as it can be said, and sharing nothing with the code that is tested: money
 //! goes unit by unit. What the vectors expect comes from here.
 
+use std::collections::BTreeSet;
+
 use roundsman_proto::trade::payment_share::Document;
-use roundsman_proto::trade::{CollectPayment, DueItem, Order, OrderStatus, Payment, Receivable};
+use roundsman_proto::trade::{CollectPayment, Contract, DueItem, Order, OrderStatus, Payment, Receivable};
 use uuid::Uuid;
 
 use super::credit::{Held, Ledger};
@@ -10,6 +12,7 @@ use super::credit::{Held, Ledger};
 /// What is still to be paid of a document, and what the payment at hand pays of it.
 pub(super) struct Open {
     pub(super) item: DueItem,
+    contract: Vec<u8>,
     left: i64,
     pub(super) paid: i64,
 }
@@ -65,7 +68,11 @@ pub(super) fn allocation(ledger: &Ledger, command: &CollectPayment) -> (Vec<Open
         }
         left -= to_come(order).min(left);
     }
-    while left > 0 && pay(&mut open, |_| true) {
+    let under = paid_under(ledger, command);
+    while left > 0 && !under.is_empty() && pay_of(&mut open, |open| open.contract == under) {
+        left -= 1;
+    }
+    while left > 0 && pay_of(&mut open, |open| under.is_empty() || open.contract.is_empty()) {
         left -= 1;
     }
     (open.into_iter().filter(|open| open.paid > 0).collect(), advance)
@@ -73,14 +80,84 @@ pub(super) fn allocation(ledger: &Ledger, command: &CollectPayment) -> (Vec<Open
 
 /// One unit for the first document that will have it.
 fn pay(open: &mut [Open], which: impl Fn(&DueItem) -> bool) -> bool {
+    pay_of(open, |open| which(&open.item))
+}
+
+fn pay_of(open: &mut [Open], which: impl Fn(&Open) -> bool) -> bool {
     for document in open {
-        if document.left > 0 && which(&document.item) {
+        if document.left > 0 && which(document) {
             document.left -= 1;
             document.paid += 1;
             return true;
         }
     }
     false
+}
+
+/// The contract under which a payment counts: the named one, else its order's, else that of all documents that were chosen.
+pub(super) fn paid_under(ledger: &Ledger, command: &CollectPayment) -> Vec<u8> {
+    let known = |contract: &[u8]| ledger.contracts.iter().any(|(id, _)| id.as_bytes() == contract);
+    if known(&command.contract_id) {
+        return command.contract_id.clone();
+    }
+    for (id, order) in &ledger.orders {
+        if command.order_id == id.as_bytes() && known(&order.contract_id) {
+            return order.contract_id.clone();
+        }
+    }
+    let mut of_chosen = BTreeSet::new();
+    for open in open(ledger).iter().filter(|open| open.left > 0) {
+        for share in &command.shares {
+            let chosen = match &share.document {
+                Some(Document::DocumentNumber(number)) => open.item.document_number == *number,
+                Some(Document::OrderId(order)) => open.item.order_id == *order,
+                None => false,
+            };
+            if chosen {
+                of_chosen.insert(open.contract.clone());
+            }
+        }
+    }
+    let only = if of_chosen.len() == 1 { of_chosen.pop_first() } else { None };
+    only.unwrap_or_default()
+}
+
+/// What of a ledger is under a contract.
+pub(super) fn only(ledger: &Ledger, contract: Uuid) -> Ledger {
+    let mut only = ledger.clone();
+    only.receivables.retain(|receivable| receivable.contract_id == contract.as_bytes());
+    only.orders.retain(|(_, order)| order.contract_id == contract.as_bytes());
+    only.payments.retain(|payment| payment.contract_id == contract.as_bytes());
+    only
+}
+
+/// How an order stands to contracts: "free", "under" one, or one has "expired".
+pub(super) fn standing(
+    contracts: &[(Uuid, Contract)],
+    own: Option<Uuid>,
+    agreement: Uuid,
+    day: i32,
+) -> (&'static str, Option<Uuid>) {
+    let mut covering = Vec::new();
+    for (id, contract) in contracts {
+        if contract.agreement_ids.is_empty() || contract.agreement_ids.contains(&agreement.as_bytes().to_vec()) {
+            covering.push((contract.valid_from_day, *id, contract));
+        }
+    }
+    if covering.iter().any(|(_, id, _)| Some(*id) == own) {
+        covering.retain(|(_, id, _)| Some(*id) == own);
+    }
+    covering.sort_by_key(|(from, id, _)| (*from, *id));
+    for (from, id, contract) in covering.iter().rev() {
+        let ended = contract.valid_to_day != 0 && contract.valid_to_day < day;
+        if *from <= day && !ended && !contract.closed {
+            return ("under", Some(*id));
+        }
+    }
+    match covering.last() {
+        Some((_, id, _)) => ("expired", Some(*id)),
+        None => ("free", None),
+    }
 }
 
 /// The documents with what is left of them, the oldest first.
@@ -98,7 +175,8 @@ fn open(ledger: &Ledger) -> Vec<Open> {
     for day in days {
         for receivable in &ledger.receivables {
             for item in receivable.due_items.iter().filter(|item| item.due_day == day) {
-                open.push(Open { item: item.clone(), left: item.amount_minor, paid: 0 });
+                let contract = receivable.contract_id.clone();
+                open.push(Open { item: item.clone(), contract, left: item.amount_minor, paid: 0 });
             }
         }
     }

@@ -94,6 +94,7 @@ pub(crate) fn order(
         currency: CURRENCY.to_owned(),
         comment: String::new(),
         lines: lines.iter().map(line).collect(),
+        contract_id: Vec::new(),
     };
     (id, submit)
 }

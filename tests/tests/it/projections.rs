@@ -249,7 +249,7 @@ async fn what_is_damaged_is_found_and_made_anew(kind: Kind) {
             1,
         ),
         (
-            "INSERT INTO receivable SELECT tenant, sales_order, NULL, 'EUR', 0, 0, 0 FROM sales_order_line \
+            "INSERT INTO receivable SELECT tenant, sales_order, NULL, 'EUR', 0, 0, 0, NULL FROM sales_order_line \
           WHERE line_number = 1",
             1,
         ),

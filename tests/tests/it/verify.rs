@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use roundsman::internal::{
-    AllocationCalendar, FormerAgreement, FormerSurvey, FormerSurveys, FormerTerms, Granted, Internal, ListState,
-    OutletCustomers, OutletDocuments, OutletMonths, ProductPrices, ProductStocks, PromotionState, Promotions, Reach,
-    Reaching, RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay, TerritoryReps, TerritoryRoutes,
-    server_id,
+    AllocationCalendar, CustomerOutlets, FormerAgreement, FormerSurvey, FormerSurveys, FormerTerms, Granted, Internal,
+    ListState, OutletCustomers, OutletDocuments, OutletMonths, ProductPrices, ProductStocks, PromotionState,
+    Promotions, Reach, Reaching, RepAssignments, Restamping, Restampings, TerritoryCalendar, TerritoryDay,
+    TerritoryReps, TerritoryRoutes, server_id,
 };
 use roundsman::jobs::Jobs;
 use roundsman::store::record;
@@ -18,13 +18,14 @@ use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ArchiveOutlet, Chain, CheckIn, CollectPayment, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod, PriceList,
-    Promotion, QuotaHolder, Reason, Route, RouteStop, ShownPromotion, StockQuota, Survey, Territory,
+    ArchiveOutlet, Chain, CheckIn, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod,
+    PriceList, Promotion, QuotaHolder, Reason, Receivable, Route, RouteStop, ShownPromotion, StockQuota, Survey,
+    Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::assignment::{Assigned, Placed};
-use roundsman_sync::trade::credit::{Credit, HeldOrder};
+use roundsman_sync::trade::credit::{ContractCredit, Credit, HeldOrder};
 use roundsman_sync::trade::debt::{Allocated, Debts};
 use roundsman_sync::trade::hand_in::{CollectedCash, InHand};
 use roundsman_sync::trade::quota::{Quotas, Share};
@@ -59,7 +60,7 @@ async fn with_survey(app: &TestApp) -> Uuid {
     id
 }
 
-/// A chain with a branch that has an outlet, and a quota.
+/// A chain with a branch that has an outlet, a quota, and a contract under which something is owed.
 async fn with_chain_and_quota(app: &TestApp, world: &World) {
     let [root, branch] = [app.id(), app.id()];
     let chain = |parent_id| Chain { name: "Chain".to_owned(), parent_id, ..Chain::default() };
@@ -77,6 +78,15 @@ async fn with_chain_and_quota(app: &TestApp, world: &World) {
         entry(app.id(), Record::StockQuota(quota)),
     ];
     import(app, records).await;
+    let contract = Contract {
+        number: "7/26".to_owned(),
+        customer_id: bytes(world.customers[1]),
+        currency: CURRENCY.to_owned(),
+        ..Contract::default()
+    };
+    let contract_id = app.id();
+    let owed = Receivable { contract_id: bytes(contract_id), ..world.receivable(1, 500) };
+    import(app, vec![entry(contract_id, Record::Contract(contract)), entry(app.id(), Record::Receivable(owed))]).await;
 }
 
 /// A product that is shared out tomorrow, and an order that waits for it.
@@ -266,7 +276,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 40, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 41, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -331,6 +341,9 @@ async fn network(day: &Day) {
     assert_one(&found, &[&format!("documents{{outlet:{outlet}}}"), "lacks"]);
     let found = day.found::<OutletCustomers>(outlet, |known| known.customers.clear()).await;
     assert_one(&found, &[&OutletCustomers::name(&outlet), &format!("lacks {}", world.customers[0])]);
+    let bought = CustomerOutlets::key(world.customers[0], outlet);
+    let found = day.found::<CustomerOutlets>(bought, |known| known.outlets.retain(|id| id != outlet.as_bytes())).await;
+    assert_one(&found, &[&CustomerOutlets::name(&bought), &format!("lacks {outlet}")]);
     let found = day.found::<OutletMonths>(outlet, |months| months.months.clear()).await;
     assert_one(&found, &[&OutletMonths::name(&outlet), "documents are listed under"]);
     let restamping = Restamping { source_id: bytes(Uuid::from_u128(7)), ..Restamping::default() };
@@ -450,14 +463,28 @@ async fn sums(day: &Day) {
     assert_one(&found, &[&format!("the stock {} tells devices", world.stocks[0])]);
     let debtor = (world.customers[0], CURRENCY.to_owned());
     let name = Credit::name(&debtor);
-    let found = day.found::<Credit>(debtor.clone(), |credit| credit.orders_minor += 7).await;
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.all.orders_minor += 7).await;
     assert_one(&found, &[&name, "open orders"]);
-    let found = day.found::<Credit>(debtor.clone(), |credit| credit.payments_minor += 7).await;
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.all.payments_minor += 7).await;
     assert_one(&found, &[&name, "open payments"]);
-    let found = day.found::<Credit>(debtor.clone(), |credit| credit.booked_debt_minor += 7).await;
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.all.booked_debt_minor += 7).await;
     assert_one(&found, &[&name, "a booked debt"]);
     let found = day.found::<Credit>(debtor.clone(), |credit| credit.held.push(HeldOrder::default())).await;
     assert_one(&found, &[&name, "held orders"]);
+    let found = day.found::<Credit>(debtor.clone(), |credit| credit.expired.push(HeldOrder::default())).await;
+    assert_one(&found, &[&name, "expired orders"]);
+    let signed = (world.customers[1], CURRENCY.to_owned());
+    let under = |change: fn(&mut ContractCredit)| {
+        let day = &*day;
+        let signed = signed.clone();
+        async move { day.found::<Credit>(signed, |credit| change(&mut credit.contracts[0])).await }
+    };
+    let found = under(|known| known.account.booked_debt_minor += 7).await;
+    assert_one(&found, &[&Credit::name(&signed), "a booked debt of 507, and they come to 500"]);
+    let found = under(|known| known.contract.closed = true).await;
+    assert_one(&found, &[&Credit::name(&signed), "what it does not say"]);
+    let found = day.found::<Credit>(signed.clone(), |credit| credit.contracts.clear()).await;
+    assert_one(&found, &[&Credit::name(&signed), "lacks"]);
     let name = Debts::name(&debtor);
     let found = day.found::<Debts>(debtor.clone(), |debts| debts.receivables.clear()).await;
     assert_one(&found, &[&name, &format!("lacks {}", world.receivables[0])]);

@@ -5,14 +5,16 @@
 //!   promotions are, whenever any line was: what is off one may depend on the others.
 //! - A line's confirmed quantity of a confirmed order is left alone unless the line was touched; it is never lowered
 //!   below what the order has reserved. A held order reserves nothing more than it had before ([`super::shortage`]).
-//! - Credit, overdue debt and a blocked outlet hold a confirmed order only if its value grows.
+//! - Credit, overdue debt and a blocked outlet hold a confirmed order only if its value grows, or if it is made under another
+//!   contract.
+//! - The contract is chosen when the terms were touched, and as long as a hold about them is open.
 //! - What a person has agreed to by releasing a hold is not held again: a line as long as it is not touched, a sum as
 //!   long as it is not worse than the one that was agreed to.
 
 use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
-    Agreement, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Outlet, Reason,
+    Agreement, Contract, Hold, HoldReason, LineDifference, Order, OrderLine, OrderStatus, Outlet, Reason,
 };
 use uuid::Uuid;
 
@@ -22,7 +24,8 @@ use super::{Decision, Goods, Setting, Terms, price_confirmed, promised_minor, ra
 use super::{answer, duplicate, promote, shortage};
 use crate::trade::chain::agreements_of;
 use crate::trade::check;
-use crate::trade::credit::{CreditTerms, owed};
+use crate::trade::contract::{self, Standing};
+use crate::trade::credit::{CreditTerms, OverLimit, owed};
 use crate::trade::delivery;
 use crate::trade::money::{self, Sum};
 use crate::trade::price::{self, Judgement, Known, Occasion, Shown, UnitPrice, Wanted};
@@ -104,11 +107,15 @@ pub fn decide(
         ordered_value_minor: money::total(items.iter().map(|item| item.ordered.amount_minor))?,
         ..order
     };
+    let standing = standing(&order, touched, setting);
+    if let Standing::Under(contract) = standing {
+        order.contract_id = contract.as_bytes().to_vec();
+    }
     let mut causes = line_causes(&items, &order, terms)?;
     causes.extend(promote::cause(&items, &order, before, &unearned, terms, setting)?);
     causes.extend(short.causes);
     causes.extend(touched.suspected.clone().or_else(|| duplicate::still(&order, setting.other)));
-    causes.extend(head_causes(&items, &order, before, touched, terms, setting));
+    causes.extend(head_causes(&items, &order, before, (touched, standing), terms, setting));
     order.holds = hold::follow(&order.holds, &causes, setting.capture.decided_at_us);
     let open = hold::open_reasons(&order);
     order.promised_day = match before.filter(|before| !open.is_empty() && before.promised_at_us != 0) {
@@ -344,7 +351,7 @@ fn head_causes(
     items: &[Item<'_>],
     order: &Order,
     before: Option<&Order>,
-    touched: &Touched,
+    (touched, standing): (&Touched, Standing<'_>),
     terms: Terms<'_>,
     setting: &Setting<'_>,
 ) -> Vec<Cause> {
@@ -357,15 +364,16 @@ fn head_causes(
         let facts = format!("the order's value of {value} is below the minimum of {minimum}");
         causes.push(Cause::new(HoldReason::MinimumSum, facts).limit(minimum, value));
     }
-    let outgrown = |reason| agreed(order, reason).is_some_and(|agreed| value > agreed);
-    if touched.terms || is_open(HoldReason::TermsExpired) || outgrown(HoldReason::TermsExpired) {
-        causes.extend(terms_cause(items, order, agreement, setting));
+    if judges_terms(order, touched) {
+        causes.extend(terms_cause(items, order, agreement, standing, setting));
     }
-    if promised(before).is_some_and(|promised| order.value_minor <= promised.value_minor) {
+    let as_promised =
+        |promised: &Order| order.value_minor <= promised.value_minor && order.contract_id == promised.contract_id;
+    if promised(before).is_some_and(as_promised) {
         return causes;
     }
     let blocked_before = hold::agreed(order, HoldReason::OutletBlocked).is_some();
-    if setting.outlet.blocked && (!blocked_before || outgrown(HoldReason::OutletBlocked)) {
+    if setting.outlet.blocked && (!blocked_before || outgrown(order, HoldReason::OutletBlocked)) {
         let facts = format!("the outlet is blocked: {}", setting.outlet.blocked_reason);
         causes.push(Cause { exposure_minor: Some(value), ..Cause::new(HoldReason::OutletBlocked, facts) });
     }
@@ -392,19 +400,69 @@ fn succeeded(cause: Cause, items: &[Item<'_>], order: &Order, agreement: &Agreem
     Cause { successor_id: agreement.successor_id.clone(), shown_minor, current_minor, ..cause }
 }
 
-/// The agreement is not what the outlet buys by: it is not valid on the order's day (C15), or the outlet does not list it (C13).
-fn terms_cause(items: &[Item<'_>], order: &Order, agreement: &Agreement, setting: &Setting<'_>) -> Option<Cause> {
+/// Whether the terms of an order are decided anew: they were touched, it waits for them, or it comes to more than somebody has
+/// agreed to.
+fn judges_terms(order: &Order, touched: &Touched) -> bool {
+    touched.terms || hold::open(order, HoldReason::TermsExpired).is_some() || outgrown(order, HoldReason::TermsExpired)
+}
+
+/// Whether an order comes to more than when a person released this hold.
+fn outgrown(order: &Order, reason: HoldReason) -> bool {
+    let agreed = hold::agreed(order, reason);
+    agreed.is_some_and(|hold| order.ordered_value_minor > hold.exposure_minor.unwrap_or_default())
+}
+
+/// How an order stands to its customer's contracts. Once it has its terms it stays under the contract under which it was made.
+fn standing<'a>(order: &Order, touched: &Touched, setting: &Setting<'a>) -> Standing<'a> {
+    if !judges_terms(order, touched) {
+        return Standing::Free;
+    }
+    contract::standing(setting.credit.contracts(), &order.contract_id, &order.agreement_id, order.order_day)
+}
+
+/// A contract under which an order can't be made, and what follows it (C15).
+fn expired_contract(contract: &Contract, order: &Order, setting: &Setting<'_>) -> String {
+    let (number, from, to) = (&contract.number, contract.valid_from_day, contract.valid_to_day);
+    let why = if contract.closed {
+        format!("the contract {number} is closed")
+    } else {
+        format!(
+            "the contract {number} is valid from day {from} to day {to}, and the order is of day {}",
+            order.order_day
+        )
+    };
+    match setting.credit.contract(&contract.successor_id) {
+        Some(successor) => format!("{why}; the contract {} follows it", successor.contract.number),
+        None => why,
+    }
+}
+
+/// The agreement is not what the outlet buys by: it is not valid on the order's day (C15), or the outlet does not list it (C13); or
+/// the customer has contracts for it, of which none is valid.
+fn terms_cause(
+    items: &[Item<'_>],
+    order: &Order,
+    agreement: &Agreement,
+    standing: Standing<'_>,
+    setting: &Setting<'_>,
+) -> Option<Cause> {
     let (from, to, day) = (agreement.valid_from_day, agreement.valid_to_day, order.order_day);
     let valid = (from == 0 || from <= day) && (to == 0 || day <= to);
     let invalid = || format!("the agreement is valid from day {from} to day {to}, and the order is of day {day}");
     let unlisted = || {
         "the outlet does not list the agreement; a duplicate that was merged into it did, or itself before".to_owned()
     };
-    let facts: Vec<String> =
-        [(!valid).then(invalid), (!is_listed(order, setting.outlet)).then(unlisted)].into_iter().flatten().collect();
+    let expired = match standing {
+        Standing::Expired(contract) => Some(contract),
+        Standing::Free | Standing::Under(_) => None,
+    };
+    let uncovered = expired.map(|contract| expired_contract(contract, order, setting));
+    let facts = [(!valid).then(invalid), (!is_listed(order, setting.outlet)).then(unlisted), uncovered];
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
     let cause = (!facts.is_empty()).then(|| Cause::new(HoldReason::TermsExpired, facts.join("; ")))?;
     let cause = Cause { exposure_minor: Some(order.ordered_value_minor), ..cause };
-    Some(if valid { cause } else { succeeded(cause, items, order, agreement, setting) })
+    let successor_id = expired.map(|contract| contract.successor_id.clone()).unwrap_or_default();
+    Some(if valid { Cause { successor_id, ..cause } } else { succeeded(cause, items, order, agreement, setting) })
 }
 
 /// Whether an order is under an agreement that the outlet lists.
@@ -412,23 +470,68 @@ fn is_listed(order: &Order, outlet: &Outlet) -> bool {
     agreements_of(outlet).contains(&order.agreement_id)
 }
 
-/// Causes in what the customer owes (C9, C10).
+/// A limit of an order that does not suffice.
+struct Exceeded {
+    limit_minor: i64,
+    exposure_minor: i64,
+    facts: String,
+}
+
+impl Exceeded {
+    fn by_minor(&self) -> i64 {
+        self.exposure_minor.saturating_sub(self.limit_minor)
+    }
+
+    /// Whether a person has agreed to it, or to worse.
+    fn is_agreed(&self, order: &Order, reason: HoldReason) -> bool {
+        hold::all_agreed(order, reason).any(|agreed| {
+            let exposure_minor = agreed.exposure_minor.unwrap_or_default();
+            let by_minor = exposure_minor.saturating_sub(agreed.limit_minor.unwrap_or_default());
+            self.exposure_minor <= exposure_minor && self.by_minor() <= by_minor
+        })
+    }
+}
+
+/// The cause that limits of one kind give: its numbers are those of the limit that is exceeded by most, so that whoever may release
+/// so much decides about it; its facts tell of all.
+fn exceeded(reason: HoldReason, order: &Order, limits: impl IntoIterator<Item = Exceeded>) -> Option<Cause> {
+    let limits: Vec<Exceeded> = limits.into_iter().filter(|limit| !limit.is_agreed(order, reason)).collect();
+    let worst = limits.iter().max_by_key(|limit| limit.by_minor())?;
+    let facts: Vec<&str> = limits.iter().map(|limit| limit.facts.as_str()).collect();
+    Some(Cause::new(reason, facts.join("; ")).limit(worst.limit_minor, worst.exposure_minor))
+}
+
+/// Causes in what the customer owes in all, and under the order's contract (C9, C10).
 fn debt_causes(order: &Order, before: Option<&Order>, agreement: &Agreement, setting: &Setting<'_>) -> Vec<Cause> {
-    let terms = CreditTerms::from(agreement);
     // What the books contain already does not count twice, and its own former value makes room for the new one.
     let value_minor = if order.booked { 0 } else { order.value_minor };
-    let coming_minor = value_minor.saturating_sub(before.map_or(0, owed));
-    let mut causes = Vec::new();
-    if let Err(over) = setting.credit.admit(coming_minor, terms) {
-        let (limit, exposure) = (over.limit_minor, over.exposure_minor);
-        let facts = format!("the credit exposure of {exposure} with this order is above the limit of {limit}");
-        causes.push(Cause::new(HoldReason::CreditLimit, facts).limit(limit, exposure));
+    let contract = setting.credit.contract(&order.contract_id);
+    let of_contract = contract.map(|known| {
+        let counted = before.filter(|before| before.contract_id == order.contract_id).map_or(0, owed);
+        let terms = CreditTerms::from(&known.contract);
+        (known.account, terms, counted, format!(" under the contract {}", known.contract.number))
+    });
+    let of_all = (setting.credit.all, CreditTerms::from(agreement), before.map_or(0, owed), String::new());
+    let (mut over, mut overdue) = (Vec::new(), Vec::new());
+    for (account, terms, counted_minor, under) in [of_all].into_iter().chain(of_contract) {
+        if let Err(OverLimit { limit_minor, exposure_minor }) =
+            account.admit(value_minor.saturating_sub(counted_minor), terms)
+        {
+            let facts = format!(
+                "the credit exposure{under} of {exposure_minor} with this order is above the limit of {limit_minor}"
+            );
+            over.push(Exceeded { limit_minor, exposure_minor, facts });
+        }
+        if let Some(exposure_minor) = account.banning_overdue(terms) {
+            overdue.push(Exceeded {
+                limit_minor: 0,
+                exposure_minor,
+                facts: format!("{exposure_minor} is overdue{under}"),
+            });
+        }
     }
-    if let Some(overdue) = setting.credit.banning_overdue(terms) {
-        causes.push(Cause::new(HoldReason::Overdue, format!("{overdue} is overdue")).limit(0, overdue));
-    }
-    causes.retain(|cause| agreed(order, cause.reason).is_none_or(|agreed| cause.exposure_minor > Some(agreed)));
-    causes
+    let causes = [exceeded(HoldReason::CreditLimit, order, over), exceeded(HoldReason::Overdue, order, overdue)];
+    causes.into_iter().flatten().collect()
 }
 
 /// The number that was held against the limit when a person agreed to it.

@@ -148,6 +148,10 @@ impl<'a> Draft<'a> {
             let agreement_id = edits.settle(place("agreement_id"), policy, change, current, |id| show_id(id));
             self.touched.terms = agreement_id != order.agreement_id;
             order.agreement_id = agreement_id;
+            if self.touched.terms {
+                // Under which contract it is made now follows from the agreement.
+                order.contract_id.clear();
+            }
         }
         if let Some(change) = &command.delivery_day {
             let (change, current) = ((&change.base, &change.value), order.delivery_day);

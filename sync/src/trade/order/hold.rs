@@ -103,8 +103,13 @@ pub fn open(order: &Order, reason: HoldReason) -> Option<&Hold> {
 /// The last hold of a reason that a person released.
 #[must_use]
 pub fn agreed(order: &Order, reason: HoldReason) -> Option<&Hold> {
-    let released = |hold: &&Hold| !is_open(hold) && !hold.released_by_id.is_empty() && hold.reason() == reason;
-    order.holds.iter().rfind(released)
+    all_agreed(order, reason).next_back()
+}
+
+/// All holds of a reason that persons released.
+pub fn all_agreed(order: &Order, reason: HoldReason) -> impl DoubleEndedIterator<Item = &Hold> {
+    let released = move |hold: &&Hold| !is_open(hold) && !hold.released_by_id.is_empty() && hold.reason() == reason;
+    order.holds.iter().filter(released)
 }
 
 /// The reasons of the open holds, in the order of opening.

@@ -308,8 +308,11 @@ pub(super) fn replenish(current: &Order, setting: &Setting<'_>) -> Result<Decisi
             free -= more;
             reserved = reserved.saturating_add(more);
             line.reserved_milli = line.reserved_milli.saturating_add(more);
-            if more > 0 && line.quota.is_none() {
-                line.quota = allowed.as_ref().and_then(|allowed| allowed.share.clone());
+            // What comes is of the share that is in force, and the line counts there from now on, as after an edit.
+            if more > 0
+                && let Some(share) = allowed.as_ref().and_then(|allowed| allowed.share.clone())
+            {
+                line.quota = Some(share);
             }
             if line.reserved_milli >= line.confirmed_milli {
                 line.set_difference(LineDifference::Unspecified);

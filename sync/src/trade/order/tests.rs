@@ -6,7 +6,7 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{
-    BytesChange, ChangeOrder, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
+    BytesChange, ChangeOrder, Contract, Fulfilment, Hold, Int32Change, Int64Change, LineDifference, OrderLineChange,
     OrderLineEdit, OrderLineRemoval, Payment, Price, PriceBreak, PriceList, Promotion, QuotaHolder, Shipment,
     ShipmentLine, ShortageRule, ShownPromotions, StringChange,
 };
@@ -611,7 +611,7 @@ fn c08_a_discount_above_the_limit_waits() {
 fn c09_a_limit_holds_and_a_payment_releases() {
     let mut world = World::new();
     world.agreement.credit_limit_minor = Some(500);
-    world.credit.booked_debt_minor = 300;
+    world.credit.all.booked_debt_minor = 300;
     let held = world.submit(&[tea(3)]).expect("taken");
     assert_eq!((held.verdict.status, held.verdict.reason), (Status::Held, Reason::HeldCreditLimit));
     let hold = &held.order.holds[0];
@@ -632,7 +632,7 @@ fn c09_releasing_another_hold_decides_credit_again() {
     world.agreement.credit_limit_minor = Some(500);
     let order = world.submitted(&[NewOrderLine { discount_bp: 600, ..tea(5) }]);
     assert_eq!((holds(&order), world.credit.held.len()), (vec![HoldReason::Discount], 0));
-    world.credit.booked_debt_minor = 100;
+    world.credit.all.booked_debt_minor = 100;
     let released = world.release(&order, HoldReason::Discount).expect("released");
     assert_eq!((released.verdict.status, released.verdict.reason), (Status::Held, Reason::HeldCreditLimit));
     let order = world.take(&released);
@@ -650,7 +650,7 @@ fn c09_an_approval_covers_what_was_approved() {
     assert_eq!(holds(&order), [HoldReason::Discount]);
     let same = world.release(&order, HoldReason::Discount).expect("released");
     assert_eq!(same.order.status(), OrderStatus::Confirmed);
-    world.credit.booked_debt_minor = 1;
+    world.credit.all.booked_debt_minor = 1;
     let more = world.release(&order, HoldReason::Discount).expect("released");
     assert_eq!(holds(&more.order), [HoldReason::CreditLimit], "the exposure has grown since");
 }
@@ -727,10 +727,58 @@ fn who_approves_has_limits() {
     assert_eq!(limits_form(&unknown).expect_err("unknown").reason, Reason::UnknownValue);
 }
 
+/// A contract with the customer; its limit and ban are its own.
+fn sign(world: &mut World, number: u128, contract: Contract) {
+    let contract = Contract { number: number.to_string(), ..contract };
+    world.credit = world.credit.clone().with_contract(Uuid::from_u128(number), &contract).expect("not many");
+}
+
+#[test]
+fn c09_two_limits_are_told_in_one_hold_and_each_is_approved_by_what_is_above_it() {
+    let mut world = World::new();
+    world.agreement.credit_limit_minor = Some(790);
+    world.credit.all.booked_debt_minor = 300;
+    sign(&mut world, 41, Contract { credit_limit_minor: Some(100), ..Contract::default() });
+    let order = world.submitted(&[tea(5)]);
+    let [hold] = order.holds.as_slice() else { panic!("{order:?}") };
+    assert_eq!((hold.limit_minor, hold.exposure_minor), (Some(100), Some(500)), "what is exceeded by most");
+    assert_eq!(hold.facts.matches("is above the limit").count(), 2, "{}", hold.facts);
+    // Whoever agrees to 500 under the contract has not agreed to 800 in all.
+    let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
+    let order = world.take(&agreed);
+    let again = hold::open(&order, HoldReason::CreditLimit).expect("the other limit");
+    assert_eq!((again.limit_minor, again.exposure_minor), (Some(790), Some(800)));
+    let agreed = world.release(&order, HoldReason::CreditLimit).expect("released");
+    assert_eq!(agreed.order.status(), OrderStatus::Confirmed);
+    let under = agreed.credit.contract(&agreed.order.contract_id).expect("the contract");
+    assert_eq!((under.account.exposure_minor(), agreed.credit.exposure_minor()), (500, 800));
+}
+
+#[test]
+fn c15_an_order_gets_its_contract_when_it_gets_its_terms() {
+    let mut world = World::new();
+    let of = |agreement| Contract { agreement_ids: vec![bytes(agreement)], ..Contract::default() };
+    sign(&mut world, 41, of(AGREEMENT));
+    sign(&mut world, 42, of(OTHER_AGREEMENT));
+    let order = world.submitted(&[tea(3)]);
+    assert_eq!(order.contract_id, bytes(Uuid::from_u128(41)));
+    // Another one begins later: what is made stays where it is.
+    sign(&mut world, 43, Contract { valid_from_day: 1, ..of(AGREEMENT) });
+    let more = world.change(&order, Editor::Rep(REP), vec![quantity(1, 3, 4)]).expect("taken").order;
+    assert_eq!(more.contract_id, order.contract_id);
+    let agreement_id = Some(BytesChange { base: bytes(AGREEMENT), value: bytes(OTHER_AGREEMENT) });
+    let command = ChangeOrder { order_id: bytes(ORDER), agreement_id, ..ChangeOrder::default() };
+    let moved = world.with(|setting| decide_change(&order, Editor::Rep(REP), &command, setting)).expect("taken");
+    assert_eq!(moved.order.contract_id, bytes(Uuid::from_u128(42)));
+    let under =
+        |number: u128| moved.credit.contract(&bytes(Uuid::from_u128(number))).map(|known| known.account.orders_minor);
+    assert_eq!((under(41), under(42)), (Some(0), Some(300)), "it counts once");
+}
+
 #[test]
 fn c10_overdue_debt_has_a_hold_of_its_own() {
     let mut world = World::new();
-    world.credit.overdue_minor = 70;
+    world.credit.all.overdue_minor = 70;
     let order = world.submitted(&[tea(5)]);
     assert_eq!((holds(&order), order.holds[0].exposure_minor), (vec![HoldReason::Overdue], Some(70)));
     let command = ReleaseHold {
@@ -742,7 +790,7 @@ fn c10_overdue_debt_has_a_hold_of_its_own() {
     let releaser = Releaser { user_id: Uuid::from_u128(99), name: "Bo".to_owned(), limits: Some(Vec::new()) };
     let refused = world.with(|setting| decide_release_hold(&order, &command, &releaser, setting));
     assert_eq!(reason(refused), Reason::RoleNotAllowed);
-    world.credit.overdue_minor = 0;
+    world.credit.all.overdue_minor = 0;
     let paid = world.with(|setting| decide_again(&order, setting)).expect("decided").order;
     assert_eq!(paid.status(), OrderStatus::Confirmed);
 }
@@ -1006,6 +1054,23 @@ fn c11_who_waits_gets_no_more_than_the_own_share() {
     world.quotas.clear();
     let decision = world.with(|setting| decide_again(&order, setting)).expect("decided");
     assert_eq!(late(&decision.order), (5_000, LineDifference::Unspecified));
+}
+
+#[test]
+fn c11_a_back_order_that_outlives_its_quota_counts_in_the_next_one() {
+    let mut world = World::new();
+    world.agreement.set_shortage_rule(ShortageRule::BackOrder);
+    world.available.insert(TEA, Available::default().counted(10_000));
+    share_out(&mut world, (2, 0), 8);
+    let order = world.submitted(&[tea(5)]);
+    assert_eq!(order.lines[0].quota.as_ref().map(|quota| quota.quota_id.clone()), Some(bytes(LIST)));
+    share_out(&mut world, (4, 0), 6);
+    let next = world.quotas.get_mut(&TEA).and_then(|quotas| quotas.quotas.first_mut()).expect("a quota");
+    next.quota_id = bytes(TEA);
+    let decision = world.with(|setting| decide_again(&order, setting)).expect("decided");
+    let line = &decision.order.lines[0];
+    assert_eq!(line.quota.as_ref().map(|quota| quota.quota_id.clone()), Some(bytes(TEA)), "it took of that one");
+    assert_eq!(line.reserved_milli, 5_000);
 }
 
 /// Tea is shared out later, or was just now: the order has got so many units then.
@@ -1375,8 +1440,8 @@ fn worlds() -> impl Strategy<Value = World> {
         world.agreement.minimum_order_minor = if minimum { 1_000 } else { 0 };
         world.list.vat_included = vat;
         world.outlet.blocked = blocked;
-        world.credit.booked_debt_minor = debt;
-        world.credit.overdue_minor = overdue.into();
+        world.credit.all.booked_debt_minor = debt;
+        world.credit.all.overdue_minor = overdue.into();
         world.set_price(TEA, 105, 6, NOW_US - 30 * HOUR_US);
         world
     })
@@ -1476,7 +1541,7 @@ proptest! {
         world.agreement.minimum_order_minor = limit;
         world.agreement.price_grace_s = Some(small[0]);
         world.agreement.valid_to_day = small[1];
-        world.credit.booked_debt_minor = debt;
+        world.credit.all.booked_debt_minor = debt;
         world.available.insert(TEA, Available::default().counted(stock).reserving(0, numbers[0]));
         world.set_price(TEA, numbers[1], numbers[2], numbers[3]);
         let new = NewOrderLine {

@@ -1,0 +1,228 @@
+//! Customers that were one: everything that hangs on the duplicate hangs on the survivor.
+
+use std::collections::BTreeSet;
+
+use roundsman::cli::customer;
+use roundsman_proto::sync::{Outcome, Status};
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, CollectPayment, Contract, Customer, MergeCustomers, Order, OrderStatus, Outlet, Payment, Reason,
+    Receivable, SubmitOrder,
+};
+use roundsman_tests::app::TestApp;
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
+use uuid::Uuid;
+
+use crate::conflicts::{cash, done, open_holds, order, ready, status};
+use crate::desk::{entry, import};
+use crate::import::session;
+
+on_both_databases!(
+    c14_what_hangs_on_a_duplicate_hangs_on_the_survivor,
+    c14_held_orders_go_where_the_survivors_credit_lets_them,
+    c14_a_large_customer_is_merged_in_steps_and_what_comes_meanwhile_is_the_survivors,
+    c14_a_bad_survivor_is_refused,
+    c14_customers_of_many_territories_get_a_scope_of_their_own_together,
+);
+
+fn merging(duplicate: Uuid, survivor: Uuid) -> Command {
+    Command::MergeCustomers(MergeCustomers { duplicate_id: bytes(duplicate), survivor_id: bytes(survivor) })
+}
+
+/// An order by agreement 1, at the outlet of customer 1.
+fn order_of_duplicate(
+    app: &TestApp,
+    world: &World,
+    anna: &roundsman_tests::app::TestDevice,
+    pieces: i64,
+) -> (Uuid, Command) {
+    let (id, submit) = order(app, anna, world, &world.anna, &[(0, pieces, PRICE_MINOR)]);
+    let (outlet_id, agreement_id) = (bytes(world.anna.outlets[1]), bytes(world.agreements[1]));
+    (id, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }))
+}
+
+fn cash_of_duplicate(app: &TestApp, world: &World, amount_minor: i64) -> CollectPayment {
+    CollectPayment {
+        outlet_id: bytes(world.anna.outlets[1]),
+        customer_id: bytes(world.customers[1]),
+        ..cash(app, world, amount_minor)
+    }
+}
+
+/// Whose the live records of a kind are that name a customer.
+async fn customers_of<R: roundsman_sync::kind::Record>(
+    app: &TestApp,
+    world: &World,
+    customer: impl Fn(R) -> Vec<u8>,
+) -> BTreeSet<Vec<u8>> {
+    app.stored::<R>(world.tenant).await.into_values().map(customer).collect()
+}
+
+async fn c14_what_hangs_on_a_duplicate_hangs_on_the_survivor(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let contract = Contract {
+        number: "7/26".to_owned(),
+        customer_id: bytes(duplicate),
+        currency: CURRENCY.to_owned(),
+        ..Contract::default()
+    };
+    let (contract_id, receivable_id) = (app.id(), app.id());
+    import(&app, vec![entry(contract_id, Record::Contract(contract))]).await;
+    let owed = Receivable { contract_id: bytes(contract_id), ..world.receivable(1, 700) };
+    import(&app, vec![entry(receivable_id, Record::Receivable(owed))]).await;
+    let (first, submit) = order_of_duplicate(&app, &world, &anna, 2);
+    assert_eq!(app.decide(&mut anna, submit).await.status(), Status::Applied);
+    let paid = app.decide(&mut anna, Command::CollectPayment(cash_of_duplicate(&app, &world, 300))).await;
+    assert_eq!(paid.status(), Status::Applied);
+    // She takes an order and money while she is offline and the office merges.
+    let (later, submit) = order_of_duplicate(&app, &world, &anna, 3);
+    app.capture(&mut anna, submit);
+    let late = cash_of_duplicate(&app, &world, 50);
+    app.capture(&mut anna, Command::CollectPayment(late.clone()));
+    let mut session = session(&app).await;
+    customer::merge(&mut session, || app.id(), (duplicate, survivor), |_| {}).await.expect("is merged");
+    session.close().await;
+    let synced = app.sync(&mut anna).await;
+    assert!(synced.outcomes.iter().all(|(_, outcome)| outcome.status() == Status::Applied), "{synced:?}");
+    // The same once more, by a phone that did not hear.
+    let again = app.decide(&mut anna, Command::CollectPayment(late)).await;
+    assert_eq!(status(&again), (Status::Applied, Reason::NothingToDo));
+
+    let only = BTreeSet::from([bytes(survivor)]);
+    assert_eq!(customers_of::<Order>(&app, &world, |order| order.customer_id).await, only);
+    assert_eq!(customers_of::<Payment>(&app, &world, |payment| payment.customer_id).await, only);
+    assert_eq!(customers_of::<Receivable>(&app, &world, |owes| owes.customer_id).await, only);
+    assert_eq!(customers_of::<Contract>(&app, &world, |contract| contract.customer_id).await, only);
+    assert_eq!(customers_of::<Agreement>(&app, &world, |agreement| agreement.customer_id).await, only);
+    assert_eq!(customers_of::<Outlet>(&app, &world, |outlet| outlet.customer_id).await, only);
+    let orders = app.stored::<Order>(world.tenant).await;
+    for id in [first, later] {
+        assert_eq!(orders[&id].contract_id, bytes(contract_id), "that of the duplicate goes with it");
+    }
+    assert_eq!(app.shown::<Customer>(&anna, duplicate), None);
+    assert!(app.shown::<Customer>(&anna, survivor).is_some());
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_held_orders_go_where_the_survivors_credit_lets_them(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let books =
+        |index: usize, minor| entry(world.receivables[index], Record::Receivable(world.receivable(index, minor)));
+    import(&app, vec![books(0, -50_000), books(1, 99_500)]).await;
+    let (id, submit) = order_of_duplicate(&app, &world, &anna, 5);
+    assert_eq!(app.decide(&mut anna, submit).await.reason(), Reason::HeldCreditLimit);
+    let outcome = app.office(merging(world.customers[1], world.customers[0])).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
+    let order = app.stored::<Order>(world.tenant).await.remove(&id).expect("the order");
+    assert_eq!((order.status(), open_holds(&order)), (OrderStatus::Confirmed, Vec::new()));
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_a_large_customer_is_merged_in_steps_and_what_comes_meanwhile_is_the_survivors(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let past = |outlet: Uuid| Order {
+        outlet_id: bytes(outlet),
+        customer_id: bytes(duplicate),
+        currency: CURRENCY.to_owned(),
+        status: OrderStatus::Closed.into(),
+        value_minor: 10,
+        ..Order::default()
+    };
+    for outlet in [world.anna.outlets[1], world.boris.outlets[1]] {
+        import(&app, (0..400).map(|_| entry(app.id(), Record::Order(past(outlet)))).collect()).await;
+    }
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    let left: Vec<&str> = first.facts.iter().map(|fact| fact.value.as_str()).collect();
+    assert!(left == ["1"] || left == ["2"], "{first:?}");
+    // Half of it has moved: what is derived is right all the same, and what comes now is not left behind.
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+    assert_eq!(findings, Vec::<String>::new());
+    let payment = cash_of_duplicate(&app, &world, 50);
+    let payment_id = Uuid::from_slice(&payment.payment_id).expect("an id");
+    app.decide(&mut anna, Command::CollectPayment(payment)).await;
+    assert_eq!(app.stored::<Payment>(world.tenant).await[&payment_id].customer_id, bytes(survivor));
+    let of_survivor = CollectPayment { customer_id: bytes(survivor), ..cash_of_duplicate(&app, &world, 60) };
+    assert_eq!(app.decide(&mut anna, Command::CollectPayment(of_survivor)).await.status(), Status::Applied);
+    let (id, submit) = order_of_duplicate(&app, &world, &anna, 1);
+    app.decide(&mut anna, submit).await;
+    assert_eq!(app.stored::<Order>(world.tenant).await[&id].customer_id, bytes(survivor));
+    let mut commands = 1;
+    loop {
+        let outcome = app.office(merging(duplicate, survivor)).await;
+        commands += 1;
+        if outcome.reason() != Reason::MergeGoesOn {
+            assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
+            break;
+        }
+    }
+    assert_eq!(commands, 2);
+    let again = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&again), (Status::Applied, Reason::NothingToDo));
+    let only = BTreeSet::from([bytes(survivor)]);
+    assert_eq!(customers_of::<Order>(&app, &world, |order| order.customer_id).await, only);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_a_bad_survivor_is_refused(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let third = app.id();
+    let customer = Customer { name: "Third".to_owned(), ..Customer::default() };
+    import(&app, vec![entry(third, Record::Customer(customer))]).await;
+    let [one, other] = [world.customers[0], world.customers[1]];
+    let refused = async |duplicate: Uuid, survivor: Uuid| -> (Status, Reason, String) {
+        let Outcome { text, .. } = &app.office(merging(duplicate, survivor)).await;
+        let outcome = app.office(merging(duplicate, survivor)).await;
+        (outcome.status(), outcome.reason(), text.split(':').next().unwrap_or_default().to_owned())
+    };
+    let no = |reason, field: &str| (Status::Rejected, reason, field.to_owned());
+    assert_eq!(refused(one, one).await, no(Reason::BadSurvivor, "survivor_id"));
+    assert_eq!(refused(one, app.id()).await, no(Reason::NotFound, "survivor_id"), "or one of another tenant");
+    assert_eq!(refused(app.id(), one).await, no(Reason::NotFound, "duplicate_id"));
+    assert_eq!(refused(world.anna.outlets[0], one).await.1, Reason::IdOfAnotherKind);
+    let rejected = app.decide(&mut anna, merging(other, one)).await;
+    assert_eq!(status(&rejected), (Status::Rejected, Reason::RoleNotAllowed));
+    assert_eq!(app.office(merging(other, one)).await.status(), Status::Applied);
+    assert_eq!(refused(one, other).await, no(Reason::BadSurvivor, "survivor_id"), "no circle");
+    assert_eq!(refused(other, third).await, no(Reason::Removed, "duplicate_id"));
+    assert_eq!(refused(third, other).await, no(Reason::BadSurvivor, "survivor_id"));
+    // What it was merged into may be merged on.
+    assert_eq!(app.office(merging(one, third)).await.status(), Status::Applied);
+    assert_eq!(app.office(merging(other, one)).await.reason(), Reason::NothingToDo);
+    let only = BTreeSet::from([bytes(third)]);
+    assert_eq!(customers_of::<Outlet>(&app, &world, |outlet| outlet.customer_id).await, only);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_customers_of_many_territories_get_a_scope_of_their_own_together(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let mut records = Vec::new();
+    for number in 0..16 {
+        let (territory, outlet) = (app.id(), app.id());
+        let record = roundsman_proto::trade::Territory {
+            name: format!("Territory {number}"),
+            team_id: bytes(world.team),
+            time_zone: "Europe/Helsinki".to_owned(),
+            warehouse_id: bytes(world.warehouse),
+        };
+        records.push(entry(territory, Record::Territory(record)));
+        // Half of them are of each, and of one outlet both are customers.
+        let index = number % 2;
+        let mut record = Outlet { territory_id: bytes(territory), ..world.outlet(&world.boris, index) };
+        if number == 0 {
+            record.agreement_ids.push(bytes(world.agreements[1]));
+        }
+        records.push(entry(outlet, Record::Outlet(record)));
+    }
+    import(&app, records).await;
+    let outcome = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
+    app.sync(&mut anna).await;
+    assert!(app.shown::<Customer>(&anna, survivor).is_some());
+    done(app, &world, &mut anna).await;
+}
