@@ -57,22 +57,21 @@ pub fn keys(context: &Context<'_>, outlet: &[u8], workspace: &Workspace, keys: &
     place_keys(outlet, workspace, keys);
 }
 
-/// Asks for what [`place`] needs.
-pub fn place_keys(outlet: &[u8], workspace: &Workspace, keys: &mut Keys) {
-    let Some(id) = last_known(outlet, workspace, keys) else {
-        return;
-    };
-    let territory = match workspace.find::<Outlet>(id) {
-        Ok(Some(outlet)) => Uuid::from_slice(&outlet.territory_id).ok(),
-        Ok(None) => {
+/// Asks for what [`place`] needs. Returns the outlet, if it is known by now and was not archived.
+pub fn place_keys(outlet: &[u8], workspace: &Workspace, keys: &mut Keys) -> Option<Outlet> {
+    let id = last_known(outlet, workspace, keys)?;
+    let found = workspace.find::<Outlet>(id).ok()?;
+    let territory = match &found {
+        Some(outlet) => Uuid::from_slice(&outlet.territory_id).ok(),
+        None => {
             keys.internal::<Placed>(&id);
             last_territory(workspace, id).ok().flatten()
         }
-        Err(_) => None,
     };
     if let Some(territory) = territory {
         keys.id(territory);
     }
+    found
 }
 
 /// Asks for what [`hang`] needs.

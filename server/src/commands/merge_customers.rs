@@ -2,7 +2,7 @@
 //!
 //! The first command removes the duplicate, and gives what is placed with it – agreements, contracts, receivables – to the survivor.
 //! From then on whatever names the duplicate is the survivor's. Outlets that name it, and the documents at the outlets that have it
-//! or ever had it, follow with this command and the next ones.
+//! or ever had it, follow with this command and the next ones: those that are sent again, or else the server's own.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ use roundsman_sync::trade::customer::{Found, Merge, decide_merge};
 use roundsman_sync::trade::debt::Debts;
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, applied, applied_because, ordering};
-use crate::internal::{Debtor, OutletCustomers, Reach, Reaching};
+use super::{Context, Decide, Target, applied, applied_because, ordering, restamp_records};
+use crate::internal::{Debtor, OutletCustomers, Reach, Reaching, Restampings};
 use crate::network::{self, optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -43,6 +43,7 @@ impl Decide for MergeCustomers {
 
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.lead_on();
+        keys.internal::<Restampings>(&());
         network::remaining_customer_keys(&self.duplicate_id, workspace, keys);
         network::remaining_customer_keys(&self.survivor_id, workspace, keys);
         let ids = Uuid::from_slice(&self.duplicate_id).ok().zip(Uuid::from_slice(&self.survivor_id).ok());
@@ -69,6 +70,8 @@ impl Decide for MergeCustomers {
         for currency in moving.currencies {
             ordering::release_held(context, workspace, &(moving.to, currency))?;
         }
+        let goes_on = (left > 0).then(Vec::new);
+        restamp_records::note(workspace, (Kind::Customer, duplicate), goes_on, context.now_us)?;
         if left > 0 {
             let left = Fact { record_id: Vec::new(), name: "left_outlets".to_owned(), value: left.to_string() };
             return Ok(Outcome { facts: vec![left], ..applied_because(Reason::MergeGoesOn) });

@@ -166,8 +166,8 @@ impl Needs {
 
     /// Asks for all of it that can be named by now.
     pub fn keys(&self, workspace: &Workspace, keys: &mut Keys) {
-        field::place_keys(&self.outlet, workspace, keys);
-        for outlet in self.bought_otherwise(workspace) {
+        let outlet = field::place_keys(&self.outlet, workspace, keys);
+        for outlet in self.bought_otherwise(outlet.as_ref(), workspace) {
             keys.internal::<FormerTerms>(&outlet);
         }
         if let Some(other) = self.other {
@@ -217,13 +217,13 @@ impl Needs {
 
     /// The outlets whose former agreements may be the order's: the one that is named, and the one that stands for it, if this
     /// one does not list them all.
-    fn bought_otherwise(&self, workspace: &Workspace) -> Vec<Uuid> {
-        let outlets: Vec<Uuid> = field::named_and_remaining(&self.outlet, workspace).collect();
-        let outlet = outlets.last().and_then(|last| workspace.find::<Outlet>(*last).ok().flatten());
-        let lists = |id: &Uuid| {
-            outlet.as_ref().is_none_or(|outlet| agreements_of(outlet).iter().any(|listed| listed == id.as_bytes()))
-        };
-        if self.agreements.iter().all(lists) { Vec::new() } else { outlets }
+    fn bought_otherwise(&self, outlet: Option<&Outlet>, workspace: &Workspace) -> Vec<Uuid> {
+        let lists =
+            |id: &Uuid| outlet.is_none_or(|outlet| agreements_of(outlet).iter().any(|listed| listed == id.as_bytes()));
+        if self.agreements.iter().all(lists) {
+            return Vec::new();
+        }
+        field::named_and_remaining(&self.outlet, workspace).collect()
     }
 
     /// Whether it waits for goods if they do not suffice.
@@ -335,7 +335,8 @@ impl Needs {
         };
         let promotions = if self.promoted() { self.promotions(workspace)? } else { Vec::new() };
         let mut former_agreements = Vec::new();
-        for outlet in self.bought_otherwise(workspace) {
+        let outlet = Some(&place.outlet).filter(|_| !place.archived);
+        for outlet in self.bought_otherwise(outlet, workspace) {
             let former: FormerTerms = workspace.internal(&outlet)?;
             former_agreements.extend(former.agreements.into_iter().map(|former| former.agreement_id));
         }

@@ -1,5 +1,5 @@
 //! Writes records anew that depend on a record that changed: documents are placed where their outlet is, outlets inherit what
-//! their chain has, orders that wait for something are decided again.
+//! their chain has, orders that wait for something are decided again, what is a merged customer's becomes the survivor's.
 //!
 //! A command that finds more dependents than it may write itself ([`AT_ONCE`]) does the first of them and leaves a note
 //! ([`Restampings`]); the server goes on with this command until the note is gone. A busy outlet has years of documents when it
@@ -7,7 +7,7 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Kind, Reason, RestampRecords, Stock, Territory, Visit, VisitState};
+use roundsman_proto::trade::{Kind, MergeCustomers, Reason, RestampRecords, Stock, Territory, Visit, VisitState};
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
 use roundsman_sync::trade::placement::Stamps;
@@ -41,7 +41,7 @@ impl Decide for RestampRecords {
         None
     }
 
-    fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.internal::<Restampings>(&());
         let Ok(source) = Uuid::from_slice(&self.source_id) else { return Ok(()) };
         keys.id(source);
@@ -59,6 +59,10 @@ impl Decide for RestampRecords {
                 if let Ok(chunk) = followers(workspace, source, (&self.after_record_id, AT_ONCE)) {
                     chains::follow_keys(&chunk.ids, workspace, keys);
                 }
+            }
+            Kind::Customer => {
+                network::remaining_customer_keys(&self.source_id, workspace, keys);
+                merge_of(workspace, source)?.keys(context, workspace, keys)?;
             }
             Kind::Agreement => ordering::terms_keys(source, &self.after_record_id, workspace, keys),
             kind => ordering::waiting_keys(scarce(workspace, kind, source)?.into_iter(), workspace, keys),
@@ -86,6 +90,7 @@ impl Decide for RestampRecords {
                 chains::follow(workspace, &chunk.ids, context.now_us)?;
                 chunk
             }
+            Kind::Customer => return merge_of(workspace, source)?.decide(context, workspace),
             Kind::Agreement => ordering::decide_terms_again(context, workspace, source, after)?,
             kind => {
                 let waited_for = scarce(workspace, kind, source)?.ok_or_else(|| check::out_of_range("source_kind"))?;
@@ -96,6 +101,13 @@ impl Decide for RestampRecords {
         note(workspace, (kind, source), chunk.left(), noted.since_us)?;
         Ok(chunk.outcome(!workspace.untouched()))
     }
+}
+
+/// The merge of a customer, which goes on.
+fn merge_of(workspace: &Workspace, duplicate: Uuid) -> Result<MergeCustomers, Stop> {
+    let survivor = network::remaining_customer(workspace, duplicate)?;
+    let [duplicate_id, survivor_id] = [duplicate, survivor].map(|id| id.as_bytes().to_vec());
+    Ok(MergeCustomers { duplicate_id, survivor_id })
 }
 
 /// What orders wait for that has to do with a record.

@@ -30,6 +30,7 @@ pub fn of(outcome: &Outcome) -> Option<u8> {
         Reason::Removed | Reason::OutletArchived => 26,
         Reason::Quarantined | Reason::DependsOnQuarantined => 27,
         Reason::DeviceRevoked => 30,
+        Reason::AppTooOld => 31,
         Reason::HeldDuplicateSuspect => 32,
         _ => return None,
     })

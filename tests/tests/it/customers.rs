@@ -1,8 +1,10 @@
 //! Customers that were one: everything that hangs on the duplicate hangs on the survivor.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use roundsman::cli::customer;
+use roundsman::jobs::Jobs;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
@@ -23,6 +25,7 @@ on_both_databases!(
     c14_what_hangs_on_a_duplicate_hangs_on_the_survivor,
     c14_held_orders_go_where_the_survivors_credit_lets_them,
     c14_a_large_customer_is_merged_in_steps_and_what_comes_meanwhile_is_the_survivors,
+    c14_what_nobody_asks_for_again_the_server_merges_by_itself,
     c14_a_bad_survivor_is_refused,
     c14_customers_of_many_territories_get_a_scope_of_their_own_together,
 );
@@ -165,6 +168,31 @@ async fn c14_a_large_customer_is_merged_in_steps_and_what_comes_meanwhile_is_the
     assert_eq!(status(&again), (Status::Applied, Reason::NothingToDo));
     let only = BTreeSet::from([bytes(survivor)]);
     assert_eq!(customers_of::<Order>(&app, &world, |order| order.customer_id).await, only);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_what_nobody_asks_for_again_the_server_merges_by_itself(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let past = || Order {
+        outlet_id: bytes(world.boris.outlets[1]),
+        customer_id: bytes(duplicate),
+        currency: CURRENCY.to_owned(),
+        status: OrderStatus::Closed.into(),
+        value_minor: 10,
+        ..Order::default()
+    };
+    import(&app, (0..600).map(|_| entry(app.id(), Record::Order(past()))).collect()).await;
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    let both = BTreeSet::from([bytes(survivor), bytes(duplicate)]);
+    assert_eq!(customers_of::<Order>(&app, &world, |order| order.customer_id).await, both);
+    let jobs = Jobs::new(Arc::clone(&app.core));
+    jobs.run_due(world.tenant).await.expect("runs");
+    assert_eq!(customers_of::<Order>(&app, &world, |order| order.customer_id).await, BTreeSet::from([bytes(survivor)]));
+    let version = app.version(world.tenant).await;
+    jobs.run_due(world.tenant).await.expect("runs");
+    assert_eq!(app.version(world.tenant).await, version, "nothing is left to be done");
     done(app, &world, &mut anna).await;
 }
 

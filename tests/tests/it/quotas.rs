@@ -14,7 +14,7 @@ use roundsman_proto::trade::{
     Agreement, CancelOrder, ChangeOrder, HoldReason, ImportRecords, Int64Change, LineDifference, Order,
     OrderLineChange, OrderLineEdit, OrderStatus, PrepareShipment, QuotaEntry, QuotaHolder, Reason, ReleaseHold,
     ReleaseOrder, ReleaseReason, SetStock, ShipShipment, ShippedLine, ShortReason, ShortageRule, Stock, StockQuota,
-    StockToSet, Warehouse, order_line_edit::Edit,
+    StockToSet, SubmitOrder, Warehouse, order_line_edit::Edit,
 };
 use roundsman_sync::trade::quota::Quotas;
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
@@ -396,9 +396,11 @@ async fn c11_who_also_waits_for_credit_keeps_the_share_until_it_returns(kind: Ki
     let id = shared_out_in_an_hour(&app, &world, 8).await;
     let shares = app.stored::<StockQuota>(world.tenant).await[&id].clone();
     shared_out(&app, id, StockQuota { return_at_us: app.now_us() + 180 * MINUTE_US, ..shares }).await;
-    let agreement = Agreement { credit_limit_minor: Some(0), ..world.agreement(0) };
-    import(&app, vec![entry(world.agreements[0], Record::Agreement(agreement.clone()))]).await;
+    let agreement = Agreement { credit_limit_minor: Some(0), ..world.agreement(1) };
+    import(&app, vec![entry(world.agreements[1], Record::Agreement(agreement))]).await;
     let (poor, submit) = order(&app, &anna, &world, &world.anna, &[(0, 8, PRICE_MINOR)]);
+    let (outlet_id, agreement_id) = (bytes(world.anna.outlets[1]), bytes(world.agreements[1]));
+    let submit = SubmitOrder { outlet_id, agreement_id, ..submit };
     let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
     assert_eq!(status(&outcome), (Status::Held, Reason::HeldSeveral), "{outcome:?}");
     app.pass(61);
