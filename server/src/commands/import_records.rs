@@ -56,9 +56,9 @@ impl Decide for ImportRecords {
         }
         chains::changed_keys(&self.records, workspace, keys);
         if let Ok(changed) = chains::changed(workspace, &self.records)
-            && let Ok((follow, _)) = restamp_records::first_followers(workspace, &changed)
+            && let Ok(first) = restamp_records::first_followers(workspace, &changed)
         {
-            chains::follow_keys(&follow, workspace, keys);
+            chains::follow_keys(&first.outlets, workspace, keys);
         }
         terms::keys(&self.records, workspace, keys);
         let freed = self.records.iter().filter_map(|entry| {
@@ -96,9 +96,9 @@ impl Decide for ImportRecords {
                 Stop::Load(_) | Stop::Corrupt(_) => stop,
             })?;
         }
-        let (follow, left) = restamp_records::first_followers(workspace, &changed)?;
-        chains::follow(workspace, &follow, context.now_us)?;
-        for (chain, after) in changed.into_iter().zip(left) {
+        let first = restamp_records::first_followers(workspace, &changed)?;
+        chains::follow(workspace, &first.outlets, context.now_us)?;
+        for (chain, after) in first.left {
             restamp_records::note(workspace, (Kind::Chain, chain), after, context.now_us)?;
         }
         terms::follow(context, workspace, &debtors)?;

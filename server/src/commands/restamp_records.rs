@@ -45,13 +45,13 @@ impl Decide for RestampRecords {
         keys.internal::<Restampings>(&());
         let Ok(source) = Uuid::from_slice(&self.source_id) else { return Ok(()) };
         keys.id(source);
-        match self.source_kind() {
-            Kind::Outlet => {
+        match dependents(workspace, self.source_kind(), source)? {
+            Some(Dependents::Documents) => {
                 keys.internal::<Placed>(&source);
                 document_keys(workspace, source, (&self.after_record_id, DOCUMENTS), keys);
                 keys.id(field::territory_of(workspace, source)?);
             }
-            Kind::Chain => {
+            Some(Dependents::Outlets) => {
                 chains::tree_keys(source, workspace, keys);
                 let given = chains::given_by(&self.source_id, workspace);
                 let given = given.iter().filter_map(|id| Uuid::from_slice(id).ok());
@@ -60,12 +60,15 @@ impl Decide for RestampRecords {
                     chains::follow_keys(&chunk.ids, workspace, keys);
                 }
             }
-            Kind::Customer => {
+            Some(Dependents::OfDuplicate) => {
                 network::remaining_customer_keys(&self.source_id, workspace, keys);
                 merge_of(workspace, source)?.keys(context, workspace, keys)?;
             }
-            Kind::Agreement => ordering::terms_keys(source, &self.after_record_id, workspace, keys),
-            kind => ordering::waiting_keys(scarce(workspace, kind, source)?.into_iter(), workspace, keys),
+            Some(Dependents::UnderTerms) => {
+                ordering::terms_keys(source, &self.after_record_id, workspace, keys);
+            }
+            Some(Dependents::Waiting(scarce)) => ordering::waiting_keys([scarce].into_iter(), workspace, keys),
+            None => {}
         }
         Ok(())
     }
@@ -80,21 +83,21 @@ impl Decide for RestampRecords {
             return Ok(applied_because(Reason::NothingToDo));
         };
         let after = self.after_record_id.as_slice();
-        let chunk = match kind {
-            Kind::Outlet => {
+        let dependents = dependents(workspace, kind, source)?.ok_or_else(|| check::out_of_range("source_kind"))?;
+        let chunk = match dependents {
+            Dependents::Documents => {
                 let territory = field::territory_of(workspace, source)?;
                 move_documents(context, workspace, (source, territory), (after, DOCUMENTS))?
             }
-            Kind::Chain => {
+            Dependents::Outlets => {
                 let chunk = followers(workspace, source, (after, AT_ONCE))?;
                 chains::follow(workspace, &chunk.ids, context.now_us)?;
                 chunk
             }
-            Kind::Customer => return merge_of(workspace, source)?.decide(context, workspace),
-            Kind::Agreement => ordering::decide_terms_again(context, workspace, source, after)?,
-            kind => {
-                let waited_for = scarce(workspace, kind, source)?.ok_or_else(|| check::out_of_range("source_kind"))?;
-                workspace.free(waited_for);
+            Dependents::OfDuplicate => return merge_of(workspace, source)?.decide(context, workspace),
+            Dependents::UnderTerms => ordering::decide_terms_again(context, workspace, source, after)?,
+            Dependents::Waiting(scarce) => {
+                workspace.free(scarce);
                 Chunk { ids: Vec::new(), more: false }
             }
         };
@@ -110,36 +113,61 @@ fn merge_of(workspace: &Workspace, duplicate: Uuid) -> Result<MergeCustomers, St
     Ok(MergeCustomers { duplicate_id, survivor_id })
 }
 
-/// What orders wait for that has to do with a record.
-fn scarce(workspace: &Workspace, kind: Kind, source: Uuid) -> Result<Option<Scarce>, Stop> {
-    Ok(match kind {
-        Kind::Promotion => Some(Scarce::Budget(source)),
-        Kind::Order => Some(Scarce::Order(source)),
-        Kind::Stock => {
-            let stock: Option<Stock> = workspace.find(source)?;
-            stock.as_ref().and_then(goods::scarce)
-        }
-        _ => None,
-    })
+/// What depends on a record that changed.
+enum Dependents {
+    /// The documents of an outlet that moved.
+    Documents,
+    /// The outlets that inherit from a chain.
+    Outlets,
+    /// What is a customer's who was merged into another.
+    OfDuplicate,
+    /// The orders that wait for an agreement.
+    UnderTerms,
+    /// The orders that wait for something else.
+    Waiting(Scarce),
+}
+
+fn dependents(workspace: &Workspace, kind: Kind, source: Uuid) -> Result<Option<Dependents>, Stop> {
+    let simple = [
+        (Kind::Outlet, Dependents::Documents),
+        (Kind::Chain, Dependents::Outlets),
+        (Kind::Customer, Dependents::OfDuplicate),
+        (Kind::Agreement, Dependents::UnderTerms),
+        (Kind::Promotion, Dependents::Waiting(Scarce::Budget(source))),
+        (Kind::Order, Dependents::Waiting(Scarce::Order(source))),
+    ];
+    if kind == Kind::Stock {
+        let stock: Option<Stock> = workspace.find(source)?;
+        return Ok(stock.as_ref().and_then(goods::scarce).map(Dependents::Waiting));
+    }
+    Ok(simple.into_iter().find(|(of, _)| *of == kind).map(|(_, dependents)| dependents))
 }
 
 fn followers(workspace: &Workspace, chain: Uuid, (after, limit): (&[u8], usize)) -> Result<Chunk, Stop> {
     Ok(Chunk::of(chains::followers(workspace, chain)?, after, limit, "after_record_id")?)
 }
 
-/// The outlets that follow when these chains give them other terms, as many as one command writes; and for each chain after
-/// which outlet the work goes on, if it does.
+/// The outlets that follow when chains give them other terms, as many as one command writes.
+#[derive(Debug, Default)]
+pub struct FirstFollowers {
+    /// The outlets.
+    pub outlets: Vec<Uuid>,
+    /// The chains, each with the id after which the work goes on; `None`: no other outlet is left.
+    pub left: Vec<(Uuid, Option<Vec<u8>>)>,
+}
+
+/// The outlets that follow first when these chains give them other terms.
 ///
 /// # Errors
 /// [`Stop::Load`].
-pub fn first_followers(workspace: &Workspace, changed: &[Uuid]) -> Result<(Vec<Uuid>, Vec<Option<Vec<u8>>>), Stop> {
-    let (mut first, mut left) = (Vec::new(), Vec::new());
+pub fn first_followers(workspace: &Workspace, changed: &[Uuid]) -> Result<FirstFollowers, Stop> {
+    let mut first = FirstFollowers::default();
     for chain in changed {
-        let chunk = followers(workspace, *chain, (&[], AT_ONCE.saturating_sub(first.len())))?;
-        left.push(chunk.left());
-        first.extend(chunk.ids);
+        let chunk = followers(workspace, *chain, (&[], AT_ONCE.saturating_sub(first.outlets.len())))?;
+        first.left.push((*chain, chunk.left()));
+        first.outlets.extend(chunk.ids);
     }
-    Ok((first, left))
+    Ok(first)
 }
 
 /// Asks for what [`move_documents`] and [`note`] need, but for the outlet and its territory. `after` and the number of

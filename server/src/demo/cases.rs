@@ -3,37 +3,40 @@
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::Reason;
 
+/// The cases, each with the reasons that tell of it.
+const CASES: &[(u8, &[Reason])] = &[
+    (2, &[Reason::IdTaken, Reason::CommandIdReused]),
+    (3, &[Reason::StaleBase, Reason::OfficeWins, Reason::DeviceWins, Reason::LineRemoved, Reason::ChangePending]),
+    (4, &[Reason::ChangeRequested, Reason::OrderReleased, Reason::OrderClosed]),
+    (5, &[Reason::HeldPrice]),
+    (7, &[Reason::HeldPromotion]),
+    (8, &[Reason::HeldDiscount, Reason::HeldBelowFloor, Reason::ApprovalLimit]),
+    (9, &[Reason::HeldCreditLimit]),
+    (10, &[Reason::HeldOverdue]),
+    (11, &[Reason::PartlyConfirmed, Reason::HeldStock, Reason::HeldAllocation]),
+    (12, &[Reason::HeldProductWithdrawn]),
+    (13, &[Reason::HeldOutletBlocked, Reason::NotInScope, Reason::GraceExceeded, Reason::OutletMerged]),
+    (15, &[Reason::HeldTermsExpired]),
+    (17, &[Reason::FactWins]),
+    (19, &[Reason::AnotherVisitInProgress]),
+    (21, &[Reason::SurveyClosed]),
+    (22, &[Reason::TakenAsAdvance]),
+    (24, &[Reason::ClaimExceedsDelivered, Reason::ClaimTooLate, Reason::ClaimUnlinked]),
+    (26, &[Reason::Removed, Reason::OutletArchived]),
+    (27, &[Reason::Quarantined, Reason::DependsOnQuarantined]),
+    (30, &[Reason::DeviceRevoked]),
+    (31, &[Reason::AppTooOld]),
+    (32, &[Reason::HeldDuplicateSuspect]),
+];
+
 /// The number of the case, if the outcome tells of one.
 #[must_use]
 pub fn of(outcome: &Outcome) -> Option<u8> {
     if outcome.status() == Status::Duplicate {
         return Some(1);
     }
-    Some(match outcome.reason() {
-        Reason::IdTaken | Reason::CommandIdReused => 2,
-        Reason::StaleBase | Reason::OfficeWins | Reason::DeviceWins | Reason::LineRemoved | Reason::ChangePending => 3,
-        Reason::ChangeRequested | Reason::OrderReleased | Reason::OrderClosed => 4,
-        Reason::HeldPrice => 5,
-        Reason::HeldPromotion => 7,
-        Reason::HeldDiscount | Reason::HeldBelowFloor | Reason::ApprovalLimit => 8,
-        Reason::HeldCreditLimit => 9,
-        Reason::HeldOverdue => 10,
-        Reason::PartlyConfirmed | Reason::HeldStock => 11,
-        Reason::HeldProductWithdrawn => 12,
-        Reason::HeldOutletBlocked | Reason::NotInScope | Reason::GraceExceeded | Reason::OutletMerged => 13,
-        Reason::HeldTermsExpired => 15,
-        Reason::FactWins => 17,
-        Reason::AnotherVisitInProgress => 19,
-        Reason::SurveyClosed => 21,
-        Reason::TakenAsAdvance => 22,
-        Reason::ClaimExceedsDelivered | Reason::ClaimTooLate | Reason::ClaimUnlinked => 24,
-        Reason::Removed | Reason::OutletArchived => 26,
-        Reason::Quarantined | Reason::DependsOnQuarantined => 27,
-        Reason::DeviceRevoked => 30,
-        Reason::AppTooOld => 31,
-        Reason::HeldDuplicateSuspect => 32,
-        _ => return None,
-    })
+    let reason = outcome.reason();
+    CASES.iter().find(|(_, reasons)| reasons.contains(&reason)).map(|(case, _)| *case)
 }
 
 #[cfg(test)]

@@ -552,10 +552,12 @@ impl Facts {
         let entry = (order.submitted_at_us, record);
         let is_open = |hold: &&Hold| order.status() == OrderStatus::Submitted && hold.released_at_us == 0;
         for hold in order.holds.iter().filter(is_open) {
-            let awaited = match hold.reason() {
-                HoldReason::TermsExpired => Awaited::Terms(id(&order.agreement_id, "agreement_id")?),
-                HoldReason::DuplicateSuspect => Awaited::Order(id(&hold.other_order_id, "other_order_id")?),
-                _ => continue,
+            let awaited = if hold.reason() == HoldReason::TermsExpired {
+                Awaited::Terms(id(&order.agreement_id, "agreement_id")?)
+            } else if hold.reason() == HoldReason::DuplicateSuspect {
+                Awaited::Order(id(&hold.other_order_id, "other_order_id")?)
+            } else {
+                continue;
             };
             self.waiting.entry(awaited).or_default().insert(entry);
         }

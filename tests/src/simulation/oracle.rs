@@ -15,9 +15,10 @@ use roundsman::commands::{self, Context, Decide, Issuer};
 use roundsman::internal::{Granted, Internal as _};
 use roundsman::policy::Policy;
 use roundsman::verify::Content;
-use roundsman::workspace::{FIRST_INTERNAL_KIND, Revocation, Stop, Stored, Workspace};
+use roundsman::workspace::{Change, FIRST_INTERNAL_KIND, Revocation, Stop, Stored, Workspace};
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
+use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{self, Outlet, Reason};
 use roundsman_sync::kind;
 use roundsman_sync::scope::Scope;
@@ -212,17 +213,7 @@ impl Oracle {
         }));
         let said = discretion::said(&submitted.body);
         let changes = workspace.finish();
-        let (told, records) = ((&body, &outcome), &self.records);
-        trade_laws::check(&Changed { command: command.name(), told, changes: &changes, records }, journal)?;
-        for change in &changes {
-            self.bought.note(change.id, &change.after);
-        }
-        let outlet = |id: &[u8]| {
-            let id = Uuid::from_slice(id).ok()?;
-            let changed = changes.iter().find(|change| change.id == id).map(|change| &change.after);
-            Outlet::decode(changed.or_else(|| self.records.get(&id))?.document.clone()).ok()
-        };
-        self.bought.check(told, &changes, outlet, journal)?;
+        self.trade(command.name(), (&body, &outcome), &changes, journal)?;
         for change in changes {
             let old = self.records.insert(change.id, change.after);
             before.entry(change.id).or_insert(old);
@@ -236,6 +227,26 @@ impl Oracle {
             format!("{} tells {:?} of {hidden:?}: {outcome:?}", command.name(), submission.issuer)
         })?;
         Ok(outcome)
+    }
+
+    /// The laws of the trade.
+    fn trade(
+        &mut self,
+        command: &'static str,
+        told: (&Command, &Outcome),
+        changes: &[Change],
+        journal: &mut Journal,
+    ) -> Checked<()> {
+        trade_laws::check(&Changed { command, told, changes, records: &self.records }, journal)?;
+        for change in changes {
+            self.bought.note(change.id, &change.after);
+        }
+        let outlet = |id: &[u8]| {
+            let id = Uuid::from_slice(id).ok()?;
+            let changed = changes.iter().find(|change| change.id == id).map(|change| &change.after);
+            Outlet::decode(changed.or_else(|| self.records.get(&id))?.document.clone()).ok()
+        };
+        self.bought.check(told, changes, outlet, journal)
     }
 
     /// Those of these records that the issuer does not see, and has not made.
