@@ -12,13 +12,13 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, ApplyAssignments, ArchiveOutlet, BlockOutlet, CancelOrder, CancelVisit, ChangeOrder, CheckIn, CheckOut,
-    CollectPayment, DeliverShipment, DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold, HoldReason,
-    ImportRecords, Int64Change, LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order, OrderLineChange,
-    OrderLineEdit, OrderStatus, Outlet, PastPromise, Payment, PaymentMethod, PlanVisits, PrepareShipment, PriceToSet,
-    Product, PromiseOutcome, Reason, Receivable, Reclamation, ReclamationCause, RecordToImport, ReleaseHold,
-    ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment, ShippedLine, ShortReason,
-    ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag, VisitState,
-    order_line_edit::Edit,
+    CollectPayment, Customer, DeliverShipment, DeliveredLine, EditOutlet, Fulfilment, HandTerritoryOver, Hold,
+    HoldReason, ImportRecords, Int64Change, LineDifference, MarkMissedVisits, MoveOutlet, NewOrderLine, Order,
+    OrderLineChange, OrderLineEdit, OrderStatus, Outlet, PastPromise, Payment, PaymentMethod, PlanVisits,
+    PrepareShipment, PriceToSet, Product, PromiseOutcome, Reason, Receivable, Reclamation, ReclamationCause,
+    RecordToImport, ReleaseHold, ReleaseOrder, Route, RouteStop, SetPrices, SetReceivable, SetStock, ShipShipment,
+    ShippedLine, ShortReason, ShortageRule, Stock, StockToSet, StringChange, SubmitOrder, Territory, Visit, VisitFlag,
+    VisitState, order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice, encoded};
 use roundsman_tests::database::Kind;
@@ -419,9 +419,10 @@ async fn c11_a_back_order_is_promised_and_gets_what_comes(kind: Kind) {
 
 async fn c11_a_delivery_of_much_reaches_those_who_wait_for_it_beside_many_who_do_not(kind: Kind) {
     let (app, world, mut anna) = ready(kind).await;
-    let agreement = Agreement { shortage_rule: ShortageRule::BackOrder.into(), ..world.agreement(0) };
-    let unlimited = Agreement { credit_limit_minor: None, ..agreement };
-    import(&app, vec![entry(world.agreements[0], Record::Agreement(unlimited))]).await;
+    let standard = app.id();
+    let terms = Agreement { customer_id: Vec::new(), credit_limit_minor: None, ..world.agreement(0) };
+    let terms = Agreement { shortage_rule: ShortageRule::BackOrder.into(), ..terms };
+    import(&app, vec![entry(standard, Record::Agreement(terms))]).await;
     // Three articles, in the order in which the server serves those who wait for them.
     let mut articles = [0, 1, 2];
     articles.sort_by_key(|article| world.products[*article]);
@@ -429,13 +430,26 @@ async fn c11_a_delivery_of_much_reaches_those_who_wait_for_it_beside_many_who_do
         counted(&app, &world, article, 0).await;
     }
     let [none, little, much] = articles;
-    for (article, number) in [(none, 60), (little, 60), (much, 60)] {
-        for _ in 0..number {
+    let outlets: Vec<Uuid> = (0..100).map(|_| app.id()).collect();
+    let shops = outlets.iter().flat_map(|id| {
+        let customer = app.id();
+        let agreement_ids = vec![bytes(standard)];
+        let shop = Outlet { customer_id: bytes(customer), agreement_ids, ..world.outlet(&world.anna, 0) };
+        let owner = Customer { name: "Shop".to_owned(), ..Customer::default() };
+        [entry(customer, Record::Customer(owner)), entry(*id, Record::Outlet(shop))]
+    });
+    import(&app, shops.collect()).await;
+    let [one, ..] = outlets[..] else { panic!("a hundred outlets") };
+    for (article, outlets) in [(none, vec![one; 60]), (little, vec![one; 60]), (much, outlets)] {
+        for outlet in &outlets {
             let (_, submit) = order(&app, &anna, &world, &world.anna, &[(article, 1, PRICE_MINOR)]);
-            app.capture(&mut anna, Command::SubmitOrder(submit));
+            let (outlet_id, agreement_id) = (bytes(*outlet), bytes(standard));
+            app.capture(&mut anna, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }));
         }
     }
     while !app.sync(&mut anna).await.outcomes.is_empty() {}
+    // The server has not seen them for long.
+    app.forget_records().await;
     let figure = |article: usize, on_hand_milli: i64| {
         let stock = Stock { as_of_us: app.now_us(), ..world.stock(article, on_hand_milli) };
         StockToSet { stock_id: bytes(world.stocks[article]), stock: Some(stock) }
@@ -456,7 +470,7 @@ async fn c11_a_delivery_of_much_reaches_those_who_wait_for_it_beside_many_who_do
     };
     // Who can't be asked by the command itself is asked by the server.
     Jobs::new(Arc::clone(&app.core)).run_due(world.tenant).await.expect("runs");
-    assert_eq!(served().await, [0, 1, 60]);
+    assert_eq!(served().await, [0, 1, 100]);
     done(app, &world, &mut anna).await;
 }
 
