@@ -122,14 +122,15 @@ pub fn applies(promotion: &Promotion, buyer: &Buyer<'_>) -> bool {
 /// Whether somebody is among those for whom something is.
 #[must_use]
 pub fn invites(audience: &Audience, buyer: &Buyer<'_>) -> bool {
-    let Audience { outlet_ids, outlet_labels, outlet_classes, agreement_ids } = audience;
-    let everybody =
-        outlet_ids.is_empty() && outlet_labels.is_empty() && outlet_classes.is_empty() && agreement_ids.is_empty();
+    let Audience { outlet_ids, outlet_labels, outlet_classes, agreement_ids, chain_ids } = audience;
+    let no_outlets = outlet_ids.is_empty() && outlet_labels.is_empty() && outlet_classes.is_empty();
+    let everybody = no_outlets && agreement_ids.is_empty() && chain_ids.is_empty();
     everybody
         || outlet_ids.iter().any(|id| id == buyer.outlet_id.as_bytes())
         || outlet_labels.iter().any(|label| buyer.outlet.labels.contains(label))
         || outlet_classes.contains(&buyer.outlet.outlet_class)
         || agreement_ids.iter().any(|id| id == buyer.agreement_id)
+        || chain_ids.contains(&buyer.outlet.chain_id)
 }
 
 fn concerns(promotion: &Promotion, line: &Line<'_>) -> bool {
@@ -371,7 +372,9 @@ pub fn audience_form(audience: &Audience) -> Result<(), Rejection> {
     }
     check::count(audience.outlet_classes.len(), check::ENTRIES, "outlet_classes")?;
     check::count(audience.agreement_ids.len(), check::ENTRIES, "agreement_ids")?;
-    ids(&audience.agreement_ids, "agreement_ids")
+    ids(&audience.agreement_ids, "agreement_ids")?;
+    check::count(audience.chain_ids.len(), check::ENTRIES, "chain_ids")?;
+    ids(&audience.chain_ids, "chain_ids")
 }
 
 fn ids(ids: &[Vec<u8>], field: &str) -> Result<(), Rejection> {

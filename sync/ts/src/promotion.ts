@@ -95,14 +95,16 @@ function applies(promotion: Promotion, buyer: Buyer): boolean {
 }
 
 /** Whether somebody is among those for whom something is. */
-export function invites({ outletIds, outletLabels, outletClasses, agreementIds }: Audience, buyer: Buyer): boolean {
-  const lists: readonly (readonly unknown[])[] = [outletIds, outletLabels, outletClasses, agreementIds];
+export function invites(audience: Audience, buyer: Buyer): boolean {
+  const { outletIds, outletLabels, outletClasses, agreementIds, chainIds } = audience;
+  const lists: readonly (readonly unknown[])[] = [outletIds, outletLabels, outletClasses, agreementIds, chainIds];
   return (
     lists.every((list) => list.length === 0) ||
     outletIds.some((id) => toHex(id) === buyer.outletId) ||
     outletLabels.some((label) => buyer.outlet.labels.includes(label)) ||
     outletClasses.includes(buyer.outlet.outletClass) ||
-    agreementIds.some((id) => toHex(id) === buyer.agreementId)
+    agreementIds.some((id) => toHex(id) === buyer.agreementId) ||
+    chainIds.some((id) => toHex(id) === toHex(buyer.outlet.chainId))
   );
 }
 

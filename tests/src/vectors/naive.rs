@@ -152,6 +152,10 @@ fn is_for(promotion: &Promotion, order: &Order) -> bool {
         named += 1;
         hit |= *id == order.agreement_id.as_bytes();
     }
+    for id in &audience.chain_ids {
+        named += 1;
+        hit |= *id == order.outlet.chain_id;
+    }
     named == 0 || hit
 }
 

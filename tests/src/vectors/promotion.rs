@@ -93,6 +93,7 @@ fn order(lines: &[(u128, u128, i64, i64)]) -> Order {
         outlet_id: id(50),
         outlet: Outlet {
             labels: vec!["pharmacy".to_owned()],
+            chain_id: vec![7; 16],
             outlet_class: OutletClass::A.into(),
             ..Outlet::default()
         },
@@ -173,6 +174,7 @@ fn conditions() -> Vec<Shown> {
     let another = Audience { outlet_ids: vec![vec![9; 16]], ..Audience::default() };
     let label = Audience { outlet_labels: vec!["pharmacy".to_owned()], ..Audience::default() };
     let class = Audience { outlet_classes: vec![OutletClass::B.into()], ..Audience::default() };
+    let chain = |number: u8| Audience { chain_ids: vec![vec![number; 16]], ..Audience::default() };
     let agreement = Audience { agreement_ids: vec![id(60).as_bytes().to_vec()], ..another.clone() };
     let cases = [
         ("only these products", vec![of_products(&[SUGAR], percent(1_000))]),
@@ -192,6 +194,8 @@ fn conditions() -> Vec<Shown> {
         ("for another outlet", only(another)),
         ("for outlets with a label", only(label)),
         ("for outlets of another class", only(class)),
+        ("for outlets of the chain", only(chain(7))),
+        ("for outlets of another chain", only(chain(8))),
         ("for an agreement, or an outlet that is another", only(agreement)),
     ];
     cases.into_iter().map(|(name, promotions)| (name, promotions, two())).collect()

@@ -146,8 +146,12 @@ fn groups_hold_what_is_below_them() {
 
 #[test]
 fn a_promotion_is_for_its_audience_its_days_and_its_currency() {
-    let outlet =
-        Outlet { labels: vec!["pharmacy".to_owned()], outlet_class: OutletClass::A.into(), ..Outlet::default() };
+    let outlet = Outlet {
+        labels: vec!["pharmacy".to_owned()],
+        outlet_class: OutletClass::A.into(),
+        chain_id: id(70),
+        ..Outlet::default()
+    };
     let is_for = |promotion: Promotion| applies(&promotion, &buyer(&outlet));
     let only = |audience: Audience| Promotion { audience: Some(audience), ..percent(1) };
     assert!(is_for(percent(1)) && is_for(only(Audience::default())));
@@ -157,6 +161,8 @@ fn a_promotion_is_for_its_audience_its_days_and_its_currency() {
     assert!(is_for(only(labels("pharmacy"))) && !is_for(only(labels("kiosk"))));
     let classes = |class: OutletClass| Audience { outlet_classes: vec![class.into()], ..Audience::default() };
     assert!(is_for(only(classes(OutletClass::A))) && !is_for(only(classes(OutletClass::B))));
+    let chains = |chain: u8| Audience { chain_ids: vec![id(chain)], ..Audience::default() };
+    assert!(is_for(only(chains(70))) && !is_for(only(chains(71))));
     assert!(is_for(only(Audience { agreement_ids: vec![id(60)], outlet_ids: vec![id(51)], ..Audience::default() })));
     let days = |valid_from_day, valid_to_day| Promotion { valid_from_day, valid_to_day, ..percent(1) };
     assert!(is_for(days(DAY, DAY)) && !is_for(days(DAY + 1, 0)) && !is_for(days(0, DAY - 1)));
