@@ -2,14 +2,12 @@
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use roundsman_proto::admin::ExecuteRequest;
-use roundsman_proto::admin::office_service_client::OfficeServiceClient;
 use roundsman_proto::sync::{Outcome, Status as Decision};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, MergeCustomers, Reason};
+use roundsman_proto::trade::{MergeCustomers, Reason};
 use uuid::Uuid;
 
-use super::client::{Login, Session};
+use super::client::{Login, Session, why};
 use super::print;
 use crate::clock::{Clock, Random};
 
@@ -67,19 +65,11 @@ pub async fn merge(
     let [duplicate_id, survivor_id] = [duplicate, survivor].map(|id| id.as_bytes().to_vec());
     loop {
         let merge = MergeCustomers { duplicate_id: duplicate_id.clone(), survivor_id: survivor_id.clone() };
-        let command = trade::Command { command: Some(Command::MergeCustomers(merge)) };
-        let request = ExecuteRequest { command_id: ids().as_bytes().to_vec(), command: Some(command) };
-        let answer = session
-            .call(request, async |channel, request| OfficeServiceClient::new(channel).execute(request).await)
+        let (outcome, _) = session
+            .execute(ids(), Command::MergeCustomers(merge))
             .await
             .context("the merge is not at its end; run the same again to go on from there")?;
-        let outcome = answer.outcome.context("the server answered without an outcome")?;
-        anyhow::ensure!(
-            outcome.status() == Decision::Applied,
-            "nothing was merged: {} {}",
-            outcome.reason().as_str_name(),
-            outcome.text
-        );
+        anyhow::ensure!(outcome.status() == Decision::Applied, "nothing was merged: {}", why(&outcome));
         progress(left_outlets(&outcome));
         if outcome.reason() != Reason::MergeGoesOn {
             return Ok(());

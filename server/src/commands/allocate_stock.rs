@@ -66,15 +66,11 @@ impl Decide for AllocateStock {
         if due.after.is_none() {
             share_out(workspace, goods, context.now_us)?;
         }
-        let (mut ids, mut last) = (Vec::new(), None);
-        for (id, order) in turn.asked() {
-            ordering::decide_again(context, workspace, id)?;
-            ids.push(id);
-            last = Some(order.clone());
-        }
+        let (ids, asked): (Vec<Uuid>, Vec<&WaitingOrder>) = turn.asked().unzip();
+        ordering::decide_all_again(context, workspace, &ids)?;
         let mut calendar: AllocationCalendar = workspace.internal(&())?;
-        match last.filter(|_| turn.is_long()) {
-            Some(last) => calendar.go_on_after(goods, last),
+        match asked.last().filter(|_| turn.is_long()) {
+            Some(last) => calendar.go_on_after(goods, (*last).clone()),
             None => {
                 let mut quotas: Quotas = workspace.internal(&goods)?;
                 quotas.asked(context.now_us, due.since_us);

@@ -767,10 +767,7 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
     let orders = credit::releasable(&credit, |id| terms.get(&id).copied()).orders;
-    load(workspace, &orders)?;
-    for id in &orders {
-        decide_again(context, workspace, *id)?;
-    }
+    decide_all_again(context, workspace, &orders)?;
     Ok(orders.len())
 }
 
@@ -791,10 +788,7 @@ pub fn expired_keys(credit: &Credit, workspace: &Workspace, keys: &mut Keys) {
 /// [`Stop::Load`]; [`Stop::Corrupt`].
 pub fn release_expired(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
     let orders: Vec<Uuid> = expired(&workspace.internal(debtor)?).collect();
-    load(workspace, &orders)?;
-    for id in &orders {
-        decide_again(context, workspace, *id)?;
-    }
+    decide_all_again(context, workspace, &orders)?;
     Ok(orders.len())
 }
 
@@ -996,10 +990,7 @@ pub fn decide_terms_again(
     after: &[u8],
 ) -> Result<Chunk, Stop> {
     let chunk = waiting_for_terms(workspace, agreement, after)?;
-    load(workspace, &chunk.ids)?;
-    for id in &chunk.ids {
-        decide_again(context, workspace, *id)?;
-    }
+    decide_all_again(context, workspace, &chunk.ids)?;
     Ok(chunk)
 }
 
@@ -1008,6 +999,15 @@ fn waiting_for_terms(workspace: &Workspace, agreement: Uuid, after: &[u8]) -> Re
     let ids: BTreeSet<Uuid> =
         waiting.orders.iter().filter_map(|entry| Uuid::from_slice(&entry.order_id).ok()).collect();
     Ok(Chunk::of(ids, after, SERVED_AT_ONCE, "after_record_id")?)
+}
+
+/// Decides orders that wait once more, one after the other.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn decide_all_again(context: &Context<'_>, workspace: &mut Workspace, orders: &[Uuid]) -> Result<(), Stop> {
+    load(workspace, orders)?;
+    orders.iter().try_for_each(|id| decide_again(context, workspace, *id))
 }
 
 /// Decides an order that waits once more, because something has changed on which it waits. One that can't be decided
