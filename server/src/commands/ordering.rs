@@ -746,12 +746,7 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
     // What an agreement says that is not loaded yet may be anything.
     let unlimited = CreditTerms { limit_minor: None, overdue_ban: false };
     let terms = |id: Uuid| Some(known.get(&id).copied().unwrap_or(unlimited));
-    for id in credit::releasable(after, terms).orders {
-        keys.id(id);
-        if let Ok(Some(order)) = workspace.find::<Order>(id) {
-            Needs::of_order(&order).keys(workspace, keys);
-        }
-    }
+    credit::releasable(after, terms).orders.into_iter().for_each(|id| again_keys(id, workspace, keys));
 }
 
 /// Decides the held orders again that now fit the customer's credit, oldest first, and says how many these were. At most
@@ -760,15 +755,20 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
 /// # Errors
 /// [`Stop::Load`]; [`Stop::Corrupt`].
 pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
+    let orders = fitting(workspace, debtor)?;
+    decide_all_again(context, workspace, &orders)?;
+    Ok(orders.len())
+}
+
+/// The held orders that now fit the customer's credit, oldest first.
+fn fitting(workspace: &Workspace, debtor: &Debtor) -> Result<Vec<Uuid>, Stop> {
     let credit: Credit = workspace.internal(debtor)?;
     let mut terms = BTreeMap::new();
     for held in &credit.held {
         let id = stored_id(&held.agreement_id)?;
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
-    let orders = credit::releasable(&credit, |id| terms.get(&id).copied()).orders;
-    decide_all_again(context, workspace, &orders)?;
-    Ok(orders.len())
+    Ok(credit::releasable(&credit, |id| terms.get(&id).copied()).orders)
 }
 
 /// The orders that wait for an agreement or a contract to be valid, oldest first, as many as one command decides.
@@ -934,13 +934,17 @@ fn serve_turn(
     scarce: Scarce,
     (waiting, turn): (&Waiting, &[Uuid]),
 ) -> Result<(), Stop> {
-    for id in turn {
-        if let Scarce::Stock { warehouse, product } = scarce
-            && workspace.internal::<Available>(&(warehouse, product))?.free_milli() <= 0
-        {
-            return Ok(());
+    if let Scarce::Terms(_) = scarce {
+        decide_by_terms_again(context, workspace, turn)?;
+    } else {
+        for id in turn {
+            if let Scarce::Stock { warehouse, product } = scarce
+                && workspace.internal::<Available>(&(warehouse, product))?.free_milli() <= 0
+            {
+                return Ok(());
+            }
+            decide_again(context, workspace, *id)?;
         }
-        decide_again(context, workspace, *id)?;
     }
     if waiting.is_long() {
         match scarce {
@@ -990,8 +994,25 @@ pub fn decide_terms_again(
     after: &[u8],
 ) -> Result<Chunk, Stop> {
     let chunk = waiting_for_terms(workspace, agreement, after)?;
-    decide_all_again(context, workspace, &chunk.ids)?;
+    load(workspace, &chunk.ids)?;
+    decide_by_terms_again(context, workspace, &chunk.ids)?;
     Ok(chunk)
+}
+
+/// Decides orders again that wait for terms. Of those that wait for credit only the ones that fit: a customer's later order does not
+/// overtake an earlier one that is too large.
+fn decide_by_terms_again(context: &Context<'_>, workspace: &mut Workspace, orders: &[Uuid]) -> Result<(), Stop> {
+    for id in orders {
+        let Some(order) = workspace.find::<Order>(*id)? else { continue };
+        if let Some(debtor) = debtor(&order)
+            && credit::waits(&order)
+            && !fitting(workspace, &debtor)?.contains(id)
+        {
+            continue;
+        }
+        decide_again(context, workspace, *id)?;
+    }
+    Ok(())
 }
 
 fn waiting_for_terms(workspace: &Workspace, agreement: Uuid, after: &[u8]) -> Result<Chunk, Stop> {

@@ -1,10 +1,11 @@
-//! What follows when agreements or contracts change: orders that waited for a limit, for a ban to go or for other days are
-//! decided again. Of agreements that is done for those of one customer: orders by a standard agreement are of too many.
+//! What follows when contracts change: orders that waited for a limit, for a ban to go or for other days are decided again.
+//! Any contract of a customer may be what his orders wait for, so they are found by whose credit it is; those that wait for an
+//! agreement have a list of their own ([`roundsman_sync::trade::waiting::Scarce::Terms`]).
 
 use std::collections::BTreeSet;
 
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{Agreement, Contract, RecordToImport};
+use roundsman_proto::trade::{Contract, RecordToImport};
 use roundsman_sync::trade::credit::{Credit, RELEASED_AT_ONCE};
 use uuid::Uuid;
 
@@ -24,13 +25,6 @@ pub fn changed(workspace: &Workspace, records: &[RecordToImport]) -> Result<BTre
         match &entry.record {
             Some(Record::Contract(after)) if workspace.find::<Contract>(id)?.as_ref() != Some(after) => {
                 debtors.extend(contract::debtor(after));
-            }
-            // Nobody waits for what is new: nothing names it.
-            Some(Record::Agreement(after))
-                if workspace.find::<Agreement>(id)?.is_some_and(|before| before != *after) =>
-            {
-                let customer = Uuid::from_slice(&after.customer_id).ok();
-                debtors.extend(customer.map(|customer| (customer, after.currency.clone())));
             }
             _ => {}
         }

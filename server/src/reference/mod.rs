@@ -14,7 +14,7 @@ use roundsman_sync::kind;
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::assignment::{self, Assigned, Span};
 use roundsman_sync::trade::check;
-use roundsman_sync::trade::credit::Credit;
+use roundsman_sync::trade::credit::{Credit, CreditTerms};
 use roundsman_sync::trade::debt::{self, Debts};
 use roundsman_sync::trade::delivery;
 use roundsman_sync::trade::must_sell;
@@ -380,7 +380,8 @@ fn put_agreement(workspace: &mut Workspace, id: Uuid, agreement: &Agreement) -> 
         if before.customer_id != agreement.customer_id {
             return Err(check::mismatch("customer_id").about(id).into());
         }
-        if (before.valid_from_day, before.valid_to_day) != (agreement.valid_from_day, agreement.valid_to_day) {
+        let days = |terms: &Agreement| (terms.valid_from_day, terms.valid_to_day);
+        if days(&before) != days(agreement) || CreditTerms::from(&before) != CreditTerms::from(agreement) {
             workspace.free(Scarce::Terms(id));
         }
         let old = stored_id(&before.price_list_id)?;

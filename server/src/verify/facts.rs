@@ -551,8 +551,10 @@ impl Facts {
         };
         let entry = (order.submitted_at_us, record);
         let is_open = |hold: &&Hold| order.status() == OrderStatus::Submitted && hold.released_at_us == 0;
+        let of_credit = |hold: Hold| matches!(hold.reason(), HoldReason::CreditLimit | HoldReason::Overdue);
+        let only_credit = order.holds.iter().filter(is_open).all(|hold| of_credit(hold.clone()));
         for hold in order.holds.iter().filter(is_open) {
-            let awaited = if hold.reason() == HoldReason::TermsExpired {
+            let awaited = if hold.reason() == HoldReason::TermsExpired || only_credit {
                 Awaited::Terms(id(&order.agreement_id, "agreement_id")?)
             } else if hold.reason() == HoldReason::DuplicateSuspect {
                 Awaited::Order(id(&hold.other_order_id, "other_order_id")?)

@@ -7,6 +7,7 @@ use prost::Message;
 use roundsman_proto::trade::{HoldReason, LineDifference, Order, OrderStatus};
 use uuid::Uuid;
 
+use super::credit;
 use super::order::hold;
 
 /// So many orders are served in the transaction of the command that has set something free; the next one goes on.
@@ -27,7 +28,7 @@ pub enum Scarce {
     },
     /// The budget of a promotion.
     Budget(Uuid),
-    /// An agreement: that it is valid, and that the outlet lists it.
+    /// An agreement: that it is valid, that the outlet lists it, that it allows more credit.
     Terms(Uuid),
     /// Another order, which this one may repeat: that it is called off.
     Order(Uuid),
@@ -112,7 +113,8 @@ impl Waiting {
 }
 
 /// What an order waits for: the goods of a hold for stock, and those that a confirmed order is still to get; the budgets of the
-/// promotions of a hold for these; the agreement of a hold for expired terms; the order that it may repeat.
+/// promotions of a hold for these; the agreement of a hold for expired terms, or that limits the credit for which alone it waits;
+/// the order that it may repeat.
 #[must_use]
 pub fn waits_for(order: &Order) -> BTreeSet<Scarce> {
     let mut scarce = BTreeSet::new();
@@ -134,7 +136,7 @@ pub fn waits_for(order: &Order) -> BTreeSet<Scarce> {
                     promotions.filter_map(|part| Uuid::from_slice(&part.promotion_id).ok()).map(Scarce::Budget),
                 );
             }
-            if hold::open(order, HoldReason::TermsExpired).is_some() {
+            if hold::open(order, HoldReason::TermsExpired).is_some() || credit::waits(order) {
                 scarce.extend(Uuid::from_slice(&order.agreement_id).ok().map(Scarce::Terms));
             }
             if let Some(hold) = hold::open(order, HoldReason::DuplicateSuspect) {

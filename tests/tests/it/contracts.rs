@@ -5,8 +5,8 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, CollectPayment, Contract, DueItem, HoldReason, ImportRecords, Order, OrderStatus, Payment, Reason,
-    Receivable, SetReceivable, SubmitOrder,
+    Agreement, CollectPayment, Contract, DueItem, HoldReason, ImportRecords, Order, OrderStatus, Outlet, Payment,
+    Reason, Receivable, SetReceivable, SubmitOrder,
 };
 use roundsman_tests::app::{TENANT, TODAY, TestApp};
 use roundsman_tests::database::Kind;
@@ -22,6 +22,7 @@ on_both_databases!(
     c09_an_order_fits_the_limit_of_its_contract_as_well,
     c09_a_limit_that_rises_lets_waiting_orders_go,
     c09_an_agreement_that_allows_more_lets_waiting_orders_go,
+    c09_a_standard_agreement_that_allows_more_lets_the_orders_of_all_its_customers_go,
     c10_overdue_debt_bans_under_its_own_contract_only,
     c15_where_no_contract_is_valid_an_order_waits_until_one_is,
     c22_money_for_a_contract_pays_its_documents,
@@ -177,6 +178,36 @@ async fn c09_an_agreement_that_allows_more_lets_waiting_orders_go(kind: Kind) {
     assert_eq!(open_holds(&stored(&app, &world, id).await), [HoldReason::CreditLimit]);
     import(&app, vec![entry(world.agreements[0], Record::Agreement(limited(None)))]).await;
     assert_eq!(stored(&app, &world, id).await.status(), OrderStatus::Confirmed);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c09_a_standard_agreement_that_allows_more_lets_the_orders_of_all_its_customers_go(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let common = app.id();
+    let limited = |minor| Agreement { credit_limit_minor: Some(minor), customer_id: Vec::new(), ..world.agreement(0) };
+    import(&app, vec![entry(common, Record::Agreement(limited(0)))]).await;
+    for index in [0, 1] {
+        let outlet = Outlet { agreement_ids: vec![bytes(common)], ..world.outlet(&world.anna, index) };
+        import(&app, vec![entry(world.anna.outlets[index], Record::Outlet(outlet))]).await;
+    }
+    let mut ids = Vec::new();
+    for (outlet, packs) in [(0, 5), (0, 1), (1, 2)] {
+        let (id, submit) = order(&app, &anna, &world, &world.anna, &[(0, packs, PRICE_MINOR)]);
+        let outlet_id = bytes(world.anna.outlets[outlet]);
+        let named = SubmitOrder { outlet_id, agreement_id: bytes(common), ..submit };
+        let outcome = app.decide(&mut anna, Command::SubmitOrder(named)).await;
+        assert_eq!(status(&outcome), (Status::Held, Reason::HeldCreditLimit), "{outcome:?}");
+        ids.push(id);
+    }
+    for (limit, gone) in [(PRICE_MINOR, 0), (2 * PRICE_MINOR, 1), (6 * PRICE_MINOR, 3)] {
+        import(&app, vec![entry(common, Record::Agreement(limited(limit)))]).await;
+        let mut confirmed = Vec::new();
+        for id in &ids {
+            confirmed.push(stored(&app, &world, *id).await.status() == OrderStatus::Confirmed);
+        }
+        let right = [gone == 3, gone == 3, gone >= 1];
+        assert_eq!(confirmed, right, "under {limit}: a small order does not overtake a large one of the same customer");
+    }
     done(app, &world, &mut anna).await;
 }
 

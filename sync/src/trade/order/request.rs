@@ -89,8 +89,9 @@ fn asked(order: &Order, editor: Editor, wish: Wish, capture: &Capture) -> Result
         Wish::Change(change) => &change.order_id,
         Wish::Cancellation(cancellation) => &cancellation.order_id,
     };
-    if let Ok(pending) = Uuid::from_slice(&order.change_request_id) {
-        return Err(Rejection::new(Reason::ChangePending).fact(None, "change_request_id", pending));
+    if !order.change_request_id.is_empty() {
+        // Which one that is the order says, to those who see it.
+        return Err(Rejection::new(Reason::ChangePending).field("order_id"));
     }
     Ok(ChangeRequest {
         order_id: order_id.clone(),
