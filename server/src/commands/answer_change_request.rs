@@ -3,17 +3,16 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::change_request::Wish;
-use roundsman_proto::trade::{AnswerChangeRequest, ChangeRequest, Order, OrderStatus, Shipment, ShipmentState};
+use roundsman_proto::trade::{AnswerChangeRequest, ChangeRequest, Order, OrderStatus};
 use roundsman_sync::trade::capture::Capture;
 use roundsman_sync::trade::order::request;
 use roundsman_sync::trade::verdict::Verdict;
 use uuid::Uuid;
 
-use super::field::{self, Place};
+use super::field;
 use super::ordering::{self, Needs};
-use super::{Context, Decide, Target, requests};
+use super::{Context, Decide, Target, requests, shipping};
 use crate::internal::debtor;
-use crate::network::optional_id;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for AnswerChangeRequest {
@@ -38,7 +37,7 @@ impl Decide for AnswerChangeRequest {
         if !self.accept {
             return Ok(());
         }
-        keys.record(&order.shipment_id);
+        shipping::shipments_of(&order).for_each(|shipment| keys.id(shipment));
         needs(&request, &order).keys(workspace, keys);
         ordering::giving_keys((id, &order), workspace, keys)
     }
@@ -59,7 +58,9 @@ impl Decide for AnswerChangeRequest {
             };
             let ground = needs(&asked, &order).read(workspace, order_id, place.clone(), capture)?;
             let decision = ground.decide(|setting| request::accept(&asked, &order, setting))?;
-            call_shipment_off(context, workspace, &place, &decision.order)?;
+            if decision.order.status() == OrderStatus::Cancelled {
+                shipping::call_off(context, workspace, &place, &order)?;
+            }
             ground.store(context, workspace, Some(&order), decision)?
         } else {
             let after = Order { change_request_id: Vec::new(), ..order.clone() };
@@ -81,22 +82,4 @@ fn needs(request: &ChangeRequest, order: &Order) -> Needs {
         Some(Wish::Change(change)) => Needs::of_order(order).with_change(change, order, request::asker(request)),
         Some(Wish::Cancellation(_)) | None => Needs::of_order(order),
     }
-}
-
-/// The shipment of an order that is called off does not leave.
-fn call_shipment_off(
-    context: &Context<'_>,
-    workspace: &mut Workspace,
-    place: &Place,
-    order: &Order,
-) -> Result<(), Stop> {
-    let Some(id) = optional_id(&order.shipment_id)?.filter(|_| order.status() == OrderStatus::Cancelled) else {
-        return Ok(());
-    };
-    if let Some(mut shipment) = workspace.find::<Shipment>(id)? {
-        shipment.set_state(ShipmentState::Cancelled);
-        workspace.put(id, &shipment, &place.closed(context))?;
-        workspace.announce("shipment.cancelled", id);
-    }
-    Ok(())
 }

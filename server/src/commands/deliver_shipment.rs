@@ -30,17 +30,10 @@ impl Decide for DeliverShipment {
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let goods = shipping::read(workspace, &self.shipment_id)?;
-        let decision = shipment::decide_deliver(
-            &goods.shipment,
-            &goods.order,
-            &goods.claims,
-            self,
-            context.captured_at_us,
-            &goods.ledger(context),
-        )?;
-        workspace.announce("shipment.delivered", goods.id);
-        let verdict = goods.store(context, workspace, decision)?;
-        goods.place.outcome(context, workspace, verdict)
+        let (moving, goods) = shipping::read(workspace, &self.shipment_id)?;
+        let decision = shipment::decide_deliver(goods, self, context.captured_at_us, shipping::mover(context))?;
+        workspace.announce("shipment.delivered", moving.id);
+        let verdict = moving.store(context, workspace, decision)?;
+        moving.place.outcome(context, workspace, verdict)
     }
 }

@@ -13,11 +13,13 @@ mod assign_rep;
 mod assign_task;
 mod block_outlet;
 mod cancel_order;
+mod cancel_shipment;
 mod cancel_visit;
 mod change_order;
 mod check_in;
 mod check_out;
 pub(crate) mod chunk;
+mod close_order;
 mod collect_payment;
 mod complete_task;
 mod confirm_hand_in;
@@ -269,6 +271,8 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::ShipShipment(command) => command,
         Command::DeliverShipment(command) => command,
         Command::AnswerChangeRequest(command) => command,
+        Command::CancelShipment(command) => command,
+        Command::CloseOrder(command) => command,
         Command::MarkMissedVisits(command) => command,
         Command::ApplyAssignments(command) => command,
         Command::TurnMonth(command) => command,

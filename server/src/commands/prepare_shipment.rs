@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Order, PrepareShipment, Shipment, Warehouse};
-use roundsman_sync::trade::shipment::{self, Prepared};
+use roundsman_proto::trade::{Order, PrepareShipment, Reason, Shipment, Warehouse};
+use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::stock::{Available, reserved_by};
+use roundsman_sync::trade::{check, shipment};
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, field, ordering, requests};
 use crate::network::optional_id;
 use crate::quotas;
+use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for PrepareShipment {
@@ -27,44 +29,80 @@ impl Decide for PrepareShipment {
         Some(Target { id: &self.shipment_id, creates: true })
     }
 
+    fn sizes(&self) -> Result<(), Rejection> {
+        check::count(self.lines.len(), check::LINES, "lines")?;
+        check::count(self.more_order_ids.len() + 1, shipment::ORDERS, "more_order_ids")
+    }
+
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.shipment_id);
-        keys.record(&self.order_id);
         keys.record(&self.warehouse_id);
-        let (_, order) = workspace.live::<Order>(&self.order_id)?;
-        keys.record(&order.change_request_id);
-        field::keys(context, &order.outlet_id, workspace, keys);
-        field::hang_keys(context, &order.outlet_id, workspace, keys);
-        let from = optional_id(&order.warehouse_id)?;
-        let to = Uuid::from_slice(&self.warehouse_id).ok();
-        if to.is_some() && to != from {
-            quotas::keys(&order, keys);
-            ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
-            for warehouse in [from, to].into_iter().flatten() {
-                ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
-            }
+        let warehouse = Uuid::from_slice(&self.warehouse_id).ok();
+        for order in named(self) {
+            keys.record(order);
+            // One that can't ask for more yet must not keep the others from asking.
+            let _ = order_keys(context, (order, warehouse), workspace, keys);
         }
         Ok(())
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
-        let (order_id, order) = workspace.live::<Order>(&self.order_id)?;
-        let place = field::place(workspace, &order.outlet_id)?;
+        let mut orders = Vec::new();
+        for (index, id) in named(self).enumerate() {
+            let (id, order) = workspace.live::<Order>(id)?;
+            if orders.iter().any(|(known, _)| *known == id) {
+                let again = Rejection::new(Reason::RepeatedId).field("more_order_ids");
+                return Err(check::at("more_order_ids", index - 1)(again).into());
+            }
+            orders.push((id, order));
+        }
+        let (_, first) = orders.first().ok_or_else(|| check::missing("order_id"))?;
+        let place = field::place(workspace, &first.outlet_id)?;
         let (id, current) = field::existing::<Shipment>(workspace, &self.shipment_id)?;
         if !self.warehouse_id.is_empty() {
             workspace.live::<Warehouse>(&self.warehouse_id)?;
         }
-        let Prepared { shipment, order: mut after, verdict } =
-            shipment::decide_prepare(current.as_ref(), &order, self)?;
+        let before: Vec<(Uuid, &Order)> = orders.iter().map(|(id, order)| (*id, order)).collect();
+        let prepared = shipment::decide_prepare(current.as_ref(), &before, self)?;
         if current.is_none() {
-            workspace.put(id, &shipment, &place.open())?;
+            workspace.put(id, &prepared.shipment, &place.open())?;
             field::hang(context, workspace, &place, id)?;
-            move_reservation(workspace, &order, &mut after)?;
-            requests::overtake(context, workspace, &place, &mut after, shipment.state())?;
-            ordering::put_order(context, workspace, &place, (order_id, Some(&order), &after))?;
+            for ((id, before), (_, mut after)) in before.into_iter().zip(prepared.orders) {
+                move_reservation(workspace, before, &mut after)?;
+                requests::overtake(context, workspace, &place, &mut after, prepared.shipment.state())?;
+                ordering::put_order(context, workspace, &place, (id, Some(before), &after))?;
+            }
         }
-        place.outcome(context, workspace, verdict)
+        place.outcome(context, workspace, prepared.verdict)
     }
+}
+
+/// The orders whose goods go, in the command's order.
+fn named(command: &PrepareShipment) -> impl Iterator<Item = &Vec<u8>> {
+    std::iter::once(&command.order_id).chain(&command.more_order_ids)
+}
+
+/// Asks for what follows an order that is prepared, in another warehouse perhaps.
+fn order_keys(
+    context: &Context<'_>,
+    (order, to): (&[u8], Option<Uuid>),
+    workspace: &Workspace,
+    keys: &mut Keys,
+) -> Result<(), Stop> {
+    let (_, order) = workspace.live::<Order>(order)?;
+    keys.record(&order.change_request_id);
+    field::keys(context, &order.outlet_id, workspace, keys);
+    field::hang_keys(context, &order.outlet_id, workspace, keys);
+    let from = optional_id(&order.warehouse_id)?;
+    if to.is_some() && to != from {
+        quotas::keys(&order, keys);
+        waiting::keys(&order, keys);
+        ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
+        for warehouse in [from, to].into_iter().flatten() {
+            ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
+        }
+    }
+    Ok(())
 }
 
 fn products(order: &Order) -> BTreeSet<Uuid> {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::{Agreement, Order, PriceList, Reason, Reclamation, Shipment, ShipmentState};
 use roundsman_sync::trade::credit::Credit;
-use roundsman_sync::trade::order::fulfil::{Ledger, Moved};
+use roundsman_sync::trade::order::fulfil::{self, Books, Mover, Ordered};
 use roundsman_sync::trade::reclamation::Claims;
 use roundsman_sync::trade::rejection::Rejection;
-use roundsman_sync::trade::shipment::Decision;
+use roundsman_sync::trade::shipment::{self, Decision, Goods};
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::verdict::Verdict;
 use uuid::Uuid;
@@ -20,30 +20,22 @@ use crate::budgets;
 use crate::internal::{Debtor, debtor};
 use crate::network::{optional_id, stored_id};
 use crate::quotas;
+use crate::waiting;
 use crate::workspace::{Keys, Stop, Workspace};
 
-/// A shipment whose goods move, with everything that follows them.
+/// A shipment whose goods move, with where it goes and what is stored beside it.
 #[derive(Debug)]
-pub struct Goods {
+pub struct Moving {
     /// The shipment's id.
     pub id: Uuid,
-    /// The shipment.
-    pub shipment: Shipment,
-    /// Its order.
-    pub order: Order,
     /// Where it goes.
     pub place: Place,
-    /// What is claimed of it.
-    pub claims: Claims,
-    order_id: Uuid,
-    vat_included: bool,
     debtor: Debtor,
-    credit: Credit,
     warehouse: Option<Uuid>,
-    available: BTreeMap<Uuid, Available>,
+    before: Vec<(Uuid, Order)>,
 }
 
-/// Asks for what [`read`] and [`Goods::store`] need.
+/// Asks for what [`read`] and [`Moving::store`] need.
 ///
 /// # Errors
 /// [`Stop::Load`] when it can't ask for more yet.
@@ -51,15 +43,28 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
     keys.record(id);
     let (id, shipment) = workspace.live::<Shipment>(id)?;
     keys.internal::<Claims>(&id);
-    keys.record(&shipment.order_id);
     field::keys(context, &shipment.outlet_id, workspace, keys);
     if let Ok(warehouse) = Uuid::from_slice(&shipment.warehouse_id) {
         ordering::stock_keys(warehouse, products(&shipment).into_iter(), workspace, keys);
     }
-    let (order_id, order) = workspace.live::<Order>(&shipment.order_id)?;
+    for order in order_ids(&shipment) {
+        keys.id(order);
+        // One that can't ask for more yet must not keep the others from asking.
+        let _ = order_keys(order, workspace, keys);
+    }
+    Ok(())
+}
+
+/// Asks for what follows an order whose goods move.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn order_keys(id: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    let (_, order) = workspace.live::<Order>(id.as_bytes())?;
     keys.record(&order.change_request_id);
     budgets::keys(&order, keys);
     quotas::keys(&order, keys);
+    waiting::keys(&order, keys);
     ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
     keys.record(&order.agreement_id);
     if let Ok(agreement) = Uuid::from_slice(&order.agreement_id)
@@ -71,86 +76,124 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
         keys.internal::<Credit>(&debtor);
         let credit: Credit = workspace.internal(&debtor)?;
         // How much becomes free is not known yet: at most what the order was worth.
-        ordering::held_keys(&credit.without_order(order_id, &order), workspace, keys);
+        ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
     }
     Ok(())
+}
+
+/// The orders of a shipment, in the order of their ids.
+#[must_use]
+pub fn order_ids(shipment: &Shipment) -> BTreeSet<Uuid> {
+    let of_lines = shipment.lines.iter().map(|line| fulfil::order_of(shipment, line));
+    of_lines.chain([shipment.order_id.as_slice()]).filter_map(|id| Uuid::from_slice(id).ok()).collect()
 }
 
 fn products(shipment: &Shipment) -> BTreeSet<Uuid> {
     shipment.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect()
 }
 
+/// Reads an order whose goods move, with what it is judged by.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn ordered(workspace: &Workspace, id: Uuid) -> Result<Ordered, Stop> {
+    let (_, order) = workspace.live::<Order>(id.as_bytes())?;
+    let agreement: Option<Agreement> = workspace.find(stored_id(&order.agreement_id)?)?;
+    let price_list: Option<PriceList> = match &agreement {
+        Some(agreement) => workspace.find(stored_id(&agreement.price_list_id)?)?,
+        None => None,
+    };
+    let (Some(agreement), Some(price_list)) = (agreement, price_list) else {
+        return Err(Stop::Corrupt(format!("the order {id} has no price list")));
+    };
+    let shortage_rule = agreement.shortage_rule();
+    Ok(Ordered { id, order, vat_included: price_list.vat_included, shortage_rule })
+}
+
+/// Reads the credit of an order's customer and the stock of these products in a warehouse.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn books(
+    workspace: &Workspace,
+    ordered: &Ordered,
+    warehouse: Option<Uuid>,
+    products: BTreeSet<Uuid>,
+) -> Result<(Debtor, Books), Stop> {
+    let id = ordered.id;
+    let debtor =
+        debtor(&ordered.order).ok_or_else(|| Stop::Corrupt(format!("the customer of the order {id} can't be read")))?;
+    let mut available = BTreeMap::new();
+    for (warehouse, product) in
+        warehouse.into_iter().flat_map(|warehouse| products.iter().map(move |of| (warehouse, *of)))
+    {
+        let found = workspace.find_internal::<Available>(&(warehouse, product))?;
+        available.extend(found.map(|found| (product, found)));
+    }
+    let credit = workspace.internal(&debtor)?;
+    Ok((debtor, Books { credit, available }))
+}
+
 /// Reads a shipment that a command names, with everything that follows its goods.
 ///
 /// # Errors
 /// See [`Stop`].
-pub fn read(workspace: &Workspace, id: &[u8]) -> Result<Goods, Stop> {
+pub fn read(workspace: &Workspace, id: &[u8]) -> Result<(Moving, Goods), Stop> {
     let (id, shipment) = workspace.live::<Shipment>(id)?;
-    let (order_id, order) = workspace.live::<Order>(&shipment.order_id)?;
-    let place = field::place(workspace, &shipment.outlet_id)?;
-    let agreement: Option<Agreement> = workspace.find(stored_id(&order.agreement_id)?)?;
-    let price_list: Option<PriceList> = match agreement {
-        Some(agreement) => workspace.find(stored_id(&agreement.price_list_id)?)?,
-        None => None,
-    };
-    let price_list = price_list.ok_or_else(|| Stop::Corrupt(format!("the order {order_id} has no price list")))?;
-    let debtor =
-        debtor(&order).ok_or_else(|| Stop::Corrupt(format!("the customer of the order {order_id} can't be read")))?;
-    let warehouse = optional_id(&shipment.warehouse_id)?;
-    let mut available = BTreeMap::new();
-    if let Some(warehouse) = warehouse {
-        for product in products(&shipment) {
-            let found = workspace.find_internal::<Available>(&(warehouse, product))?;
-            available.extend(found.map(|found| (product, found)));
-        }
+    let mut orders = Vec::new();
+    for order in order_ids(&shipment) {
+        orders.push(ordered(workspace, order)?);
     }
-    Ok(Goods {
-        claims: workspace.internal(&id)?,
-        credit: workspace.internal(&debtor)?,
-        vat_included: price_list.vat_included,
-        id,
-        shipment,
-        order,
-        place,
-        order_id,
-        debtor,
-        warehouse,
-        available,
-    })
+    let first = orders.first().ok_or_else(|| Stop::Corrupt(format!("the shipment {id} is of no order")))?;
+    let place = field::place(workspace, &shipment.outlet_id)?;
+    let warehouse = optional_id(&shipment.warehouse_id)?;
+    let (debtor, books) = books(workspace, first, warehouse, products(&shipment))?;
+    let before = orders.iter().map(|of| (of.id, of.order.clone())).collect();
+    let goods = Goods { claims: workspace.internal(&id)?, shipment, orders, books };
+    Ok((Moving { id, place, debtor, warehouse, before }, goods))
 }
 
-impl Goods {
-    /// What follows the goods beside the order.
-    #[must_use]
-    pub fn ledger(&self, context: &Context<'_>) -> Ledger<'_> {
-        Ledger {
-            by: context.issuer.actor(),
-            now_us: context.now_us,
-            order_id: self.order_id,
-            vat_included: self.vat_included,
-            credit: &self.credit,
-            available: &self.available,
+/// Who reports that goods move.
+#[must_use]
+pub fn mover(context: &Context<'_>) -> Mover {
+    Mover { by: context.issuer.actor(), now_us: context.now_us }
+}
+
+/// Writes the credit of a customer and the stock in a warehouse; what has not changed is left alone.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_books(
+    workspace: &mut Workspace,
+    (debtor, warehouse): (&Debtor, Option<Uuid>),
+    books: &Books,
+) -> Result<(), Stop> {
+    workspace.put_internal(debtor, &books.credit)?;
+    for (product, available) in warehouse.iter().flat_map(|_| &books.available) {
+        let key = (warehouse.unwrap_or_default(), *product);
+        if workspace.internal::<Available>(&key)? != *available {
+            ordering::put_available(workspace, key, available)?;
         }
     }
+    Ok(())
+}
 
+impl Moving {
     /// Stores what was decided; held orders of the customer that now fit are released. A shipment is closed with its
     /// delivery, whatever came of it.
     ///
     /// # Errors
     /// See [`Stop`].
     pub fn store(&self, context: &Context<'_>, workspace: &mut Workspace, decision: Decision) -> Result<Verdict, Stop> {
-        let Decision { shipment, moved, reclamation, claims, verdict } = decision;
-        let Moved { mut order, credit, available } = moved;
-        requests::overtake(context, workspace, &self.place, &mut order, ShipmentState::Shipped)?;
+        let Decision { goods, reclamation, verdict } = decision;
+        let Goods { shipment, mut orders, books, claims } = goods;
         let stamps = if is_closed(&shipment) { self.place.closed(context) } else { self.place.open() };
         workspace.put(self.id, &shipment, &stamps)?;
-        ordering::put_order(context, workspace, &self.place, (self.order_id, Some(&self.order), &order))?;
-        workspace.put_internal(&self.debtor, &credit)?;
-        if let Some(warehouse) = self.warehouse {
-            for (product, available) in &available {
-                ordering::put_available(workspace, (warehouse, *product), available)?;
-            }
+        for ((id, before), after) in self.before.iter().zip(&mut orders) {
+            requests::overtake(context, workspace, &self.place, &mut after.order, ShipmentState::Shipped)?;
+            ordering::put_order(context, workspace, &self.place, (*id, Some(before), &after.order))?;
         }
+        put_books(workspace, (&self.debtor, self.warehouse), &books)?;
         workspace.put_internal(&self.id, &claims)?;
         if let Some((id, reclamation)) = reclamation {
             if field::existing::<Reclamation>(workspace, id.as_bytes())?.1.is_some() {
@@ -165,12 +208,29 @@ impl Goods {
     }
 }
 
-fn is_closed(shipment: &Shipment) -> bool {
-    match shipment.state() {
-        ShipmentState::Delivered | ShipmentState::PartlyDelivered => true,
-        ShipmentState::Refused | ShipmentState::NotAttempted | ShipmentState::Cancelled => true,
-        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => false,
-        ShipmentState::Checking | ShipmentState::Checked => false,
-        ShipmentState::Loaded | ShipmentState::Shipped => false,
+/// Calls the shipments of an order off that have not left, since the order is called off.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn call_off(context: &Context<'_>, workspace: &mut Workspace, place: &Place, order: &Order) -> Result<(), Stop> {
+    for id in shipments_of(order) {
+        let Some(mut shipment) = workspace.find::<Shipment>(id)? else { continue };
+        if !shipment::is_inside(&shipment) {
+            continue;
+        }
+        shipment.set_state(ShipmentState::Cancelled);
+        workspace.put(id, &shipment, &place.closed(context))?;
+        workspace.announce("shipment.cancelled", id);
     }
+    Ok(())
+}
+
+/// All shipments of an order, in the order of their preparation.
+pub fn shipments_of(order: &Order) -> impl Iterator<Item = Uuid> {
+    let all = order.earlier_shipment_ids.iter().chain([&order.shipment_id]);
+    all.filter_map(|id| Uuid::from_slice(id).ok())
+}
+
+fn is_closed(shipment: &Shipment) -> bool {
+    !shipment::is_inside(shipment) && shipment.state() != ShipmentState::Shipped
 }

@@ -149,7 +149,7 @@ impl Logistician {
     }
 
     async fn prepare(&mut self, order_id: Vec<u8>) -> anyhow::Result<()> {
-        let release = Some(ReleaseOrder { order_id: order_id.clone() });
+        let release = Some(ReleaseOrder { order_id: order_id.clone(), ..ReleaseOrder::default() });
         let request = ReleaseOrderRequest { command_id: step_id("release", &order_id), release };
         let send = |channel, request| async move { LogisticsServiceClient::new(channel).release_order(request).await };
         let answer = self.desk.call(request, send).await;
@@ -160,8 +160,9 @@ impl Logistician {
             return Ok(());
         }
         let shipment_id = step_id("shipment", &order_id);
-        let shipment = Some(PrepareShipment { shipment_id, order_id: order_id.clone(), warehouse_id: Vec::new() });
-        let request = PrepareShipmentRequest { command_id: step_id("prepare", &order_id), shipment };
+        let command_id = step_id("prepare", &order_id);
+        let shipment = Some(PrepareShipment { shipment_id, order_id, ..PrepareShipment::default() });
+        let request = PrepareShipmentRequest { command_id, shipment };
         let send =
             |channel, request| async move { LogisticsServiceClient::new(channel).prepare_shipment(request).await };
         let answer = self.desk.call(request, send).await;

@@ -131,6 +131,28 @@ impl LogisticsService for LogisticsDoor {
         let outcome = self.execute(&caller, &command_id, "answer", command).await?;
         Ok(Response::new(proto::AnswerChangeRequestResponse { outcome }))
     }
+
+    async fn cancel_shipment(
+        &self,
+        request: Request<proto::CancelShipmentRequest>,
+    ) -> Result<Response<proto::CancelShipmentResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::CancelShipmentRequest { command_id, cancellation } = request.into_inner();
+        let command = cancellation.map(Command::CancelShipment);
+        let outcome = self.execute(&caller, &command_id, "cancellation", command).await?;
+        Ok(Response::new(proto::CancelShipmentResponse { outcome }))
+    }
+
+    async fn close_order(
+        &self,
+        request: Request<proto::CloseOrderRequest>,
+    ) -> Result<Response<proto::CloseOrderResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::CloseOrderRequest { command_id, closing } = request.into_inner();
+        let command = closing.map(Command::CloseOrder);
+        let outcome = self.execute(&caller, &command_id, "closing", command).await?;
+        Ok(Response::new(proto::CloseOrderResponse { outcome }))
+    }
 }
 
 /// A moment or a day, and an id: where a list in this order goes on.

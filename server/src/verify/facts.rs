@@ -109,6 +109,19 @@ pub(super) enum Awaited {
 /// What a document of the books is known by: its number, else its order, else its due day.
 pub(super) type DocumentName = (String, Vec<u8>, i32);
 
+/// A line of an order: the order's id, and the line's.
+pub(super) type LineName = (Uuid, Vec<u8>);
+
+/// What of an order's line has become of the goods; see the fields of `OrderLine`.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) struct Whereabouts {
+    pub(super) assigned_milli: i64,
+    pub(super) shipped_milli: i64,
+    pub(super) delivered_milli: i64,
+    pub(super) refused_milli: i64,
+    pub(super) missing_milli: i64,
+}
+
 /// What was claimed of a line of a shipment.
 #[derive(Default)]
 pub(super) struct ClaimFacts {
@@ -210,6 +223,10 @@ pub(super) struct Facts {
     /// Payments in cash and by cheque.
     pub(super) cash: BTreeMap<Uuid, CashFacts>,
     pub(super) hand_ins: BTreeMap<Uuid, HandInFacts>,
+    /// What the shipments say.
+    pub(super) shipped: BTreeMap<LineName, Whereabouts>,
+    /// What the orders say that have shipments.
+    pub(super) ordered: BTreeMap<LineName, Whereabouts>,
     /// By shipment, then by its line.
     pub(super) claims: BTreeMap<Uuid, BTreeMap<Vec<u8>, ClaimFacts>>,
     /// Of everything but documents.
@@ -413,7 +430,8 @@ impl Facts {
         for line in &order.lines {
             let Some(LineQuota { quota_id, holder: Some(holder) }) = &line.quota else { continue };
             let promised = confirmed && line.difference() != LineDifference::BackOrdered;
-            let counted = if promised { line.confirmed_milli } else { line.reserved_milli };
+            let gone = line.shipped_milli.saturating_sub(line.refused_milli).saturating_sub(line.missing_milli);
+            let counted = if promised { line.confirmed_milli } else { line.reserved_milli.saturating_add(gone) };
             let goods = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
             let share = (goods, id(quota_id, "quota_id")?, holder.encode_to_vec());
             let used = self.used.entry(share).or_default();
@@ -428,7 +446,7 @@ impl Facts {
         let (outlet, age) = match kind {
             Kind::Visit => self.note_visit(record, &read(stored)?, closed)?,
             Kind::Order => self.note_order(record, &read(stored)?)?,
-            Kind::Shipment => shipment(&read(stored)?),
+            Kind::Shipment => self.note_shipment(&read(stored)?)?,
             Kind::Payment => self.note_payment(record, &read(stored)?)?,
             Kind::Reclamation => self.note_claim(record, &read(stored)?)?,
             Kind::SurveyResponse => (read::<SurveyResponse>(stored)?.outlet_id, Age::Closed),
@@ -547,7 +565,8 @@ impl Facts {
             order.status() == OrderStatus::Submitted && open.any(|hold| hold.line_ids.contains(&line.line_id))
         };
         let lacks = |line: &OrderLine| {
-            order.status() == OrderStatus::Confirmed && line.difference() == LineDifference::BackOrdered
+            let promised = matches!(order.status(), OrderStatus::Confirmed | OrderStatus::Released);
+            promised && line.difference() == LineDifference::BackOrdered
         };
         let entry = (order.submitted_at_us, record);
         let is_open = |hold: &&Hold| order.status() == OrderStatus::Submitted && hold.released_at_us == 0;
@@ -591,6 +610,11 @@ impl Facts {
             let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
             let reserved = self.reserved.entry(key).or_default();
             *reserved = reserved.saturating_add(line.reserved_milli);
+        }
+        for line in order.lines.iter().filter(|_| !order.shipment_id.is_empty()) {
+            let OrderLine { assigned_milli, shipped_milli, delivered_milli, refused_milli, missing_milli, .. } = *line;
+            let stands = Whereabouts { assigned_milli, shipped_milli, delivered_milli, refused_milli, missing_milli };
+            self.ordered.insert((record, line.line_id.clone()), stands);
         }
         let (age, promised) = match order.status() {
             OrderStatus::Cancelled | OrderStatus::Refused => (Age::Closed, false),
@@ -643,6 +667,33 @@ impl Facts {
         Ok((request.outlet_id.clone(), Age::Open))
     }
 
+    fn note_shipment(&mut self, shipment: &Shipment) -> Result<(Vec<u8>, Age), Unreadable> {
+        let (age, has_left) = match shipment.state() {
+            ShipmentState::NotAttempted | ShipmentState::Cancelled => {
+                return Ok((shipment.outlet_id.clone(), Age::Closed));
+            }
+            ShipmentState::Delivered | ShipmentState::PartlyDelivered | ShipmentState::Refused => (Age::Closed, true),
+            ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => (Age::Open, false),
+            ShipmentState::Checking | ShipmentState::Checked | ShipmentState::Loaded => (Age::Open, false),
+            ShipmentState::Shipped => (Age::Open, true),
+        };
+        for line in &shipment.lines {
+            let order = if line.order_id.is_empty() { &shipment.order_id } else { &line.order_id };
+            let of = self.shipped.entry((id(order, "order_id")?, line.line_id.clone())).or_default();
+            if !has_left {
+                of.assigned_milli += line.ordered_milli;
+                continue;
+            }
+            of.shipped_milli += line.loaded_milli;
+            if age == Age::Closed {
+                of.delivered_milli += line.delivered_milli;
+                of.refused_milli += line.refused_milli;
+                of.missing_milli += line.loaded_milli - line.delivered_milli - line.refused_milli;
+            }
+        }
+        Ok((shipment.outlet_id.clone(), age))
+    }
+
     fn note_claim(&mut self, record: Uuid, claim: &Reclamation) -> Result<(Vec<u8>, Age), Unreadable> {
         self.note_bought(&claim.outlet_id, &claim.customer_id)?;
         if let Some(shipment) = optional(&claim.shipment_id, "shipment_id")? {
@@ -655,16 +706,6 @@ impl Facts {
         }
         Ok((claim.outlet_id.clone(), Age::Open))
     }
-}
-
-fn shipment(shipment: &Shipment) -> (Vec<u8>, Age) {
-    let age = match shipment.state() {
-        ShipmentState::Delivered | ShipmentState::PartlyDelivered => Age::Closed,
-        ShipmentState::Refused | ShipmentState::NotAttempted | ShipmentState::Cancelled => Age::Closed,
-        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => Age::Open,
-        ShipmentState::Checking | ShipmentState::Checked | ShipmentState::Loaded | ShipmentState::Shipped => Age::Open,
-    };
-    (shipment.outlet_id.clone(), age)
 }
 
 fn task(task: &Task) -> (Vec<u8>, Age) {

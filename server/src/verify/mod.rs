@@ -10,6 +10,7 @@
 //! - `granted{}` of territories and teams but for the months, `reach{}` but for the own scope (`grants`, `reach`);
 //! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
 //! - `outlets{}` and `branches{}` of chains, and what outlets inherit down their trees (`chains`);
+//! - the quantities of orders' lines that are in shipments (`shipments`);
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
@@ -62,6 +63,7 @@ mod internals;
 mod people;
 mod quotas;
 mod reach;
+mod shipments;
 mod stamps;
 mod sums;
 
@@ -199,6 +201,7 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
     calendars::check(&facts, &derived, &mut report);
     goods::check(&facts, &derived, &mut report);
     claims::check(&facts, &derived, &mut report);
+    shipments::check(&facts, &mut report);
     cash::check(&facts, &derived, &mut report);
     sums::check(&facts, &derived, &mut report);
     quotas::check(&facts, &derived, &mut report);

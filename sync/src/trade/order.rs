@@ -517,17 +517,15 @@ fn unchanged(current: &Order, setting: &Setting<'_>, verdict: Verdict) -> Decisi
 }
 
 /// An order that waits, once more, by a rule: a payment came, another order was called off, an outlet was unblocked, goods
-/// have come. Holds whose cause has gone are released; of a confirmed order what it lacks is set aside.
+/// have come. Holds whose cause has gone are released; of a confirmed or released order what it lacks is set aside.
 ///
 /// # Errors
 /// When its records don't suffice to decide it.
 pub fn decide_again(current: &Order, setting: &Setting<'_>) -> Result<Decision, Rejection> {
     match current.status() {
         OrderStatus::Submitted => decide::decide(current.clone(), Some(current), &Touched::default(), setting),
-        OrderStatus::Confirmed => shortage::replenish(current, setting),
-        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Released => {
-            Ok(unchanged(current, setting, Verdict::nothing_to_do()))
-        }
+        OrderStatus::Confirmed | OrderStatus::Released => shortage::replenish(current, setting),
+        OrderStatus::Unspecified | OrderStatus::Draft => Ok(unchanged(current, setting, Verdict::nothing_to_do())),
         OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => {
             Ok(unchanged(current, setting, Verdict::nothing_to_do()))
         }
@@ -628,7 +626,7 @@ fn cancel(current: &Order, reason: &str, will: Will, setting: &Setting<'_>) -> R
         }
     }
     for line in &mut order.lines {
-        line.reserved_milli = 0;
+        (line.reserved_milli, line.assigned_milli) = (0, 0);
     }
     promise::keep(Some(current), &mut order, setting.change(will));
     let credit = setting.credit.clone().with_order(setting.order_id, Some(current), &order)?;
@@ -639,7 +637,7 @@ fn cancel(current: &Order, reason: &str, will: Will, setting: &Setting<'_>) -> R
 ///
 /// # Errors
 /// `REASON_ORDER_HELD`, `REASON_ORDER_CLOSED`; `REASON_NO_LINES` when nothing of it could be confirmed;
-/// `REASON_STOCK_AWAITED` while something of it is not there.
+/// `REASON_STOCK_AWAITED` while something of it is not there, or nothing is if a part is to go.
 pub fn decide_release_order(current: &Order, command: &ReleaseOrder) -> Result<Option<Order>, Rejection> {
     check::id(&command.order_id, "order_id")?;
     open_for_decisions(current)?;
@@ -654,7 +652,8 @@ pub fn decide_release_order(current: &Order, command: &ReleaseOrder) -> Result<O
     if current.lines.iter().all(|line| line.confirmed_milli <= 0) {
         return Err(Rejection::new(Reason::NoLines));
     }
-    if shortage::is_back_ordered(current) {
+    let goes = current.lines.iter().any(|line| fulfil::can_be_shipped(line) > 0);
+    if shortage::is_back_ordered(current) && !(command.partly && goes) {
         return Err(Rejection::new(Reason::StockAwaited));
     }
     let mut order = current.clone();

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::allocation::{self, SharedOut};
 use super::check;
+use super::order::fulfil::on_its_way;
 use super::rejection::Rejection;
 
 /// The largest number of shares of one quota.
@@ -304,12 +305,15 @@ pub fn form(quota: &StockQuota) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// What a line counts for in its share: what is confirmed; of a back-order, and while the order is held, what is set aside.
+/// What a line counts for in its share: what is confirmed; of a back-order, and while the order is held, what is set aside or has
+/// gone to the customer.
 fn counted(line: &OrderLine, status: OrderStatus) -> i64 {
     let is_part = line.difference() == LineDifference::BackOrdered;
     match status {
         OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Closed if !is_part => line.confirmed_milli,
-        OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Submitted => line.reserved_milli,
+        OrderStatus::Confirmed | OrderStatus::Released | OrderStatus::Submitted => {
+            line.reserved_milli.saturating_add(line.delivered_milli).saturating_add(on_its_way(line))
+        }
         OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => 0,
         OrderStatus::Unspecified | OrderStatus::Draft => 0,
     }

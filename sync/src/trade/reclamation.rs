@@ -4,11 +4,13 @@
 use prost::Message;
 use roundsman_proto::trade::{
     ClaimLine, FileClaim, Order, Reason, Reclamation, ReclamationCause, ReclamationLine, ReclamationState, Shipment,
+    ShipmentLine,
 };
 use uuid::Uuid;
 
 use super::capture::Capture;
 use super::check;
+use super::order::fulfil::{Ordered, order_of};
 use super::rejection::Rejection;
 use super::verdict::Verdict;
 
@@ -165,7 +167,10 @@ pub fn decide_file(
         lines.push(line);
     }
     let reasons = review_reasons(command, &lines, setting);
-    let order_id = setting.shipment.map_or_else(|| command.order_id.clone(), |shipment| shipment.order_id.clone());
+    let order_id = match setting.shipment {
+        Some(shipment) => order_of_lines(shipment, lines.iter().map(|line| line.shipment_line_id.as_slice())),
+        None => command.order_id.clone(),
+    };
     let reclamation = Reclamation {
         outlet_id: setting.outlet_id.as_bytes().to_vec(),
         customer_id: check::bytes(setting.customer_id),
@@ -196,13 +201,27 @@ pub fn decide_file(
     Ok(Decision { reclamation, claims: ahead, verdict })
 }
 
+/// The order that these lines of a shipment are of: where they are of several, or unknown, the shipment's first.
+fn order_of_lines<'a>(shipment: &Shipment, lines: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let of = |id: &[u8]| shipment.lines.iter().find(|line| line.line_id == id).map(|line| order_of(shipment, line));
+    let mut orders: Vec<&[u8]> = lines.filter_map(of).collect();
+    orders.dedup();
+    match orders.as_slice() {
+        [one] => one.to_vec(),
+        _ => shipment.order_id.clone(),
+    }
+}
+
 fn belongs(command: &FileClaim, setting: &Setting<'_>) -> Result<(), Rejection> {
     // Of what is elsewhere not even that it is there is told.
     let outlet = setting.outlet_id.as_bytes();
     if !command.order_id.is_empty() && setting.order.is_none_or(|order| order.outlet_id != outlet) {
         return Err(check::mismatch("order_id"));
     }
-    let of_order = |shipment: &Shipment| command.order_id.is_empty() || shipment.order_id == command.order_id;
+    let of_order = |shipment: &Shipment| {
+        let is_of = |line: &ShipmentLine| order_of(shipment, line) == command.order_id;
+        command.order_id.is_empty() || shipment.order_id == command.order_id || shipment.lines.iter().any(is_of)
+    };
     let is_here = |shipment: &Shipment| shipment.outlet_id == outlet && of_order(shipment);
     if !command.shipment_id.is_empty() && !setting.shipment.is_some_and(is_here) {
         return Err(check::mismatch("shipment_id"));
@@ -283,7 +302,7 @@ fn same_content(current: &Reclamation, new: &Reclamation) -> bool {
 pub fn for_short_delivery(
     shipment_id: Uuid,
     shipment: &Shipment,
-    order: &Order,
+    orders: &[Ordered],
     claims: &Claims,
     now_us: i64,
 ) -> Option<Reclamation> {
@@ -301,8 +320,8 @@ pub fn for_short_delivery(
         .collect();
     (!lines.is_empty()).then(|| Reclamation {
         outlet_id: shipment.outlet_id.clone(),
-        customer_id: order.customer_id.clone(),
-        order_id: shipment.order_id.clone(),
+        customer_id: orders.first().map(|of| of.order.customer_id.clone()).unwrap_or_default(),
+        order_id: order_of_lines(shipment, lines.iter().map(|line| line.shipment_line_id.as_slice())),
         shipment_id: shipment_id.as_bytes().to_vec(),
         cause: ReclamationCause::DeliveryDiscrepancy.into(),
         state: ReclamationState::Registered.into(),
@@ -318,7 +337,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use roundsman_proto::sync::Status;
-    use roundsman_proto::trade::ShipmentLine;
+    use roundsman_proto::trade::ShortageRule;
 
     const OUTLET: Uuid = Uuid::from_u128(1);
     const CLAIM: Uuid = Uuid::from_u128(2);
@@ -410,7 +429,8 @@ mod tests {
     #[test]
     fn c23_a_short_delivery_opens_a_reclamation() {
         let order = Order { customer_id: id(60), ..Order::default() };
-        let short = |delivered| for_short_delivery(Uuid::nil(), &shipment(delivered), &order, &Claims::default(), 9);
+        let orders = [Ordered { id: Uuid::nil(), order, vat_included: true, shortage_rule: ShortageRule::ConfirmPart }];
+        let short = |delivered| for_short_delivery(Uuid::nil(), &shipment(delivered), &orders, &Claims::default(), 9);
         assert_eq!(short(5_000), None);
         let opened = short(3_000).expect("short");
         assert_eq!((opened.cause(), opened.customer_id), (ReclamationCause::DeliveryDiscrepancy, id(60)));

@@ -51,6 +51,13 @@ impl Available {
         Self { on_hand_milli, ..self.reserving(own_milli, 0) }
     }
 
+    /// So much was not found, or is not fit to be sold. What lies there does not become less than nothing by it.
+    #[must_use]
+    pub fn without(self, lost_milli: i64) -> Self {
+        let most = self.on_hand_milli.max(0);
+        Self { on_hand_milli: self.on_hand_milli.saturating_sub(lost_milli.clamp(0, most)), ..self }
+    }
+
     /// Another figure of what lies there.
     #[must_use]
     pub fn counted(self, on_hand_milli: i64) -> Self {

@@ -112,7 +112,7 @@ impl Waiting {
     }
 }
 
-/// What an order waits for: the goods of a hold for stock, and those that a confirmed order is still to get; the budgets of the
+/// What an order waits for: the goods of a hold for stock, and those that a confirmed or released order is still to get; the budgets of the
 /// promotions of a hold for these; the agreement of a hold for expired terms, or that limits the credit for which alone it waits;
 /// the order that it may repeat.
 #[must_use]
@@ -143,8 +143,10 @@ pub fn waits_for(order: &Order) -> BTreeSet<Scarce> {
                 scarce.extend(Uuid::from_slice(&hold.other_order_id).ok().map(Scarce::Order));
             }
         }
-        OrderStatus::Confirmed => goods(&|line| line.difference() == LineDifference::BackOrdered),
-        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Released => {}
+        OrderStatus::Confirmed | OrderStatus::Released => {
+            goods(&|line| line.difference() == LineDifference::BackOrdered);
+        }
+        OrderStatus::Unspecified | OrderStatus::Draft => {}
         OrderStatus::Closed | OrderStatus::Cancelled | OrderStatus::Refused => {}
     }
     scarce

@@ -11,22 +11,23 @@ use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     AdvanceHorizon, AllocateStock, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep,
-    AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelVisit, CashHandIn, Chain, ChangeOrder,
-    ChangeRequest, ChangeRequestState, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask, ConfirmHandIn,
-    Contact, ContactEdit, Contract, CountedCash, Customer, DeliverShipment, DeliveredLine, DismissRep, DueItem,
-    EditOutlet, FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind,
-    MarkMissedVisits, MergeCustomers, MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLineChange,
-    OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare,
-    PlanVisits, PrepareShipment, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable,
-    ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, SetPrices,
-    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShownPromotion, Stock,
-    StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth,
-    UnproductiveReason, Visit, VisitState, contact_edit,
+    AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelShipment, CancelVisit, CashHandIn, Chain,
+    ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, ClaimLine, CloseOrder, CollectPayment,
+    CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer, DeliverShipment, DeliveredLine,
+    DismissRep, DueItem, EditOutlet, FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change,
+    Kind, MarkMissedVisits, MergeCustomers, MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLine,
+    OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod,
+    PaymentShare, PlanVisits, PrepareShipment, PreparedLine, Price, PriceList, PriceToSet, Product, Promotion,
+    QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder,
+    ReleaseReason, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentLine, ShipmentState,
+    ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey,
+    SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::money::gross;
+use roundsman_sync::trade::order::fulfil::can_be_shipped;
 use roundsman_sync::trade::price::{List, Quote, UnitPrice, Wanted, per, quote};
 use roundsman_sync::trade::promotion::{Buyer, Line, Part, entitle};
 use uuid::Uuid;
@@ -137,6 +138,8 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Logistics, 14, answer_change_request),
     recipe(Who::Logistics, 8, ship_shipment),
     recipe(Who::Logistics, 8, deliver_shipment),
+    recipe(Who::Logistics, 2, cancel_shipment),
+    recipe(Who::Logistics, 2, close_order),
     recipe(Who::Office, 1, dismiss_rep),
     recipe(Who::Server, 4, plan_visits),
     recipe(Who::Server, 3, mark_missed_visits),
@@ -573,7 +576,7 @@ fn release_hold(scene: &Scene<'_>) -> Option<Command> {
 fn release_order(scene: &Scene<'_>) -> Option<Command> {
     let any = scene.dice.chance(10);
     let order_id = scene.order(|order| any || order.status() == OrderStatus::Confirmed)?;
-    Some(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order_id) }))
+    Some(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order_id), partly: scene.dice.chance(50) }))
 }
 
 fn answer_change_request(scene: &Scene<'_>) -> Option<Command> {
@@ -936,18 +939,49 @@ fn hand_territory_over(scene: &Scene<'_>) -> Option<Command> {
 
 fn prepare_shipment(scene: &Scene<'_>) -> Option<Command> {
     let any = scene.dice.chance(10);
-    let released = |order: &Order| order.status() == OrderStatus::Released && order.shipment_id.is_empty();
-    let (order_id, _, _) = scene.one::<Order>(|order| any || released(order))?;
-    let (shipment_id, order_id) = (bytes(scene.dice.id()), bytes(order_id));
-    Some(Command::PrepareShipment(PrepareShipment { shipment_id, order_id, warehouse_id: Vec::new() }))
+    let waits = |order: &Order| {
+        order.status() == OrderStatus::Released && order.lines.iter().any(|line| can_be_shipped(line) > 0)
+    };
+    let (order_id, _, order) = scene.one::<Order>(|order| any || waits(order))?;
+    let shipment_id = bytes(scene.dice.id());
+    let mut command = PrepareShipment { shipment_id, order_id: bytes(order_id), ..PrepareShipment::default() };
+    if scene.dice.chance(30) {
+        let part = |line: &OrderLine| PreparedLine {
+            order_id: Vec::new(),
+            line_id: line.line_id.clone(),
+            quantity_milli: (can_be_shipped(line) / 2).max(1),
+        };
+        command.lines = order.lines.iter().filter(|_| scene.dice.chance(60)).map(part).collect();
+    }
+    if scene.dice.chance(20) {
+        let same = |other: &Order| {
+            waits(other) && other.outlet_id == order.outlet_id && other.customer_id == order.customer_id
+        };
+        command.more_order_ids = scene.one::<Order>(same).into_iter().map(|(id, _, _)| bytes(id)).collect();
+    }
+    Some(Command::PrepareShipment(command))
+}
+
+fn cancel_shipment(scene: &Scene<'_>) -> Option<Command> {
+    let any = scene.dice.chance(10);
+    let (id, _, _) = scene.one::<Shipment>(|shipment| any || shipment.state() == ShipmentState::Prepared)?;
+    Some(Command::CancelShipment(CancelShipment { shipment_id: bytes(id), reason: "the van broke down".to_owned() }))
+}
+
+fn close_order(scene: &Scene<'_>) -> Option<Command> {
+    let any = scene.dice.chance(10);
+    let begun = |order: &Order| order.status() == OrderStatus::Released && !order.shipment_id.is_empty();
+    let order_id = scene.order(|order| any || begun(order))?;
+    Some(Command::CloseOrder(CloseOrder { order_id: bytes(order_id), reason: "no more of it comes".to_owned() }))
 }
 
 fn ship_shipment(scene: &Scene<'_>) -> Option<Command> {
     let (id, _, shipment) = scene.one::<Shipment>(|shipment| shipment.state() == ShipmentState::Prepared)?;
-    let short = |line: &roundsman_proto::trade::ShipmentLine| ShippedLine {
+    let reason = *scene.dice.pick(&[ShortReason::NotFound, ShortReason::NoRoom])?;
+    let short = |line: &ShipmentLine| ShippedLine {
         line_id: line.line_id.clone(),
         picked_milli: line.ordered_milli / 2,
-        short_reason: ShortReason::NotFound.into(),
+        short_reason: reason.into(),
     };
     let lines = shipment.lines.iter().filter(|_| scene.dice.chance(20)).map(short).collect();
     Some(Command::ShipShipment(ShipShipment { shipment_id: bytes(id), lines, comment: String::new() }))
@@ -955,7 +989,15 @@ fn ship_shipment(scene: &Scene<'_>) -> Option<Command> {
 
 fn deliver_shipment(scene: &Scene<'_>) -> Option<Command> {
     let (id, _, shipment) = scene.one::<Shipment>(|shipment| shipment.state() == ShipmentState::Shipped)?;
-    let refused = |line: &roundsman_proto::trade::ShipmentLine| DeliveredLine {
+    if scene.dice.chance(20) {
+        let (shipment_id, not_attempted) = (bytes(id), true);
+        return Some(Command::DeliverShipment(DeliverShipment {
+            shipment_id,
+            not_attempted,
+            ..DeliverShipment::default()
+        }));
+    }
+    let refused = |line: &ShipmentLine| DeliveredLine {
         line_id: line.line_id.clone(),
         delivered_milli: 0,
         refused_milli: line.loaded_milli,

@@ -48,7 +48,9 @@ impl Released {
         app.user("lars", Role::Logistics, None, None).await;
         let lars = app.token("lars").await;
         let released = Self { app, world, anna, order: id, lars };
-        released.warehouse(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id) })).await;
+        released
+            .warehouse(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), ..ReleaseOrder::default() }))
+            .await;
         released
     }
 
@@ -62,7 +64,13 @@ impl Released {
         let shipment = self.app.id();
         let (shipment_id, order_id) = (bytes(shipment), bytes(self.order));
         let warehouse_id = bytes(self.world.warehouse);
-        self.warehouse(Command::PrepareShipment(PrepareShipment { shipment_id, order_id, warehouse_id })).await;
+        self.warehouse(Command::PrepareShipment(PrepareShipment {
+            shipment_id,
+            order_id,
+            warehouse_id,
+            ..PrepareShipment::default()
+        }))
+        .await;
         shipment
     }
 

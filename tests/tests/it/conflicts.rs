@@ -388,7 +388,7 @@ async fn shortage(app: &TestApp, world: &World, rule: ShortageRule) {
 }
 
 /// So much of an article lies in the warehouse.
-async fn counted(app: &TestApp, world: &World, article: usize, on_hand_milli: i64) {
+pub(crate) async fn counted(app: &TestApp, world: &World, article: usize, on_hand_milli: i64) {
     app.pass(1);
     let stock = Some(Stock { as_of_us: app.now_us(), ..world.stock(article, on_hand_milli) });
     let stocks = vec![StockToSet { stock_id: bytes(world.stocks[article]), stock }];
@@ -406,7 +406,7 @@ async fn c11_a_back_order_is_promised_and_gets_what_comes(kind: Kind) {
     let promised: Order = app.shown(&anna, id).expect("the order");
     let line = &promised.lines[0];
     assert_eq!((promised.status(), line.confirmed_milli, line.reserved_milli), (OrderStatus::Confirmed, 5_000, 3_000));
-    let release = || Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id) });
+    let release = || Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), ..ReleaseOrder::default() });
     let outcome = app.office(release()).await;
     assert_eq!(status(&outcome), (Status::Rejected, Reason::StockAwaited), "{outcome:?}");
     counted(&app, &world, 0, 9_000).await;
@@ -869,8 +869,12 @@ async fn c23_what_was_delivered_short_flows_back_and_opens_a_claim(kind: Kind) {
     let (id, before) = submitted(&app, &world, &mut anna).await;
     let (shipment, claim) = (app.id(), app.id());
     let line = |index: usize| before.lines[index].line_id.clone();
-    let prepare =
-        PrepareShipment { shipment_id: bytes(shipment), order_id: bytes(id), warehouse_id: bytes(world.warehouse) };
+    let prepare = PrepareShipment {
+        shipment_id: bytes(shipment),
+        order_id: bytes(id),
+        warehouse_id: bytes(world.warehouse),
+        ..PrepareShipment::default()
+    };
     let shipped = ShippedLine { line_id: line(0), picked_milli: 4_000, short_reason: ShortReason::Damaged.into() };
     let ship = ShipShipment { shipment_id: bytes(shipment), lines: vec![shipped], comment: String::new() };
     let delivered = DeliveredLine { line_id: line(1), delivered_milli: 2_000, ..DeliveredLine::default() };
@@ -883,7 +887,7 @@ async fn c23_what_was_delivered_short_flows_back_and_opens_a_claim(kind: Kind) {
     app.user("lars", Role::Logistics, None, None).await;
     let lars = app.token("lars").await;
     for command in [
-        Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id) }),
+        Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), ..ReleaseOrder::default() }),
         Command::PrepareShipment(prepare),
         Command::ShipShipment(ship),
         Command::DeliverShipment(deliver),

@@ -232,8 +232,13 @@ async fn delivered(app: &TestApp, world: &World, anna: &mut TestDevice) -> (Uuid
     app.user("lars", Role::Logistics, None, None).await;
     let lars = app.token("lars").await;
     for command in [
-        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone() }),
-        Command::PrepareShipment(PrepareShipment { shipment_id: shipment_id.clone(), order_id, warehouse_id }),
+        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone(), ..ReleaseOrder::default() }),
+        Command::PrepareShipment(PrepareShipment {
+            shipment_id: shipment_id.clone(),
+            order_id,
+            warehouse_id,
+            ..PrepareShipment::default()
+        }),
         Command::ShipShipment(ShipShipment { shipment_id: shipment_id.clone(), ..ShipShipment::default() }),
         Command::DeliverShipment(DeliverShipment { shipment_id, ..DeliverShipment::default() }),
     ] {

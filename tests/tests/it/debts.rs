@@ -48,7 +48,7 @@ async fn an_order_is_booked_when_the_warehouse_has_it_at_the_earliest(kind: Kind
     let mut anna = app.device("anna").await;
     let order = submitted(&app, &world, (&mut anna, &world.anna), 1, TODAY + 1).await;
     assert_eq!(book(&app, &world, order).await, (Status::Rejected, Reason::WrongState), "it may still grow");
-    let release = Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order) });
+    let release = Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order), ..ReleaseOrder::default() });
     assert_eq!(app.server(world.tenant, release).await.status(), Status::Applied);
     assert_eq!(book(&app, &world, order).await, (Status::Applied, Reason::Unspecified));
     assert!(app.stored::<Order>(world.tenant).await[&order].booked);

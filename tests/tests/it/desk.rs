@@ -89,8 +89,13 @@ pub(crate) async fn short_delivery(app: &TestApp, world: &World, order: Uuid) ->
     let lines = vec![DeliveredLine { line_id, delivered_milli: 0, ..DeliveredLine::default() }];
     let reclamation_id = bytes(app.id());
     let commands = [
-        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone() }),
-        Command::PrepareShipment(PrepareShipment { shipment_id: shipment_id.clone(), order_id, warehouse_id }),
+        Command::ReleaseOrder(ReleaseOrder { order_id: order_id.clone(), ..ReleaseOrder::default() }),
+        Command::PrepareShipment(PrepareShipment {
+            shipment_id: shipment_id.clone(),
+            order_id,
+            warehouse_id,
+            ..PrepareShipment::default()
+        }),
         Command::ShipShipment(ShipShipment { shipment_id: shipment_id.clone(), ..ShipShipment::default() }),
         Command::DeliverShipment(DeliverShipment { shipment_id, lines, reclamation_id, ..DeliverShipment::default() }),
     ];

@@ -98,9 +98,15 @@ async fn a_shipment_from_elsewhere_takes_what_is_set_aside_along(kind: Kind) {
     let mut anna = app.device("anna").await;
     let taken = coarse(ON_HAND_MILLI - 1_000);
     let order = submitted(&app, &world, (&mut anna, &world.anna), 2, TODAY + 1).await;
-    decided(&app, &world, Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order) })).await;
+    decided(&app, &world, Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order), ..ReleaseOrder::default() }))
+        .await;
     let (shipment_id, warehouse_id) = (bytes(app.id()), bytes(elsewhere.warehouse));
-    let prepare = PrepareShipment { shipment_id: shipment_id.clone(), order_id: bytes(order), warehouse_id };
+    let prepare = PrepareShipment {
+        shipment_id: shipment_id.clone(),
+        order_id: bytes(order),
+        warehouse_id,
+        ..PrepareShipment::default()
+    };
     decided(&app, &world, Command::PrepareShipment(prepare)).await;
     assert_eq!(free(&app, &world, &elsewhere).await, (ON_HAND_MILLI, taken));
     let stored = app.stored::<Order>(world.tenant).await[&order].clone();

@@ -163,8 +163,10 @@ async fn a_page_is_no_larger_than_a_client_takes(kind: Kind) {
 }
 
 async fn release(app: &TestApp, token: &str, order: Uuid) -> Outcome {
-    let request =
-        ReleaseOrderRequest { command_id: bytes(app.id()), release: Some(ReleaseOrder { order_id: bytes(order) }) };
+    let request = ReleaseOrderRequest {
+        command_id: bytes(app.id()),
+        release: Some(ReleaseOrder { order_id: bytes(order), ..ReleaseOrder::default() }),
+    };
     let answer = client(app).release_order(by(token, request)).await.expect("is answered");
     answer.into_inner().outcome.expect("an outcome")
 }
@@ -174,8 +176,12 @@ async fn prepared(app: &TestApp, world: &World, anna: &mut TestDevice, lars: &st
     let order = submitted(app, world, (anna, &world.anna), 1, TODAY + 1).await;
     assert_eq!(release(app, lars, order).await.status(), Status::Applied);
     let shipment = app.id();
-    let prepare =
-        PrepareShipment { shipment_id: bytes(shipment), order_id: bytes(order), warehouse_id: bytes(world.warehouse) };
+    let prepare = PrepareShipment {
+        shipment_id: bytes(shipment),
+        order_id: bytes(order),
+        warehouse_id: bytes(world.warehouse),
+        ..PrepareShipment::default()
+    };
     let request = PrepareShipmentRequest { command_id: bytes(app.id()), shipment: Some(prepare) };
     let answer = client(app).prepare_shipment(by(lars, request)).await.expect("is answered").into_inner();
     assert_eq!(answer.outcome.expect("an outcome").status(), Status::Applied);
@@ -270,8 +276,10 @@ async fn nobody_else_is_served(kind: Kind) {
     for token in [app.device_token("anna").await, app.token("sonja").await] {
         let status = client(&app).list_orders(by(&token, ListOrdersRequest::default())).await.expect_err("refused");
         assert_eq!(status.code(), Code::PermissionDenied, "{status}");
-        let request =
-            ReleaseOrderRequest { command_id: bytes(app.id()), release: Some(ReleaseOrder { order_id: bytes(order) }) };
+        let request = ReleaseOrderRequest {
+            command_id: bytes(app.id()),
+            release: Some(ReleaseOrder { order_id: bytes(order), ..ReleaseOrder::default() }),
+        };
         let status = client(&app).release_order(by(&token, request)).await.expect_err("refused");
         assert_eq!(status.code(), Code::PermissionDenied, "{status}");
     }

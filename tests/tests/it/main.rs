@@ -41,6 +41,7 @@ mod restored;
 mod resume;
 mod revoked;
 mod shared;
+mod shipments;
 mod simulation;
 mod supervision;
 mod sync;

@@ -161,9 +161,15 @@ async fn prepared(app: &TestApp, world: &World, anna: &mut TestDevice, warehouse
     shared_out(app, app.id(), quota(world, vec![of_rep(&world.anna, 6)])).await;
     let (order, milli, _) = ordered(app, world, (anna, &world.anna), 5).await;
     assert_eq!((milli, used(app, world).await), (5_000, vec![5_000]));
-    decided(app, world, Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order) })).await;
+    decided(app, world, Command::ReleaseOrder(ReleaseOrder { order_id: bytes(order), ..ReleaseOrder::default() }))
+        .await;
     let (shipment_id, warehouse_id) = (bytes(app.id()), bytes(warehouse));
-    let prepare = PrepareShipment { shipment_id: shipment_id.clone(), order_id: bytes(order), warehouse_id };
+    let prepare = PrepareShipment {
+        shipment_id: shipment_id.clone(),
+        order_id: bytes(order),
+        warehouse_id,
+        ..PrepareShipment::default()
+    };
     decided(app, world, Command::PrepareShipment(prepare)).await;
     (order, shipment_id)
 }

@@ -1,5 +1,6 @@
 //! `roundsman verify` finds nothing after a busy day, and exactly what was damaged when something was.
 
+use prost::Message as _;
 use std::sync::Arc;
 
 use roundsman::internal::{
@@ -19,8 +20,8 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ArchiveOutlet, Chain, CheckIn, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod,
-    PriceList, Promotion, QuotaHolder, Reason, Receivable, Route, RouteStop, ShownPromotion, StockQuota, Survey,
-    Territory,
+    PriceList, Promotion, QuotaHolder, Reason, Receivable, Route, RouteStop, Shipment, ShownPromotion, StockQuota,
+    Survey, Territory,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::allocation::Demand;
@@ -276,7 +277,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 41, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 42, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -527,6 +528,17 @@ async fn damage_beside_internal_records_is_found(kind: Kind) {
     day.write(unknown, before).await;
     assert_one(&day.findings().await, &[&name, "where nobody finds it"]);
     day.delete(unknown).await;
+
+    let before = day.stored(day.shipment).await.expect("is there");
+    let mut shipment = Shipment::decode(before.document.clone()).expect("is read");
+    shipment.lines[0].delivered_milli -= 1;
+    day.write(day.shipment, Stored { document: shipment.encode_to_vec().into(), ..before.clone() }).await;
+    let found = day.findings().await;
+    assert!(
+        found.iter().any(|found| found.contains("what its shipments don't: 0 delivered instead of -1")),
+        "{found:#?}"
+    );
+    day.write(day.shipment, before).await;
 
     let (damage, mend) = (
         "UPDATE bucket_row SET hash = hash + 1 WHERE record = $1",

@@ -1,149 +1,300 @@
 //! What the warehouse and the driver do to an order: quantities, fulfilment, status, and what the customer will owe.
 //!
-//! What was not picked, and what was not taken, leaves the confirmed quantities, so that an order's value is at all
-//! times what the customer will owe, and the credit exposure follows from it.
+//! What will not come, and what was not taken, leaves the confirmed quantities, so that an order's value is at all times what the
+//! customer will owe, and the credit exposure follows from it. An order may be in several shipments, one after the other; each line
+//! says what of it is in shipments that are being prepared, on its way, delivered, refused and missing, and the rest is to be
+//! shipped. When nothing of that is left the order is closed.
 
 use std::collections::BTreeMap;
 
-use roundsman_proto::trade::{Fulfilment, LineDifference, Order, OrderLine, OrderStatus, Shipment, ShipmentLine};
+use roundsman_proto::trade::{
+    CloseOrder, Fulfilment, LineDifference, Order, OrderLine, OrderStatus, Reason, Shipment, ShipmentLine, ShortReason,
+    ShortageRule,
+};
 use uuid::Uuid;
 
 use super::hold;
 use super::promise::{self, Change, Will};
+use crate::trade::check;
 use crate::trade::credit::Credit;
 use crate::trade::money;
 use crate::trade::rejection::Rejection;
-use crate::trade::stock::{Available, reserved_by};
+use crate::trade::stock::Available;
 
-/// What follows the goods beside the order.
-#[derive(Clone, Copy, Debug)]
-pub struct Ledger<'a> {
+/// An order whose goods move, with what it is judged by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ordered {
+    /// The order's id.
+    pub id: Uuid,
     /// The order.
-    pub order_id: Uuid,
+    pub order: Order,
     /// Whether the price list of the order's agreement contains tax.
     pub vat_included: bool,
-    /// The credit of the order's customer in the order's currency.
-    pub credit: &'a Credit,
+    /// What the order's agreement wants where goods do not suffice.
+    pub shortage_rule: ShortageRule,
+}
+
+/// What follows the goods beside the orders of a shipment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Books {
+    /// The credit of the orders' customer in their currency.
+    pub credit: Credit,
     /// The stock of the shipment's products in its warehouse, by product; those without figures are left out.
-    pub available: &'a BTreeMap<Uuid, Available>,
+    pub available: BTreeMap<Uuid, Available>,
+}
+
+/// Who moves the goods.
+#[derive(Clone, Copy, Debug)]
+pub struct Mover {
     /// The user who reports it; nil: the server.
     pub by: Uuid,
     /// The moment of the decision, in microseconds since the Unix epoch.
     pub now_us: i64,
 }
 
-impl Ledger<'_> {
-    fn change(&self) -> Change {
-        Change { will: Will::Company, by: self.by, at_us: self.now_us }
+impl From<Mover> for Change {
+    fn from(mover: Mover) -> Self {
+        Self { will: Will::Company, by: mover.by, at_us: mover.now_us }
     }
 }
 
-/// What is to be stored of an order whose goods have moved.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Moved {
-    /// The order.
-    pub order: Order,
-    /// The credit of its customer.
-    pub credit: Credit,
-    /// The stock of its products, by product; only what changed.
-    pub available: BTreeMap<Uuid, Available>,
+/// What of an order's line is on its way.
+#[must_use]
+pub fn on_its_way(line: &OrderLine) -> i64 {
+    let gone = line.delivered_milli.saturating_add(line.refused_milli).saturating_add(line.missing_milli);
+    line.shipped_milli.saturating_sub(gone).max(0)
+}
+
+/// What of an order's line is promised and in no shipment.
+#[must_use]
+pub fn left_to_ship(line: &OrderLine) -> i64 {
+    let begun = line.delivered_milli.saturating_add(on_its_way(line)).saturating_add(line.assigned_milli);
+    line.confirmed_milli.saturating_sub(begun).max(0)
+}
+
+/// What of an order's line can be put into a shipment now: what is left, and of a back-order, what of that is set aside.
+#[must_use]
+pub fn can_be_shipped(line: &OrderLine) -> i64 {
+    let left = left_to_ship(line);
+    if line.difference() == LineDifference::BackOrdered {
+        left.min(line.reserved_milli.saturating_sub(line.assigned_milli).max(0))
+    } else {
+        left
+    }
+}
+
+/// The lines of a shipment that are an order's.
+fn lines_of(shipment: &Shipment, order: Uuid) -> impl Iterator<Item = &ShipmentLine> {
+    shipment.lines.iter().filter(move |line| order_of(shipment, line) == order.as_bytes())
+}
+
+/// The order whose line it is.
+#[must_use]
+pub fn order_of<'a>(shipment: &'a Shipment, line: &'a ShipmentLine) -> &'a [u8] {
+    if line.order_id.is_empty() { &shipment.order_id } else { &line.order_id }
 }
 
 /// A warehouse has the list, and serves the order from now on.
 #[must_use]
-pub fn prepared(order: &Order, shipment_id: Uuid, warehouse_id: &[u8]) -> Order {
-    let (shipment_id, warehouse_id) = (shipment_id.as_bytes().to_vec(), warehouse_id.to_vec());
-    let mut order = Order { shipment_id, warehouse_id, ..order.clone() };
-    order.set_fulfilment(Fulfilment::Picking);
+pub fn prepared(before: &Order, order_id: Uuid, (id, shipment): (Uuid, &Shipment)) -> Order {
+    let mut order = before.clone();
+    if !order.shipment_id.is_empty() {
+        order.earlier_shipment_ids.push(order.shipment_id);
+    }
+    order.shipment_id = id.as_bytes().to_vec();
+    order.warehouse_id.clone_from(&shipment.warehouse_id);
+    for asked in lines_of(shipment, order_id) {
+        if let Some(line) = order.lines.iter_mut().find(|line| line.line_id == asked.line_id) {
+            line.assigned_milli = line.assigned_milli.saturating_add(asked.ordered_milli);
+        }
+    }
+    settle(&mut order);
     order
 }
 
-/// The goods have left the warehouse, as far as they were loaded.
+/// A shipment was called off before it left: what it was to bring is still to be shipped.
+#[must_use]
+pub fn called_off(before: &Order, order_id: Uuid, shipment: &Shipment) -> Order {
+    let mut order = before.clone();
+    for asked in lines_of(shipment, order_id) {
+        if let Some(line) = order.lines.iter_mut().find(|line| line.line_id == asked.line_id) {
+            line.assigned_milli = line.assigned_milli.saturating_sub(asked.ordered_milli).max(0);
+        }
+    }
+    settle(&mut order);
+    order
+}
+
+/// The goods of a shipment have left the warehouse, as far as they were loaded.
 ///
 /// # Errors
 /// `REASON_OUT_OF_RANGE` when a sum is too large.
-pub fn shipped(before: &Order, shipment: &Shipment, ledger: &Ledger<'_>) -> Result<Moved, Rejection> {
-    let with_line = |line: &mut OrderLine, gone: &ShipmentLine| {
-        line.shipped_milli = gone.loaded_milli;
-        line.confirmed_milli = gone.loaded_milli;
-        if gone.loaded_milli < gone.ordered_milli {
-            line.set_difference(LineDifference::PickedShort);
+pub fn shipped(before: &Ordered, shipment: &Shipment, books: Books, mover: Mover) -> Result<(Order, Books), Rejection> {
+    let mut order = before.order.clone();
+    let mut available = books.available;
+    for gone in lines_of(shipment, before.id) {
+        let Some(line) = order.lines.iter_mut().find(|line| line.line_id == gone.line_id) else { continue };
+        let short = gone.ordered_milli.saturating_sub(gone.loaded_milli).max(0);
+        line.assigned_milli = line.assigned_milli.saturating_sub(gone.ordered_milli).max(0);
+        line.shipped_milli = line.shipped_milli.saturating_add(gone.loaded_milli);
+        if short > 0 {
+            let follows = before.shortage_rule == ShortageRule::BackOrder;
+            if follows {
+                line.set_difference(LineDifference::BackOrdered);
+            } else {
+                line.confirmed_milli = line.confirmed_milli.saturating_sub(short).max(0);
+                line.set_difference(LineDifference::PickedShort);
+            }
         }
-    };
-    let mut order = follow(before, shipment, ledger.vat_included, with_line)?;
-    let all = shipment.lines.iter().all(|line| line.loaded_milli >= line.ordered_milli);
-    let some = shipment.lines.iter().any(|line| line.loaded_milli > 0);
-    order.set_fulfilment(match (all, some) {
-        (true, _) => Fulfilment::Shipped,
-        (false, true) => Fulfilment::PartlyShipped,
-        (false, false) => Fulfilment::None,
-    });
-    let mut available = BTreeMap::new();
-    for (product, stock) in ledger.available {
-        let lines = shipment.lines.iter().filter(|line| line.product_id == product.as_bytes());
-        let gone = lines.fold(0_i64, |sum, line| sum.saturating_add(line.loaded_milli));
-        let after = stock.shipped(reserved_by(before, *product), gone);
-        if after != *stock {
-            available.insert(*product, after);
+        let kept = line.reserved_milli.saturating_sub(gone.ordered_milli);
+        let kept = kept.min(line.assigned_milli.saturating_add(left_to_ship(line))).max(0);
+        let released = line.reserved_milli.saturating_sub(kept);
+        line.reserved_milli = kept;
+        let product = Uuid::from_slice(&line.product_id).unwrap_or_default();
+        if let Some(stock) = available.get_mut(&product) {
+            let lost = if is_lost(gone.short_reason()) { short } else { 0 };
+            *stock = stock.shipped(released, gone.loaded_milli).without(lost);
         }
+        super::price_confirmed(line, before.vat_included)?;
     }
-    for line in &mut order.lines {
-        line.reserved_milli = 0;
-    }
-    promise::keep(Some(before), &mut order, ledger.change());
-    let credit = ledger.credit.clone().with_order(ledger.order_id, Some(before), &order)?;
-    Ok(Moved { order, credit, available })
+    let credit = booked(before, &mut order, books.credit, mover)?;
+    Ok((order, Books { credit, available }))
 }
 
-/// The goods have arrived, or not: the order is closed.
+/// Whether what was not picked is not there either, or not fit to be sold.
+fn is_lost(reason: ShortReason) -> bool {
+    match reason {
+        ShortReason::NotFound | ShortReason::Damaged | ShortReason::Expired => true,
+        ShortReason::Unspecified | ShortReason::NoRoom | ShortReason::Other => false,
+    }
+}
+
+/// The goods of a shipment have arrived, or not.
 ///
 /// # Errors
 /// `REASON_OUT_OF_RANGE` when a sum is too large.
 pub fn delivered(
-    before: &Order,
+    before: &Ordered,
     shipment: &Shipment,
     attempted: bool,
-    ledger: &Ledger<'_>,
-) -> Result<Moved, Rejection> {
-    let with_line = |line: &mut OrderLine, gone: &ShipmentLine| {
-        line.delivered_milli = gone.delivered_milli;
-        line.refused_milli = gone.refused_milli;
-        line.confirmed_milli = gone.delivered_milli;
-        let missing = gone.loaded_milli.saturating_sub(gone.delivered_milli).saturating_sub(gone.refused_milli);
-        if !attempted && gone.loaded_milli > 0 {
-            line.set_difference(LineDifference::NotAttempted);
-        } else if missing > 0 {
+    books: Books,
+    mover: Mover,
+) -> Result<(Order, Books), Rejection> {
+    let mut order = before.order.clone();
+    for gone in lines_of(shipment, before.id) {
+        let Some(line) = order.lines.iter_mut().find(|line| line.line_id == gone.line_id) else { continue };
+        if !attempted {
+            line.shipped_milli = line.shipped_milli.saturating_sub(gone.loaded_milli).max(0);
+            if gone.loaded_milli > 0 {
+                line.set_difference(LineDifference::NotAttempted);
+            }
+            continue;
+        }
+        let missing = gone.loaded_milli.saturating_sub(gone.delivered_milli).saturating_sub(gone.refused_milli).max(0);
+        line.delivered_milli = line.delivered_milli.saturating_add(gone.delivered_milli);
+        line.refused_milli = line.refused_milli.saturating_add(gone.refused_milli);
+        line.missing_milli = line.missing_milli.saturating_add(missing);
+        let not_taken = missing.saturating_add(gone.refused_milli);
+        line.confirmed_milli = line.confirmed_milli.saturating_sub(not_taken).max(0);
+        if missing > 0 {
             line.set_difference(LineDifference::DeliveredShort);
         } else if gone.refused_milli > 0 {
             line.set_difference(LineDifference::Refused);
         }
-    };
-    let mut order = follow(before, shipment, ledger.vat_included, with_line)?;
-    let all = shipment.lines.iter().all(|line| line.delivered_milli >= line.ordered_milli);
-    let some = shipment.lines.iter().any(|line| line.delivered_milli > 0);
-    if some {
-        order.set_fulfilment(if all { Fulfilment::Delivered } else { Fulfilment::PartlyDelivered });
+        super::price_confirmed(line, before.vat_included)?;
     }
-    order.set_status(OrderStatus::Closed);
-    hold::release_all(&mut order, ledger.now_us, "rule: the order was closed");
-    promise::keep(Some(before), &mut order, ledger.change());
-    let credit = ledger.credit.clone().with_order(ledger.order_id, Some(before), &order)?;
-    Ok(Moved { order, credit, available: BTreeMap::new() })
+    let credit = booked(before, &mut order, books.credit, mover)?;
+    Ok((order, Books { credit, ..books }))
 }
 
-fn follow(
-    order: &Order,
-    shipment: &Shipment,
-    vat_included: bool,
-    with_line: impl Fn(&mut OrderLine, &ShipmentLine),
-) -> Result<Order, Rejection> {
-    let mut order = order.clone();
-    for line in &mut order.lines {
-        if let Some(gone) = shipment.lines.iter().find(|gone| gone.line_id == line.line_id) {
-            with_line(line, gone);
-        }
-        super::price_confirmed(line, vat_included)?;
+/// What is left of a released order is not shipped. `None`: nothing is left.
+///
+/// # Errors
+/// For its form; `REASON_WRONG_STATE`.
+pub fn decide_close(
+    current: &Ordered,
+    command: &CloseOrder,
+    books: Books,
+    mover: Mover,
+) -> Result<Option<(Order, Books)>, Rejection> {
+    check::required_text(&command.reason, check::TEXT_CHARS, "reason")?;
+    if current.order.status() != OrderStatus::Released {
+        let status = current.order.status().as_str_name();
+        return Err(Rejection::new(Reason::WrongState).fact(Some(current.id), "status", status));
     }
+    if current.order.lines.iter().all(|line| left_to_ship(line) == 0) {
+        return Ok(None);
+    }
+    let (mut order, books) = ended(current, books, mover)?;
+    order.status_reason.clone_from(&command.reason);
+    Ok(Some((order, books)))
+}
+
+/// Nothing more of an order is put into shipments.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when a sum is too large.
+fn ended(before: &Ordered, books: Books, mover: Mover) -> Result<(Order, Books), Rejection> {
+    let mut order = before.order.clone();
+    let mut available = books.available;
+    for line in &mut order.lines {
+        let left = left_to_ship(line);
+        if left == 0 {
+            continue;
+        }
+        line.confirmed_milli = line.confirmed_milli.saturating_sub(left).max(0);
+        line.set_difference(LineDifference::StockShort);
+        let kept = line.reserved_milli.min(line.assigned_milli).max(0);
+        let released = line.reserved_milli.saturating_sub(kept);
+        line.reserved_milli = kept;
+        if let Some(stock) = Uuid::from_slice(&line.product_id).ok().and_then(|product| available.get_mut(&product)) {
+            *stock = stock.reserving(released, 0);
+        }
+        super::price_confirmed(line, before.vat_included)?;
+    }
+    let credit = booked(before, &mut order, books.credit, mover)?;
+    Ok((order, Books { credit, available }))
+}
+
+/// What follows for an order and its customer's credit when quantities have changed.
+fn booked(before: &Ordered, order: &mut Order, credit: Credit, mover: Mover) -> Result<Credit, Rejection> {
     order.value_minor = money::total(order.lines.iter().map(|line| line.amount_minor))?;
-    Ok(order)
+    settle(order);
+    if order.status() == OrderStatus::Closed {
+        hold::release_all(order, mover.now_us, "rule: the order was closed");
+    }
+    promise::keep(Some(&before.order), order, mover.into());
+    credit.with_order(before.id, Some(&before.order), order)
+}
+
+/// How far the goods are, and whether anything is still to come: without that the order is closed.
+fn settle(order: &mut Order) {
+    let sum = |of: fn(&OrderLine) -> i64| order.lines.iter().fold(0_i64, |sum, line| sum.saturating_add(of(line)));
+    let (assigned, left) = (sum(|line| line.assigned_milli), sum(left_to_ship));
+    let (shipped, moving, delivered) =
+        (sum(|line| line.shipped_milli), sum(on_its_way), sum(|line| line.delivered_milli));
+    let is_whole = assigned == 0 && left == 0 && !order.lines.iter().any(fell_short);
+    order.set_fulfilment(if delivered > 0 {
+        if is_whole && moving == 0 { Fulfilment::Delivered } else { Fulfilment::PartlyDelivered }
+    } else if shipped > 0 {
+        if is_whole { Fulfilment::Shipped } else { Fulfilment::PartlyShipped }
+    } else if assigned > 0 {
+        Fulfilment::Picking
+    } else {
+        Fulfilment::None
+    });
+    if assigned == 0 && left == 0 && moving == 0 {
+        order.set_status(OrderStatus::Closed);
+    }
+}
+
+/// Whether the warehouse or the driver could not give a line what was promised.
+fn fell_short(line: &OrderLine) -> bool {
+    match line.difference() {
+        LineDifference::PickedShort | LineDifference::DeliveredShort | LineDifference::Refused => true,
+        LineDifference::NotAttempted => left_to_ship(line) > 0,
+        LineDifference::Unspecified | LineDifference::StockShort | LineDifference::BackOrdered => false,
+        LineDifference::Substituted | LineDifference::Withdrawn | LineDifference::PriceChanged => false,
+        LineDifference::OfficeChanged | LineDifference::Quota => false,
+    }
 }

@@ -65,7 +65,7 @@ pub fn keep(before: Option<&Order>, order: &mut Order, change: Change) {
             .filter_map(|line| {
                 let promised = promised(before, line);
                 let now = left.iter().find(|now| now.line_id == line.line_id);
-                (promised.quantity_milli > 0 && ends(promised, now))
+                (promised.quantity_milli > 0 && (ends(promised, now) || now.is_some_and(|now| came_back(line, now))))
                     .then(|| past(before, (line, promised), now, change))
             })
             .collect();
@@ -108,6 +108,11 @@ fn ends(promised: Promised, now: Option<&OrderLine>) -> bool {
         let same = now.confirmed_milli == promised.quantity_milli;
         now.confirmed_milli < promised.quantity_milli || same && now.amount_minor > promised.amount_minor
     })
+}
+
+/// Whether goods have left and come back, since delivery was not attempted: they did not come when they were promised.
+fn came_back(before: &OrderLine, now: &OrderLine) -> bool {
+    now.shipped_milli < before.shipped_milli
 }
 
 fn past(

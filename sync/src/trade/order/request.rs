@@ -27,18 +27,12 @@ enum Stage {
 }
 
 fn stage(order: &Order) -> Stage {
-    match order.fulfilment() {
-        Fulfilment::Unspecified | Fulfilment::None | Fulfilment::PartlyAllocated | Fulfilment::Allocated
-            if order.shipment_id.is_empty() =>
-        {
-            Stage::Waiting
-        }
-        Fulfilment::Unspecified | Fulfilment::None | Fulfilment::PartlyAllocated | Fulfilment::Allocated => {
-            Stage::Picking
-        }
-        Fulfilment::Picking => Stage::Picking,
-        Fulfilment::PartlyShipped | Fulfilment::Shipped => Stage::Gone,
-        Fulfilment::PartlyDelivered | Fulfilment::Delivered => Stage::Gone,
+    if order.lines.iter().any(|line| line.shipped_milli > 0) {
+        Stage::Gone
+    } else if order.lines.iter().any(|line| line.assigned_milli > 0) {
+        Stage::Picking
+    } else {
+        Stage::Waiting
     }
 }
 

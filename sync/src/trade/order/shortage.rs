@@ -7,6 +7,7 @@ use roundsman_proto::trade::{HoldReason, LineDifference, LineQuota, Order, Order
 use uuid::Uuid;
 
 use super::decide::{Item, is_agreed, promised, wanted};
+use super::fulfil::left_to_ship;
 use super::hold::Cause;
 use super::{Decision, Goods, Setting, Terms, unchanged};
 use crate::trade::money::Sum;
@@ -285,7 +286,7 @@ pub fn is_back_ordered(order: &Order) -> bool {
     order.lines.iter().any(|line| line.difference() == LineDifference::BackOrdered)
 }
 
-/// Sets aside for a confirmed order what has come meanwhile of what it lacks, line by line.
+/// Sets aside for a confirmed or released order what has come meanwhile of what it lacks, line by line.
 ///
 /// # Errors
 /// When the sums can't be counted.
@@ -304,7 +305,8 @@ pub(super) fn replenish(current: &Order, setting: &Setting<'_>) -> Result<Decisi
             line.product_id == product.as_bytes() && line.difference() == LineDifference::BackOrdered
         };
         for line in order.lines.iter_mut().filter(lacks) {
-            let more = stock::confirmable(line.confirmed_milli.saturating_sub(line.reserved_milli), free);
+            let wanted = left_to_ship(line).saturating_add(line.assigned_milli);
+            let more = stock::confirmable(wanted.saturating_sub(line.reserved_milli), free);
             free -= more;
             reserved = reserved.saturating_add(more);
             line.reserved_milli = line.reserved_milli.saturating_add(more);
@@ -314,7 +316,7 @@ pub(super) fn replenish(current: &Order, setting: &Setting<'_>) -> Result<Decisi
             {
                 line.quota = Some(share);
             }
-            if line.reserved_milli >= line.confirmed_milli {
+            if line.reserved_milli >= wanted {
                 line.set_difference(LineDifference::Unspecified);
             }
         }

@@ -12,7 +12,7 @@ use roundsman_proto::trade::{
 };
 
 use super::edit::decide_change;
-use super::fulfil::{self, Ledger};
+use super::fulfil::{self, Books, Mover, Ordered};
 use super::*;
 use crate::trade::allocation::{SharedOut, demands};
 use crate::trade::credit::{CreditTerms, releasable};
@@ -993,7 +993,7 @@ fn c11_a_back_order_is_promised_whole_and_gets_what_comes() {
     assert_eq!((order.status(), confirmed(&order), order.value_minor), (OrderStatus::Confirmed, vec![5, 1], 550));
     assert_eq!((order.lines[0].difference(), order.lines[0].reserved_milli), (LineDifference::BackOrdered, 2_000));
     assert_eq!(world.available[&TEA].free_milli(), 0, "what is there is set aside, and nothing beyond");
-    let release = ReleaseOrder { order_id: bytes(ORDER) };
+    let release = ReleaseOrder { order_id: bytes(ORDER), ..ReleaseOrder::default() };
     assert_eq!(decide_release_order(&order, &release).expect_err("waits").reason, Reason::StockAwaited);
 
     world.available.insert(TEA, world.available[&TEA].counted(4_000));
@@ -1362,7 +1362,7 @@ fn calling_off_ends_all_promises() {
 #[test]
 fn only_a_confirmed_order_goes_to_the_warehouse() {
     let mut world = World::new();
-    let command = ReleaseOrder { order_id: bytes(ORDER) };
+    let command = ReleaseOrder { order_id: bytes(ORDER), ..ReleaseOrder::default() };
     let order = world.submitted(&[tea(3)]);
     let released = decide_release_order(&order, &command).expect("allowed").expect("changed");
     assert_eq!(released.status(), OrderStatus::Released);
@@ -1386,32 +1386,37 @@ fn shipment(order: &Order, loaded: &[i64], delivered: &[i64], refused: &[i64]) -
         refused_milli: refused[index] * 1_000,
         ..ShipmentLine::default()
     });
-    Shipment { lines: lines.collect(), ..Shipment::default() }
+    Shipment { order_id: bytes(ORDER), lines: lines.collect(), ..Shipment::default() }
 }
 
 #[test]
 fn c23_what_does_not_arrive_is_not_owed() {
     let mut world = World::new();
     let order = world.submitted(&[tea(3), line(2, SUGAR, 3, 50)]);
-    let (by, now_us) = (REP, NOW_US);
-    let ledger = |credit, available| Ledger { order_id: ORDER, vat_included: true, credit, available, by, now_us };
+    let mover = Mover { by: REP, now_us: NOW_US };
+    let ordered = |order: &Order| {
+        let shortage_rule = ShortageRule::ConfirmPart;
+        Ordered { id: ORDER, order: order.clone(), vat_included: true, shortage_rule }
+    };
+    let books = Books { credit: world.credit.clone(), available: world.available.clone() };
     let gone = shipment(&order, &[3, 2], &[0, 0], &[0, 0]);
-    let shipped = fulfil::shipped(&order, &gone, &ledger(&world.credit, &world.available)).expect("shipped");
-    assert_eq!((shipped.order.fulfilment(), shipped.order.value_minor), (Fulfilment::PartlyShipped, 400));
-    assert_eq!(shipped.order.lines[1].difference(), LineDifference::PickedShort);
-    assert_eq!(shipped.credit.exposure_minor(), 400);
-    assert_eq!((shipped.available[&SUGAR].on_hand_milli, shipped.available[&SUGAR].reserved_milli), (998_000, 0));
+    let (shipped, books) = fulfil::shipped(&ordered(&order), &gone, books, mover).expect("shipped");
+    assert_eq!((shipped.fulfilment(), shipped.value_minor), (Fulfilment::PartlyShipped, 400));
+    assert_eq!(shipped.lines[1].difference(), LineDifference::PickedShort);
+    assert_eq!(books.credit.exposure_minor(), 400);
+    let sugar = books.available[&SUGAR];
+    assert_eq!((sugar.on_hand_milli, sugar.reserved_milli), (998_000, 0));
     let arrived = shipment(&order, &[3, 2], &[2, 1], &[1, 0]);
-    let none = BTreeMap::new();
-    let done = fulfil::delivered(&shipped.order, &arrived, true, &ledger(&shipped.credit, &none)).expect("done");
-    assert_eq!((done.order.status(), done.order.fulfilment()), (OrderStatus::Closed, Fulfilment::PartlyDelivered));
-    let differences: Vec<_> = done.order.lines.iter().map(OrderLine::difference).collect();
+    let (done, after) = fulfil::delivered(&ordered(&shipped), &arrived, true, books.clone(), mover).expect("done");
+    assert_eq!((done.status(), done.fulfilment()), (OrderStatus::Closed, Fulfilment::PartlyDelivered));
+    let differences: Vec<_> = done.lines.iter().map(OrderLine::difference).collect();
     assert_eq!(differences, [LineDifference::Refused, LineDifference::DeliveredShort]);
-    assert_eq!((done.order.value_minor, done.credit.exposure_minor()), (250, 250));
-    let booked = Order { booked: true, ..shipped.order.clone() };
-    let credit = shipped.credit.clone().with_order(ORDER, Some(&shipped.order), &booked).expect("counted");
-    let done = fulfil::delivered(&booked, &arrived, true, &ledger(&credit, &none)).expect("done");
-    assert_eq!(done.credit.exposure_minor(), 0, "the books have it");
+    assert_eq!((done.value_minor, after.credit.exposure_minor()), (250, 250));
+    let booked = Order { booked: true, ..shipped.clone() };
+    let credit = books.credit.clone().with_order(ORDER, Some(&shipped), &booked).expect("counted");
+    let (_, after) =
+        fulfil::delivered(&ordered(&booked), &arrived, true, Books { credit, ..books }, mover).expect("done");
+    assert_eq!(after.credit.exposure_minor(), 0, "the books have it");
 }
 
 /// Mostly lines that nothing is wrong with, so that the rare causes meet all others.
@@ -1564,8 +1569,10 @@ proptest! {
         order.set_status(OrderStatus::Confirmed);
         let _ = world.change(&order, Editor::Office, vec![quantity(1, 1, 2), discount(2, small[2], 100)]);
         let gone = shipment(&order, &[small[0].into(), small[1].into()], &[0, 0], &[0, 0]);
-        let (by, now_us) = (REP, NOW_US);
-        let ledger = Ledger { order_id: ORDER, vat_included: false, credit: &world.credit, available: &world.available, by, now_us };
-        let _ = fulfil::shipped(&order, &gone, &ledger);
+        let ordered = Ordered { id: ORDER, order, vat_included: false, shortage_rule: ShortageRule::BackOrder };
+        let books = || Books { credit: world.credit.clone(), available: world.available.clone() };
+        let mover = Mover { by: REP, now_us: NOW_US };
+        let _ = fulfil::shipped(&ordered, &gone, books(), mover);
+        let _ = fulfil::delivered(&ordered, &gone, true, books(), mover);
     }
 }

@@ -1,0 +1,291 @@
+//! Orders in several shipments, and several orders in one: what is left of them, what goes on, what ends.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::{Outcome, Status};
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, CancelShipment, CloseOrder, DeliverShipment, Fulfilment, LineDifference, Order, OrderStatus,
+    PrepareShipment, PreparedLine, PromiseOutcome, Reason, ReleaseOrder, ShipShipment, Shipment, ShipmentState,
+    ShippedLine, ShortReason, ShortageRule,
+};
+use roundsman_sync::trade::order::fulfil::left_to_ship;
+use roundsman_tests::app::{TestApp, TestDevice};
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::{PRICE_MINOR, World, bytes};
+use uuid::Uuid;
+
+use crate::conflicts::{Lines, counted, done, order, ready, status};
+use crate::desk::{entry, import};
+
+on_both_databases!(
+    an_order_is_shipped_in_parts_and_closed_with_the_last,
+    orders_of_one_customer_go_together,
+    c11_of_a_back_order_goes_what_is_there_and_the_rest_follows,
+    c11_what_the_warehouse_does_not_find_follows_where_the_agreement_wants_it,
+    c23_what_was_not_attempted_is_shipped_again_and_the_promise_is_broken,
+    what_is_left_of_an_order_is_ended_with_a_reason,
+    a_shipment_that_was_called_off_can_be_prepared_anew,
+    what_contradicts_is_refused_and_nothing_is_half_done,
+);
+
+/// The warehouse's side of a day.
+struct Warehouse {
+    app: TestApp,
+    world: World,
+    anna: TestDevice,
+    lars: String,
+}
+
+impl Warehouse {
+    async fn make(kind: Kind, shortage_rule: ShortageRule) -> Self {
+        let (app, world, mut anna) = ready(kind).await;
+        app.user("lars", Role::Logistics, None, None).await;
+        let lars = app.token("lars").await;
+        let terms = Agreement { shortage_rule: shortage_rule.into(), ..world.agreement(0) };
+        import(&app, vec![entry(world.agreements[0], Record::Agreement(terms))]).await;
+        app.sync(&mut anna).await;
+        Self { app, world, anna, lars }
+    }
+
+    async fn submitted(&mut self, lines: Lines<'_>) -> Uuid {
+        let (id, submit) = order(&self.app, &self.anna, &self.world, &self.world.anna, lines);
+        let outcome = self.app.decide(&mut self.anna, Command::SubmitOrder(submit)).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+        id
+    }
+
+    async fn released(&mut self, lines: Lines<'_>) -> Uuid {
+        let id = self.submitted(lines).await;
+        self.does(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), partly: false })).await;
+        id
+    }
+
+    async fn asks(&self, command: Command) -> Outcome {
+        self.app.office_as(&self.lars, self.app.id(), command).await.expect("logistics is answered")
+    }
+
+    async fn does(&self, command: Command) {
+        let outcome = self.asks(command).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+
+    /// Prepares a shipment of an order, of all that can go.
+    async fn prepares(&self, order: Uuid) -> Uuid {
+        self.prepares_with(PrepareShipment { order_id: bytes(order), ..PrepareShipment::default() }).await
+    }
+
+    async fn prepares_with(&self, command: PrepareShipment) -> Uuid {
+        let id = self.app.id();
+        self.does(Command::PrepareShipment(PrepareShipment { shipment_id: bytes(id), ..command })).await;
+        id
+    }
+
+    /// A shipment leaves, and arrives in full.
+    async fn brings(&self, shipment: Uuid) {
+        self.ships(shipment, Vec::new()).await;
+        let deliver = DeliverShipment { shipment_id: bytes(shipment), ..DeliverShipment::default() };
+        self.does(Command::DeliverShipment(deliver)).await;
+    }
+
+    async fn ships(&self, shipment: Uuid, lines: Vec<ShippedLine>) {
+        let ship = ShipShipment { shipment_id: bytes(shipment), lines, comment: String::new() };
+        self.does(Command::ShipShipment(ship)).await;
+    }
+
+    async fn order(&self, id: Uuid) -> Order {
+        self.app.stored::<Order>(self.world.tenant).await.remove(&id).expect("the order")
+    }
+
+    async fn shipment(&self, id: Uuid) -> Shipment {
+        self.app.stored::<Shipment>(self.world.tenant).await.remove(&id).expect("the shipment")
+    }
+
+    async fn closes(mut self) {
+        done(self.app, &self.world, &mut self.anna).await;
+    }
+}
+
+fn state(order: &Order) -> (OrderStatus, Fulfilment) {
+    (order.status(), order.fulfilment())
+}
+
+fn part(line_id: &[u8], quantity_milli: i64) -> PreparedLine {
+    PreparedLine { order_id: Vec::new(), line_id: line_id.to_vec(), quantity_milli }
+}
+
+async fn an_order_is_shipped_in_parts_and_closed_with_the_last(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)]).await;
+    let line = house.order(id).await.lines[0].line_id.clone();
+    let lines = vec![part(&line, 2_000)];
+    let first = house.prepares_with(PrepareShipment { order_id: bytes(id), lines, ..PrepareShipment::default() }).await;
+    let begun = house.order(id).await;
+    assert_eq!((begun.lines[0].assigned_milli, left_to_ship(&begun.lines[0])), (2_000, 3_000));
+    house.brings(first).await;
+    let halfway = house.order(id).await;
+    assert_eq!(state(&halfway), (OrderStatus::Released, Fulfilment::PartlyDelivered));
+    assert_eq!(halfway.lines.iter().map(|line| line.reserved_milli).collect::<Vec<_>>(), [3_000, 3_000]);
+    let second = house.prepares(id).await;
+    let asked: Vec<i64> = house.shipment(second).await.lines.iter().map(|line| line.ordered_milli).collect();
+    assert_eq!(asked, [3_000, 3_000]);
+    house.brings(second).await;
+    let delivered = house.order(id).await;
+    assert_eq!(state(&delivered), (OrderStatus::Closed, Fulfilment::Delivered));
+    assert_eq!((delivered.broken_promises, delivered.value_minor), (0, 8 * PRICE_MINOR));
+    assert_eq!((delivered.earlier_shipment_ids, delivered.shipment_id), (vec![bytes(first)], bytes(second)));
+    house.closes().await;
+}
+
+async fn orders_of_one_customer_go_together(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let first = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let second = house.released(&[(1, 3, PRICE_MINOR)]).await;
+    let more_order_ids = vec![bytes(second)];
+    let together = PrepareShipment { order_id: bytes(first), more_order_ids, ..PrepareShipment::default() };
+    let shipment = house.prepares_with(together).await;
+    let of: Vec<Vec<u8>> = house.shipment(shipment).await.lines.into_iter().map(|line| line.order_id).collect();
+    assert_eq!(of, [bytes(first), bytes(second)]);
+    house.brings(shipment).await;
+    for id in [first, second] {
+        assert_eq!(state(&house.order(id).await), (OrderStatus::Closed, Fulfilment::Delivered));
+    }
+    house.closes().await;
+}
+
+async fn c11_of_a_back_order_goes_what_is_there_and_the_rest_follows(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::BackOrder).await;
+    counted(&house.app, &house.world, 0, 3_000).await;
+    let id = house.submitted(&[(0, 5, PRICE_MINOR)]).await;
+    let release = |partly| Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), partly });
+    let refused = house.asks(release(false)).await;
+    assert_eq!(status(&refused), (Status::Rejected, Reason::StockAwaited));
+    house.does(release(true)).await;
+    let first = house.prepares(id).await;
+    assert_eq!(house.shipment(first).await.lines[0].ordered_milli, 3_000, "what is set aside");
+    let more =
+        PrepareShipment { shipment_id: bytes(house.app.id()), order_id: bytes(id), ..PrepareShipment::default() };
+    let nothing = house.asks(Command::PrepareShipment(more)).await;
+    assert_eq!(status(&nothing), (Status::Rejected, Reason::StockAwaited));
+    house.brings(first).await;
+    assert_eq!(state(&house.order(id).await), (OrderStatus::Released, Fulfilment::PartlyDelivered));
+    counted(&house.app, &house.world, 0, 9_000).await;
+    let filled = house.order(id).await;
+    let line = &filled.lines[0];
+    assert_eq!((line.reserved_milli, line.difference()), (2_000, LineDifference::Unspecified), "it waited for them");
+    let second = house.prepares(id).await;
+    house.brings(second).await;
+    let delivered = house.order(id).await;
+    assert_eq!(state(&delivered), (OrderStatus::Closed, Fulfilment::Delivered));
+    assert_eq!(delivered.broken_promises, 0);
+    house.closes().await;
+}
+
+async fn c11_what_the_warehouse_does_not_find_follows_where_the_agreement_wants_it(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::BackOrder).await;
+    counted(&house.app, &house.world, 0, 5_000).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let shipment = house.prepares(id).await;
+    let line_id = house.shipment(shipment).await.lines[0].line_id.clone();
+    let short = ShippedLine { line_id, picked_milli: 4_000, short_reason: ShortReason::NotFound.into() };
+    house.ships(shipment, vec![short]).await;
+    let order = house.order(id).await;
+    let line = &order.lines[0];
+    assert_eq!((line.confirmed_milli, line.difference()), (5_000, LineDifference::BackOrdered));
+    assert_eq!(order.fulfilment(), Fulfilment::PartlyShipped);
+    // What was not found is not promised to others.
+    let (_, other) = order_of(&house, &[(0, 1, PRICE_MINOR)]);
+    let outcome = house.app.decide(&mut house.anna, Command::SubmitOrder(other)).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::PartlyConfirmed), "{outcome:?}");
+    counted(&house.app, &house.world, 0, 2_000).await;
+    assert_eq!(house.order(id).await.lines[0].reserved_milli, 1_000, "who waited longer is served first");
+    house.closes().await;
+}
+
+fn order_of(house: &Warehouse, lines: Lines<'_>) -> (Uuid, roundsman_proto::trade::SubmitOrder) {
+    order(&house.app, &house.anna, &house.world, &house.world.anna, lines)
+}
+
+async fn c23_what_was_not_attempted_is_shipped_again_and_the_promise_is_broken(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let first = house.prepares(id).await;
+    house.ships(first, Vec::new()).await;
+    let not_attempted = true;
+    let told = DeliverShipment { shipment_id: bytes(first), not_attempted, ..DeliverShipment::default() };
+    house.does(Command::DeliverShipment(told)).await;
+    let waiting = house.order(id).await;
+    assert_eq!(state(&waiting), (OrderStatus::Released, Fulfilment::None));
+    assert_eq!(waiting.value_minor, 5 * PRICE_MINOR, "the customer still gets it");
+    let past = &waiting.past_promises[0];
+    assert_eq!((past.outcome(), past.reason()), (PromiseOutcome::Broken, LineDifference::NotAttempted));
+    assert_eq!(house.shipment(first).await.state(), ShipmentState::NotAttempted);
+    let second = house.prepares(id).await;
+    house.brings(second).await;
+    let delivered = house.order(id).await;
+    assert_eq!((state(&delivered).0, delivered.broken_promises), (OrderStatus::Closed, 1), "late, and not twice");
+    house.closes().await;
+}
+
+async fn what_is_left_of_an_order_is_ended_with_a_reason(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::BackOrder).await;
+    counted(&house.app, &house.world, 0, 3_000).await;
+    let id = house.submitted(&[(0, 5, PRICE_MINOR)]).await;
+    house.does(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), partly: true })).await;
+    let shipment = house.prepares(id).await;
+    house.ships(shipment, Vec::new()).await;
+    let close = |reason: &str| Command::CloseOrder(CloseOrder { order_id: bytes(id), reason: reason.to_owned() });
+    let unsaid = house.asks(close("")).await;
+    assert_eq!((unsaid.status(), unsaid.reason()), (Status::Rejected, Reason::MissingField));
+    house.does(close("the factory has burnt down")).await;
+    let ended = house.order(id).await;
+    assert_eq!((ended.status(), ended.value_minor, ended.broken_promises), (OrderStatus::Released, 3 * PRICE_MINOR, 1));
+    assert_eq!(status(&house.asks(close("again")).await), (Status::Applied, Reason::NothingToDo));
+    let deliver = DeliverShipment { shipment_id: bytes(shipment), ..DeliverShipment::default() };
+    house.does(Command::DeliverShipment(deliver)).await;
+    assert_eq!(house.order(id).await.status(), OrderStatus::Closed);
+    house.closes().await;
+}
+
+async fn a_shipment_that_was_called_off_can_be_prepared_anew(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let first = house.prepares(id).await;
+    let off = || {
+        let reason = "the van broke down".to_owned();
+        Command::CancelShipment(CancelShipment { shipment_id: bytes(first), reason })
+    };
+    house.does(off()).await;
+    assert_eq!(status(&house.asks(off()).await), (Status::Rejected, Reason::WrongState));
+    assert_eq!(house.shipment(first).await.state(), ShipmentState::Cancelled);
+    assert_eq!(state(&house.order(id).await), (OrderStatus::Released, Fulfilment::None));
+    let second = house.prepares(id).await;
+    house.brings(second).await;
+    assert_eq!(state(&house.order(id).await), (OrderStatus::Closed, Fulfilment::Delivered));
+    house.closes().await;
+}
+
+async fn what_contradicts_is_refused_and_nothing_is_half_done(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let held = house.submitted(&[(1, 3, PRICE_MINOR)]).await;
+    let before = house.order(id).await;
+    let line = before.lines[0].line_id.clone();
+    let new =
+        || PrepareShipment { shipment_id: bytes(house.app.id()), order_id: bytes(id), ..PrepareShipment::default() };
+    for (command, reason, field) in [
+        (PrepareShipment { lines: vec![part(&line, 5_001)], ..new() }, Reason::OutOfRange, "quantity_milli"),
+        (PrepareShipment { lines: vec![part(&line, 0)], ..new() }, Reason::OutOfRange, "quantity_milli"),
+        (PrepareShipment { lines: vec![part(&[9; 16], 1)], ..new() }, Reason::Mismatch, "line_id"),
+        (PrepareShipment { lines: vec![part(&line, 1), part(&line, 1)], ..new() }, Reason::RepeatedId, "line_id"),
+        (PrepareShipment { more_order_ids: vec![bytes(id)], ..new() }, Reason::RepeatedId, "more_order_ids"),
+        (PrepareShipment { more_order_ids: vec![bytes(held)], ..new() }, Reason::WrongState, ""),
+    ] {
+        let refused = house.asks(Command::PrepareShipment(command)).await;
+        assert_eq!(status(&refused), (Status::Rejected, reason), "{refused:?}");
+        assert!(refused.text.starts_with(field), "{refused:?}");
+    }
+    assert_eq!(house.order(id).await, before);
+    assert_eq!(house.app.stored::<Shipment>(house.world.tenant).await.len(), 0);
+    house.closes().await;
+}
