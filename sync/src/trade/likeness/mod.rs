@@ -1,5 +1,7 @@
 //! Whether two outlets are one (C14): how alike their names are, whether their tax numbers are the same, how near they are.
-//! Somebody decides; this only says where to look.
+//! Somebody decides; this only says where to look. [`customer`] does the same for customers.
+
+pub mod customer;
 
 use std::collections::{HashMap, HashSet};
 
@@ -42,9 +44,14 @@ impl Traits {
     #[must_use]
     pub fn of(name: &str, address: &str, point: Option<GeoPoint>, tax_id: &str) -> Self {
         let address = if point.is_none() { address } else { "" };
-        let tax_id = tax_id.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase);
-        Self { name: Text::of(name), address: Text::of(address), point, tax_id: tax_id.take(LETTERS).collect() }
+        Self { name: Text::of(name), address: Text::of(address), point, tax_id: tax_number(tax_id) }
     }
+}
+
+/// A tax number as it is compared: letters and digits only, all capitals.
+fn tax_number(tax_id: &str) -> String {
+    let letters = tax_id.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase);
+    letters.take(LETTERS).collect()
 }
 
 /// How alike two outlets are.
@@ -147,7 +154,18 @@ fn not_far(outlet: &Traits, point: &GeoPoint) -> bool {
     outlet.point.is_some_and(|other| other.latitude_e7.abs_diff(point.latitude_e7) <= FAR_E7)
 }
 
-/// Outlets that may be one, by their names.
+/// What is called by a name.
+trait Named {
+    fn name(&self) -> &Text;
+}
+
+impl Named for Traits {
+    fn name(&self) -> &Text {
+        &self.name
+    }
+}
+
+/// Those of a list that may be one, by their names.
 #[derive(Debug, Default)]
 struct Group(Vec<usize>);
 
@@ -156,16 +174,16 @@ impl Group {
         self.0.len() <= NEIGHBOURS
     }
 
-    fn sort(&mut self, outlets: &[Traits]) {
-        self.0.sort_unstable_by_key(|index| (&outlets[*index].name.letters, *index));
+    fn sort(&mut self, list: &[impl Named]) {
+        self.0.sort_unstable_by_key(|index| (&list[*index].name().letters, *index));
     }
 
-    /// Those whose names are next to that of an outlet, which need not be among them.
-    fn next_to(&self, index: usize, outlets: &[Traits]) -> &[usize] {
+    /// Those whose names are next to that of one, which need not be among them.
+    fn next_to(&self, index: usize, list: &[impl Named]) -> &[usize] {
         if self.is_small() {
             return &self.0;
         }
-        let key = |index: usize| (&outlets[index].name.letters, index);
+        let key = |index: usize| (&list[index].name().letters, index);
         let place = self.0.partition_point(|other| key(*other) < key(index));
         let from = place.saturating_sub(NEIGHBOURS / 2).min(self.0.len() - NEIGHBOURS);
         &self.0[from..from + NEIGHBOURS]
@@ -184,7 +202,7 @@ impl Text {
     fn of(text: &str) -> Self {
         let letters: String = words(text).chars().take(LETTERS).collect();
         let mut pairs = Vec::with_capacity(letters.len() + 1);
-        for word in letters.split(' ').filter(|word| !word.is_empty()) {
+        for word in words_of(&letters) {
             let ends = |letter: Option<char>| letter.unwrap_or(' ');
             pairs.push((' ', ends(word.chars().next())));
             pairs.extend(word.chars().zip(word.chars().skip(1)));
@@ -216,6 +234,11 @@ impl Text {
         let whole = usize::try_from(WHOLE_BP).unwrap_or(0);
         (2 * common * whole).checked_div(all).and_then(|bp| i32::try_from(bp).ok()).unwrap_or(0)
     }
+}
+
+/// The words of a text that is written as [`words`] does.
+fn words_of(letters: &str) -> impl Iterator<Item = &str> {
+    letters.split(' ').filter(|word| !word.is_empty())
 }
 
 /// A text as it is compared: small Latin letters, digits, one space between words, no legal forms – unless nothing else
