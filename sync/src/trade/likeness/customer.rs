@@ -1,15 +1,18 @@
 //! Whether two customers are one legal entity: the same tax number, or names that are alike; where they are speaks for it.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
 
 use roundsman_proto::trade::GeoPoint;
 
-use super::{Group, Named, SAME_TAX_ID_BP, Text, near_bp, tax_number, words_of};
+use super::{SAME_TAX_ID_BP, Text, near_bp, tax_number, words_of};
 use crate::trade::check::WHOLE_BP;
 use crate::trade::geo::distance_m;
 
 /// Of a customer's outlets so many are looked at for how near they are to another customer's.
 pub const PLACES: usize = 8;
+/// Of those with something in common each is compared with so many that follow it by their names.
+const NEXT: usize = 32;
 /// So much the names count where nothing says that both are at one place: two of one name may well be in two towns.
 const NAMES_ALONE_BP: i32 = 7_000;
 
@@ -51,12 +54,6 @@ impl Traits {
         blocks.sort_unstable();
         blocks.dedup();
         blocks
-    }
-}
-
-impl Named for Traits {
-    fn name(&self) -> &Text {
-        &self.name
     }
 }
 
@@ -129,33 +126,33 @@ enum Block<'t> {
     Alphabet,
 }
 
-/// Finds all pairs that are at least so alike, by their places in `customers`, the smaller first, each pair once. Compared are
-/// customers with the same tax number, those whose names have a word in common, and those whose names are next to each other
-/// in the alphabet; where very many have something in common, each is compared with those whose names are next to its own, so
-/// that the work grows with the customers and not with their square.
+/// Finds all pairs that are at least so alike, by their places in `customers`, the smaller first, each pair once, in no order.
+/// Compared are customers with the same tax number, those whose names have a word in common, and those whose names are next to each
+/// other in the alphabet; where many have something in common, each with the [`NEXT`] that follow it by their names, so that the work
+/// grows with the customers and not with their square.
 pub fn pairs(customers: &[Traits], least_bp: i32, mut found: impl FnMut(usize, usize, Likeness)) {
-    let mut groups: HashMap<Block<'_>, Group> = HashMap::new();
-    for (index, customer) in customers.iter().enumerate() {
-        for block in customer.blocks() {
-            groups.entry(block).or_default().0.push(index);
+    let mut backwards: Vec<usize> = (0..customers.len()).collect();
+    backwards.sort_unstable_by_key(|index| Reverse((&customers[*index].name.letters, *index)));
+    let mut following: HashMap<Block<'_>, VecDeque<usize>> = HashMap::new();
+    for one in backwards {
+        let mut others = Vec::new();
+        for block in customers[one].blocks() {
+            let group = following.entry(block).or_default();
+            others.extend(group.iter().copied());
+            group.push_back(one);
+            if group.len() > NEXT {
+                group.pop_front();
+            }
         }
-    }
-    groups.values_mut().for_each(|group| group.sort(customers));
-    let mut seen: HashSet<(usize, usize)> = HashSet::new();
-    for (index, customer) in customers.iter().enumerate() {
-        for group in customer.blocks().iter().filter_map(|block| groups.get(block)) {
-            // In a small one each has seen all that come after it.
-            let others = group.next_to(index, customers).iter().copied();
-            for other in others.filter(|other| *other > index || (*other < index && !group.is_small())) {
-                let (first, second) = (index.min(other), index.max(other));
-                let who = Who::of(&customers[first], &customers[second]);
-                // Distances cost more than names, and make nobody more alike.
-                if who.most_bp < least_bp {
-                    continue;
-                }
-                let likeness = placed(&customers[first], &customers[second], who);
-                if likeness.whole_bp >= least_bp && seen.insert((first, second)) {
-                    found(first, second, likeness);
+        others.sort_unstable();
+        others.dedup();
+        for other in others {
+            let who = Who::of(&customers[one], &customers[other]);
+            // Distances cost more than names, and make nobody more alike.
+            if who.most_bp >= least_bp {
+                let likeness = placed(&customers[one], &customers[other], who);
+                if likeness.whole_bp >= least_bp {
+                    found(one.min(other), one.max(other), likeness);
                 }
             }
         }
@@ -164,7 +161,6 @@ pub fn pairs(customers: &[Traits], least_bp: i32, mut found: impl FnMut(usize, u
 
 #[cfg(test)]
 mod tests {
-    use super::super::NEIGHBOURS;
     use super::*;
     use proptest::prelude::*;
 
@@ -238,7 +234,7 @@ mod tests {
     #[test]
     fn among_very_many_the_same_word_the_same_number_and_the_next_name_are_found() {
         let mut customers: Vec<Traits> =
-            (0..4 * NEIGHBOURS).map(|number| named(&format!("Lavka {}", number * 7_919))).collect();
+            (0..8 * NEXT).map(|number| named(&format!("Lavka {}", number * 7_919))).collect();
         let before = customers.len();
         customers.push(named("Alpha Romashka"));
         customers.push(named("Zebra Romashka"));
@@ -257,7 +253,7 @@ mod tests {
         let customers: Vec<Traits> = (0..3_000).map(|number| named(&format!("Magazin {}", number * 7_919))).collect();
         let mut compared = 0;
         pairs(&customers, 0, |_, _, _| compared += 1);
-        assert!(compared <= customers.len() * 2 * NEIGHBOURS, "{compared} comparisons");
+        assert!(compared <= customers.len() * NEXT, "{compared} comparisons");
     }
 
     fn traits() -> impl Strategy<Value = Traits> {

@@ -154,18 +154,7 @@ fn not_far(outlet: &Traits, point: &GeoPoint) -> bool {
     outlet.point.is_some_and(|other| other.latitude_e7.abs_diff(point.latitude_e7) <= FAR_E7)
 }
 
-/// What is called by a name.
-trait Named {
-    fn name(&self) -> &Text;
-}
-
-impl Named for Traits {
-    fn name(&self) -> &Text {
-        &self.name
-    }
-}
-
-/// Those of a list that may be one, by their names.
+/// Outlets that may be one, by their names.
 #[derive(Debug, Default)]
 struct Group(Vec<usize>);
 
@@ -174,16 +163,16 @@ impl Group {
         self.0.len() <= NEIGHBOURS
     }
 
-    fn sort(&mut self, list: &[impl Named]) {
-        self.0.sort_unstable_by_key(|index| (&list[*index].name().letters, *index));
+    fn sort(&mut self, outlets: &[Traits]) {
+        self.0.sort_unstable_by_key(|index| (&outlets[*index].name.letters, *index));
     }
 
-    /// Those whose names are next to that of one, which need not be among them.
-    fn next_to(&self, index: usize, list: &[impl Named]) -> &[usize] {
+    /// Those whose names are next to that of an outlet, which need not be among them.
+    fn next_to(&self, index: usize, outlets: &[Traits]) -> &[usize] {
         if self.is_small() {
             return &self.0;
         }
-        let key = |index: usize| (&list[index].name().letters, index);
+        let key = |index: usize| (&outlets[index].name.letters, index);
         let place = self.0.partition_point(|other| key(*other) < key(index));
         let from = place.saturating_sub(NEIGHBOURS / 2).min(self.0.len() - NEIGHBOURS);
         &self.0[from..from + NEIGHBOURS]
