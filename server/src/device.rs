@@ -13,6 +13,7 @@ use roundsman_proto::sync::{Outcome, PullResponse};
 use roundsman_proto::trade;
 use roundsman_sync::outbox::{Outbox, OutboxError, OutboxStorage};
 use roundsman_sync::replica::{Event, Replica, ReplicaError, Storage, Want};
+use roundsman_sync::wipe::{ShutOut, Step, shut_out};
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
@@ -41,6 +42,9 @@ pub enum DeviceError<R: Error + 'static, O: Error + 'static> {
         /// That version; empty: the server did not say.
         min_app_version: String,
     },
+    /// The device was shut out and has erased what it held; somebody has to log in on it as on a new installation.
+    #[error("the device was revoked, and has erased what it held")]
+    Wiped,
     /// The replica's storage failed, or what came could not be taken.
     #[error(transparent)]
     Replica(ReplicaError<R>),
@@ -83,6 +87,7 @@ pub struct Synced {
 pub struct Device<R: Storage, O: OutboxStorage> {
     channel: Channel,
     tokens: Tokens,
+    wiped: bool,
     /// What the device knows.
     pub replica: Replica<R>,
     /// What it has captured.
@@ -98,7 +103,7 @@ where
 {
     /// A device with these storages and tokens.
     pub fn new(channel: Channel, tokens: Tokens, replica: Replica<R>, outbox: Outbox<O>) -> Self {
-        Self { channel, tokens, replica, outbox }
+        Self { channel, tokens, wiped: false, replica, outbox }
     }
 
     /// Exchanges the refresh token for new tokens.
@@ -116,22 +121,64 @@ where
     /// Puts a command into the outbox.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// When the storage fails, or the device was wiped.
     pub fn capture(
         &mut self,
         id: Uuid,
         command: trade::command::Command,
         (at_us, day): (i64, i32),
     ) -> Result<i64, Failure<R, O>> {
+        self.check_wiped()?;
         let body = trade::Command { command: Some(command) }.encode_to_vec();
         self.outbox.capture(id, body.into(), at_us, day).map_err(DeviceError::Outbox)
     }
 
-    /// Pushes everything that waits, then pulls to the last checkpoint.
+    /// Pushes everything that waits, then pulls to the last checkpoint. A device that is shut out does what
+    /// [`Device::leave`] says.
     ///
     /// # Errors
     /// See [`DeviceError`]; what was stored before stays, and the next call goes on from there.
     pub async fn sync(&mut self, now_us: i64) -> Result<Synced, Failure<R, O>> {
+        match self.push_and_pull(now_us).await {
+            Err(DeviceError::Call(refusal)) => Err(self.leave(refusal, now_us, &mut Synced::default()).await),
+            synced => synced,
+        }
+    }
+
+    /// What follows from a refusal: if it shuts the device out, what waits is pushed, and then all that the device holds is erased
+    /// if it is told to. The same once more changes nothing. Gives what is to be told to the user: [`DeviceError::Wiped`], or the
+    /// refusal itself; or why it could not be done, and then the next refusal says the same again.
+    pub async fn leave(&mut self, refusal: Box<Status>, now_us: i64, synced: &mut Synced) -> Failure<R, O> {
+        let Some(told) = told(&refusal) else { return refusal.into() };
+        let mut pushed = None;
+        loop {
+            match told.next(self.outbox.waiting() > 0, pushed) {
+                Step::Push => match self.push(now_us, synced).await {
+                    Ok(()) => pushed = Some(tonic::Code::Ok.into()),
+                    Err(DeviceError::Call(status)) => pushed = Some(status.code().into()),
+                    Err(error) => return error,
+                },
+                Step::Erase => return self.erase().err().unwrap_or(DeviceError::Wiped),
+                Step::Later | Step::Stop => return refusal.into(),
+            }
+        }
+    }
+
+    /// The tokens go last: a device that is killed on the way is told again.
+    fn erase(&mut self) -> Result<(), Failure<R, O>> {
+        self.replica.erase().map_err(DeviceError::Replica)?;
+        self.outbox.erase().map_err(DeviceError::Outbox)?;
+        self.tokens = Tokens::default();
+        self.wiped = true;
+        Ok(())
+    }
+
+    fn check_wiped(&self) -> Result<(), Failure<R, O>> {
+        if self.wiped { Err(DeviceError::Wiped) } else { Ok(()) }
+    }
+
+    async fn push_and_pull(&mut self, now_us: i64) -> Result<Synced, Failure<R, O>> {
+        self.check_wiped()?;
         let mut synced = Synced::default();
         if self.tokens.access_expires_at_us <= now_us.saturating_add(RENEW_BEFORE_US) {
             self.refresh().await?;
@@ -273,8 +320,15 @@ where
     }
 
     fn authorized<T>(&self, message: T) -> Result<Request<T>, Failure<R, O>> {
+        self.check_wiped()?;
         authorized(&self.tokens.access_token, message).map_err(DeviceError::Call)
     }
+}
+
+/// What a refusal says to the device, if it shuts it out.
+fn told(status: &Status) -> Option<ShutOut> {
+    let info = status.get_details_error_info()?;
+    shut_out(&info.reason, info.metadata.get("wipe").map(String::as_str))
 }
 
 /// What a refusal says, if it is one because of the app's version.

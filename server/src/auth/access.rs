@@ -54,6 +54,7 @@ const RULES: &[Rule] = &[
     rule("/roundsman.admin.v1.InspectService/ExplainOrder", ADMIN),
     rule("/roundsman.admin.v1.OfficeService/Execute", DESK),
     rule("/roundsman.admin.v1.OfficeService/ListDuplicateOutlets", OFFICE),
+    rule("/roundsman.admin.v1.OfficeService/ListDuplicateCustomers", OFFICE),
     rule("/roundsman.admin.v1.OfficeService/ListPrices", OFFICE),
     rule("/roundsman.admin.v1.OfficeService/CountPriceListHolders", OFFICE),
     rule("/roundsman.logistics.v1.LogisticsService/ListOrders", LOGISTICS),

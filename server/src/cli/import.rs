@@ -29,7 +29,7 @@ pub struct Args {
     /// imported or edited, or once what a rejected record refers to is there.
     #[arg(long)]
     pub anew: bool,
-    /// How many decimals the currency of the prices has, as ISO 4217 says: 0 for JPY, 3 for KWD.
+    /// How many decimals the currency of the prices and limits has, as ISO 4217 says: 0 for JPY, 3 for KWD.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=4))]
     pub decimals: u32,
     /// What the file holds.

@@ -27,7 +27,7 @@ use crate::config::Config;
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Imports outlets, products, prices or customers from a CSV file.
+    /// Imports outlets, products, prices, customers, contracts or chains from a CSV file.
     ///
     /// The whole file is checked before anything is sent, and everything that is wrong with it is told. Importing the same
     /// file again changes nothing, and an import that broke is resumed by running it again.

@@ -260,7 +260,12 @@ impl<S: Storages> App<S> {
             Ok(()) => return Ok(true),
             Err(DeviceError::Cut) => {}
             Err(DeviceError::Call(status)) => self.excuse(&status)?,
-            Err(error @ (DeviceError::AppTooOld { .. } | DeviceError::Replica(_) | DeviceError::Outbox(_))) => {
+            Err(
+                error @ (DeviceError::AppTooOld { .. }
+                | DeviceError::Wiped
+                | DeviceError::Replica(_)
+                | DeviceError::Outbox(_)),
+            ) => {
                 return Err(anyhow::anyhow!(error));
             }
         }

@@ -1,8 +1,8 @@
-//! Files of outlets, products, prices, customers and chains: from bytes to records, or to everything that is wrong with them.
+//! Files of outlets, products, prices, customers, contracts and chains: from bytes to records, or to everything that is wrong with them.
 //!
 //! A file is read as [`super::table`] says. Its columns, all of which must be there, are [`super::network::CUSTOMERS`],
-//! [`super::network::CHAINS`], [`super::network::OUTLETS`], [`super::goods::PRODUCTS`] and [`super::goods::PRICES`]; `roundsman import --help` lists
-//! them. A record is replaced whole by its row or rows: what no column holds, such as the opening hours of an outlet, is
+//! [`super::network::CONTRACTS`], [`super::network::CHAINS`], [`super::network::OUTLETS`], [`super::goods::PRODUCTS`] and
+//! [`super::goods::PRICES`]; `roundsman import --help` lists them. A record is replaced whole by its row or rows: what no column holds, such as the opening hours of an outlet, is
 //! empty afterwards.
 //!
 //! The id of a record is made of its kind and its key, and a reference names a code that came in a file, or the UUID of a
@@ -31,13 +31,16 @@ pub enum Kind {
     Prices,
     /// Legal entities that buy and owe.
     Customers,
+    /// Contracts with customers.
+    Contracts,
     /// Chains of outlets, and their branches.
     Chains,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Outlets, Self::Products, Self::Prices, Self::Customers, Self::Chains];
+    pub const ALL: [Self; 6] =
+        [Self::Outlets, Self::Products, Self::Prices, Self::Customers, Self::Contracts, Self::Chains];
 
     /// Its name, in the plural.
     #[must_use]
@@ -47,6 +50,7 @@ impl Kind {
             Self::Products => "products",
             Self::Prices => "prices",
             Self::Customers => "customers",
+            Self::Contracts => "contracts",
             Self::Chains => "chains",
         }
     }
@@ -59,6 +63,7 @@ impl Kind {
             Self::Products => goods::PRODUCTS,
             Self::Prices => goods::PRICES,
             Self::Customers => network::CUSTOMERS,
+            Self::Contracts => network::CONTRACTS,
             Self::Chains => network::CHAINS,
         }
     }
@@ -114,6 +119,7 @@ fn record(kind: Kind, row: &Row, decimals: u32, errors: &mut Errors) -> (Uuid, R
         }
         Kind::Chains => (key::id("chain", &fields.required("code")), network::chain(&mut fields)),
         Kind::Customers => (key::id("customer", &fields.required("code")), network::customer(&mut fields)),
+        Kind::Contracts => (key::id("contract", &fields.required("code")), network::contract(&mut fields, decimals)),
         Kind::Products => (key::id("product", &fields.required("code")), Record::Product(goods::product(&mut fields))),
         Kind::Prices => {
             let price = goods::price(&mut fields, decimals);
@@ -133,7 +139,7 @@ fn add(entry: &mut Entry, row: Record) -> Result<(), Clash> {
 
 #[cfg(test)]
 mod tests {
-    use roundsman_proto::trade::{Outlet, OutletClass, OutletStatus, Price, Product};
+    use roundsman_proto::trade::{Contract, Outlet, OutletClass, OutletStatus, Price, Product};
 
     use super::*;
 
@@ -216,6 +222,67 @@ mod tests {
         assert_eq!(chain.agreement_ids, [id("agreement", "S1"), id("agreement", "S2")]);
         let outlet = outlet(&[("code", "O1"), ("name", "Kiosk"), ("territory", "North"), ("chain", "B")]);
         assert_eq!(outlet.chain_id, id("chain", "B"));
+    }
+
+    #[test]
+    fn a_contract_names_its_customer_its_agreements_and_what_follows_it() {
+        let row = [
+            ("code", "K1"),
+            ("customer", "C1"),
+            ("currency", "EUR"),
+            ("valid_from", "2026-11-23"),
+            ("credit_limit", "5000.50"),
+            ("overdue_ban", "yes"),
+            ("agreements", "S1|S2"),
+            ("successor", "K2"),
+        ];
+        let short = [("code", "K2"), ("number", "12/26"), ("customer", "C1"), ("currency", "EUR"), ("closed", "yes")];
+        let contracts: Vec<(Vec<u8>, Contract)> = good(Kind::Contracts, &[&row, &short])
+            .into_iter()
+            .map(|entry| match entry.record.record {
+                Some(Record::Contract(contract)) => (entry.record.record_id, contract),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let first = Contract {
+            number: "K1".to_owned(),
+            customer_id: id("customer", "C1"),
+            currency: "EUR".to_owned(),
+            valid_from_day: 20_780,
+            valid_to_day: 0,
+            credit_limit_minor: Some(500_050),
+            overdue_ban: true,
+            agreement_ids: vec![id("agreement", "S1"), id("agreement", "S2")],
+            successor_id: id("contract", "K2"),
+            closed: false,
+        };
+        let second = Contract {
+            number: "12/26".to_owned(),
+            customer_id: id("customer", "C1"),
+            currency: "EUR".to_owned(),
+            closed: true,
+            ..Contract::default()
+        };
+        assert_eq!(contracts, [(id("contract", "K1"), first), (id("contract", "K2"), second)]);
+
+        let bad = [
+            ("currency", "euro"),
+            ("valid_from", "2026-11-23"),
+            ("valid_to", "2026-11-22"),
+            ("credit_limit", "-1"),
+            ("overdue_ban", "maybe"),
+            ("closed", "2026-11-23"),
+        ];
+        let expected = [
+            "code: is empty",
+            "valid_to: \"2026-11-22\" is before valid_from",
+            "customer: is empty",
+            "currency: \"euro\" is not a currency such as EUR",
+            "credit_limit: \"-1\" is not a sum of money",
+            "overdue_ban: \"maybe\" is not `yes` or `no`",
+            "closed: \"2026-11-23\" is not `yes` or `no`",
+        ];
+        assert_eq!(wrong(Kind::Contracts, &[&bad]), expected.map(|error| format!("line 2, column {error}")));
     }
 
     #[test]

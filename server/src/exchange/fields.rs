@@ -93,6 +93,16 @@ impl<'a> Fields<'a> {
         self.value(column, parse)
     }
 
+    /// The first and the last day, of the columns `valid_from` and `valid_to`; 0: no beginning, or no end.
+    pub fn days(&mut self) -> (i32, i32) {
+        let valid_from_day = self.value("valid_from", value::day);
+        let valid_to_day = self.value("valid_to", value::day);
+        if valid_to_day != 0 && valid_to_day < valid_from_day {
+            self.wrong_value("valid_to", "is before valid_from");
+        }
+        (valid_from_day, valid_to_day)
+    }
+
     /// The record that a cell refers to, if it does.
     pub fn reference(&mut self, column: &str, kind: &str) -> Option<Uuid> {
         let code = self.name(column);

@@ -88,11 +88,7 @@ fn packaging(fields: &mut Fields<'_>) -> Option<Packaging> {
 pub fn price(fields: &mut Fields<'_>, decimals: u32) -> Price {
     let price_list = fields.required_reference("price_list", "price-list");
     let product = fields.required_reference("product", "product");
-    let valid_from_day = fields.value("valid_from", value::day);
-    let valid_to_day = fields.value("valid_to", value::day);
-    if valid_to_day != 0 && valid_to_day < valid_from_day {
-        fields.wrong_value("valid_to", "is before valid_from");
-    }
+    let (valid_from_day, valid_to_day) = fields.days();
     Price {
         price_list_id: price_list.as_bytes().to_vec(),
         product_id: product.as_bytes().to_vec(),

@@ -1,7 +1,7 @@
-//! Files of customers, chains and outlets.
+//! Files of customers, contracts, chains and outlets.
 
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{Chain, Contact, Customer, GeoPoint, Outlet, OutletStatus};
+use roundsman_proto::trade::{Chain, Contact, Contract, Customer, GeoPoint, Outlet, OutletStatus};
 use roundsman_sync::trade::check;
 use uuid::Uuid;
 
@@ -18,6 +18,21 @@ pub const CUSTOMERS: &[Column] = &[
     Column { name: "legal_address", help: "the registered address" },
     Column { name: "phone", help: "the telephone number, with the country code" },
     Column { name: "email", help: "the e-mail address for documents" },
+];
+
+/// The columns of a file of contracts. `code` is the key.
+pub const CONTRACTS: &[Column] = &[
+    Column { name: "code", help: "the contract's key in your system; required" },
+    Column { name: "number", help: "the number on paper; empty: its code" },
+    Column { name: "customer", help: "the customer, as a reference; required, and never changed by an import" },
+    Column { name: "currency", help: "the currency, such as EUR; required, and never changed by an import" },
+    Column { name: "valid_from", help: "the first day, as YYYY-MM-DD; empty: no beginning" },
+    Column { name: "valid_to", help: "the last day, as YYYY-MM-DD; empty: no end" },
+    Column { name: "credit_limit", help: "what may be owed under it, such as 5000.00; 0: nothing; empty: no limit" },
+    Column { name: "overdue_ban", help: "yes: orders are held while debt under it is overdue; no or empty" },
+    Column { name: "agreements", help: "the agreements that it covers, as references separated by |; empty: all" },
+    Column { name: "successor", help: "the contract that follows it, as a reference" },
+    Column { name: "closed", help: "yes: no more orders are made under it; no or empty" },
 ];
 
 /// The columns of a file of chains. `code` is the key.
@@ -67,6 +82,24 @@ pub fn customer(fields: &mut Fields<'_>) -> Record {
         legal_address: fields.text("legal_address", check::TEXT_CHARS),
         phone: fields.name("phone"),
         email: fields.name("email"),
+    })
+}
+
+/// A row of contracts, with sums in a currency with so many decimals.
+pub fn contract(fields: &mut Fields<'_>, decimals: u32) -> Record {
+    let number = fields.name("number");
+    let (valid_from_day, valid_to_day) = fields.days();
+    Record::Contract(Contract {
+        number: if number.is_empty() { fields.name("code") } else { number },
+        customer_id: bytes(fields.required_reference("customer", "customer")),
+        currency: fields.required_value("currency", value::currency),
+        valid_from_day,
+        valid_to_day,
+        credit_limit_minor: fields.optional("credit_limit", |text| value::money(text, decimals)),
+        overdue_ban: fields.value("overdue_ban", value::yes),
+        agreement_ids: fields.references("agreements", "agreement").into_iter().map(bytes).collect(),
+        successor_id: check::bytes(fields.reference("successor", "contract")),
+        closed: fields.value("closed", value::yes),
     })
 }
 

@@ -137,6 +137,15 @@ pub fn day(text: &str) -> Result<i32, Wrong> {
     day.filter(|day| check::DAYS.contains(day)).ok_or_else(|| "is not a day such as 2026-01-31".to_owned())
 }
 
+/// The code of a currency.
+///
+/// # Errors
+/// What the text is not.
+pub fn currency(text: &str) -> Result<String, Wrong> {
+    let wrong = |_| "is not a currency such as EUR".to_owned();
+    check::currency(text, "currency").map(|()| text.to_owned()).map_err(wrong)
+}
+
 /// `yes` or `no`.
 ///
 /// # Errors

@@ -6,7 +6,8 @@ use prost::Message as _;
 use roundsman_proto::admin::office_service_server::OfficeService;
 use roundsman_proto::admin::{
     CountPriceListHoldersRequest, CountPriceListHoldersResponse, ExecuteRequest, ExecuteResponse,
-    ListDuplicateOutletsRequest, ListDuplicateOutletsResponse, ListPricesRequest, ListPricesResponse,
+    ListDuplicateCustomersRequest, ListDuplicateCustomersResponse, ListDuplicateOutletsRequest,
+    ListDuplicateOutletsResponse, ListPricesRequest, ListPricesResponse,
 };
 use roundsman_proto::sync::{Outcome, Status as Decision};
 use roundsman_proto::trade::{self, Reason};
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use super::detached::detached;
-use super::duplicates::DuplicatePage;
+use super::duplicates::{CustomerPage, OutletPage};
 use super::fields::Fields;
 use super::prices::{self, PricePage};
 use super::status;
@@ -32,7 +33,7 @@ use crate::internal::is_server_id;
 #[derive(Clone, Debug)]
 pub struct OfficeDoor {
     core: Arc<Core>,
-    /// A search for duplicates holds what is compared of all outlets in memory: one at a time.
+    /// A search for duplicates holds what is compared of all outlets or customers in memory: one at a time.
     searches: Arc<Semaphore>,
 }
 
@@ -59,7 +60,21 @@ impl OfficeService for OfficeDoor {
         request: Request<ListDuplicateOutletsRequest>,
     ) -> Result<Response<ListDuplicateOutletsResponse>, Status> {
         let tenant = caller(&request)?.tenant;
-        let page = DuplicatePage::of(&request.into_inner())?;
+        let page = OutletPage::of(&request.into_inner())?;
+        let (db, searches) = (self.core.db.clone(), Arc::clone(&self.searches));
+        let answer = detached(async move {
+            let _turn = searches.acquire().await.map_err(status::internal)?;
+            page.read(&db, tenant).await
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn list_duplicate_customers(
+        &self,
+        request: Request<ListDuplicateCustomersRequest>,
+    ) -> Result<Response<ListDuplicateCustomersResponse>, Status> {
+        let tenant = caller(&request)?.tenant;
+        let page = CustomerPage::of(&request.into_inner())?;
         let (db, searches) = (self.core.db.clone(), Arc::clone(&self.searches));
         let answer = detached(async move {
             let _turn = searches.acquire().await.map_err(status::internal)?;

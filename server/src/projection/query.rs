@@ -215,6 +215,20 @@ pub async fn outlets(tx: &mut Tx, tenant: i64, after: Uuid, limit: i64) -> Resul
     Ok(rows.into_iter().map(outlet).collect())
 }
 
+/// What these customers owe by the books, receivable by receivable: customer, currency, and the debt in minor units.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn debts(tx: &mut Tx, tenant: i64, customers: &[Uuid]) -> Result<Vec<(Uuid, String, i64)>, StoreError> {
+    tx.query_as(
+        "SELECT customer, currency, debt_minor FROM BY_UUIDS(receivable.customer, $2 BY receivable_by_customer)",
+    )
+    .bind(tenant)
+    .bind_uuids(customers)
+    .all()
+    .await
+}
+
 /// A rep's day in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoveredRep {

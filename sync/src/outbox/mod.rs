@@ -213,6 +213,16 @@ impl<S: OutboxStorage> Outbox<S> {
         Ok(())
     }
 
+    /// Takes everything away, as in an outbox that was never used.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn erase(&mut self) -> Result<(), OutboxError<S::Error>> {
+        self.adopt(Next { head: Head::default(), entries: vec![None; self.entries.len()] })?;
+        self.asked_again = false;
+        Ok(())
+    }
+
     /// What waits, as it is reported at every contact.
     #[must_use]
     pub fn summary(&self) -> OutboxSummary {

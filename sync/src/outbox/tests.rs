@@ -304,3 +304,15 @@ fn what_waits_is_counted_by_kind() {
     let kinds = outbox.summary().kinds.into_iter().map(|kind| (kind.command, kind.count));
     assert_eq!(kinds.collect::<Vec<_>>(), [(0, 1), (1, 1), (3, 2), (2_001, 1)]);
 }
+
+#[test]
+fn c30_an_erased_outbox_begins_anew() {
+    let mut outbox = outbox(3);
+    hear(&mut outbox, applied(&[(1, 1), (2, 2)]));
+    outbox.erase().expect("is erased");
+    assert_eq!((outbox.pending().count(), outbox.last_outcome_seq(), request(&outbox)), (0, 0, None));
+    let mut outbox = Outbox::open(outbox.into_storage()).expect("opens");
+    assert_eq!((outbox.pending().count(), request(&outbox)), (0, None), "nor is anything stored");
+    capture(&mut outbox, 9);
+    assert_eq!(numbers(&outbox), [1]);
+}

@@ -50,6 +50,7 @@ enum Undo {
     Member(Slot, Uuid, Option<Member>),
     Document(Uuid, Option<(Document, u32)>),
     Rows(Box<Rows>),
+    All(Box<(State, BTreeMap<Slot, Vec<proto::Page>>, Rows)>),
 }
 
 /// A storage in memory.
@@ -135,6 +136,7 @@ impl MemoryStorage {
             Undo::Member(slot, record, member) => drop(self.put_member(slot, record, member)),
             Undo::Document(record, document) => drop(self.put_document(record, document)),
             Undo::Rows(rows) => self.rows = *rows,
+            Undo::All(all) => (self.state, self.pages, self.rows) = *all,
         }
     }
 }
@@ -181,6 +183,10 @@ impl Storage for MemoryStorage {
             }
             Change::Holders(record, holders) => self.put_holders(record, holders),
             Change::Forget => Some(self.forget()),
+            Change::Erase => {
+                let (state, pages) = (mem::take(&mut self.state), mem::take(&mut self.pages));
+                Some(Undo::All(Box::new((state, pages, mem::take(&mut self.rows)))))
+            }
         };
         self.undo.extend(undo);
         Ok(())

@@ -424,6 +424,20 @@ impl<S: Storage> Replica<S> {
         Ok(content)
     }
 
+    /// Takes everything away, as in a replica that was never used.
+    ///
+    /// # Errors
+    /// When the storage fails; the replica is as it was then.
+    pub fn erase(&mut self) -> Result<(), ReplicaError<S::Error>> {
+        let erased = self.storage.write(Change::Erase).and_then(|()| self.storage.commit());
+        if let Err(error) = erased {
+            self.storage.rollback().map_err(ReplicaError::Storage)?;
+            return Err(ReplicaError::Storage(error));
+        }
+        (self.state, self.flight, self.inventory) = (State::default(), Flight::default(), false);
+        Ok(())
+    }
+
     /// Gives the storage back.
     #[must_use]
     pub fn into_storage(self) -> S {

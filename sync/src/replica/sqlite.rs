@@ -297,6 +297,13 @@ impl Storage for SqliteStorage {
                 execute(connection, "UPDATE replica_member SET version = 0", [])?;
                 execute(connection, "UPDATE replica_document SET version = 0", [])
             }
+            Change::Erase => {
+                execute(connection, "DELETE FROM replica_head", [])?;
+                execute(connection, "DELETE FROM replica_bucket", [])?;
+                execute(connection, "DELETE FROM replica_page", [])?;
+                execute(connection, "DELETE FROM replica_member", [])?;
+                execute(connection, "DELETE FROM replica_document", [])
+            }
         }
     }
 

@@ -152,6 +152,8 @@ pub enum Change<'a> {
     Holders(Uuid, u32),
     /// Sets the version of every membership and document to 0.
     Forget,
+    /// Takes everything away: head, buckets, pages, memberships and documents.
+    Erase,
 }
 
 /// Where a replica is kept. See the module for what it promises.

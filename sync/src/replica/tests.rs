@@ -438,3 +438,70 @@ fn a_file_is_opened_again_and_a_newer_one_is_refused() {
     newer.execute_batch("PRAGMA user_version = 9").expect("is set");
     assert!(matches!(open(), Err(sqlite::SqliteError::Newer(9))));
 }
+
+/// What was written by then is gone after an erasure, and is all there if that was rolled back.
+fn erases<S: Storage>(mut storage: S) {
+    let (slot, record) = (Slot(4), id(1));
+    let bucket = Bucket {
+        id: 1,
+        scope: "territory:1".into(),
+        kind: OUTLET,
+        group: 1,
+        at: At::Head,
+        rows: 1,
+        checksum: Checksum::default(),
+        staging: None,
+    };
+    let head = Head { position: Some(at(2)), scope_digest: 5 };
+    let staged = page(1, Cursor::default(), &[(2, 1, Some(b"one"))]);
+    let document = Document { kind: OUTLET, version: 2, bytes: Bytes::from_static(b"one") };
+    let member = Member { version: 2, hash: 3 };
+    for change in [
+        Change::Head(&head),
+        Change::Bucket(slot, Some(&bucket)),
+        Change::Page(slot, 0, &staged, &staged.payload),
+        Change::Member(slot, record, Some(member)),
+        Change::Document(record, &document, 1),
+    ] {
+        storage.write(change).expect("writes");
+    }
+    storage.commit().expect("commits");
+    let held = |storage: &S| {
+        let State { head, buckets } = storage.load().expect("reads");
+        let page = storage.page(slot, 0).expect("reads").is_some();
+        let members = storage.members(slot).expect("reads");
+        (head, buckets, page, members, storage.document(record).expect("reads"))
+    };
+    let before = held(&storage);
+    assert!(before.2 && before.3 == [(record, member)] && before.4.as_ref() == Some(&document), "{before:?}");
+    storage.write(Change::Erase).expect("writes");
+    storage.rollback().expect("rolls back");
+    assert_eq!(held(&storage), before);
+    storage.write(Change::Erase).expect("writes");
+    storage.commit().expect("commits");
+    storage.rollback().expect("has nothing to roll back");
+    assert_eq!(held(&storage), (Head::default(), BTreeMap::new(), false, Vec::new(), None));
+}
+
+#[test]
+fn c30_an_erased_storage_holds_nothing() {
+    erases(MemoryStorage::default());
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn c30_an_erased_file_holds_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    erases(sqlite::SqliteStorage::open(&folder.path().join("replica.db")).expect("opens"));
+}
+
+#[test]
+fn c30_an_erased_replica_begins_anew() {
+    let mut device = synced();
+    hear(&mut device, Message::InventoryRequest(InventoryRequest::default())).expect("is asked");
+    device.erase().expect("is erased");
+    assert_eq!((device.position(), bytes(&device, 1), device.buckets().count()), (None, None, 0));
+    assert_eq!(asks(&device), asks(&self::device()));
+    let device = Replica::open(device.into_storage()).expect("opens");
+    assert_eq!(asks(&device), asks(&self::device()), "nor is anything stored");
+}

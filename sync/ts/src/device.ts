@@ -1,11 +1,13 @@
+import { create } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 
-import { AuthService, type LoginResponse, type Tokens } from "./gen/roundsman/auth/v1/auth_service_pb.js";
+import { AuthService, type LoginResponse, type Tokens, TokensSchema } from "./gen/roundsman/auth/v1/auth_service_pb.js";
 import { SyncService } from "./gen/roundsman/sync/v1/sync_service_pb.js";
 import { fromHex, type Id } from "./id.js";
 import { errorInfo } from "./error-info.js";
 import type { Decided, Outbox } from "./outbox.js";
 import type { Event, Replica, Want } from "./replica.js";
+import { nextStep, shutOut } from "./wipe.js";
 
 /** An access token that ends within so many microseconds is renewed first. */
 const RENEW_BEFORE_US = 60_000_000n;
@@ -77,6 +79,15 @@ export class AppTooOldError extends Error {
   }
 }
 
+/** The device was shut out and has erased what it held; somebody has to log in on it as on a new installation. */
+export class WipedError extends Error {
+  override readonly name = "WipedError";
+
+  constructor() {
+    super("the device was revoked, and has erased what it held");
+  }
+}
+
 /**
  * A logged-in device: its replica and its outbox with a connection. One stream and one push are under way at a time; a push
  * may go on beside a stream that is followed.
@@ -90,6 +101,7 @@ export class Device {
   readonly #sync: Client<typeof SyncService>;
   #tokens: Tokens;
   #minAppVersion = "";
+  #wiped = false;
 
   constructor({ transport, tokens, replica, outbox, clock, appVersion }: Parts) {
     this.replica = replica;
@@ -114,10 +126,71 @@ export class Device {
   /**
    * Pushes everything that waits, then pulls to the last checkpoint.
    *
+   * A device that is shut out does what {@link Device.leave} says.
+   *
    * @returns the outcomes that are new.
-   * @throws AppTooOldError, ConnectError, PullError or what the storage throws; what was stored before stays, and the next call goes on.
+   * @throws AppTooOldError, ConnectError, PullError, WipedError or what the storage throws; what was stored before stays, and the
+   * next call goes on.
    */
   async sync(): Promise<Decided[]> {
+    try {
+      return await this.#pushAndPull();
+    } catch (error) {
+      throw await this.leave(error);
+    }
+  }
+
+  /**
+   * What follows from a refusal: if it shuts the device out, what waits is pushed, and then all that the device holds is erased if
+   * it is told to. The app then forgets the tokens, too. The same once more changes nothing.
+   *
+   * @returns what is to be told to the user: WipedError, or what was given.
+   * @throws what kept it from doing so; the next refusal says the same again.
+   */
+  async leave(refusal: unknown): Promise<unknown> {
+    const info = refusal instanceof ConnectError ? errorInfo(refusal) : undefined;
+    const told = info && shutOut(info.reason, info.metadata.get("wipe"));
+    if (told === undefined) {
+      return refusal;
+    }
+    let pushed: number | undefined;
+    for (;;) {
+      switch (nextStep(told, this.outbox.summary.commands > 0, pushed)) {
+        case "push":
+          pushed = await this.#pushed();
+          break;
+        case "erase":
+          await this.#erase();
+          return new WipedError();
+        case "later":
+        case "stop":
+          return refusal;
+      }
+    }
+  }
+
+  /** The gRPC code with which a push ends. */
+  async #pushed(): Promise<number> {
+    try {
+      await this.push();
+      return 0;
+    } catch (error) {
+      if (error instanceof ConnectError) {
+        return error.code;
+      }
+      throw error;
+    }
+  }
+
+  /** The tokens go last: a device that is killed on the way is told again. */
+  async #erase(): Promise<void> {
+    await this.replica.erase();
+    await this.outbox.erase();
+    this.#tokens = create(TokensSchema);
+    this.#wiped = true;
+  }
+
+  async #pushAndPull(): Promise<Decided[]> {
     const decided = await this.push();
     await this.pull();
     // The pull told of a lost history, and the outbox asks what is known of all that it keeps.
@@ -208,6 +281,9 @@ export class Device {
 
   /** The metadata that a call needs, with an access token that lasts. */
   async #authorization(): Promise<Record<string, string>> {
+    if (this.#wiped) {
+      throw new WipedError();
+    }
     if (this.#tokens.accessExpiresAtUs <= this.#clock() + RENEW_BEFORE_US) {
       const { tokens } = await this.#auth.refresh({ refreshToken: this.#tokens.refreshToken }, { timeoutMs: CALL_MS });
       this.#tokens = tokens ?? this.#tokens;

@@ -38,4 +38,5 @@ export { type Buyer, type PromotionLine, type PromotionPart, type PromotionRecor
 export { type Bound, type Bought, type Goods, type Period, type Reasons, type Recommended, recommend } from "./recommend.js";
 export * from "./replica.js";
 export { packagingOf, type Products, soldFor, stepDown, stepOf, stepUp } from "./step.js";
+export { type NextStep, nextStep, type ShutOut, shutOut } from "./wipe.js";
 export type { Key, Prefix, Storage, Table, Tables, Transaction } from "./storage.js";

@@ -223,6 +223,14 @@ export class Outbox {
     });
   }
 
+  /** Takes everything away, as in an outbox that was never used. */
+  async erase(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#adopt(EMPTY, []);
+      this.#askedAgain = false;
+    });
+  }
+
   /** What waits, as it is reported at every contact. */
   get summary(): OutboxSummary {
     const captured = this.#waiting.map((command) => command.capturedAtUs);

@@ -88,12 +88,15 @@ export type Event =
     }
   | { readonly is: "alive"; readonly position: Position | undefined };
 
+/** Before anything came. */
+const EMPTY: State = { head: { position: undefined, scopeDigest: 0n }, buckets: new Map() };
+
 /**
  * The device's copy of the buckets that its user holds: its half of Pull, without the network. {@link Replica.request} says
  * where the device is, {@link Replica.receive} takes one message of the stream, {@link Replica.cut} notes that the stream
  * ended. What is shown changes only at a checkpoint, in one transaction of the storage.
  *
- * Its calls are made one after the other: nobody calls a method while `request`, `receive` or `scrub` is under way.
+ * Its calls are made one after the other: nobody calls a method while `request`, `receive`, `scrub` or `erase` is under way.
  */
 export class Replica {
   readonly #storage: Storage;
@@ -111,7 +114,7 @@ export class Replica {
   /** Opens what the storage holds. */
   static async open(storage: Storage, options: ReplicaOptions = {}): Promise<Replica> {
     const state = await storage.transaction(async (tx): Promise<State> => {
-      const head = (await tx.get("replica", [])) ?? { position: undefined, scopeDigest: 0n };
+      const head = (await tx.get("replica", [])) ?? EMPTY.head;
       const buckets = await tx.list("bucket");
       return { head, buckets: new Map(buckets.map(([[name], bucket]) => [name, bucket])) };
     });
@@ -146,6 +149,20 @@ export class Replica {
       inventory: hasInventory ? buckets.flatMap(({ bucket, sums }) => held(bucket, sums)) : [],
       hasInventory,
     });
+  }
+
+  /** Takes everything away, as in a replica that was never used. */
+  async erase(): Promise<void> {
+    await this.#storage.transaction(async (tx) => {
+      for (const table of ["replica", "bucket", "page", "member", "document"] as const) {
+        for (const [key] of await tx.list(table)) {
+          tx.remove(table, key);
+        }
+      }
+    });
+    this.#state = EMPTY;
+    this.#pull = NO_PULL;
+    this.#inventoryWanted = false;
   }
 
   /**

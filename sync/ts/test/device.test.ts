@@ -6,7 +6,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 
 import { rowHash } from "../src/checksum.js";
-import { AppTooOldError, Device, PullError } from "../src/device.js";
+import { AppTooOldError, Device, PullError, WipedError } from "../src/device.js";
 import { AuthService, TokensSchema } from "../src/gen/roundsman/auth/v1/auth_service_pb.js";
 import { Status } from "../src/gen/roundsman/sync/v1/command_pb.js";
 import { BucketAction } from "../src/gen/roundsman/sync/v1/plan_pb.js";
@@ -157,13 +157,13 @@ test("a fork in a pull makes the outbox send again what it kept", async () => {
 });
 
 /** A refusal as the server makes it. */
-function refusal(reason: string): ConnectError {
-  const entry = new BinaryWriter().tag(1, WireType.LengthDelimited).string("min_app_version");
-  entry.tag(2, WireType.LengthDelimited).string("2.10");
+function refusal(reason: string, [key, value] = ["min_app_version", "2.10"], code = Code.FailedPrecondition): ConnectError {
+  const entry = new BinaryWriter().tag(1, WireType.LengthDelimited).string(key ?? "");
+  entry.tag(2, WireType.LengthDelimited).string(value ?? "");
   const info = new BinaryWriter().tag(1, WireType.LengthDelimited).string(reason);
   info.tag(2, WireType.LengthDelimited).string("roundsman");
   info.tag(3, WireType.LengthDelimited).bytes(entry.finish());
-  const error = new ConnectError("rejected", Code.FailedPrecondition);
+  const error = new ConnectError("rejected", code);
   error.details = [{ type: "google.rpc.ErrorInfo", value: info.finish() }];
   return error;
 }
@@ -177,6 +177,37 @@ test("an app that is too old pushes, and hears which version is wanted", async (
   await assert.rejects(device.sync(), (error) => error instanceof AppTooOldError && error.minAppVersion === "2.10");
   assert.equal(device.minAppVersion, "2.10");
   assert.equal(device.outbox.summary.commands, 0);
+});
+
+test("a device that is told to wipe pushes what waits, and then holds nothing", async () => {
+  const result = { commandId: new Uint8Array(16).fill(1), seq: 1n, outcome: { status: Status.QUARANTINED } };
+  const wipe = refusal("DEVICE_REVOKED", ["wipe", "true"], Code.PermissionDenied);
+  const server = new Server([], [{ results: [result], version: 9n }], wipe);
+  const device = await server.device();
+  const capture = { id: RECORD, body: new Uint8Array(), capturedAtUs: NOW_US, businessDay: 20_780 };
+  await device.outbox.capture(capture);
+  await assert.rejects(device.events().next(), (error) => error === wipe || error instanceof ConnectError);
+  assert.equal(server.pushes.length, 0);
+  await assert.rejects(device.sync(), WipedError);
+  assert.deepEqual(server.pushes[0]?.commands.map((command) => command.seq), [1n]);
+  assert.deepEqual([device.outbox.commands.length, device.replica.position, device.tokens.refreshToken], [0, undefined, ""]);
+  assert.deepEqual((await Outbox.open(server.storage)).commands, []);
+  // It does nothing more.
+  const calls = [server.pulls.length, server.pushes.length];
+  await assert.rejects(device.sync(), WipedError);
+  assert.deepEqual([server.pulls.length, server.pushes.length], calls);
+});
+
+test("a device that is only shut out keeps what it holds", async () => {
+  const server = new Server([[plan, checkpoint()]]);
+  const device = await server.device();
+  await device.pull();
+  const told = refusal("DEVICE_REVOKED", ["wipe", "false"], Code.PermissionDenied);
+  assert.equal(await device.leave(told), told);
+  assert.deepEqual(device.replica.position, POSITION);
+  assert.ok((await device.leave(refusal("DEVICE_REVOKED", ["wipe", "true"], Code.PermissionDenied))) instanceof WipedError);
+  assert.equal(device.replica.position, undefined);
+  assert.equal((await Replica.open(server.storage)).position, undefined);
 });
 
 test("another refusal is passed on as it is", async () => {

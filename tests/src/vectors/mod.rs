@@ -23,6 +23,7 @@ mod promotion;
 mod proposal;
 mod replica;
 mod sharing;
+mod wipe;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
@@ -95,6 +96,7 @@ pub fn families() -> Vec<Family> {
         credit::family(),
         proposal::family(),
         allocation::family(),
+        wipe::family(),
         wire::family(),
     ]
 }

@@ -1,15 +1,19 @@
-//! One outlet that two reps have reported (C14): the office is told of it, and makes it one.
+//! One outlet that two reps have reported (C14), and customers that were recorded twice: the office is told of them, and makes
+//! them one.
 
 use roundsman::cli;
 use roundsman_proto::admin::office_service_client::OfficeServiceClient;
-use roundsman_proto::admin::{ComparedOutlet, DuplicateOutlet, ListDuplicateOutletsRequest};
+use roundsman_proto::admin::{
+    ComparedOutlet, DuplicateCustomer, DuplicateOutlet, ListDuplicateCustomersRequest, ListDuplicateOutletsRequest,
+};
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, BytesChange, CheckOut, ClaimLine, Customer, EditOutlet, FileClaim, GeoPoint, Int32Change, Order,
-    OrderStatus, Outlet, OutletStatus, Reason, Reclamation, ReclamationCause, RegisterOutlet, SubmitOrder, Visit,
+    OrderStatus, Outlet, OutletStatus, Reason, Receivable, Reclamation, ReclamationCause, RegisterOutlet, SubmitOrder,
+    Visit,
 };
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -25,6 +29,9 @@ on_both_databases!(
     c14_what_two_reps_reported_is_proposed_to_the_office_and_merged_on_every_device,
     c14_nobody_but_the_office_of_the_tenant_is_told_of_duplicates,
     c14_pages_of_duplicates_are_bounded_and_go_on,
+    customers_that_look_like_one_are_listed_with_what_they_owe_until_they_are_merged,
+    nobody_but_the_office_of_the_tenant_is_told_of_duplicate_customers,
+    pages_of_duplicate_customers_go_on,
     outlets_are_blocked_and_unblocked_together,
 );
 
@@ -229,6 +236,108 @@ async fn c14_pages_of_duplicates_are_bounded_and_go_on(kind: Kind) {
     let far = Outlet { point: Some(north_m(5_000)), ..world.outlet(&world.boris, 1) };
     import(&app, vec![entry(world.boris.outlets[1], Record::Outlet(far))]).await;
     assert_eq!(page(0, 0, String::new()).await.expect("lists").duplicates.len(), 3);
+    app.finish().await;
+}
+
+/// The pairs of customers that the command line lists.
+async fn listed_customers(app: &TestApp) -> Vec<DuplicateCustomer> {
+    let mut session = session(app).await;
+    let found = cli::customer::duplicates(&mut session, 9_000, 1_000).await.expect("lists");
+    session.close().await;
+    found
+}
+
+async fn customers_that_look_like_one_are_listed_with_what_they_owe_until_they_are_merged(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (twice, baker) = (app.id(), app.id());
+    let [known, other] = [world.customers[0], world.customers[1]];
+    let customer = |name: &str, tax_id: &str| {
+        Record::Customer(Customer { name: name.to_owned(), tax_id: tax_id.to_owned(), ..Customer::default() })
+    };
+    let owes = |customer: Uuid, currency: &str, debt_minor: i64| {
+        let currency = currency.to_owned();
+        let receivable = Receivable { customer_id: bytes(customer), currency, debt_minor, ..Receivable::default() };
+        entry(app.id(), Record::Receivable(receivable))
+    };
+    let records = vec![
+        entry(known, customer("Romashka LLC", "FI 0101")),
+        entry(other, customer("Milk and bread", "FI-7")),
+        entry(twice, customer("ИП «Ромашка»", "fi-0101")),
+        // It has another name, and another number.
+        entry(baker, customer("Baker Street", "FI-8")),
+    ];
+    import(&app, records).await;
+    import(&app, vec![owes(known, "EUR", 12_000), owes(known, "EUR", 50), owes(twice, "USD", -300)]).await;
+    let found = listed_customers(&app).await;
+    let [pair] = &found[..] else { panic!("{found:?}") };
+    let (goes, stays) = (pair.customer.clone().expect("one"), pair.survivor.clone().expect("another"));
+    assert_eq!((&goes.customer_id, &stays.customer_id), (&bytes(twice), &bytes(known)), "who has outlets remains");
+    assert_eq!((pair.likeness_bp, pair.name_likeness_bp, pair.same_tax_id), (10_000, 10_000, true));
+    assert_eq!((pair.address_likeness_bp, pair.distance_m), (None, None));
+    assert_eq!(cli::customer::reasons(pair), "names 100.00 %, same tax number");
+    assert_eq!(cli::customer::described(&goes, 2), "ИП «Ромашка» (outlets: 0, owes -3.00 USD)");
+    assert_eq!(cli::customer::described(&stays, 2), "Romashka LLC (outlets: 2, owes 120.50 EUR)");
+
+    let mut office = session(&app).await;
+    cli::customer::merge(&mut office, || app.id(), (twice, known), |_| {}).await.expect("is merged");
+    office.close().await;
+    assert_eq!(listed_customers(&app).await, [], "who was merged is no candidate");
+    done(app, &world, &mut anna).await;
+}
+
+async fn nobody_but_the_office_of_the_tenant_is_told_of_duplicate_customers(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    app.user("olga", Role::Office, None, None).await;
+    app.user("lena", Role::Logistics, None, None).await;
+    let listed = async |token: &str, request: ListDuplicateCustomersRequest| {
+        let answer = OfficeServiceClient::new(app.channel.clone()).list_duplicate_customers(by(token, request)).await;
+        answer.map(|answer| answer.into_inner().duplicates).map_err(|status| status.code())
+    };
+    for login in ["anna", "sonja", "lena"] {
+        let token = app.token(login).await;
+        let refused = listed(&token, ListDuplicateCustomersRequest::default()).await;
+        assert_eq!(refused, Err(Code::PermissionDenied), "{login}");
+    }
+    // Both are called nearly the same, and their outlets stand in one place.
+    let olga = app.token("olga").await;
+    let found = listed(&olga, ListDuplicateCustomersRequest::default()).await.expect("lists");
+    assert_eq!(found.iter().map(|pair| pair.distance_m).collect::<Vec<_>>(), [Some(0)]);
+    assert!(found[0].likeness_bp < 10_000 && found[0].likeness_bp == found[0].name_likeness_bp, "{found:?}");
+    let eve = stranger(&app, world.anna.user).await;
+    assert_eq!(listed(&eve, ListDuplicateCustomersRequest::default()).await, Ok(Vec::new()), "another tenant");
+    for wrong in [
+        ListDuplicateCustomersRequest { min_likeness_bp: -1, ..ListDuplicateCustomersRequest::default() },
+        ListDuplicateCustomersRequest { min_likeness_bp: 10_001, ..ListDuplicateCustomersRequest::default() },
+        ListDuplicateCustomersRequest { page_size: -1, ..ListDuplicateCustomersRequest::default() },
+        ListDuplicateCustomersRequest { page_token: "00".to_owned(), ..ListDuplicateCustomersRequest::default() },
+    ] {
+        assert_eq!(listed(&olga, wrong.clone()).await, Err(Code::InvalidArgument), "{wrong:?}");
+    }
+    app.finish().await;
+}
+
+async fn pages_of_duplicate_customers_go_on(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    World::make(&app).await;
+    let customer = |name: &str| Record::Customer(Customer { name: name.to_owned(), ..Customer::default() });
+    let twins = ["Romashka", "Romashka", "Romashka", "Lyutik", "Lutik"];
+    import(&app, twins.iter().map(|name| entry(app.id(), customer(name))).collect()).await;
+    let token = app.admin_token().await;
+    let page = async |page_size: i32, min_likeness_bp: i32, page_token: String| {
+        let request = ListDuplicateCustomersRequest { min_likeness_bp, page_size, page_token };
+        let answer = OfficeServiceClient::new(app.channel.clone()).list_duplicate_customers(by(&token, request)).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| status.code())
+    };
+    let all = page(0, 0, String::new()).await.expect("lists");
+    assert_eq!((all.duplicates.len(), all.next_page_token.as_str()), (5, ""), "{:?}", all.duplicates);
+    assert!(all.duplicates.is_sorted_by(|one, other| one.likeness_bp >= other.likeness_bp), "the most alike first");
+    let first = page(2, 0, String::new()).await.expect("lists");
+    let second = page(3, 0, first.next_page_token.clone()).await.expect("lists");
+    assert_eq!((first.duplicates, second.next_page_token.as_str()), (all.duplicates[..2].to_vec(), ""));
+    assert_eq!(second.duplicates, all.duplicates[2..]);
+    let other = page(2, 9_000, first.next_page_token).await;
+    assert_eq!(other.expect_err("is of another list"), Code::InvalidArgument);
     app.finish().await;
 }
 

@@ -16,7 +16,7 @@ use roundsman::fail::FailPoints;
 use roundsman::verify;
 use roundsman_proto::admin::CreateUserRequest;
 use roundsman_proto::auth::Role;
-use roundsman_proto::trade::{Customer, Outlet, Price, Product};
+use roundsman_proto::trade::{Contract, Customer, Outlet, Price, Product};
 use roundsman_tests::app::{PASSWORD, TENANT, TestApp};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{World, bytes};
@@ -28,6 +28,7 @@ on_both_databases!(
     a_broken_import_is_resumed,
     a_rejected_chunk_is_told_by_its_line_and_can_be_imported_anew,
     outlets_hang_on_what_is_there,
+    contracts_hang_on_their_customers_and_follow_each_other,
     users_and_devices_are_listed,
 );
 
@@ -201,6 +202,42 @@ async fn outlets_hang_on_what_is_there(kind: Kind) {
     let records = cli::verify::records(&app.core.db, world.tenant).await.expect("are counted");
     assert_eq!(records, seen as u64, "a bar comes to its end");
     cli::verify::all(&app.core.db, Some("Nobody")).await.expect_err("there is no such tenant");
+    app.finish().await;
+}
+
+async fn contracts_hang_on_their_customers_and_follow_each_other(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    sent(&app, &plan(File::Customers, &customers(1), None)).await;
+    let (customer, agreement) = (world.customers[0], world.agreements[0]);
+    let rows = format!(
+        "K2;;{customer};EUR;2027-01-01;;;;;;\r\nK1;12/26;{customer};EUR;;2026-12-31;5000;yes;{agreement};K2;\r\n"
+    );
+    let file = header(File::Contracts) + &rows;
+    let report = sent(&app, &plan(File::Contracts, &file, None)).await;
+    assert_eq!((report.changed, report.rejected), (1, Vec::new()));
+    let stored = app.stored::<Contract>(world.tenant).await;
+    let (first, second) = (&stored[&key::id("contract", "K1")], &stored[&key::id("contract", "K2")]);
+    assert_eq!((first.number.as_str(), first.credit_limit_minor, first.overdue_ban), ("12/26", Some(500_000), true));
+    assert_eq!((&first.customer_id, &first.agreement_ids), (&bytes(customer), &vec![bytes(agreement)]));
+    assert_eq!(first.successor_id, bytes(key::id("contract", "K2")));
+    assert_eq!((second.number.as_str(), second.credit_limit_minor), ("K2", None));
+    // It reaches the rep's phone.
+    let mut device = app.device("anna").await;
+    app.sync(&mut device).await;
+    assert_eq!(app.shown::<Contract>(&device, key::id("contract", "K1")).as_ref(), Some(first));
+
+    // Whose a contract is never changes, and a customer has to be there.
+    let moved = header(File::Contracts) + "K3;;C1;EUR;;;;;;;\r\nK1;12/26;C1;EUR;;;;;;;\r\n";
+    let report = sent(&app, &plan(File::Contracts, &moved, None)).await;
+    let rejected = &report.rejected[0];
+    assert_eq!((rejected.line, report.changed), (Some(3), 0));
+    assert!(rejected.reason.starts_with("REASON_MISMATCH"), "{}", rejected.reason);
+    let unknown = header(File::Contracts) + "K4;;C9;EUR;;;;;;;\r\n";
+    let rejected = sent(&app, &plan(File::Contracts, &unknown, None)).await.rejected;
+    assert!(rejected[0].reason.starts_with("REASON_NOT_FOUND"), "{}", rejected[0].reason);
+    assert_eq!(app.stored::<Contract>(world.tenant).await, stored);
+    assert_eq!(verify::verify(&app.core.db, world.tenant).await.expect("answers"), Vec::<String>::new());
     app.finish().await;
 }
 

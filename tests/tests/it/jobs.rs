@@ -26,6 +26,7 @@ on_both_databases!(
     what_is_due_is_done_once,
     c29_behind_the_horizon_the_outbox_goes_first_and_only_what_differs_comes_anew,
     c30_a_dismissed_rep_is_shut_out_at_once_heard_in_quarantine_and_told_to_wipe,
+    c30_a_device_that_is_told_to_wipe_pushes_first_and_then_holds_nothing,
 );
 
 async fn with_route(app: &TestApp, world: &World) {
@@ -138,6 +139,41 @@ async fn c29_behind_the_horizon_the_outbox_goes_first_and_only_what_differs_come
     app.assert_converged(&anna, &world.caller(&world.anna)).await;
     let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
     assert_eq!(findings, Vec::<String>::new());
+    app.finish().await;
+}
+
+async fn c30_a_device_that_is_told_to_wipe_pushes_first_and_then_holds_nothing(kind: Kind) {
+    let app = TestApp::start(kind).await;
+    let world = World::make(&app).await;
+    let mut phone = app.device("anna").await;
+    app.sync(&mut phone).await;
+    assert!(!phone.replica.content().expect("reads").is_empty());
+    let command = app.capture(&mut phone, check_in(app.id(), world.anna.outlets[0]));
+    let dismiss = async |wipe| {
+        let dismiss = Command::DismissRep(DismissRep { rep_id: bytes(world.anna.rep), wipe });
+        assert_eq!(app.office(dismiss).await.status(), Status::Applied);
+    };
+    // Shut out, it pushes and keeps what it holds.
+    dismiss(false).await;
+    let refused = phone.sync(app.now_us()).await.expect_err("is shut out");
+    assert!(matches!(&refused, DeviceError::Call(status) if status.code() == Code::PermissionDenied), "{refused}");
+    assert!(app.kept_body(command).await.is_some(), "what was captured is in quarantine");
+    assert!(!phone.replica.content().expect("reads").is_empty());
+    assert_eq!((phone.outbox.waiting(), phone.outbox.outcomes().count()), (0, 1));
+
+    let late = app.capture(&mut phone, check_in(app.id(), world.anna.outlets[1]));
+    dismiss(true).await;
+    // The access token has ended meanwhile, and is renewed for the push.
+    app.pass(20);
+    assert!(matches!(phone.sync(app.now_us()).await, Err(DeviceError::Wiped)));
+    assert!(app.kept_body(late).await.is_some(), "it was pushed before");
+    assert!(phone.replica.content().expect("reads").is_empty() && phone.replica.position().is_none());
+    assert_eq!((phone.outbox.pending().count(), phone.outbox.last_outcome_seq()), (0, 0));
+    // It does nothing more.
+    let captured = phone.capture(app.id(), check_in(app.id(), world.anna.outlets[0]), (app.now_us(), TODAY));
+    assert!(matches!(captured, Err(DeviceError::Wiped)));
+    assert!(matches!(phone.sync(app.now_us()).await, Err(DeviceError::Wiped)));
+    assert!(matches!(phone.pull(app.now_us(), &mut Synced::default()).await, Err(DeviceError::Wiped)));
     app.finish().await;
 }
 

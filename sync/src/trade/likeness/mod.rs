@@ -1,5 +1,7 @@
 //! Whether two outlets are one (C14): how alike their names are, whether their tax numbers are the same, how near they are.
-//! Somebody decides; this only says where to look.
+//! Somebody decides; this only says where to look. [`customer`] does the same for customers.
+
+pub mod customer;
 
 use std::collections::{HashMap, HashSet};
 
@@ -42,9 +44,14 @@ impl Traits {
     #[must_use]
     pub fn of(name: &str, address: &str, point: Option<GeoPoint>, tax_id: &str) -> Self {
         let address = if point.is_none() { address } else { "" };
-        let tax_id = tax_id.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase);
-        Self { name: Text::of(name), address: Text::of(address), point, tax_id: tax_id.take(LETTERS).collect() }
+        Self { name: Text::of(name), address: Text::of(address), point, tax_id: tax_number(tax_id) }
     }
+}
+
+/// A tax number as it is compared: letters and digits only, all capitals.
+fn tax_number(tax_id: &str) -> String {
+    let letters = tax_id.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase);
+    letters.take(LETTERS).collect()
 }
 
 /// How alike two outlets are.
@@ -184,7 +191,7 @@ impl Text {
     fn of(text: &str) -> Self {
         let letters: String = words(text).chars().take(LETTERS).collect();
         let mut pairs = Vec::with_capacity(letters.len() + 1);
-        for word in letters.split(' ').filter(|word| !word.is_empty()) {
+        for word in words_of(&letters) {
             let ends = |letter: Option<char>| letter.unwrap_or(' ');
             pairs.push((' ', ends(word.chars().next())));
             pairs.extend(word.chars().zip(word.chars().skip(1)));
@@ -216,6 +223,11 @@ impl Text {
         let whole = usize::try_from(WHOLE_BP).unwrap_or(0);
         (2 * common * whole).checked_div(all).and_then(|bp| i32::try_from(bp).ok()).unwrap_or(0)
     }
+}
+
+/// The words of a text that is written as [`words`] does.
+fn words_of(letters: &str) -> impl Iterator<Item = &str> {
+    letters.split(' ').filter(|word| !word.is_empty())
 }
 
 /// A text as it is compared: small Latin letters, digits, one space between words, no legal forms – unless nothing else
