@@ -42,7 +42,9 @@ struct Logistician {
     /// The outlets of the team whose warehouse this is.
     outlets: BTreeSet<Vec<u8>>,
     /// Orders that were released and are not prepared yet.
-    left: Vec<Vec<u8>>,
+    left: BTreeSet<Vec<u8>>,
+    /// The number of the wave: an order that was changed meanwhile may be released again in a later one.
+    wave: usize,
 }
 
 /// The day of a team's logistician.
@@ -54,8 +56,14 @@ pub async fn work(shared: Arc<Shared>, team: usize) -> anyhow::Result<Ledger> {
     let own = world.city.outlets.iter().enumerate().filter(|(_, outlet)| world.team_of(outlet.territory) == team);
     let outlets = own.map(|(index, _)| bytes(world.outlet_id(index))).collect();
     let desk = Desk::new(LOGISTICIANS[team], shared.channel.clone());
-    let mut logistician =
-        Logistician { desk, shared: Arc::clone(&shared), ledger: Ledger::default(), outlets, left: Vec::new() };
+    let mut logistician = Logistician {
+        desk,
+        shared: Arc::clone(&shared),
+        ledger: Ledger::default(),
+        outlets,
+        left: BTreeSet::new(),
+        wave: 0,
+    };
     for &wave in &shared.day.waves {
         shared.wait(wave).await;
         logistician.wave().await?;
@@ -76,6 +84,7 @@ fn step_id(step: &str, document: &[u8]) -> Vec<u8> {
 impl Logistician {
     /// Delivers what is on its way, ships what is ready, takes new orders.
     async fn wave(&mut self) -> anyhow::Result<()> {
+        self.wave += 1;
         self.answer_requests().await?;
         for listed in self.shipments().await? {
             let shipment = listed.shipment.unwrap_or_default();
@@ -108,12 +117,16 @@ impl Logistician {
             if leaves { confirmed.extract_if(.., |listed| is_asked(listed)).collect() } else { Vec::new() };
         for listed in asked {
             if self.release(&listed.order_id).await? {
-                self.left.push(listed.order_id);
+                self.left.insert(listed.order_id);
             }
         }
-        if !leaves {
-            for order_id in std::mem::take(&mut self.left) {
-                self.prepare(order_id).await?;
+        if !leaves && !self.left.is_empty() {
+            // What was changed and is held again is released anew when it is confirmed.
+            let left = std::mem::take(&mut self.left);
+            for listed in orders(&mut self.desk, &mut self.ledger, OrderStatus::Released).await? {
+                if left.contains(&listed.order_id) {
+                    self.prepare(listed.order_id).await?;
+                }
             }
         }
         confirmed.sort_by_key(|listed| listed.order.as_ref().map(|order| order.submitted_at_us));
@@ -176,10 +189,15 @@ impl Logistician {
         Ok(shipments)
     }
 
+    /// A command id that belongs to a step of an order in this wave.
+    fn wave_id(&self, step: &str, order_id: &[u8]) -> Vec<u8> {
+        bytes(id(step, format!("{}/{}", Uuid::from_slice(order_id).unwrap_or_default(), self.wave)))
+    }
+
     /// Whether the warehouse has the order now.
     async fn release(&mut self, order_id: &[u8]) -> anyhow::Result<bool> {
         let release = Some(ReleaseOrder { order_id: order_id.to_vec() });
-        let request = ReleaseOrderRequest { command_id: step_id("release", order_id), release };
+        let request = ReleaseOrderRequest { command_id: self.wave_id("release", order_id), release };
         let send = |channel, request| async move { LogisticsServiceClient::new(channel).release_order(request).await };
         let answer = self.desk.call(request, send).await;
         let Some(answer) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(false) };
@@ -191,7 +209,7 @@ impl Logistician {
     async fn prepare(&mut self, order_id: Vec<u8>) -> anyhow::Result<()> {
         let shipment_id = step_id("shipment", &order_id);
         let shipment = Some(PrepareShipment { shipment_id, order_id: order_id.clone(), warehouse_id: Vec::new() });
-        let request = PrepareShipmentRequest { command_id: step_id("prepare", &order_id), shipment };
+        let request = PrepareShipmentRequest { command_id: self.wave_id("prepare", &order_id), shipment };
         let send =
             |channel, request| async move { LogisticsServiceClient::new(channel).prepare_shipment(request).await };
         let answer = self.desk.call(request, send).await;

@@ -10,8 +10,8 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
     AssignTask, BlockOutlet, CancelVisit, ChangeOrder, HandTerritoryOver, HoldReason, Int64Change, MergeCustomers,
-    OrderLineChange, OrderLineEdit, OrderStatus, Price, PriceToSet, Receivable, ReleaseHold, SetPrices, SetReceivable,
-    SetStock, Stock, StockToSet, StringChange,
+    OrderLineChange, OrderLineEdit, OrderStatus, Price, PriceToSet, Receivable, ReleaseHold, ReleaseReason, SetPrices,
+    SetReceivable, SetStock, Stock, StockToSet, StringChange,
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -90,6 +90,15 @@ pub async fn orders(desk: &mut Desk, ledger: &mut Ledger, status: OrderStatus) -
             return Ok(orders);
         }
         request.page_token = page.next_page_token;
+    }
+}
+
+/// Why a hold is released.
+fn why_released(reason: HoldReason) -> ReleaseReason {
+    match reason {
+        HoldReason::CreditLimit | HoldReason::Overdue | HoldReason::TermsExpired => ReleaseReason::AgreedWithManagement,
+        HoldReason::Price | HoldReason::Discount => ReleaseReason::PriceAgreed,
+        _ => ReleaseReason::Goodwill,
     }
 }
 
@@ -331,6 +340,7 @@ impl Office {
                     order_id: listed.order_id.clone(),
                     reason: hold.reason,
                     comment,
+                    release_reason: why_released(hold.reason()).into(),
                     ..ReleaseHold::default()
                 };
                 self.execute("a hold released", shows, Command::ReleaseHold(release)).await?;

@@ -422,9 +422,9 @@ fn promises(stored: &Stored) -> String {
 fn trade(told: Told<'_>) -> String {
     let (arranged, world) = (&told.shared.day.trade, &told.shared.world);
     let stored = &told.verdict.stored;
-    let mut text = String::new();
+    let mut times = Table::new(1, ["what was arranged", "times"]);
     for played in arranged.played(world, stored) {
-        let _ = writeln!(text, "  {:>3} {}", played.times, played.what);
+        times.row([played.what.to_owned(), played.times.to_string()]);
     }
     let mut table = Table::new(2, ["scarce goods", "order", "wanted", "got", "  because"]);
     for (sort, order, line) in arranged.scarce(world, stored) {
@@ -434,7 +434,7 @@ fn trade(told: Told<'_>) -> String {
         let because = format!("  {}", because.to_lowercase().replace('_', " "));
         table.row([sort.to_owned(), order.to_string(), wanted, got, because]);
     }
-    text + &table.text()
+    times.text() + &table.text()
 }
 
 fn coverage(told: Told<'_>) -> String {

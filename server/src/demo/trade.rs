@@ -96,7 +96,7 @@ impl Trade {
             (true, _) => (self.rationed, late),
         };
         if let Some(place) = place {
-            // First of all, so that no line that is doubled or discounted later is one of these.
+            // The last line, as the first is the one that is discounted and doubled.
             day.visits[place].wants.push(Want { article, in_cartons: false, quantity_milli: WANTED_MILLI });
         }
         if let Some(&place) = early.get(1) {

@@ -224,6 +224,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_day_without_what_was_arranged_is_wrong() {
+        let judged = |times| {
+            let mut verdict = Verdict::default();
+            verdict.judge_trade(&[Played { what: "change requests", times: 1 }, Played { what: "merges", times }]);
+            (verdict.right.len(), verdict.wrong)
+        };
+        assert_eq!(judged(1), (1, Vec::new()));
+        assert_eq!(judged(0), (0, vec!["the day had no merges".to_owned()]));
+    }
+
+    #[test]
     fn a_difference_is_named() {
         let one: Content = [(("tenant".to_owned(), 4), [(Uuid::from_u128(1), bytes::Bytes::from("a"))].into())].into();
         let other: Content =
