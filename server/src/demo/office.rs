@@ -98,7 +98,15 @@ fn why_released(reason: HoldReason) -> ReleaseReason {
     match reason {
         HoldReason::CreditLimit | HoldReason::Overdue | HoldReason::TermsExpired => ReleaseReason::AgreedWithManagement,
         HoldReason::Price | HoldReason::Discount => ReleaseReason::PriceAgreed,
-        _ => ReleaseReason::Goodwill,
+        HoldReason::Unspecified
+        | HoldReason::Promotion
+        | HoldReason::BelowFloor
+        | HoldReason::ProductWithdrawn
+        | HoldReason::Stock
+        | HoldReason::MinimumSum
+        | HoldReason::OutletBlocked
+        | HoldReason::DuplicateSuspect
+        | HoldReason::Allocation => ReleaseReason::Goodwill,
     }
 }
 
@@ -341,7 +349,6 @@ impl Office {
                     reason: hold.reason,
                     comment,
                     release_reason: why_released(hold.reason()).into(),
-                    ..ReleaseHold::default()
                 };
                 self.execute("a hold released", shows, Command::ReleaseHold(release)).await?;
             }

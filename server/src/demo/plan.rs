@@ -431,10 +431,7 @@ fn price_behind_the_back(world: &World, reps: &[RepDay]) -> Option<At<OfficeAct>
 
 /// The customers who pay late, if the office finds that.
 fn late(act: &OfficeAct) -> &[usize] {
-    match act {
-        OfficeAct::SetOverdue(customers, _) => customers,
-        _ => &[],
-    }
+    if let OfficeAct::SetOverdue(customers, _) = act { customers } else { &[] }
 }
 
 /// Customers who order in the afternoon: one of every second representative.
