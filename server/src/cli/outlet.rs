@@ -140,8 +140,12 @@ async fn block(login: &Login, outlets: &[Uuid], reason: Option<&str>) -> anyhow:
         print::line(line);
     }
     let done = outlets.len() - refused.len();
-    print::line(format_args!("{done} outlets are {}blocked", if reason.is_some() { "" } else { "no longer " }));
-    anyhow::ensure!(refused.is_empty(), "{} outlets stay as they are", refused.len());
+    let done = print::count(done, "outlet is", "outlets are");
+    print::line(format_args!("{done} {}blocked", if reason.is_some() { "" } else { "no longer " }));
+    anyhow::ensure!(
+        refused.is_empty(),
+        print::count(refused.len(), "outlet stays as it is", "outlets stay as they are")
+    );
     Ok(())
 }
 

@@ -142,7 +142,7 @@ async fn shown(session: &mut Session, args: &Change, wanted: &Wanted) -> anyhow:
     let report = apply(session, &preview.plan, |prices| bar.inc(prices as u64)).await;
     bar.finish_and_clear();
     let report = report?;
-    print::line(format_args!("{} prices were changed", report.prices));
+    print::line(print::count(report.prices, "price was changed", "prices were changed"));
     report.rejected.iter().for_each(print::line);
     let rejected = report.rejected.len();
     anyhow::ensure!(rejected == 0, "{rejected} parts were rejected; run the same again once they are right");

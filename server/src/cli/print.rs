@@ -15,6 +15,11 @@ pub(super) fn note(text: impl Display) {
     let _ = writeln!(stderr(), "{text}");
 }
 
+/// So many of something, in words: `1 outlet is`, `2 outlets are`.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// A question, which is answered on the same line.
 pub(super) fn ask(question: &str) {
     let _ = write!(stderr(), "{question}: ");
@@ -58,6 +63,12 @@ fn aligned(heading: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        let said = [0, 1, 2].map(|number| count(number, "outlet is", "outlets are"));
+        assert_eq!(said, ["0 outlets are", "1 outlet is", "2 outlets are"]);
+    }
 
     #[test]
     fn columns_are_as_wide_as_what_stands_in_them() {

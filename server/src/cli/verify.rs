@@ -36,7 +36,11 @@ pub async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
         print::line(format!("{name}: {}", summary(report)));
     }
     let findings: usize = verified.iter().map(|(_, report)| report.findings.len()).sum();
-    let summary = format!("{} tenants verified, {findings} findings", verified.len());
+    let summary = format!(
+        "{}, {}",
+        print::count(verified.len(), "tenant verified", "tenants verified"),
+        print::count(findings, "finding", "findings")
+    );
     anyhow::ensure!(findings == 0, summary);
     print::line(summary);
     Ok(())

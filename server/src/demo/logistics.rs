@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use roundsman_proto::logistics::logistics_service_client::LogisticsServiceClient;
 use roundsman_proto::logistics::{
-    AnswerChangeRequestRequest, DeliverShipmentRequest, ListChangeRequestsRequest, ListShipmentsRequest,
+    AnswerChangeRequestRequest, DeliverShipmentRequest, ListChangeRequestsRequest, ListShipmentsRequest, ListedOrder,
     ListedShipment, PrepareShipmentRequest, ReleaseOrderRequest, ShipShipmentRequest,
 };
 use roundsman_proto::sync::Status as Decision;
@@ -17,8 +17,10 @@ use uuid::Uuid;
 
 use super::desk::Desk;
 use super::office::{Ledger, orders};
+use super::records::moment_us;
 use super::shared::Shared;
-use super::world::{LOGISTICIANS, bytes, id};
+use super::trade::LEFT_UNTIL_S;
+use super::world::{LOGISTICIANS, TODAY, bytes, id};
 
 /// A wave takes so many orders, at most.
 const WAVE: usize = 10;
@@ -26,6 +28,8 @@ const WAVE: usize = 10;
 const SHORT: u8 = 12;
 /// … and one refused in part.
 const REFUSED: u8 = 10;
+/// Of so many changes one is refused.
+const CHANGE_REFUSED: u8 = 3;
 /// Of so many deliveries one is not attempted …
 const NOT_ATTEMPTED: u8 = 16;
 /// … and one refused as a whole.
@@ -37,6 +41,10 @@ struct Logistician {
     ledger: Ledger,
     /// The outlets of the team whose warehouse this is.
     outlets: BTreeSet<Vec<u8>>,
+    /// Orders that were released and are not prepared yet.
+    left: BTreeSet<Vec<u8>>,
+    /// The number of the wave: an order that was changed meanwhile may be released again in a later one.
+    wave: usize,
 }
 
 /// The day of a team's logistician.
@@ -48,7 +56,14 @@ pub async fn work(shared: Arc<Shared>, team: usize) -> anyhow::Result<Ledger> {
     let own = world.city.outlets.iter().enumerate().filter(|(_, outlet)| world.team_of(outlet.territory) == team);
     let outlets = own.map(|(index, _)| bytes(world.outlet_id(index))).collect();
     let desk = Desk::new(LOGISTICIANS[team], shared.channel.clone());
-    let mut logistician = Logistician { desk, shared: Arc::clone(&shared), ledger: Ledger::default(), outlets };
+    let mut logistician = Logistician {
+        desk,
+        shared: Arc::clone(&shared),
+        ledger: Ledger::default(),
+        outlets,
+        left: BTreeSet::new(),
+        wave: 0,
+    };
     for &wave in &shared.day.waves {
         shared.wait(wave).await;
         logistician.wave().await?;
@@ -69,6 +84,7 @@ fn step_id(step: &str, document: &[u8]) -> Vec<u8> {
 impl Logistician {
     /// Delivers what is on its way, ships what is ready, takes new orders.
     async fn wave(&mut self) -> anyhow::Result<()> {
+        self.wave += 1;
         self.answer_requests().await?;
         for listed in self.shipments().await? {
             let shipment = listed.shipment.unwrap_or_default();
@@ -93,9 +109,31 @@ impl Logistician {
             let own = listed.order.as_ref().is_some_and(|order| self.outlets.contains(&order.outlet_id));
             own && !self.shared.day.held_back.contains(&id)
         });
+        let is_asked = |listed: &ListedOrder| {
+            Uuid::from_slice(&listed.order_id).is_ok_and(|id| self.shared.day.trade.asked.contains(&id))
+        };
+        let leaves = self.shared.now_us() < moment_us(TODAY, LEFT_UNTIL_S / 60);
+        let asked: Vec<ListedOrder> =
+            if leaves { confirmed.extract_if(.., |listed| is_asked(listed)).collect() } else { Vec::new() };
+        for listed in asked {
+            if self.release(&listed.order_id).await? {
+                self.left.insert(listed.order_id);
+            }
+        }
+        if !leaves && !self.left.is_empty() {
+            // What was changed and is held again is released anew when it is confirmed.
+            let left = std::mem::take(&mut self.left);
+            for listed in orders(&mut self.desk, &mut self.ledger, OrderStatus::Released).await? {
+                if left.contains(&listed.order_id) {
+                    self.prepare(listed.order_id).await?;
+                }
+            }
+        }
         confirmed.sort_by_key(|listed| listed.order.as_ref().map(|order| order.submitted_at_us));
         for listed in confirmed.into_iter().take(WAVE) {
-            self.prepare(listed.order_id).await?;
+            if self.release(&listed.order_id).await? {
+                self.prepare(listed.order_id).await?;
+            }
         }
         Ok(())
     }
@@ -114,7 +152,10 @@ impl Logistician {
             }
             let command_id = step_id("answer", &listed.change_request_id);
             let change_request_id = listed.change_request_id;
-            let answer = Some(AnswerChangeRequest { change_request_id, accept: true, comment: String::new() });
+            // Every third wish comes too late.
+            let accept = !picks(&change_request_id, CHANGE_REFUSED, 0);
+            let comment = if accept { "" } else { "The van is full" }.to_owned();
+            let answer = Some(AnswerChangeRequest { change_request_id, accept, comment });
             let request = AnswerChangeRequestRequest { command_id, answer };
             let send = |channel, request| async move {
                 LogisticsServiceClient::new(channel).answer_change_request(request).await
@@ -148,19 +189,26 @@ impl Logistician {
         Ok(shipments)
     }
 
-    async fn prepare(&mut self, order_id: Vec<u8>) -> anyhow::Result<()> {
-        let release = Some(ReleaseOrder { order_id: order_id.clone(), ..ReleaseOrder::default() });
-        let request = ReleaseOrderRequest { command_id: step_id("release", &order_id), release };
+    /// A command id that belongs to a step of an order in this wave.
+    fn wave_id(&self, step: &str, order_id: &[u8]) -> Vec<u8> {
+        bytes(id(step, format!("{}/{}", Uuid::from_slice(order_id).unwrap_or_default(), self.wave)))
+    }
+
+    /// Whether the warehouse has the order now.
+    async fn release(&mut self, order_id: &[u8]) -> anyhow::Result<bool> {
+        let release = Some(ReleaseOrder { order_id: order_id.to_vec(), ..ReleaseOrder::default() });
+        let request = ReleaseOrderRequest { command_id: self.wave_id("release", order_id), release };
         let send = |channel, request| async move { LogisticsServiceClient::new(channel).release_order(request).await };
         let answer = self.desk.call(request, send).await;
-        let Some(answer) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(()) };
+        let Some(answer) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(false) };
         let released = answer.outcome.as_ref().is_some_and(|outcome| outcome.status() == Decision::Applied);
         self.ledger.note("ReleaseOrder", answer.outcome);
-        if !released {
-            return Ok(());
-        }
+        Ok(released)
+    }
+
+    async fn prepare(&mut self, order_id: Vec<u8>) -> anyhow::Result<()> {
         let shipment_id = step_id("shipment", &order_id);
-        let command_id = step_id("prepare", &order_id);
+        let command_id = self.wave_id("prepare", &order_id);
         let shipment = Some(PrepareShipment { shipment_id, order_id, ..PrepareShipment::default() });
         let request = PrepareShipmentRequest { command_id, shipment };
         let send =

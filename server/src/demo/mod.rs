@@ -23,6 +23,7 @@ pub mod report;
 pub mod server;
 pub mod setup;
 pub mod shared;
+pub mod trade;
 pub mod verdict;
 pub mod world;
 
@@ -115,7 +116,7 @@ async fn play(options: &Options, folder: &Path, server: &mut Server) -> anyhow::
     let code = server.setup_code().await?;
     let channel = server.channel()?;
     let mut admin = Desk::new(ADMIN, channel.clone());
-    let loaded = setup::load(&world, code, &channel, &mut admin).await?;
+    let loaded = setup::load(&world, &day.trade, code, &channel, &mut admin).await?;
     server.stop().await?;
 
     let clock = Arc::new(Clock::scaled(records::moment_us(TODAY, DAY_MINUTE), options.speed));
@@ -129,7 +130,7 @@ async fn play(options: &Options, folder: &Path, server: &mut Server) -> anyhow::
     let evening_us = clock.now_us();
     server.stop().await?;
 
-    let verdict = verdict::judge(&server.database(), &lived.evenings).await?;
+    let verdict = verdict::judge(&server.database(), &shared, &lived.evenings).await?;
     let told =
         report::Told { shared: &shared, loaded: &loaded, lived: &lived, verdict: &verdict, speed: options.speed };
     say(&report::report(told));

@@ -9,9 +9,9 @@ use roundsman_proto::sync::{Outcome, Status as Decision};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    AssignTask, BlockOutlet, CancelVisit, ChangeOrder, HandTerritoryOver, HoldReason, Int64Change, OrderLineChange,
-    OrderLineEdit, OrderStatus, Price, PriceToSet, Receivable, ReleaseHold, SetPrices, SetReceivable, SetStock, Stock,
-    StockToSet, StringChange,
+    AssignTask, BlockOutlet, CancelVisit, ChangeOrder, HandTerritoryOver, HoldReason, Int64Change, MergeCustomers,
+    OrderLineChange, OrderLineEdit, OrderStatus, Price, PriceToSet, Receivable, ReleaseHold, ReleaseReason, SetPrices,
+    SetReceivable, SetStock, Stock, StockToSet, StringChange,
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -93,6 +93,23 @@ pub async fn orders(desk: &mut Desk, ledger: &mut Ledger, status: OrderStatus) -
     }
 }
 
+/// Why a hold is released.
+fn why_released(reason: HoldReason) -> ReleaseReason {
+    match reason {
+        HoldReason::CreditLimit | HoldReason::Overdue | HoldReason::TermsExpired => ReleaseReason::AgreedWithManagement,
+        HoldReason::Price | HoldReason::Discount => ReleaseReason::PriceAgreed,
+        HoldReason::Unspecified
+        | HoldReason::Promotion
+        | HoldReason::BelowFloor
+        | HoldReason::ProductWithdrawn
+        | HoldReason::Stock
+        | HoldReason::MinimumSum
+        | HoldReason::OutletBlocked
+        | HoldReason::DuplicateSuspect
+        | HoldReason::Allocation => ReleaseReason::Goodwill,
+    }
+}
+
 /// The office at work.
 struct Office {
     desk: Desk,
@@ -145,6 +162,7 @@ impl Office {
             }
             OfficeAct::ChangeOrder(order, line) => self.change_order(*order, *line).await,
             OfficeAct::SetOverdue(customers, overdue) => self.set_overdue(customers, *overdue).await,
+            OfficeAct::MergeCustomers(duplicate, survivor) => self.merge((*duplicate, *survivor)).await,
             OfficeAct::ReleaseHolds => self.release_holds().await,
             OfficeAct::AssignTask(rep, outlet) => {
                 let task = id("task", format!("{rep}/{outlet}"));
@@ -300,6 +318,17 @@ impl Office {
         Ok(())
     }
 
+    async fn merge(&mut self, (duplicate, survivor): (usize, usize)) -> anyhow::Result<()> {
+        let world = &self.shared.world;
+        let outlet = world.city.customers[duplicate].outlets.first().copied().unwrap_or(0);
+        let shows = (world.outlet_id(outlet), Some(world.city.outlets[outlet].territory));
+        let command = Command::MergeCustomers(MergeCustomers {
+            duplicate_id: bytes(world.customer_id(duplicate)),
+            survivor_id: bytes(world.customer_id(survivor)),
+        });
+        self.execute("customers merged", shows, command).await
+    }
+
     async fn release_holds(&mut self) -> anyhow::Result<()> {
         let held = orders(&mut self.desk, &mut self.ledger, OrderStatus::Submitted).await?;
         for listed in held.into_iter().take(LOOKED_AT) {
@@ -310,7 +339,8 @@ impl Office {
                 let money = matches!(hold.reason(), HoldReason::CreditLimit | HoldReason::Overdue);
                 // Of those who owe, every third is trusted; a blocked outlet waits until it is unblocked.
                 let trusted = !money || order_id.as_bytes()[15].is_multiple_of(3);
-                if !trusted || hold.reason() == HoldReason::OutletBlocked {
+                // So do those among whom goods are shared out.
+                if !trusted || matches!(hold.reason(), HoldReason::OutletBlocked | HoldReason::Allocation) {
                     continue;
                 }
                 let comment = "Agreed on the telephone".to_owned();
@@ -318,7 +348,7 @@ impl Office {
                     order_id: listed.order_id.clone(),
                     reason: hold.reason,
                     comment,
-                    ..ReleaseHold::default()
+                    release_reason: why_released(hold.reason()).into(),
                 };
                 self.execute("a hold released", shows, Command::ReleaseHold(release)).await?;
             }

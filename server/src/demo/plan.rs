@@ -11,12 +11,15 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::history::{NoOrderReason, VisitOutcome};
+use super::trade::Trade;
 use super::world::{TEAMS, TERRITORIES, TODAY, World, id};
 
 /// The stream of ChaCha that the day is drawn from.
 const STREAM: u64 = 3;
-const MINUTE: i32 = 60;
-const HOUR: i32 = 60 * MINUTE;
+/// In seconds.
+pub const MINUTE: i32 = 60;
+/// In seconds.
+pub const HOUR: i32 = 60 * MINUTE;
 /// The day begins, in seconds after midnight.
 pub const BEGIN_S: i32 = 7 * HOUR;
 /// The day ends.
@@ -36,6 +39,8 @@ const REINSTALLS: usize = 5;
 /// The representative whose territory is handed over, and the one who gets it.
 const HANDOVER: (usize, usize) = (11, 10);
 const HANDOVER_S: i32 = 15 * HOUR + 40 * MINUTE;
+/// Two customers turn out to be one.
+const MERGE_S: i32 = 15 * HOUR;
 /// Both register the same new outlet.
 const FINDERS: [usize; 2] = [3, 4];
 
@@ -59,6 +64,8 @@ pub struct Day {
     pub waves: Vec<i32>,
     /// Orders that logistics leaves alone, since the office is still talking about them.
     pub held_back: BTreeSet<Uuid>,
+    /// What is arranged about terms and scarce goods.
+    pub trade: Trade,
 }
 
 /// A representative's day.
@@ -158,6 +165,8 @@ pub enum OfficeAct {
     ReleaseHolds,
     /// Gives a representative something to do at an outlet.
     AssignTask(usize, usize),
+    /// Finds that a customer is another one: duplicate, survivor.
+    MergeCustomers(usize, usize),
     /// Hands a territory over: from, to.
     HandOver(usize, usize),
 }
@@ -194,12 +203,16 @@ impl Day {
         let mut held_back = BTreeSet::new();
         let mut office = office(world, &reps, &mut rng);
         office.extend(disputes(&mut reps, &mut held_back));
+        let late: Vec<usize> = office.iter().flat_map(|at| late(&at.act)).copied().collect();
+        let trade = Trade::arrange(world, &mut reps, &late);
+        let (duplicate, survivor) = trade.twins;
+        office.push(At { s: MERGE_S, act: OfficeAct::MergeCustomers(duplicate, survivor) });
         office.sort_by_key(|at| at.s);
         for day in &mut reps {
             day.acts.sort_by_key(|at| at.s);
         }
         let waves = (0..11).map(|wave| 9 * HOUR + 20 * MINUTE + wave * 45 * MINUTE).collect();
-        Self { reps, office, waves, held_back }
+        Self { reps, office, waves, held_back, trade }
     }
 }
 
@@ -215,7 +228,8 @@ impl RepDay {
         self.visits.iter().enumerate().filter(move |(_, visit)| visit.begins_s.is_some_and(within))
     }
 
-    fn ordered_in(&self, window: (i32, i32)) -> impl Iterator<Item = (usize, &PlannedVisit)> {
+    /// Those of them in which something is ordered.
+    pub fn ordered_in(&self, window: (i32, i32)) -> impl Iterator<Item = (usize, &PlannedVisit)> {
         self.made_in(window).filter(|(_, visit)| !visit.wants.is_empty())
     }
 }
@@ -413,6 +427,11 @@ fn price_behind_the_back(world: &World, reps: &[RepDay]) -> Option<At<OfficeAct>
         let articles: BTreeSet<usize> = visit.wants.iter().map(|want| want.article).collect();
         Some(At { s: from + 5 * MINUTE, act: OfficeAct::RaisePrices(articles.into_iter().collect()) })
     })
+}
+
+/// The customers who pay late, if the office finds that.
+fn late(act: &OfficeAct) -> &[usize] {
+    if let OfficeAct::SetOverdue(customers, _) = act { customers } else { &[] }
 }
 
 /// Customers who order in the afternoon: one of every second representative.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::catalogue::{BaseUnit, CURRENCY, ONE_UNIT_MILLI, PriceList};
 use super::city::{Class, Position, ShortageRule, WORKING_DAYS};
 use super::history::{NoOrderReason, PastOrder, PastVisit, SkipReason, VisitOutcome};
+use super::trade::Trade;
 use super::world::{
     REPS, SUPERVISORS, TEAM_NAMES, TERRITORIES, TIME_ZONE, TODAY, World, assignment_id, bytes, id, price_list_id,
     rep_id, survey_id, team_id, user_id,
@@ -47,15 +48,18 @@ pub struct Sort {
 
 /// Everything that is imported.
 #[must_use]
-pub fn all(world: &World) -> Vec<Sort> {
+pub fn all(world: &World, trade: &Trade) -> Vec<Sort> {
     let sort = |name, records| Sort { name, records };
     vec![
         sort("people and places", organisation(world)),
         sort("articles", products(world)),
         sort("prices", prices(world)),
-        sort("stock", stock(world)),
+        sort("stock", stock(world, trade)),
+        sort("quotas", trade.quotas(world)),
         sort("customers", customers(world)),
-        sort("outlets", outlets(world)),
+        sort("chains", trade.chains(world)),
+        sort("contracts", trade.contracts(world)),
+        sort("outlets", outlets(world, trade)),
         sort("routes", routes(world)),
         sort("past orders", world.past.orders.iter().enumerate().map(|(n, o)| past_order(world, n, o)).collect()),
         sort("past visits", world.past.visits.iter().enumerate().map(|(n, v)| past_visit(world, n, v)).collect()),
@@ -81,10 +85,9 @@ fn promotions() -> Vec<RecordToImport> {
         budget_minor: Some(FREE_GOODS_BUDGET_MINOR),
         ..promotion("The eleventh is free", Benefit::FreeGoods(eleventh))
     };
-    [large, eleventh]
-        .into_iter()
-        .map(|promotion| entry(id("promotion", &promotion.name), Record::Promotion(promotion)))
-        .collect()
+    let for_all = [large, eleventh].into_iter();
+    let for_all = for_all.map(|promotion| entry(id("promotion", &promotion.name), Record::Promotion(promotion)));
+    for_all.chain([Trade::promotion()]).collect()
 }
 
 /// From so much on an order is large.
@@ -92,7 +95,9 @@ const LARGE_ORDER_MINOR: i64 = 60_000;
 /// So much may be given away.
 const FREE_GOODS_BUDGET_MINOR: i64 = 250_000;
 
-fn entry(id: Uuid, record: Record) -> RecordToImport {
+/// A record that is open.
+#[must_use]
+pub fn entry(id: Uuid, record: Record) -> RecordToImport {
     RecordToImport { record_id: bytes(id), record: Some(record), closed_month: 0 }
 }
 
@@ -254,12 +259,12 @@ fn per_unit(amount_minor: i64, coefficient_milli: i64) -> i64 {
     (amount_minor * ONE_UNIT_MILLI + coefficient_milli / 2) / coefficient_milli
 }
 
-fn stock(world: &World) -> Vec<RecordToImport> {
+fn stock(world: &World, trade: &Trade) -> Vec<RecordToImport> {
     let record = |stock: &super::catalogue::Stock| {
         let figure = Stock {
             warehouse_id: bytes(world.warehouse_id(stock.warehouse)),
             product_id: bytes(world.product_id(stock.article)),
-            on_hand_milli: stock.on_hand_milli,
+            on_hand_milli: trade.on_hand_milli(stock).unwrap_or(stock.on_hand_milli),
             expected_milli: stock.expected.map_or(0, |expected| expected.quantity_milli),
             expected_day: stock.expected.map_or(0, |expected| expected.day),
             ..Stock::default()
@@ -274,35 +279,40 @@ fn customers(world: &World) -> Vec<RecordToImport> {
     for (index, customer) in world.city.customers.iter().enumerate() {
         let record = Customer { name: customer.name.clone(), ..Customer::default() };
         records.push(entry(world.customer_id(index), Record::Customer(record)));
-        let terms = &world.city.agreements[index];
-        let rule = match terms.shortage_rule {
-            ShortageRule::ConfirmPart => ShortageRuleRecord::ConfirmPart,
-            ShortageRule::BackOrder => ShortageRuleRecord::BackOrder,
-            ShortageRule::Substitute => ShortageRuleRecord::Substitute,
-            ShortageRule::ShipComplete => ShortageRuleRecord::ShipComplete,
-        };
-        let agreement = Agreement {
-            name: format!("{} {}", terms.code, customer.name),
-            customer_id: bytes(world.customer_id(index)),
-            price_list_id: bytes(price_list_id(terms.price_list)),
-            currency: CURRENCY.to_owned(),
-            payment_due_days: terms.payment_term_days,
-            credit_limit_minor: Some(terms.credit_limit_minor),
-            overdue_ban: true,
-            manual_discount_limit_bp: terms.manual_discount_limit_bp,
-            minimum_order_minor: terms.minimum_order_minor,
-            shortage_rule: rule.into(),
-            delivery_weekdays: terms.delivery_weekdays.into(),
-            price_grace_s: Some(terms.price_grace_hours * 3_600),
-            delivery_lead_days: 1,
-            ..Agreement::default()
-        };
-        records.push(entry(world.agreement_id(index), Record::Agreement(agreement)));
+        records.push(entry(world.agreement_id(index), Record::Agreement(agreement(world, index))));
     }
     records
 }
 
-fn outlets(world: &World) -> Vec<RecordToImport> {
+/// A customer's terms.
+#[must_use]
+pub fn agreement(world: &World, customer: usize) -> Agreement {
+    let terms = &world.city.agreements[customer];
+    let rule = match terms.shortage_rule {
+        ShortageRule::ConfirmPart => ShortageRuleRecord::ConfirmPart,
+        ShortageRule::BackOrder => ShortageRuleRecord::BackOrder,
+        ShortageRule::Substitute => ShortageRuleRecord::Substitute,
+        ShortageRule::ShipComplete => ShortageRuleRecord::ShipComplete,
+    };
+    Agreement {
+        name: format!("{} {}", terms.code, world.city.customers[customer].name),
+        customer_id: bytes(world.customer_id(customer)),
+        price_list_id: bytes(price_list_id(terms.price_list)),
+        currency: CURRENCY.to_owned(),
+        payment_due_days: terms.payment_term_days,
+        credit_limit_minor: Some(terms.credit_limit_minor),
+        overdue_ban: true,
+        manual_discount_limit_bp: terms.manual_discount_limit_bp,
+        minimum_order_minor: terms.minimum_order_minor,
+        shortage_rule: rule.into(),
+        delivery_weekdays: terms.delivery_weekdays.into(),
+        price_grace_s: Some(terms.price_grace_hours * 3_600),
+        delivery_lead_days: 1,
+        ..Agreement::default()
+    }
+}
+
+fn outlets(world: &World, trade: &Trade) -> Vec<RecordToImport> {
     let record = |(index, outlet): (usize, &super::city::Outlet)| {
         let street = format!("{} {}", outlet.street, outlet.house_number);
         let town = format!("{} {}", outlet.postcode, outlet.city);
@@ -313,7 +323,7 @@ fn outlets(world: &World) -> Vec<RecordToImport> {
             Class::C => OutletClass::C,
         };
         let hours = Some(&outlet.opening_hours).filter(|hours| !hours.is_empty());
-        let document = Outlet {
+        let mut document = Outlet {
             name: outlet.name.clone(),
             address: address.join(", "),
             point: Some(point(outlet.position, 0, 0)),
@@ -325,6 +335,7 @@ fn outlets(world: &World) -> Vec<RecordToImport> {
             comment: hours.map_or_else(String::new, |hours| format!("Open: {hours}")),
             ..Outlet::default()
         };
+        trade.join(world, index, &mut document);
         entry(world.outlet_id(index), Record::Outlet(document))
     };
     world.city.outlets.iter().enumerate().map(record).collect()
@@ -534,13 +545,17 @@ pub fn debts(world: &World) -> BTreeMap<Uuid, Receivable> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Day;
     use super::*;
 
     #[test]
     fn a_world_becomes_records_with_ids_of_their_own() {
         let world = World::generate(1).expect("the list that is built in");
-        let mut ids: Vec<Vec<u8>> =
-            all(&world).into_iter().flat_map(|sort| sort.records).map(|r| r.record_id).collect();
+        let mut ids: Vec<Vec<u8>> = all(&world, &Day::plan(&world).trade)
+            .into_iter()
+            .flat_map(|sort| sort.records)
+            .map(|r| r.record_id)
+            .collect();
         let count = ids.len();
         ids.sort_unstable();
         ids.dedup();

@@ -48,7 +48,7 @@ pub fn report(told: Told<'_>) -> String {
     part("What desks were told", desks(told.lived));
     part("Holds", holds(&told.verdict.stored));
     part("Orders and shipments", states(&told.verdict.stored));
-    part("Promises", promises(&told.verdict.stored));
+    part("Promises", promises(&told.verdict.stored) + &trade(told));
     part("Coverage by team", coverage(told));
     part("From the office's answer to the device, in machine time", latencies(told.lived));
     part("Faults", faults(told));
@@ -416,6 +416,25 @@ fn promises(stored: &Stored) -> String {
     }
     text.push_str(&table.text());
     text
+}
+
+/// What has become of what was arranged: how often, and what each got of the scarce goods.
+fn trade(told: Told<'_>) -> String {
+    let (arranged, world) = (&told.shared.day.trade, &told.shared.world);
+    let stored = &told.verdict.stored;
+    let mut times = Table::new(1, ["what was arranged", "times"]);
+    for played in arranged.played(world, stored) {
+        times.row([played.what.to_owned(), played.times.to_string()]);
+    }
+    let mut table = Table::new(2, ["scarce goods", "order", "wanted", "got", "  because"]);
+    for (sort, order, line) in arranged.scarce(world, stored) {
+        let because = line.difference().as_str_name().trim_start_matches("LINE_DIFFERENCE_");
+        let because = if because == "UNSPECIFIED" { "" } else { because };
+        let [wanted, got] = [line.ordered_milli, line.confirmed_milli].map(|milli| grouped(milli / 1_000));
+        let because = format!("  {}", because.to_lowercase().replace('_', " "));
+        table.row([sort.to_owned(), order.to_string(), wanted, got, because]);
+    }
+    times.text() + &table.text()
 }
 
 fn coverage(told: Told<'_>) -> String {

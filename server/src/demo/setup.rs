@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::desk::Desk;
 use super::records;
+use super::trade::Trade;
 use super::world::{
     ADMIN, LOGISTICIANS, OFFICE, PASSWORD, REPS, SUPERVISORS, TENANT, World, bytes, id, login, rep_id, team_id, user_id,
 };
@@ -42,7 +43,13 @@ pub struct Loaded {
 ///
 /// # Errors
 /// When the server refuses any of it.
-pub async fn load(world: &World, code: String, channel: &Channel, desk: &mut Desk) -> anyhow::Result<Loaded> {
+pub async fn load(
+    world: &World,
+    trade: &Trade,
+    code: String,
+    channel: &Channel,
+    desk: &mut Desk,
+) -> anyhow::Result<Loaded> {
     let begun = tokio::time::Instant::now();
     let request = ClaimServerRequest {
         setup_code: code,
@@ -51,13 +58,13 @@ pub async fn load(world: &World, code: String, channel: &Channel, desk: &mut Des
         password: PASSWORD.to_owned(),
     };
     AuthServiceClient::new(channel.clone()).claim_server(request).await?;
-    let (records, bytes) = import(world, desk).await?;
+    let (records, bytes) = import(world, trade, desk).await?;
     let users = users(desk).await?;
     Ok(Loaded { users: users + 1, records, bytes, took: begun.elapsed() })
 }
 
-async fn import(world: &World, desk: &mut Desk) -> anyhow::Result<(usize, usize)> {
-    let sorts = records::all(world);
+async fn import(world: &World, trade: &Trade, desk: &mut Desk) -> anyhow::Result<(usize, usize)> {
+    let sorts = records::all(world, trade);
     let total: usize = sorts.iter().map(|sort| sort.records.len()).sum();
     let bar = ProgressBar::new(total as u64);
     bar.set_style(ProgressStyle::with_template("{prefix:>14} [{bar:40}] {pos:>6}/{len} {elapsed}")?);

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Status;
-use roundsman_proto::trade::{Order, Shipment, Visit};
+use roundsman_proto::trade::{ChangeRequest, Order, Outlet, Shipment, Visit};
 use roundsman_sync::kind::Record;
 use uuid::Uuid;
 
 use super::app::{Answered, Evening};
+use super::shared::Shared;
+use super::trade::Played;
 use super::world::{REPS, rep_id, user_id};
 use crate::auth::caller::Caller;
 use crate::store::sql::{Db, Tx};
@@ -40,6 +42,10 @@ pub struct Stored {
     pub visits: BTreeMap<Uuid, Visit>,
     /// All shipments.
     pub shipments: BTreeMap<Uuid, Shipment>,
+    /// All outlets.
+    pub outlets: BTreeMap<Uuid, Outlet>,
+    /// What was wanted of orders that the warehouse has.
+    pub requests: BTreeMap<Uuid, ChangeRequest>,
     /// The last committed version.
     pub version: i64,
 }
@@ -57,15 +63,26 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// Everything that was arranged has come about.
+    fn judge_trade(&mut self, played: &[Played]) {
+        let wrong = played.iter().filter(|played| played.times == 0);
+        let wrong = wrong.map(|played| format!("the day had no {}", played.what)).collect();
+        self.judge("contracts, chains, scarce goods, changes and a merge: each came about".to_owned(), wrong);
+    }
+}
+
 /// Judges the evenings by the database of a server that has stopped.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn judge(database: &str, evenings: &[Evening]) -> anyhow::Result<Verdict> {
+pub async fn judge(database: &str, shared: &Shared, evenings: &[Evening]) -> anyhow::Result<Verdict> {
     let db = Db::connect(database).await?;
     let verdict = judge_by(&db, evenings).await;
     db.close().await;
-    verdict
+    let mut verdict = verdict?;
+    verdict.judge_trade(&shared.day.trade.played(&shared.world, &verdict.stored));
+    Ok(verdict)
 }
 
 async fn judge_by(db: &Db, evenings: &[Evening]) -> anyhow::Result<Verdict> {
@@ -77,6 +94,8 @@ async fn judge_by(db: &Db, evenings: &[Evening]) -> anyhow::Result<Verdict> {
         orders: all(&mut tx, tenant).await?,
         visits: all(&mut tx, tenant).await?,
         shipments: all(&mut tx, tenant).await?,
+        outlets: all(&mut tx, tenant).await?,
+        requests: all(&mut tx, tenant).await?,
         version: tenant::head(&mut tx, tenant).await?.map_or(0, |head| head.position.version),
     };
     commands(&mut tx, tenant, evenings, &mut verdict).await?;
@@ -203,6 +222,17 @@ fn differences(held: &Content, expected: &Content) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_without_what_was_arranged_is_wrong() {
+        let judged = |times| {
+            let mut verdict = Verdict::default();
+            verdict.judge_trade(&[Played { what: "change requests", times: 1 }, Played { what: "merges", times }]);
+            (verdict.right.len(), verdict.wrong)
+        };
+        assert_eq!(judged(1), (1, Vec::new()));
+        assert_eq!(judged(0), (0, vec!["the day had no merges".to_owned()]));
+    }
 
     #[test]
     fn a_difference_is_named() {
