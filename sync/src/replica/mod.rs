@@ -486,6 +486,10 @@ impl<S: Storage> Replica<S> {
             let written = self.storage.write(Change::Head(&head));
             self.settle(written.map_err(ReplicaError::Storage))?;
             self.state.head = head;
+            // Whatever comes next, of this stream or of another pull, may begin there.
+            for course in self.flight.courses.values_mut() {
+                course.base = Cursor::after(offered.version);
+            }
         }
         Ok(Event::Alive { position })
     }

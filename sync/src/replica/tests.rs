@@ -35,6 +35,10 @@ fn asks(device: &Device) -> PullRequest {
     device.request(&Want::default()).expect("reads")
 }
 
+fn alive(version: i64) -> Message {
+    Message::KeepAlive(KeepAlive { position: Some(at(version).into()), server_time_us: 0 })
+}
+
 fn lags(bucket_id: i64) -> proto::LaggingBucket {
     proto::LaggingBucket { bucket_id, ..proto::LaggingBucket::default() }
 }
@@ -368,7 +372,6 @@ fn after_a_fork_lower_versions_are_news() {
 
 #[test]
 fn a_keep_alive_moves_the_position_between_rounds_only() {
-    let alive = |version| Message::KeepAlive(KeepAlive { position: Some(at(version).into()), server_time_us: 0 });
     let mut device = synced();
     assert_eq!(hear(&mut device, alive(5)).expect("is taken"), Event::Alive { position: Some(at(5)) });
     hear(&mut device, alive(3)).expect("is taken");
@@ -378,6 +381,22 @@ fn a_keep_alive_moves_the_position_between_rounds_only() {
     assert_eq!(device.position(), Some(at(5)));
     let unknown = device.receive(PullResponse { message: None }).expect("is ignored");
     assert_eq!(unknown, Event::Alive { position: None });
+}
+
+#[test]
+fn a_pull_that_begins_while_another_is_followed_goes_on_from_where_that_one_came() {
+    let mut device = synced();
+    hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
+    hear(&mut device, Message::Page(page(1, Cursor::after(2), &[(3, 3, Some(b"three"))]))).expect("stages");
+    let sum = state(1, &[(1, b"one"), (2, b"two"), (3, b"three")]);
+    let applied = hear(&mut device, checkpoint(3, 3, vec![sum])).expect("applies");
+    assert!(matches!(applied, Event::Checkpoint { ref damaged, .. } if damaged.is_empty()), "{applied:?}");
+    hear(&mut device, alive(5)).expect("is taken");
+    let asked = asks(&device);
+    assert_eq!((asked.position.map(Position::from), asked.lagging), (Some(at(5)), vec![]));
+    hear(&mut device, plan(vec![named(1, BucketAction::Append)])).expect("plans");
+    let next = Message::Page(page(1, Cursor::after(5), &[(6, 4, Some(b"four"))]));
+    hear(&mut device, next).expect("nothing is between");
 }
 
 #[test]

@@ -360,6 +360,10 @@ export class Replica {
       const head = { ...this.#state.head, position };
       await this.#storage.transaction(async (tx) => tx.put("replica", [], head));
       this.#state = { ...this.#state, head };
+      // Whatever comes next, of this stream or of another pull, may begin there.
+      const base = after(position.version);
+      const courses = new Map([...this.#pull.courses].map(([name, course]) => [name, { ...course, base }]));
+      this.#pull = { ...this.#pull, courses };
     }
     return { is: "alive", position };
   }

@@ -438,6 +438,16 @@ fn followers() -> Vec<Case> {
             .hear(alive(16))
             .cut()
             .case("two changes on one stream"),
+        synced()
+            .hear(plan(13, vec![numbered(7, BucketAction::Append)]))
+            .hear(paged(7, Cursor::after(10), &[(13, 1, None)]))
+            .hear(last(13, vec![holds(7, &[(2, b"two")])]))
+            .hear(alive(15))
+            .hear(plan(16, vec![numbered(7, BucketAction::Append)]))
+            .hear(paged(7, Cursor::after(15), &[(16, 2, None)]))
+            .hear(last(16, vec![holds(7, &[])]))
+            .cut()
+            .case("after a sign of life the next page may begin where it was"),
         synced().receive(None).cut().case("an unknown message is ignored"),
     ]
 }
