@@ -294,11 +294,12 @@ fn product(index: usize) -> Product {
         name: format!("Article {index}"),
         code: format!("A{index:03}"),
         base_unit: "piece".to_owned(),
+        barcodes: vec![format!("40000000{index:05}")],
         packagings: vec![Packaging {
             code: "piece".to_owned(),
             name: "piece".to_owned(),
             coefficient_milli: 1_000,
-            barcodes: Vec::new(),
+            barcodes: vec![format!("41000000{index:05}")],
         }],
         vat_bp: 0,
         multiple_milli: 1_000,

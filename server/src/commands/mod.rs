@@ -18,6 +18,7 @@ mod cancel_visit;
 mod change_order;
 mod check_in;
 mod check_out;
+mod check_shipment;
 pub(crate) mod chunk;
 mod close_order;
 mod collect_payment;
@@ -36,6 +37,7 @@ mod merge_customers;
 mod move_outlet;
 mod ordering;
 mod people;
+mod pick_shipment;
 mod plan_visits;
 mod prepare_shipment;
 mod register_outlet;
@@ -273,6 +275,8 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::AnswerChangeRequest(command) => command,
         Command::CancelShipment(command) => command,
         Command::CloseOrder(command) => command,
+        Command::PickShipment(command) => command,
+        Command::CheckShipment(command) => command,
         Command::MarkMissedVisits(command) => command,
         Command::ApplyAssignments(command) => command,
         Command::TurnMonth(command) => command,

@@ -88,7 +88,9 @@ pub fn order_ids(shipment: &Shipment) -> BTreeSet<Uuid> {
     of_lines.chain([shipment.order_id.as_slice()]).filter_map(|id| Uuid::from_slice(id).ok()).collect()
 }
 
-fn products(shipment: &Shipment) -> BTreeSet<Uuid> {
+/// The products of a shipment.
+#[must_use]
+pub fn products(shipment: &Shipment) -> BTreeSet<Uuid> {
     shipment.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect()
 }
 
@@ -190,7 +192,7 @@ impl Moving {
         let stamps = if is_closed(&shipment) { self.place.closed(context) } else { self.place.open() };
         workspace.put(self.id, &shipment, &stamps)?;
         for ((id, before), after) in self.before.iter().zip(&mut orders) {
-            requests::overtake(context, workspace, &self.place, &mut after.order, ShipmentState::Shipped)?;
+            requests::overtake(context, workspace, &self.place, &mut after.order, shipment.state())?;
             ordering::put_order(context, workspace, &self.place, (*id, Some(before), &after.order))?;
         }
         put_books(workspace, (&self.debtor, self.warehouse), &books)?;

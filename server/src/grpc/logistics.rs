@@ -132,6 +132,28 @@ impl LogisticsService for LogisticsDoor {
         Ok(Response::new(proto::AnswerChangeRequestResponse { outcome }))
     }
 
+    async fn pick_shipment(
+        &self,
+        request: Request<proto::PickShipmentRequest>,
+    ) -> Result<Response<proto::PickShipmentResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::PickShipmentRequest { command_id, picking } = request.into_inner();
+        let command = picking.map(Command::PickShipment);
+        let outcome = self.execute(&caller, &command_id, "picking", command).await?;
+        Ok(Response::new(proto::PickShipmentResponse { outcome }))
+    }
+
+    async fn check_shipment(
+        &self,
+        request: Request<proto::CheckShipmentRequest>,
+    ) -> Result<Response<proto::CheckShipmentResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::CheckShipmentRequest { command_id, count } = request.into_inner();
+        let command = count.map(Command::CheckShipment);
+        let outcome = self.execute(&caller, &command_id, "count", command).await?;
+        Ok(Response::new(proto::CheckShipmentResponse { outcome }))
+    }
+
     async fn cancel_shipment(
         &self,
         request: Request<proto::CancelShipmentRequest>,

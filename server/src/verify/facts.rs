@@ -677,11 +677,12 @@ impl Facts {
             ShipmentState::Checking | ShipmentState::Checked | ShipmentState::Loaded => (Age::Open, false),
             ShipmentState::Shipped => (Age::Open, true),
         };
+        let is_picked = !matches!(shipment.state(), ShipmentState::Prepared | ShipmentState::Picking);
         for line in &shipment.lines {
             let order = if line.order_id.is_empty() { &shipment.order_id } else { &line.order_id };
             let of = self.shipped.entry((id(order, "order_id")?, line.line_id.clone())).or_default();
             if !has_left {
-                of.assigned_milli += line.ordered_milli;
+                of.assigned_milli += if is_picked { line.picked_milli } else { line.ordered_milli };
                 continue;
             }
             of.shipped_milli += line.loaded_milli;

@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
-    CancelShipment, DeliverShipment, DeliveredLine, DeliveryProof, Order, OrderStatus, PrepareShipment, Reason,
-    Reclamation, RefusalReason, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
+    CancelShipment, CheckShipment, DeliverShipment, DeliveredLine, DeliveryProof, Order, OrderStatus, PickShipment,
+    PrepareShipment, Product, Reason, Reclamation, RefusalReason, ShipShipment, Shipment, ShipmentLine, ShipmentState,
+    ShippedLine, ShortReason,
 };
 use uuid::Uuid;
 
 use super::check;
+use super::money::UNIT_MILLI;
 use super::order::fulfil::{self, Books, Mover, Ordered};
 use super::reclamation::{self, Claims};
 use super::rejection::Rejection;
 use super::verdict::Verdict;
+
+/// A barcode is scanned at most so often.
+const SCANNED: i64 = 1_000_000;
 
 /// At most so many orders go with one shipment.
 pub const ORDERS: usize = 50;
@@ -205,28 +210,153 @@ pub fn is_inside(shipment: &Shipment) -> bool {
     }
 }
 
-/// Goods have left the warehouse, at `at_us`. Lines that the command does not name were picked in full.
+/// Goods of a shipment are picked.
+///
+/// # Errors
+/// For its form; `REASON_WRONG_STATE`, `REASON_MISMATCH`.
+pub fn decide_pick(goods: Goods, command: &PickShipment, mover: Mover) -> Result<Decision, Rejection> {
+    check::text(&command.comment, check::TEXT_CHARS, "comment")?;
+    match goods.shipment.state() {
+        ShipmentState::Prepared | ShipmentState::Picking => {}
+        ShipmentState::Checking if command.finished => {}
+        ShipmentState::Unspecified | ShipmentState::Checking | ShipmentState::Checked => {
+            return Err(wrong(&goods.shipment));
+        }
+        ShipmentState::Loaded | ShipmentState::Shipped | ShipmentState::Delivered => {
+            return Err(wrong(&goods.shipment));
+        }
+        ShipmentState::PartlyDelivered | ShipmentState::Refused => return Err(wrong(&goods.shipment)),
+        ShipmentState::NotAttempted | ShipmentState::Cancelled => return Err(wrong(&goods.shipment)),
+    }
+    let goods = if command.finished {
+        picked(goods, &command.lines, &command.comment, mover)?
+    } else {
+        let mut shipment = goods.shipment;
+        shipment.set_state(ShipmentState::Picking);
+        let named = by_line(&shipment, command.lines.iter().map(|line| (line.line_id.as_slice(), line)))?;
+        for line in &mut shipment.lines {
+            if let Some((index, so_far)) = named.get(&line.line_id) {
+                note(line, so_far, &command.comment).map_err(check::at("lines", *index))?;
+            }
+        }
+        Goods { shipment, ..goods }
+    };
+    let mut goods = goods;
+    goods.shipment.comment.clone_from(&command.comment);
+    Ok(Decision { goods, reclamation: None, verdict: Verdict::done() })
+}
+
+/// So much of a line is picked so far.
+fn note(line: &mut ShipmentLine, so_far: &ShippedLine, comment: &str) -> Result<(), Rejection> {
+    check::range(so_far.picked_milli, 0..=line.ordered_milli.max(0), "picked_milli")?;
+    let reason: ShortReason = check::optional_choice(so_far.short_reason, "short_reason")?;
+    match reason {
+        ShortReason::Other if comment.trim().is_empty() => return Err(check::missing("comment")),
+        ShortReason::Unspecified => {}
+        _ if so_far.picked_milli == line.ordered_milli => return Err(check::out_of_range("short_reason")),
+        ShortReason::NotFound | ShortReason::Damaged | ShortReason::Expired => {}
+        ShortReason::NoRoom | ShortReason::Other => {}
+    }
+    line.picked_milli = so_far.picked_milli;
+    line.set_short_reason(reason);
+    Ok(())
+}
+
+/// Everything is picked that will be; what was not leaves the orders. Lines that nobody has ever named were picked in full.
+fn picked(goods: Goods, lines: &[ShippedLine], comment: &str, mover: Mover) -> Result<Goods, Rejection> {
+    let Goods { shipment: was, orders, books, claims } = goods;
+    let named = by_line(&was, lines.iter().map(|line| (line.line_id.as_slice(), line)))?;
+    let mut now = was.clone();
+    for line in &mut now.lines {
+        let most = fulfil::in_hand(&was, line);
+        match named.get(&line.line_id) {
+            Some((index, told)) => pick(line, told, most, comment).map_err(check::at("lines", *index))?,
+            None if line.picked_milli == 0 && line.short_reason() == ShortReason::Unspecified => {
+                line.picked_milli = most
+            }
+            None if line.picked_milli < line.ordered_milli && line.short_reason() == ShortReason::Unspecified => {
+                let line_id = Uuid::from_slice(&line.line_id).unwrap_or_default();
+                return Err(check::missing("short_reason").about(line_id));
+            }
+            None => {}
+        }
+    }
+    now.set_state(ShipmentState::Checking);
+    let (orders, books) = each(orders, books, |order, books| fulfil::picked(order, (&was, &now), books, mover))?;
+    Ok(Goods { shipment: now, orders, books, claims })
+}
+
+/// What was picked is counted, by barcode.
+///
+/// # Errors
+/// For its form; `REASON_WRONG_STATE`, `REASON_UNKNOWN_BARCODE`; `REASON_COUNT_DIFFERS` with what was picked and counted.
+pub fn decide_check(
+    current: &Shipment,
+    products: &BTreeMap<Uuid, Product>,
+    command: &CheckShipment,
+) -> Result<Shipment, Rejection> {
+    if command.scans.is_empty() {
+        return Err(check::missing("scans"));
+    }
+    if current.state() != ShipmentState::Checking {
+        return Err(wrong(current));
+    }
+    let mut counted: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for (index, scan) in command.scans.iter().enumerate() {
+        let at = check::at("scans", index);
+        check::range(scan.count, 1..=SCANNED, "count").map_err(&at)?;
+        let found = products.iter().find_map(|(id, product)| Some((*id, unit_of(product, &scan.barcode)?)));
+        let unknown =
+            || at(Rejection::new(Reason::UnknownBarcode).field("barcode").fact(None, "barcode", &scan.barcode));
+        let (product, unit_milli) = found.ok_or_else(unknown)?;
+        let sum = counted.entry(product).or_default();
+        *sum = sum.saturating_add(unit_milli.saturating_mul(scan.count));
+    }
+    let mut picked: BTreeMap<Uuid, i64> = counted.keys().map(|product| (*product, 0)).collect();
+    for line in &current.lines {
+        *picked.entry(Uuid::from_slice(&line.product_id).unwrap_or_default()).or_default() += line.picked_milli;
+    }
+    let differs = |product: &Uuid, picked: i64| counted.get(product).copied().unwrap_or_default() != picked;
+    let wrong: Vec<(Uuid, i64)> = picked.into_iter().filter(|(product, picked)| differs(product, *picked)).collect();
+    if !wrong.is_empty() {
+        let rejection = Rejection::new(Reason::CountDiffers);
+        return Err(wrong.into_iter().fold(rejection, |rejection, (product, picked)| {
+            let counted = counted.get(&product).copied().unwrap_or_default();
+            rejection.fact(Some(product), "picked_milli", picked).fact(Some(product), "counted_milli", counted)
+        }));
+    }
+    let mut checked = current.clone();
+    checked.set_state(ShipmentState::Checked);
+    Ok(checked)
+}
+
+/// How much of a product carries this barcode; `None`: it is another product's.
+fn unit_of(product: &Product, barcode: &str) -> Option<i64> {
+    let is_it = |known: &String| known == barcode;
+    if product.barcodes.iter().any(is_it) {
+        return Some(UNIT_MILLI);
+    }
+    let packaging = product.packagings.iter().find(|packaging| packaging.barcodes.iter().any(is_it));
+    packaging.map(|packaging| packaging.coefficient_milli)
+}
+
+/// Goods have left the warehouse, at `at_us`. Lines that the command does not name were picked in full, or as was reported.
 ///
 /// # Errors
 /// For its form; `REASON_WRONG_STATE`, `REASON_MISMATCH`.
 pub fn decide_ship(goods: Goods, command: &ShipShipment, at_us: i64, mover: Mover) -> Result<Decision, Rejection> {
     check::text(&command.comment, check::TEXT_CHARS, "comment")?;
-    let Goods { mut shipment, orders, books, claims } = goods;
-    if !is_inside(&shipment) {
-        return Err(wrong(&shipment));
+    if !is_inside(&goods.shipment) {
+        return Err(wrong(&goods.shipment));
     }
-    let named = by_line(&shipment, command.lines.iter().map(|line| (line.line_id.as_slice(), line)))?;
+    let Goods { mut shipment, orders, books, claims } = picked(goods, &command.lines, &command.comment, mover)?;
     for line in &mut shipment.lines {
-        line.picked_milli = line.ordered_milli;
-        if let Some((index, picked)) = named.get(&line.line_id) {
-            pick(line, picked, &command.comment).map_err(check::at("lines", *index))?;
-        }
         line.loaded_milli = line.picked_milli;
     }
+    let (orders, books) = each(orders, books, |order, books| fulfil::shipped(order, &shipment, books, mover))?;
     shipment.set_state(ShipmentState::Shipped);
     shipment.shipped_at_us = at_us;
     shipment.comment.clone_from(&command.comment);
-    let (orders, books) = each(orders, books, |order, books| fulfil::shipped(order, &shipment, books, mover))?;
     let goods = Goods { shipment, orders, books, claims };
     Ok(Decision { goods, reclamation: None, verdict: Verdict::done() })
 }
@@ -243,16 +373,17 @@ fn each(
     Ok((orders, books))
 }
 
-fn pick(line: &mut ShipmentLine, picked: &ShippedLine, comment: &str) -> Result<(), Rejection> {
-    check::range(picked.picked_milli, 0..=line.ordered_milli.max(0), "picked_milli")?;
-    let reason: ShortReason = check::optional_choice(picked.short_reason, "short_reason")?;
-    match (picked.picked_milli < line.ordered_milli, reason) {
+/// So much of a line was picked, at most `most_milli`.
+fn pick(line: &mut ShipmentLine, told: &ShippedLine, most_milli: i64, comment: &str) -> Result<(), Rejection> {
+    check::range(told.picked_milli, 0..=most_milli.max(0), "picked_milli")?;
+    let reason: ShortReason = check::optional_choice(told.short_reason, "short_reason")?;
+    match (told.picked_milli < line.ordered_milli, reason) {
         (true, ShortReason::Unspecified) => return Err(check::missing("short_reason")),
         (true, ShortReason::Other) if comment.trim().is_empty() => return Err(check::missing("comment")),
         (true, _) | (false, ShortReason::Unspecified) => {}
         (false, _) => return Err(check::out_of_range("short_reason")),
     }
-    line.picked_milli = picked.picked_milli;
+    line.picked_milli = told.picked_milli;
     line.set_short_reason(reason);
     Ok(())
 }

@@ -12,16 +12,17 @@ use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     AdvanceHorizon, AllocateStock, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep,
     AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelShipment, CancelVisit, CashHandIn, Chain,
-    ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, ClaimLine, CloseOrder, CollectPayment,
-    CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer, DeliverShipment, DeliveredLine,
-    DismissRep, DueItem, EditOutlet, FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change,
-    Kind, MarkMissedVisits, MergeCustomers, MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLine,
-    OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod,
-    PaymentShare, PlanVisits, PrepareShipment, PreparedLine, Price, PriceList, PriceToSet, Product, Promotion,
-    QuotaEntry, QuotaHolder, Receivable, ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder,
-    ReleaseReason, Rep, SetPrices, SetReceivable, SetStock, ShipShipment, Shipment, ShipmentLine, ShipmentState,
-    ShippedLine, ShortReason, ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey,
-    SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
+    ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimLine, CloseOrder,
+    CollectPayment, CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer,
+    DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim, HandInCash, HandTerritoryOver,
+    HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MergeCustomers, MoveOutlet, MustSellItem,
+    MustSellList, NewOrderLine, Order, OrderLine, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
+    Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PickShipment, PlanVisits, PrepareShipment,
+    PreparedLine, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable,
+    ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, Scan, SetPrices,
+    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
+    ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task,
+    TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -138,6 +139,8 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Logistics, 14, answer_change_request),
     recipe(Who::Logistics, 8, ship_shipment),
     recipe(Who::Logistics, 8, deliver_shipment),
+    recipe(Who::Logistics, 5, pick_shipment),
+    recipe(Who::Logistics, 3, check_shipment),
     recipe(Who::Logistics, 2, cancel_shipment),
     recipe(Who::Logistics, 2, close_order),
     recipe(Who::Office, 1, dismiss_rep),
@@ -962,6 +965,30 @@ fn prepare_shipment(scene: &Scene<'_>) -> Option<Command> {
     Some(Command::PrepareShipment(command))
 }
 
+fn pick_shipment(scene: &Scene<'_>) -> Option<Command> {
+    let open = |state| matches!(state, ShipmentState::Prepared | ShipmentState::Picking | ShipmentState::Checking);
+    let (id, _, shipment) = scene.one::<Shipment>(|shipment| open(shipment.state()))?;
+    let short = |line: &ShipmentLine| ShippedLine {
+        line_id: line.line_id.clone(),
+        picked_milli: line.ordered_milli / 2,
+        short_reason: ShortReason::Damaged.into(),
+    };
+    let lines = shipment.lines.iter().filter(|_| scene.dice.chance(20)).map(short).collect();
+    let (shipment_id, finished) = (bytes(id), scene.dice.chance(70));
+    Some(Command::PickShipment(PickShipment { shipment_id, lines, finished, comment: String::new() }))
+}
+
+fn check_shipment(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, shipment) = scene.one::<Shipment>(|shipment| shipment.state() == ShipmentState::Checking)?;
+    let mut scans = Vec::new();
+    for line in &shipment.lines {
+        let (_, _, product) = seen_by_id::<Product>(scene, Uuid::from_slice(&line.product_id).ok()?)?;
+        let barcode = product.barcodes.first().cloned().unwrap_or_else(|| "4000000000000".to_owned());
+        scans.push(Scan { barcode, count: line.picked_milli / 1_000 + i64::from(scene.dice.chance(10)) });
+    }
+    Some(Command::CheckShipment(CheckShipment { shipment_id: bytes(id), scans }))
+}
+
 fn cancel_shipment(scene: &Scene<'_>) -> Option<Command> {
     let any = scene.dice.chance(10);
     let (id, _, _) = scene.one::<Shipment>(|shipment| any || shipment.state() == ShipmentState::Prepared)?;
@@ -976,7 +1003,8 @@ fn close_order(scene: &Scene<'_>) -> Option<Command> {
 }
 
 fn ship_shipment(scene: &Scene<'_>) -> Option<Command> {
-    let (id, _, shipment) = scene.one::<Shipment>(|shipment| shipment.state() == ShipmentState::Prepared)?;
+    let inside = |state| !matches!(state, ShipmentState::Shipped | ShipmentState::Delivered | ShipmentState::Cancelled);
+    let (id, _, shipment) = scene.one::<Shipment>(|shipment| inside(shipment.state()))?;
     let reason = *scene.dice.pick(&[ShortReason::NotFound, ShortReason::NoRoom])?;
     let short = |line: &ShipmentLine| ShippedLine {
         line_id: line.line_id.clone(),

@@ -430,6 +430,7 @@ fn article(index: usize) -> Product {
         name: format!("Article {index}"),
         code: format!("A{index:03}"),
         base_unit: "piece".to_owned(),
+        barcodes: vec![format!("40000000{index:05}")],
         packagings: vec![Packaging {
             code: "box".to_owned(),
             name: "box of 6".to_owned(),

@@ -5,9 +5,9 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, CancelShipment, CloseOrder, DeliverShipment, Fulfilment, LineDifference, Order, OrderStatus,
-    PrepareShipment, PreparedLine, PromiseOutcome, Reason, ReleaseOrder, ShipShipment, Shipment, ShipmentState,
-    ShippedLine, ShortReason, ShortageRule,
+    Agreement, CancelShipment, CheckShipment, CloseOrder, DeliverShipment, Fulfilment, LineDifference, Order,
+    OrderStatus, PickShipment, PrepareShipment, PreparedLine, PromiseOutcome, Reason, ReleaseOrder, Scan, ShipShipment,
+    Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule,
 };
 use roundsman_sync::trade::order::fulfil::left_to_ship;
 use roundsman_tests::app::{TestApp, TestDevice};
@@ -26,6 +26,8 @@ on_both_databases!(
     c23_what_was_not_attempted_is_shipped_again_and_the_promise_is_broken,
     what_is_left_of_an_order_is_ended_with_a_reason,
     a_shipment_that_was_called_off_can_be_prepared_anew,
+    what_is_picked_short_is_told_at_once,
+    what_was_picked_is_counted_by_barcode_before_it_leaves,
     what_contradicts_is_refused_and_nothing_is_half_done,
 );
 
@@ -261,6 +263,61 @@ async fn a_shipment_that_was_called_off_can_be_prepared_anew(kind: Kind) {
     assert_eq!(state(&house.order(id).await), (OrderStatus::Released, Fulfilment::None));
     let second = house.prepares(id).await;
     house.brings(second).await;
+    assert_eq!(state(&house.order(id).await), (OrderStatus::Closed, Fulfilment::Delivered));
+    house.closes().await;
+}
+
+fn picks(shipment: Uuid, lines: Vec<ShippedLine>, finished: bool) -> Command {
+    Command::PickShipment(PickShipment { shipment_id: bytes(shipment), lines, finished, comment: String::new() })
+}
+
+async fn what_is_picked_short_is_told_at_once(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)]).await;
+    let shipment = house.prepares(id).await;
+    let line_id = house.shipment(shipment).await.lines[0].line_id.clone();
+    let so_far = ShippedLine { line_id: line_id.clone(), picked_milli: 2_000, short_reason: 0 };
+    house.does(picks(shipment, vec![so_far], false)).await;
+    assert_eq!(house.shipment(shipment).await.state(), ShipmentState::Picking);
+    assert_eq!(house.order(id).await.value_minor, 8 * PRICE_MINOR, "nobody says yet that there is no more");
+    let unsaid = house.asks(picks(shipment, Vec::new(), true)).await;
+    assert_eq!(status(&unsaid), (Status::Rejected, Reason::MissingField), "{unsaid:?}");
+    let short = ShippedLine { line_id, picked_milli: 4_000, short_reason: ShortReason::Expired.into() };
+    house.does(picks(shipment, vec![short], true)).await;
+    house.app.sync(&mut house.anna).await;
+    let told: Order = house.app.shown(&house.anna, id).expect("the order");
+    assert_eq!((told.fulfilment(), told.value_minor), (Fulfilment::Picking, 7 * PRICE_MINOR));
+    assert_eq!((told.broken_promises, told.lines[0].difference()), (1, LineDifference::PickedShort));
+    assert_eq!((told.lines[0].assigned_milli, told.lines[0].reserved_milli), (4_000, 4_000));
+    house.brings(shipment).await;
+    let delivered = house.order(id).await;
+    assert_eq!(state(&delivered), (OrderStatus::Closed, Fulfilment::PartlyDelivered));
+    assert_eq!(delivered.lines.iter().map(|line| line.delivered_milli).collect::<Vec<_>>(), [4_000, 3_000]);
+    house.closes().await;
+}
+
+async fn what_was_picked_is_counted_by_barcode_before_it_leaves(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)]).await;
+    let shipment = house.prepares(id).await;
+    let check = |scans: &[(&str, i64)]| {
+        let scans = scans.iter().map(|(barcode, count)| Scan { barcode: (*barcode).to_owned(), count: *count });
+        Command::CheckShipment(CheckShipment { shipment_id: bytes(shipment), scans: scans.collect() })
+    };
+    let all = [("4000000000000", 2), ("4100000000000", 3), ("4000000000001", 3)];
+    assert_eq!(status(&house.asks(check(&all)).await), (Status::Rejected, Reason::WrongState), "nothing is picked");
+    house.does(picks(shipment, Vec::new(), true)).await;
+    let unknown = house.asks(check(&[("4000000000002", 1)])).await;
+    assert_eq!(status(&unknown), (Status::Rejected, Reason::UnknownBarcode), "of another product: {unknown:?}");
+    let less = house.asks(check(&all[..2])).await;
+    assert_eq!(status(&less), (Status::Rejected, Reason::CountDiffers));
+    let facts: Vec<(&str, &str)> = less.facts.iter().map(|fact| (fact.name.as_str(), fact.value.as_str())).collect();
+    assert_eq!(facts, [("picked_milli", "3000"), ("counted_milli", "0")], "of the other product");
+    assert_eq!(house.shipment(shipment).await.state(), ShipmentState::Checking, "nothing is half done");
+    house.does(check(&all)).await;
+    assert_eq!(house.shipment(shipment).await.state(), ShipmentState::Checked);
+    assert_eq!(status(&house.asks(check(&all)).await), (Status::Rejected, Reason::WrongState));
+    house.brings(shipment).await;
     assert_eq!(state(&house.order(id).await), (OrderStatus::Closed, Fulfilment::Delivered));
     house.closes().await;
 }

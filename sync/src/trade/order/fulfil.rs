@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
-    CloseOrder, Fulfilment, LineDifference, Order, OrderLine, OrderStatus, Reason, Shipment, ShipmentLine, ShortReason,
-    ShortageRule,
+    CloseOrder, Fulfilment, LineDifference, Order, OrderLine, OrderStatus, Reason, Shipment, ShipmentLine,
+    ShipmentState, ShortReason, ShortageRule,
 };
 use uuid::Uuid;
 
@@ -118,14 +118,61 @@ pub fn called_off(before: &Order, order_id: Uuid, shipment: &Shipment) -> Order 
     let mut order = before.clone();
     for asked in lines_of(shipment, order_id) {
         if let Some(line) = order.lines.iter_mut().find(|line| line.line_id == asked.line_id) {
-            line.assigned_milli = line.assigned_milli.saturating_sub(asked.ordered_milli).max(0);
+            line.assigned_milli = line.assigned_milli.saturating_sub(in_hand(shipment, asked)).max(0);
         }
     }
     settle(&mut order);
     order
 }
 
-/// The goods of a shipment have left the warehouse, as far as they were loaded.
+/// What of a shipment's line is set aside in the warehouse: what was asked for, and once it is picked, what was picked.
+#[must_use]
+pub fn in_hand(shipment: &Shipment, line: &ShipmentLine) -> i64 {
+    match shipment.state() {
+        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => line.ordered_milli,
+        ShipmentState::Checking | ShipmentState::Checked | ShipmentState::Loaded => line.picked_milli,
+        ShipmentState::Shipped | ShipmentState::Delivered | ShipmentState::PartlyDelivered => 0,
+        ShipmentState::Refused | ShipmentState::NotAttempted | ShipmentState::Cancelled => 0,
+    }
+}
+
+/// Less of a shipment is picked than was set aside for it: `was` is the shipment before, `now` with what was picked.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when a sum is too large.
+pub fn picked(
+    before: &Ordered,
+    (was, now): (&Shipment, &Shipment),
+    books: Books,
+    mover: Mover,
+) -> Result<(Order, Books), Rejection> {
+    let mut order = before.order.clone();
+    let mut available = books.available;
+    for asked in lines_of(was, before.id) {
+        let picked = now.lines.iter().find(|line| line.line_id == asked.line_id);
+        let short = in_hand(was, asked).saturating_sub(picked.map_or(0, |line| line.picked_milli));
+        let Some(line) = order.lines.iter_mut().find(|line| line.line_id == asked.line_id && short > 0) else {
+            continue;
+        };
+        line.assigned_milli = line.assigned_milli.saturating_sub(short).max(0);
+        if before.shortage_rule == ShortageRule::BackOrder {
+            line.set_difference(LineDifference::BackOrdered);
+        } else {
+            line.confirmed_milli = line.confirmed_milli.saturating_sub(short).max(0);
+            line.set_difference(LineDifference::PickedShort);
+        }
+        let released = let_go(line, short);
+        if let Some(stock) = stock_of(&mut available, line) {
+            let lost = if picked.is_some_and(|line| is_lost(line.short_reason())) { short } else { 0 };
+            *stock = stock.reserving(released, 0).without(lost);
+        }
+        super::price_confirmed(line, before.vat_included)?;
+    }
+    let credit = booked(before, &mut order, books.credit, mover)?;
+    Ok((order, Books { credit, available }))
+}
+
+/// The goods of a shipment have left the warehouse, as far as they were loaded: no less than what was in hand.
 ///
 /// # Errors
 /// `REASON_OUT_OF_RANGE` when a sum is too large.
@@ -134,31 +181,29 @@ pub fn shipped(before: &Ordered, shipment: &Shipment, books: Books, mover: Mover
     let mut available = books.available;
     for gone in lines_of(shipment, before.id) {
         let Some(line) = order.lines.iter_mut().find(|line| line.line_id == gone.line_id) else { continue };
-        let short = gone.ordered_milli.saturating_sub(gone.loaded_milli).max(0);
-        line.assigned_milli = line.assigned_milli.saturating_sub(gone.ordered_milli).max(0);
+        line.assigned_milli = line.assigned_milli.saturating_sub(gone.loaded_milli).max(0);
         line.shipped_milli = line.shipped_milli.saturating_add(gone.loaded_milli);
-        if short > 0 {
-            let follows = before.shortage_rule == ShortageRule::BackOrder;
-            if follows {
-                line.set_difference(LineDifference::BackOrdered);
-            } else {
-                line.confirmed_milli = line.confirmed_milli.saturating_sub(short).max(0);
-                line.set_difference(LineDifference::PickedShort);
-            }
-        }
-        let kept = line.reserved_milli.saturating_sub(gone.ordered_milli);
-        let kept = kept.min(line.assigned_milli.saturating_add(left_to_ship(line))).max(0);
-        let released = line.reserved_milli.saturating_sub(kept);
-        line.reserved_milli = kept;
-        let product = Uuid::from_slice(&line.product_id).unwrap_or_default();
-        if let Some(stock) = available.get_mut(&product) {
-            let lost = if is_lost(gone.short_reason()) { short } else { 0 };
-            *stock = stock.shipped(released, gone.loaded_milli).without(lost);
+        let released = let_go(line, gone.loaded_milli);
+        if let Some(stock) = stock_of(&mut available, line) {
+            *stock = stock.shipped(released, gone.loaded_milli);
         }
         super::price_confirmed(line, before.vat_included)?;
     }
     let credit = booked(before, &mut order, books.credit, mover)?;
     Ok((order, Books { credit, available }))
+}
+
+/// A line has less set aside, and never more than what it still wants; returns by how much it is less.
+fn let_go(line: &mut OrderLine, quantity_milli: i64) -> i64 {
+    let wants = line.assigned_milli.saturating_add(left_to_ship(line));
+    let kept = line.reserved_milli.saturating_sub(quantity_milli).min(wants).max(0);
+    let released = line.reserved_milli.saturating_sub(kept);
+    line.reserved_milli = kept;
+    released
+}
+
+fn stock_of<'a>(available: &'a mut BTreeMap<Uuid, Available>, line: &OrderLine) -> Option<&'a mut Available> {
+    Uuid::from_slice(&line.product_id).ok().and_then(|product| available.get_mut(&product))
 }
 
 /// Whether what was not picked is not there either, or not fit to be sold.
@@ -244,10 +289,8 @@ fn ended(before: &Ordered, books: Books, mover: Mover) -> Result<(Order, Books),
         }
         line.confirmed_milli = line.confirmed_milli.saturating_sub(left).max(0);
         line.set_difference(LineDifference::StockShort);
-        let kept = line.reserved_milli.min(line.assigned_milli).max(0);
-        let released = line.reserved_milli.saturating_sub(kept);
-        line.reserved_milli = kept;
-        if let Some(stock) = Uuid::from_slice(&line.product_id).ok().and_then(|product| available.get_mut(&product)) {
+        let released = let_go(line, 0);
+        if let Some(stock) = stock_of(&mut available, line) {
             *stock = stock.reserving(released, 0);
         }
         super::price_confirmed(line, before.vat_included)?;
