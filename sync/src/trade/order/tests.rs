@@ -1400,7 +1400,8 @@ fn c23_what_does_not_arrive_is_not_owed() {
     };
     let books = Books { credit: world.credit.clone(), available: world.available.clone() };
     let gone = shipment(&order, &[3, 2], &[0, 0], &[0, 0]);
-    let (shipped, books) = fulfil::shipped(&ordered(&order), &gone, books, mover).expect("shipped");
+    let (picked, books) = fulfil::picked(&ordered(&order), (&gone, &gone), books, mover).expect("picked");
+    let (shipped, books) = fulfil::shipped(&ordered(&picked), &gone, books, mover).expect("shipped");
     assert_eq!((shipped.fulfilment(), shipped.value_minor), (Fulfilment::PartlyShipped, 400));
     assert_eq!(shipped.lines[1].difference(), LineDifference::PickedShort);
     assert_eq!(books.credit.exposure_minor(), 400);
@@ -1572,6 +1573,7 @@ proptest! {
         let ordered = Ordered { id: ORDER, order, vat_included: false, shortage_rule: ShortageRule::BackOrder };
         let books = || Books { credit: world.credit.clone(), available: world.available.clone() };
         let mover = Mover { by: REP, now_us: NOW_US };
+        let _ = fulfil::picked(&ordered, (&gone, &gone), books(), mover);
         let _ = fulfil::shipped(&ordered, &gone, books(), mover);
         let _ = fulfil::delivered(&ordered, &gone, true, books(), mover);
     }
