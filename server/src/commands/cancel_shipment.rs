@@ -27,6 +27,9 @@ impl Decide for CancelShipment {
         let (_, shipment) = workspace.live::<Shipment>(&self.shipment_id)?;
         field::keys(context, &shipment.outlet_id, workspace, keys);
         shipping::order_ids(&shipment).into_iter().for_each(|order| keys.id(order));
+        if let Ok(warehouse) = Uuid::from_slice(&shipment.warehouse_id) {
+            ordering::stock_keys(warehouse, shipping::products(&shipment).into_iter(), workspace, keys);
+        }
         Ok(())
     }
 
@@ -40,6 +43,7 @@ impl Decide for CancelShipment {
         let before: Vec<(Uuid, &Order)> = orders.iter().map(|(id, order)| (*id, order)).collect();
         let cancelled = shipment::decide_cancel(&current, &before, self)?;
         workspace.put(id, &cancelled.shipment, &place.closed(context))?;
+        shipping::put_picking(workspace, &current, -1)?;
         for ((id, before), (_, after)) in before.into_iter().zip(&cancelled.orders) {
             ordering::put_order(context, workspace, &place, (id, Some(before), after))?;
         }

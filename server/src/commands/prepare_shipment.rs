@@ -10,7 +10,7 @@ use roundsman_sync::trade::stock::{Available, reserved_by};
 use roundsman_sync::trade::{check, shipment};
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, field, ordering, requests};
+use super::{Context, Decide, Target, field, ordering, requests, shipping};
 use crate::network::optional_id;
 use crate::quotas;
 use crate::waiting;
@@ -72,6 +72,7 @@ impl Decide for PrepareShipment {
                 requests::overtake(context, workspace, &place, &mut after, prepared.shipment.state())?;
                 ordering::put_order(context, workspace, &place, (id, Some(before), &after))?;
             }
+            shipping::put_picking(workspace, &prepared.shipment, 1)?;
         }
         place.outcome(context, workspace, prepared.verdict)
     }
@@ -98,9 +99,9 @@ fn order_keys(
         quotas::keys(&order, keys);
         waiting::keys(&order, keys);
         ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
-        for warehouse in [from, to].into_iter().flatten() {
-            ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
-        }
+    }
+    for warehouse in BTreeSet::from([from, to]).into_iter().flatten() {
+        ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
     }
     Ok(())
 }

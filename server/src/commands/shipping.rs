@@ -180,6 +180,23 @@ pub fn put_books(
     Ok(())
 }
 
+/// Notes that so much more of a shipment's lines is in shipments of its warehouse that have not left: what is in hand, or the same
+/// less.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_picking(workspace: &mut Workspace, shipment: &Shipment, sign: i64) -> Result<(), Stop> {
+    let Some(warehouse) = optional_id(&shipment.warehouse_id)? else { return Ok(()) };
+    for line in &shipment.lines {
+        let key = (warehouse, stored_id(&line.product_id)?);
+        if let Some(stock) = workspace.find_internal::<Available>(&key)? {
+            let more = fulfil::in_hand(shipment, line).saturating_mul(sign);
+            ordering::put_available(workspace, key, &stock.picking(more))?;
+        }
+    }
+    Ok(())
+}
+
 impl Moving {
     /// Stores what was decided; held orders of the customer that now fit are released. A shipment is closed with its
     /// delivery, whatever came of it.

@@ -38,6 +38,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         };
         Some(format!("promises {}, and by the orders it is {}", says(stored), says(right)))
     });
+    check_picking(facts, derived, report);
     check_waiting(facts, derived, report);
     check_demand(facts, derived, report);
     for (record, (warehouse, product, free_milli)) in &facts.free {
@@ -61,6 +62,20 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         expected.insert(Credit::name(debtor), credit);
     }
     derived.credit.compare(&expected, report, |stored, right| Some(differing(stored, right)));
+}
+
+/// What is being picked, in `available{}`.
+fn check_picking(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let names: BTreeMap<String, (i64, i64)> =
+        facts.picking.iter().map(|(key, picking)| (Available::name(key), *picking)).collect();
+    for (name, stored) in derived.available.iter() {
+        let (least, most) = names.get(name).copied().unwrap_or_default();
+        let found = stored.picking_milli;
+        if !(least..=most).contains(&found) {
+            report
+                .find(format!("{name} says that {found} thousandths are being picked, and by the orders it is {most}"));
+        }
+    }
 }
 
 /// `demand{}`: who waits until something is shared out, and for how much.

@@ -621,8 +621,10 @@ fn cancel(current: &Order, reason: &str, will: Will, setting: &Setting<'_>) -> R
     let mut available = BTreeMap::new();
     for (product, goods) in setting.goods {
         let own = reserved_by(current, *product);
-        if let Some(stock) = goods.available.filter(|_| own != 0) {
-            available.insert(*product, stock.reserving(own, 0));
+        let lines = current.lines.iter().filter(|line| line.product_id == product.as_bytes());
+        let assigned = lines.fold(0_i64, |sum, line| sum.saturating_add(line.assigned_milli));
+        if let Some(stock) = goods.available.filter(|_| own != 0 || assigned != 0) {
+            available.insert(*product, stock.reserving(own, 0).picking(-assigned));
         }
     }
     for line in &mut order.lines {

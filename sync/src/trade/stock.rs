@@ -21,6 +21,9 @@ pub struct Available {
     /// So many quotas share it out: `quotas{…}` has them. Where it is 0, nobody looks there.
     #[prost(sint64, tag = "4")]
     pub quotas: i64,
+    /// What shipments that have not left are to bring: it lies there, and can't be put into another one.
+    #[prost(sint64, tag = "5")]
+    pub picking_milli: i64,
 }
 
 impl Available {
@@ -42,6 +45,18 @@ impl Available {
     pub fn reserving(self, before_milli: i64, after_milli: i64) -> Self {
         let reserved_milli = self.reserved_milli.saturating_sub(before_milli).saturating_add(after_milli);
         Self { reserved_milli, ..self }
+    }
+
+    /// What is in no shipment that has not left; negative when those are to bring more than lies there.
+    #[must_use]
+    pub fn pickable_milli(&self) -> i64 {
+        self.on_hand_milli.saturating_sub(self.picking_milli)
+    }
+
+    /// With so much more in shipments that have not left; negative: less.
+    #[must_use]
+    pub fn picking(self, more_milli: i64) -> Self {
+        Self { picking_milli: self.picking_milli.saturating_add(more_milli), ..self }
     }
 
     /// Goods have left, and with them what was promised of them.

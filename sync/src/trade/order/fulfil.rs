@@ -164,7 +164,7 @@ pub fn picked(
         let released = let_go(line, short);
         if let Some(stock) = stock_of(&mut available, line) {
             let lost = if picked.is_some_and(|line| is_lost(line.short_reason())) { short } else { 0 };
-            *stock = stock.reserving(released, 0).without(lost);
+            *stock = stock.reserving(released, 0).picking(-short).without(lost);
         }
         super::price_confirmed(line, before.vat_included)?;
     }
@@ -185,7 +185,7 @@ pub fn shipped(before: &Ordered, shipment: &Shipment, books: Books, mover: Mover
         line.shipped_milli = line.shipped_milli.saturating_add(gone.loaded_milli);
         let released = let_go(line, gone.loaded_milli);
         if let Some(stock) = stock_of(&mut available, line) {
-            *stock = stock.shipped(released, gone.loaded_milli);
+            *stock = stock.shipped(released, gone.loaded_milli).picking(-gone.loaded_milli);
         }
         super::price_confirmed(line, before.vat_included)?;
     }
