@@ -35,6 +35,7 @@ records! {
     Reclamation "reclamation_id", Survey "survey_id", SurveyResponse "survey_response_id", Task "task_id",
     Promotion "promotion_id", CashHandIn "hand_in_id", ChangeRequest "change_request_id", Chain "chain_id",
     StockQuota "quota_id", MustSellList "must_sell_list_id", Contract "contract_id",
+    Wave "wave_id",
 }
 
 /// When a follower hears of a change; the most urgent first.
@@ -70,7 +71,7 @@ pub fn wake_class(kind: Kind) -> WakeClass {
         Kind::ChangeRequest => WakeClass::Now,
         Kind::Promotion | Kind::Chain | Kind::StockQuota | Kind::Contract => WakeClass::Soon,
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::SurveyResponse => WakeClass::Ride,
-        Kind::MustSellList | Kind::Unspecified => WakeClass::Ride,
+        Kind::MustSellList | Kind::Wave | Kind::Unspecified => WakeClass::Ride,
     }
 }
 
@@ -87,7 +88,7 @@ pub fn group(scope: Scope, kind: Kind, current: Month) -> Group {
         Kind::Assignment | Kind::Route | Kind::Visit | Kind::Order | Kind::Payment | Kind::Receivable => Group::Today,
         Kind::Shipment | Kind::Reclamation | Kind::SurveyResponse | Kind::Task => Group::Today,
         Kind::ChangeRequest | Kind::CashHandIn | Kind::Chain | Kind::Contract => Group::Today,
-        Kind::Unspecified => Group::History,
+        Kind::Wave | Kind::Unspecified => Group::History,
     }
 }
 

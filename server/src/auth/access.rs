@@ -65,6 +65,8 @@ const RULES: &[Rule] = &[
     rule("/roundsman.logistics.v1.LogisticsService/PrepareShipment", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ShipShipment", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/DeliverShipment", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/StartWave", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/GetWave", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/PickShipment", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/CheckShipment", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/CancelShipment", LOGISTICS),

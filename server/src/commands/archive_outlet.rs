@@ -163,7 +163,8 @@ fn rehang(workspace: &mut Workspace, id: Uuid, outlet: Uuid, territory: Uuid) ->
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Product | Kind::PriceList | Kind::Price => Ok(()),
         Kind::Warehouse | Kind::Stock | Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment => Ok(()),
         Kind::Route | Kind::Receivable | Kind::Survey | Kind::Promotion | Kind::CashHandIn => Ok(()),
-        Kind::Chain | Kind::StockQuota | Kind::MustSellList | Kind::Contract | Kind::Unspecified => Ok(()),
+        Kind::Chain | Kind::StockQuota | Kind::MustSellList | Kind::Contract | Kind::Wave => Ok(()),
+        Kind::Unspecified => Ok(()),
     }
 }
 

@@ -1,12 +1,9 @@
 //! Ends a released order of which something is left that will not be shipped.
 
-use std::collections::BTreeSet;
-
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{CloseOrder, Order, Reason};
 use roundsman_sync::trade::order::fulfil;
-use uuid::Uuid;
 
 use super::{Context, Decide, Target, applied, applied_because, field, ordering, shipping};
 use crate::network::optional_id;
@@ -30,7 +27,7 @@ impl Decide for CloseOrder {
         let (id, order) = workspace.live::<Order>(&self.order_id)?;
         field::keys(context, &order.outlet_id, workspace, keys);
         if let Some(warehouse) = optional_id(&order.warehouse_id)? {
-            ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
+            ordering::stock_keys(warehouse, shipping::products_of(&order).into_iter(), workspace, keys);
         }
         shipping::order_keys(id, workspace, keys)
     }
@@ -40,7 +37,7 @@ impl Decide for CloseOrder {
         let place = field::place(workspace, &before.outlet_id)?;
         let ordered = shipping::ordered(workspace, id)?;
         let warehouse = optional_id(&before.warehouse_id)?;
-        let (debtor, books) = shipping::books(workspace, &ordered, warehouse, products(&before))?;
+        let (debtor, books) = shipping::books(workspace, &ordered, warehouse, shipping::products_of(&before))?;
         let Some((after, books)) = fulfil::decide_close(&ordered, self, books, shipping::mover(context))? else {
             return Ok(applied_because(Reason::NothingToDo));
         };
@@ -49,8 +46,4 @@ impl Decide for CloseOrder {
         ordering::release_held(context, workspace, &debtor)?;
         Ok(applied())
     }
-}
-
-fn products(order: &Order) -> BTreeSet<Uuid> {
-    order.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect()
 }

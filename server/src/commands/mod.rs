@@ -5,6 +5,7 @@
 
 mod advance_horizon;
 mod allocate_stock;
+mod allocate_wave;
 mod answer_change_request;
 mod answer_survey;
 mod apply_assignments;
@@ -51,6 +52,7 @@ mod set_receivable;
 mod set_stock;
 mod ship_shipment;
 mod shipping;
+mod start_wave;
 mod submit_order;
 mod terms;
 mod turn_month;
@@ -277,6 +279,8 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::CloseOrder(command) => command,
         Command::PickShipment(command) => command,
         Command::CheckShipment(command) => command,
+        Command::StartWave(command) => command,
+        Command::AllocateWave(command) => command,
         Command::MarkMissedVisits(command) => command,
         Command::ApplyAssignments(command) => command,
         Command::TurnMonth(command) => command,

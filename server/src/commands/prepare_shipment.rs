@@ -101,13 +101,9 @@ fn order_keys(
         ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
     }
     for warehouse in BTreeSet::from([from, to]).into_iter().flatten() {
-        ordering::stock_keys(warehouse, products(&order).into_iter(), workspace, keys);
+        ordering::stock_keys(warehouse, shipping::products_of(&order).into_iter(), workspace, keys);
     }
     Ok(())
-}
-
-fn products(order: &Order) -> BTreeSet<Uuid> {
-    order.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect()
 }
 
 /// What was set aside in the order's warehouse is set aside in the one from which it is shipped, as far as anybody knows
@@ -119,7 +115,7 @@ fn move_reservation(workspace: &mut Workspace, before: &Order, after: &mut Order
     }
     // Nothing is taken any more of the shares there.
     after.lines.iter_mut().for_each(|line| line.quota = None);
-    for product in products(before) {
+    for product in shipping::products_of(before) {
         let own = reserved_by(before, product);
         if let Some(from) = from
             && let Some(there) = workspace.find_internal::<Available>(&(from, product))?

@@ -7,7 +7,9 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Kind, MergeCustomers, Reason, RestampRecords, Stock, Territory, Visit, VisitState};
+use roundsman_proto::trade::{
+    AllocateWave, Kind, MergeCustomers, Reason, RestampRecords, Stock, Territory, Visit, VisitState,
+};
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
 use roundsman_sync::trade::placement::Stamps;
@@ -64,6 +66,7 @@ impl Decide for RestampRecords {
                 network::remaining_customer_keys(&self.source_id, workspace, keys);
                 merge_of(workspace, source)?.keys(context, workspace, keys)?;
             }
+            Some(Dependents::OfWave) => wave_of(source).keys(context, workspace, keys)?,
             Some(Dependents::UnderTerms) => {
                 ordering::terms_keys(source, &self.after_record_id, workspace, keys);
             }
@@ -95,6 +98,7 @@ impl Decide for RestampRecords {
                 chunk
             }
             Dependents::OfDuplicate => return merge_of(workspace, source)?.decide(context, workspace),
+            Dependents::OfWave => return wave_of(source).decide(context, workspace),
             Dependents::UnderTerms => ordering::decide_terms_again(context, workspace, source, after)?,
             Dependents::Waiting(scarce) => {
                 workspace.free(scarce);
@@ -113,6 +117,11 @@ fn merge_of(workspace: &Workspace, duplicate: Uuid) -> Result<MergeCustomers, St
     Ok(MergeCustomers { duplicate_id, survivor_id })
 }
 
+/// A wave, which goes on.
+fn wave_of(wave: Uuid) -> AllocateWave {
+    AllocateWave { wave_id: wave.as_bytes().to_vec() }
+}
+
 /// What depends on a record that changed.
 enum Dependents {
     /// The documents of an outlet that moved.
@@ -121,6 +130,8 @@ enum Dependents {
     Outlets,
     /// What is a customer's who was merged into another.
     OfDuplicate,
+    /// The orders of a wave that were not looked at.
+    OfWave,
     /// The orders that wait for an agreement.
     UnderTerms,
     /// The orders that wait for something else.
@@ -132,6 +143,7 @@ fn dependents(workspace: &Workspace, kind: Kind, source: Uuid) -> Result<Option<
         (Kind::Outlet, Dependents::Documents),
         (Kind::Chain, Dependents::Outlets),
         (Kind::Customer, Dependents::OfDuplicate),
+        (Kind::Wave, Dependents::OfWave),
         (Kind::Agreement, Dependents::UnderTerms),
         (Kind::Promotion, Dependents::Waiting(Scarce::Budget(source))),
         (Kind::Order, Dependents::Waiting(Scarce::Order(source))),

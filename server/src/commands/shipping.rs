@@ -94,6 +94,12 @@ pub fn products(shipment: &Shipment) -> BTreeSet<Uuid> {
     shipment.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect()
 }
 
+/// The products of an order.
+#[must_use]
+pub fn products_of(order: &Order) -> BTreeSet<Uuid> {
+    order.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect()
+}
+
 /// Reads an order whose goods move, with what it is judged by.
 ///
 /// # Errors

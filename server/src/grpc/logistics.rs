@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::logistics_service_server::LogisticsService;
-use roundsman_proto::sync::Outcome;
+use roundsman_proto::sync::{self, Outcome};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, ChangeRequest, Order, OrderStatus, Reason, Shipment};
+use roundsman_proto::trade::{self, AllocateWave, ChangeRequest, Kind, Order, OrderStatus, Reason, Shipment, Wave};
 use roundsman_sync::trade::check;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -20,6 +21,7 @@ use crate::auth::authenticate::caller;
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
 use crate::projection::{self, OrderFilter};
+use crate::store::record;
 use crate::store::sql::Db;
 
 /// `roundsman.logistics.v1.LogisticsService`.
@@ -39,6 +41,22 @@ impl LogisticsDoor {
         let command = trade::Command { command: Some(command) };
         let (outcome, _) = office::execute(&self.0, caller, command_id, command).await?;
         Ok(Some(outcome))
+    }
+}
+
+impl LogisticsDoor {
+    /// A wave, as it is now.
+    async fn wave(&self, caller: &Caller, id: &[u8]) -> Result<Option<Wave>, Status> {
+        let id = check::id(id, "wave_id").map_err(|error| status::rejected(&error))?;
+        let (db, tenant) = (self.0.db.clone(), caller.tenant);
+        detached(async move {
+            let found = record::find(&mut db.read().await?, tenant, &[id]).await?;
+            let stored =
+                found.into_iter().map(|(_, stored)| stored).find(|stored| stored.kind == i64::from(Kind::Wave as i32));
+            let wave = stored.map(|stored| Wave::decode(stored.document)).transpose();
+            Ok(wave.map_err(|error| StoreError::Corrupt(format!("wave {id}: {error}")))?)
+        })
+        .await
     }
 }
 
@@ -130,6 +148,43 @@ impl LogisticsService for LogisticsDoor {
         let command = answer.map(Command::AnswerChangeRequest);
         let outcome = self.execute(&caller, &command_id, "answer", command).await?;
         Ok(Response::new(proto::AnswerChangeRequestResponse { outcome }))
+    }
+
+    async fn start_wave(
+        &self,
+        request: Request<proto::StartWaveRequest>,
+    ) -> Result<Response<proto::StartWaveResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::StartWaveRequest { command_id, wave } = request.into_inner();
+        let wave_id = wave.as_ref().map(|wave| wave.wave_id.clone()).unwrap_or_default();
+        let outcome = self.execute(&caller, &command_id, "wave", wave.map(Command::StartWave)).await?;
+        if outcome.as_ref().is_none_or(|outcome| outcome.status() != sync::Status::Applied) {
+            return Ok(Response::new(proto::StartWaveResponse { outcome, wave: None }));
+        }
+        let started = Uuid::from_slice(&command_id).unwrap_or_default();
+        for step in 0_u32.. {
+            // The same when the call is repeated.
+            let id = Uuid::new_v5(&started, format!("allocate {step}").as_bytes());
+            let command = Command::AllocateWave(AllocateWave { wave_id: wave_id.clone() });
+            let done = self.execute(&caller, id.as_bytes(), "wave", Some(command)).await?;
+            let goes_on =
+                done.is_some_and(|done| done.status() == sync::Status::Applied && done.reason() != Reason::NothingToDo);
+            if !goes_on {
+                break;
+            }
+        }
+        let wave = self.wave(&caller, &wave_id).await?;
+        Ok(Response::new(proto::StartWaveResponse { outcome, wave }))
+    }
+
+    async fn get_wave(
+        &self,
+        request: Request<proto::GetWaveRequest>,
+    ) -> Result<Response<proto::GetWaveResponse>, Status> {
+        let caller = caller(&request)?;
+        let wave = self.wave(&caller, &request.get_ref().wave_id).await?;
+        let wave = Some(wave.ok_or_else(|| Status::not_found("there is no such wave"))?);
+        Ok(Response::new(proto::GetWaveResponse { wave }))
     }
 
     async fn pick_shipment(

@@ -71,7 +71,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             Ok(Kind::Chain) => facts.chains.contains_key(&source),
             Ok(Kind::Agreement) => facts.agreements.contains_key(&source),
             Ok(Kind::Customer) => facts.merged.contains_key(&source),
-            Ok(Kind::Promotion | Kind::Stock | Kind::Order) => true,
+            Ok(Kind::Promotion | Kind::Stock | Kind::Order | Kind::Wave) => true,
             _ => false,
         };
         if !known {

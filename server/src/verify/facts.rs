@@ -300,6 +300,7 @@ impl Facts {
             }
             Kind::Promotion | Kind::MustSellList | Kind::StockQuota => self.note_goods(kind, record, stored),
             Kind::CashHandIn => self.note_hand_in(record, stored),
+            Kind::Wave => self.note_stamps(kind, record, stored),
             Kind::Unspecified => Err("it has no kind".to_owned()),
         }
     }
@@ -461,7 +462,7 @@ impl Facts {
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
             Kind::StockQuota | Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Contract => return Ok(()),
-            Kind::Unspecified => return Ok(()),
+            Kind::Wave | Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.

@@ -38,3 +38,4 @@ pub mod task;
 pub mod verdict;
 pub mod visit;
 pub mod waiting;
+pub mod wave;

@@ -103,6 +103,7 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
             let task = decode::<proto::Task>(document)?;
             if task.outlet_id.is_empty() { vec![Scope::Rep(id(&task.rep_id)?)] } else { by_age(stamps)? }
         }
+        Kind::Wave => Vec::new(),
         Kind::Rep => with_team(record, stamps)?,
         Kind::Assignment => with_team(id(&decode::<proto::Assignment>(document)?.rep_id)?, stamps)?,
         Kind::Team => vec![Scope::Team(record)],

@@ -10,9 +10,9 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
-    AdvanceHorizon, AllocateStock, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep,
-    AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelShipment, CancelVisit, CashHandIn, Chain,
-    ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimLine, CloseOrder,
+    AdvanceHorizon, AllocateStock, AllocateWave, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet,
+    AssignRep, AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelShipment, CancelVisit, CashHandIn,
+    Chain, ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimLine, CloseOrder,
     CollectPayment, CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer,
     DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim, HandInCash, HandTerritoryOver,
     HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MergeCustomers, MoveOutlet, MustSellItem,
@@ -21,8 +21,8 @@ use roundsman_proto::trade::{
     PreparedLine, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable,
     ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, Scan, SetPrices,
     SetReceivable, SetStock, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
-    ShownPromotion, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task,
-    TurnMonth, UnproductiveReason, Visit, VisitState, contact_edit,
+    ShownPromotion, StartWave, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer,
+    SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, Wave, WaveState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -139,6 +139,8 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Logistics, 14, answer_change_request),
     recipe(Who::Logistics, 8, ship_shipment),
     recipe(Who::Logistics, 8, deliver_shipment),
+    recipe(Who::Logistics, 4, start_wave),
+    recipe(Who::Logistics, 4, allocate_wave),
     recipe(Who::Logistics, 5, pick_shipment),
     recipe(Who::Logistics, 3, check_shipment),
     recipe(Who::Logistics, 2, cancel_shipment),
@@ -987,6 +989,26 @@ fn check_shipment(scene: &Scene<'_>) -> Option<Command> {
         scans.push(Scan { barcode, count: line.picked_milli / 1_000 + i64::from(scene.dice.chance(10)) });
     }
     Some(Command::CheckShipment(CheckShipment { shipment_id: bytes(id), scans }))
+}
+
+fn start_wave(scene: &Scene<'_>) -> Option<Command> {
+    let waits = |order: &Order| order.status() == OrderStatus::Released;
+    let mut order_ids = Vec::new();
+    for _ in 0..scene.dice.size(1, 6) {
+        let (id, _, _) = scene.one::<Order>(|order| scene.dice.chance(5) || waits(order))?;
+        if !order_ids.contains(&bytes(id)) {
+            order_ids.push(bytes(id));
+        }
+    }
+    let (_, _, order) = scene.one::<Order>(waits)?;
+    let (wave_id, warehouse_id) = (bytes(scene.dice.id()), order.warehouse_id);
+    Some(Command::StartWave(StartWave { wave_id, warehouse_id, order_ids, ..StartWave::default() }))
+}
+
+fn allocate_wave(scene: &Scene<'_>) -> Option<Command> {
+    let any = scene.dice.chance(10);
+    let (id, _, _) = scene.one::<Wave>(|wave| any || wave.state() == WaveState::Allocating)?;
+    Some(Command::AllocateWave(AllocateWave { wave_id: bytes(id) }))
 }
 
 fn cancel_shipment(scene: &Scene<'_>) -> Option<Command> {

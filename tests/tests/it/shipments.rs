@@ -1,13 +1,18 @@
 //! Orders in several shipments, and several orders in one: what is left of them, what goes on, what ends.
 
+use std::sync::Arc;
+
+use roundsman::jobs::Jobs;
 use roundsman_proto::auth::Role;
+use roundsman_proto::logistics::logistics_service_client::LogisticsServiceClient;
+use roundsman_proto::logistics::{GetWaveRequest, StartWaveRequest};
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, CancelShipment, CheckShipment, CloseOrder, DeliverShipment, Fulfilment, LineDifference, Order,
-    OrderStatus, PickShipment, PrepareShipment, PreparedLine, PromiseOutcome, Reason, ReleaseOrder, Scan, ShipShipment,
-    Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule,
+    OrderStatus, PassedOrder, PickShipment, PrepareShipment, PreparedLine, PromiseOutcome, Reason, ReleaseOrder, Scan,
+    ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule, StartWave, Wave, WaveState,
 };
 use roundsman_sync::trade::order::fulfil::left_to_ship;
 use roundsman_tests::app::{TestApp, TestDevice};
@@ -16,7 +21,7 @@ use roundsman_tests::world::{PRICE_MINOR, World, bytes};
 use uuid::Uuid;
 
 use crate::conflicts::{Lines, counted, done, order, ready, status};
-use crate::desk::{entry, import};
+use crate::desk::{by, entry, import};
 
 on_both_databases!(
     an_order_is_shipped_in_parts_and_closed_with_the_last,
@@ -26,6 +31,8 @@ on_both_databases!(
     c23_what_was_not_attempted_is_shipped_again_and_the_promise_is_broken,
     what_is_left_of_an_order_is_ended_with_a_reason,
     a_shipment_that_was_called_off_can_be_prepared_anew,
+    a_wave_serves_orders_in_turn_with_what_there_is,
+    a_wave_that_nobody_goes_on_with_is_finished_by_the_clock,
     what_is_picked_short_is_told_at_once,
     what_was_picked_is_counted_by_barcode_before_it_leaves,
     what_contradicts_is_refused_and_nothing_is_half_done,
@@ -264,6 +271,65 @@ async fn a_shipment_that_was_called_off_can_be_prepared_anew(kind: Kind) {
     let second = house.prepares(id).await;
     house.brings(second).await;
     assert_eq!(state(&house.order(id).await), (OrderStatus::Closed, Fulfilment::Delivered));
+    house.closes().await;
+}
+
+async fn a_wave_serves_orders_in_turn_with_what_there_is(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let mut orders = Vec::new();
+    for packs in [3, 3, 2] {
+        orders.push(house.released(&[(0, packs, PRICE_MINOR), (1, 1, PRICE_MINOR)]).await);
+    }
+    let held = house.submitted(&[(2, 1, PRICE_MINOR)]).await;
+    // There is less than was promised: two pieces have gone the way of all things.
+    counted(&house.app, &house.world, 0, 6_000).await;
+    let wave_id = house.app.id();
+    let order_ids = [orders[2], held, orders[0], orders[1]].map(bytes).to_vec();
+    let start = StartWave {
+        wave_id: bytes(wave_id),
+        warehouse_id: bytes(house.world.warehouse),
+        order_ids,
+        ..StartWave::default()
+    };
+    let request = StartWaveRequest { command_id: bytes(house.app.id()), wave: Some(start) };
+    let mut client = LogisticsServiceClient::new(house.app.channel.clone());
+    let answer = client.start_wave(by(&house.lars, request)).await.expect("is answered").into_inner();
+    let wave = answer.wave.expect("a wave");
+    assert_eq!((wave.state(), wave.done_orders, wave.lines, wave.short_lines), (WaveState::Allocated, 4, 6, 1));
+    assert_eq!(wave.passed_orders, [PassedOrder { order_id: bytes(held), reason: Reason::WrongState.into() }]);
+    let mut goes = Vec::new();
+    for id in &orders {
+        let order = house.order(*id).await;
+        goes.push((order.lines[0].assigned_milli, order.broken_promises));
+    }
+    assert_eq!(goes, [(3_000, 0), (1_000, 1), (2_000, 0)], "who is named first is served first");
+    for shipment in house.app.stored::<Shipment>(house.world.tenant).await.into_values() {
+        assert_eq!(shipment.wave_id, bytes(wave_id));
+    }
+    let asked = GetWaveRequest { wave_id: bytes(wave_id) };
+    let again = client.get_wave(by(&house.lars, asked)).await.expect("is there").into_inner();
+    assert_eq!(again.wave, Some(wave));
+    house.closes().await;
+}
+
+async fn a_wave_that_nobody_goes_on_with_is_finished_by_the_clock(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let id = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let wave_id = house.app.id();
+    let start = |order_ids| {
+        let (wave_id, warehouse_id) = (bytes(wave_id), bytes(house.world.warehouse));
+        Command::StartWave(StartWave { wave_id, warehouse_id, order_ids, ..StartWave::default() })
+    };
+    house.does(start(vec![bytes(id)])).await;
+    assert_eq!(status(&house.asks(start(vec![bytes(id)])).await), (Status::Applied, Reason::NothingToDo));
+    assert_eq!(status(&house.asks(start(vec![bytes(wave_id)])).await), (Status::Rejected, Reason::IdTaken));
+    let twice = house.asks(start(vec![bytes(id), bytes(id)])).await;
+    assert_eq!(status(&twice), (Status::Rejected, Reason::RepeatedId));
+    assert_eq!(house.order(id).await.lines[0].assigned_milli, 0);
+    Jobs::new(Arc::clone(&house.app.core)).run_due(house.world.tenant).await.expect("runs");
+    assert_eq!(house.order(id).await.lines[0].assigned_milli, 5_000);
+    let wave = house.app.stored::<Wave>(house.world.tenant).await.remove(&wave_id).expect("the wave");
+    assert_eq!(wave.state(), WaveState::Allocated);
     house.closes().await;
 }
 

@@ -136,6 +136,17 @@ pub fn in_hand(shipment: &Shipment, line: &ShipmentLine) -> i64 {
     }
 }
 
+/// What of an order's line the warehouse does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// The line of the order.
+    pub line_id: Vec<u8>,
+    /// How much, in thousandths of the base unit.
+    pub quantity_milli: i64,
+    /// It was not found, or is not fit to be sold: it is no stock any more.
+    pub lost: bool,
+}
+
 /// Less of a shipment is picked than was set aside for it: `was` is the shipment before, `now` with what was picked.
 ///
 /// # Errors
@@ -148,23 +159,49 @@ pub fn picked(
 ) -> Result<(Order, Books), Rejection> {
     let mut order = before.order.clone();
     let mut available = books.available;
+    let mut short = Vec::new();
     for asked in lines_of(was, before.id) {
         let picked = now.lines.iter().find(|line| line.line_id == asked.line_id);
-        let short = in_hand(was, asked).saturating_sub(picked.map_or(0, |line| line.picked_milli));
-        let Some(line) = order.lines.iter_mut().find(|line| line.line_id == asked.line_id && short > 0) else {
-            continue;
-        };
-        line.assigned_milli = line.assigned_milli.saturating_sub(short).max(0);
+        let quantity_milli = in_hand(was, asked).saturating_sub(picked.map_or(0, |line| line.picked_milli));
+        let Some(line) = order.lines.iter_mut().find(|line| line.line_id == asked.line_id) else { continue };
+        line.assigned_milli = line.assigned_milli.saturating_sub(quantity_milli).max(0);
+        if let Some(stock) = stock_of(&mut available, line) {
+            *stock = stock.picking(-quantity_milli);
+        }
+        let lost = picked.is_some_and(|line| is_lost(line.short_reason()));
+        short.push(Short { line_id: asked.line_id.clone(), quantity_milli, lost });
+    }
+    fall_short(before, order, &short, Books { available, ..books }, mover)
+}
+
+/// The warehouse does not have what an order was promised: that leaves the confirmed quantities, or follows where the agreement says
+/// so. What is set aside for it is free for others.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when a sum is too large.
+pub fn short(before: &Ordered, short: &[Short], books: Books, mover: Mover) -> Result<(Order, Books), Rejection> {
+    fall_short(before, before.order.clone(), short, books, mover)
+}
+
+fn fall_short(
+    before: &Ordered,
+    mut order: Order,
+    short: &[Short],
+    books: Books,
+    mover: Mover,
+) -> Result<(Order, Books), Rejection> {
+    let mut available = books.available;
+    for Short { line_id, quantity_milli, lost } in short.iter().filter(|short| short.quantity_milli > 0) {
+        let Some(line) = order.lines.iter_mut().find(|line| line.line_id == *line_id) else { continue };
         if before.shortage_rule == ShortageRule::BackOrder {
             line.set_difference(LineDifference::BackOrdered);
         } else {
-            line.confirmed_milli = line.confirmed_milli.saturating_sub(short).max(0);
+            line.confirmed_milli = line.confirmed_milli.saturating_sub(*quantity_milli).max(0);
             line.set_difference(LineDifference::PickedShort);
         }
-        let released = let_go(line, short);
+        let released = let_go(line, *quantity_milli);
         if let Some(stock) = stock_of(&mut available, line) {
-            let lost = if picked.is_some_and(|line| is_lost(line.short_reason())) { short } else { 0 };
-            *stock = stock.reserving(released, 0).picking(-short).without(lost);
+            *stock = stock.reserving(released, 0).without(if *lost { *quantity_milli } else { 0 });
         }
         super::price_confirmed(line, before.vat_included)?;
     }
