@@ -1,4 +1,5 @@
-//! The door of logistics: lists of orders and shipments, and the commands from release to delivery.
+//! The door of logistics: lists of orders and shipments, and the commands from release to delivery and to the settlement of
+//! reclamations.
 
 use std::sync::Arc;
 
@@ -152,6 +153,39 @@ impl LogisticsService for LogisticsDoor {
         let command = closing.map(Command::CloseOrder);
         let outcome = self.execute(&caller, &command_id, "closing", command).await?;
         Ok(Response::new(proto::CloseOrderResponse { outcome }))
+    }
+
+    async fn review_claim(
+        &self,
+        request: Request<proto::ReviewClaimRequest>,
+    ) -> Result<Response<proto::ReviewClaimResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::ReviewClaimRequest { command_id, review } = request.into_inner();
+        let command = review.map(Command::ReviewClaim);
+        let outcome = self.execute(&caller, &command_id, "review", command).await?;
+        Ok(Response::new(proto::ReviewClaimResponse { outcome }))
+    }
+
+    async fn decide_claim(
+        &self,
+        request: Request<proto::DecideClaimRequest>,
+    ) -> Result<Response<proto::DecideClaimResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::DecideClaimRequest { command_id, decision } = request.into_inner();
+        let command = decision.map(Command::DecideClaim);
+        let outcome = self.execute(&caller, &command_id, "decision", command).await?;
+        Ok(Response::new(proto::DecideClaimResponse { outcome }))
+    }
+
+    async fn settle_claim(
+        &self,
+        request: Request<proto::SettleClaimRequest>,
+    ) -> Result<Response<proto::SettleClaimResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::SettleClaimRequest { command_id, settlement } = request.into_inner();
+        let command = settlement.map(Command::SettleClaim);
+        let outcome = self.execute(&caller, &command_id, "settlement", command).await?;
+        Ok(Response::new(proto::SettleClaimResponse { outcome }))
     }
 }
 
