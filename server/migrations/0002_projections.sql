@@ -232,7 +232,7 @@ CREATE TABLE reclamation (
     settled_minor    BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
-CREATE INDEX reclamation_by_state ON reclamation (tenant, state, filed_at);
+CREATE INDEX reclamation_by_state ON reclamation (tenant, state, filed_at, id);
 
 CREATE TABLE reclamation_line (
     tenant         BIGINT NOT NULL,
