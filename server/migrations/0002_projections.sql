@@ -224,9 +224,28 @@ CREATE TABLE reclamation (
     filed_at         BIGINT NOT NULL,
     case_reclamation UUID,
     flags            BIGINT NOT NULL,
+    department       TEXT   NOT NULL,
+    stage_since      BIGINT NOT NULL,
+    accepted_minor   BIGINT NOT NULL,
+    currency         TEXT   NOT NULL,
+    settlement       BIGINT NOT NULL,
+    settled_minor    BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
-CREATE INDEX reclamation_by_state ON reclamation (tenant, state, filed_at);
+CREATE INDEX reclamation_by_state ON reclamation (tenant, state, filed_at, id);
+
+CREATE TABLE reclamation_line (
+    tenant         BIGINT NOT NULL,
+    reclamation    UUID   NOT NULL,
+    line_number    BIGINT NOT NULL,
+    line           UUID,
+    product        UUID,
+    shipment_line  UUID,
+    claimed_milli  BIGINT NOT NULL,
+    accepted_milli BIGINT NOT NULL,
+    accepted_minor BIGINT NOT NULL,
+    PRIMARY KEY (tenant, reclamation, line_number)
+) /* WITHOUT ROWID */;
 
 CREATE TABLE change_request (
     tenant      BIGINT NOT NULL,

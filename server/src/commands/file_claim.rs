@@ -1,6 +1,6 @@
 //! Takes a customer's complaint.
 //!
-//! A reclamation is open as long as it is registered; it will be closed with the states that settle it.
+//! A reclamation is open until it is rejected or settled (`decide_claim.rs`, `settle_claim.rs`).
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;

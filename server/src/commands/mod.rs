@@ -25,6 +25,7 @@ mod close_order;
 mod collect_payment;
 mod complete_task;
 mod confirm_hand_in;
+mod decide_claim;
 mod deliver_shipment;
 mod dismiss_rep;
 mod edit_outlet;
@@ -46,10 +47,12 @@ mod release_hold;
 mod release_order;
 mod requests;
 mod restamp_records;
+mod review_claim;
 mod revoke_device;
 mod set_prices;
 mod set_receivable;
 mod set_stock;
+mod settle_claim;
 mod ship_shipment;
 mod shipping;
 mod start_wave;
@@ -270,6 +273,9 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::RevokeDevice(command) => command,
         Command::ImportRecords(command) => command,
         Command::ConfirmHandIn(command) => command,
+        Command::ReviewClaim(command) => command,
+        Command::DecideClaim(command) => command,
+        Command::SettleClaim(command) => command,
         Command::MergeCustomers(command) => command,
         Command::PrepareShipment(command) => command,
         Command::ShipShipment(command) => command,

@@ -1,4 +1,5 @@
-//! The door of logistics: lists of orders and shipments, and the commands from release to delivery.
+//! The door of logistics: lists of orders, shipments and reclamations, and the commands from release to delivery and to the settlement of
+//! reclamations.
 
 use std::sync::Arc;
 
@@ -7,7 +8,9 @@ use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::logistics_service_server::LogisticsService;
 use roundsman_proto::sync::{self, Outcome};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, AllocateWave, ChangeRequest, Kind, Order, OrderStatus, Reason, Shipment, Wave};
+use roundsman_proto::trade::{
+    self, AllocateWave, ChangeRequest, Kind, Order, OrderStatus, Reason, Reclamation, ReclamationState, Shipment, Wave,
+};
 use roundsman_sync::trade::check;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -20,7 +23,7 @@ use crate::app::Core;
 use crate::auth::authenticate::caller;
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
-use crate::projection::{self, OrderFilter};
+use crate::projection::{self, OrderFilter, ReclamationFilter, ReclamationKey};
 use crate::store::record;
 use crate::store::sql::Db;
 
@@ -230,6 +233,50 @@ impl LogisticsService for LogisticsDoor {
         let outcome = self.execute(&caller, &command_id, "closing", command).await?;
         Ok(Response::new(proto::CloseOrderResponse { outcome }))
     }
+
+    async fn list_reclamations(
+        &self,
+        request: Request<proto::ListReclamationsRequest>,
+    ) -> Result<Response<proto::ListReclamationsResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = ReclamationPage::of(&request.into_inner())?;
+        let db = self.0.db.clone();
+        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn review_claim(
+        &self,
+        request: Request<proto::ReviewClaimRequest>,
+    ) -> Result<Response<proto::ReviewClaimResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::ReviewClaimRequest { command_id, review } = request.into_inner();
+        let command = review.map(Command::ReviewClaim);
+        let outcome = self.execute(&caller, &command_id, "review", command).await?;
+        Ok(Response::new(proto::ReviewClaimResponse { outcome }))
+    }
+
+    async fn decide_claim(
+        &self,
+        request: Request<proto::DecideClaimRequest>,
+    ) -> Result<Response<proto::DecideClaimResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::DecideClaimRequest { command_id, decision } = request.into_inner();
+        let command = decision.map(Command::DecideClaim);
+        let outcome = self.execute(&caller, &command_id, "decision", command).await?;
+        Ok(Response::new(proto::DecideClaimResponse { outcome }))
+    }
+
+    async fn settle_claim(
+        &self,
+        request: Request<proto::SettleClaimRequest>,
+    ) -> Result<Response<proto::SettleClaimResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::SettleClaimRequest { command_id, settlement } = request.into_inner();
+        let command = settlement.map(Command::SettleClaim);
+        let outcome = self.execute(&caller, &command_id, "settlement", command).await?;
+        Ok(Response::new(proto::SettleClaimResponse { outcome }))
+    }
 }
 
 /// A moment or a day, and an id: where a list in this order goes on.
@@ -374,4 +421,67 @@ impl ChangeRequestPage {
             next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
         })
     }
+}
+
+/// A page of reclamations, checked.
+#[derive(Debug)]
+struct ReclamationPage {
+    token: Filter,
+    filter: ReclamationFilter,
+    after: ReclamationKey,
+    size: i64,
+}
+
+impl ReclamationPage {
+    fn of(request: &proto::ListReclamationsRequest) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let state = match ReclamationState::try_from(request.state) {
+            Ok(ReclamationState::Unspecified) => None,
+            Ok(state) => Some(state),
+            Err(_) => {
+                fields.wrong("state", Reason::UnknownValue, "is unknown");
+                None
+            }
+        };
+        let department = fields.text("department", request.department.clone(), 0..=check::NAME_CHARS);
+        let outlet = fields.optional_id("outlet_id", &request.outlet_id).unwrap_or_default();
+        let values = [&request.state.to_be_bytes()[..], request.department.as_bytes(), &request.outlet_id];
+        let token = Filter::of("reclamations", &values);
+        let after = token.after(&mut fields, &request.page_token).map(read_reclamation_key);
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        let filter = ReclamationFilter { state, department, outlet };
+        Ok(Self { token, filter, after: after.unwrap_or((i64::MIN, i64::MIN, Uuid::nil())), size })
+    }
+
+    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListReclamationsResponse, StoreError> {
+        let mut tx = db.read().await?;
+        let keys = projection::reclamations(&mut tx, tenant, &self.filter, self.after, self.size + 1).await?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let ids: Vec<Uuid> = keys.iter().take(size).map(|(.., id)| *id).collect();
+        let Listed { documents, covered } = documents::<Reclamation>(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = keys[..covered].last().filter(|_| covered < keys.len());
+        let reclamations = documents.into_iter().map(|(id, reclamation)| proto::ListedReclamation {
+            reclamation_id: id.as_bytes().to_vec(),
+            reclamation: Some(reclamation),
+        });
+        Ok(proto::ListReclamationsResponse {
+            reclamations: reclamations.collect(),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(reclamation_key(last))),
+        })
+    }
+}
+
+fn reclamation_key((state, filed_at, id): &ReclamationKey) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&state.to_be_bytes());
+    key[8..].copy_from_slice(&key_of(&(*filed_at, *id)));
+    key
+}
+
+fn read_reclamation_key(key: [u8; 32]) -> ReclamationKey {
+    let (state, rest) = key.split_at(8);
+    let (filed_at, id) = rest.try_into().map_or((i64::MAX, Uuid::max()), read_key);
+    (state.try_into().map_or(i64::MAX, i64::from_be_bytes), filed_at, id)
 }

@@ -113,7 +113,7 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 16] = [
+pub(super) static PROJECTIONS: [&Projection; 17] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
@@ -125,6 +125,7 @@ pub(super) static PROJECTIONS: [&Projection; 16] = [
     &RECEIVABLE,
     &CONTRACT,
     &RECLAMATION,
+    &RECLAMATION_LINE,
     &CHANGE_REQUEST,
     &SURVEY_RESPONSE,
     &OUTLET,
@@ -332,6 +333,24 @@ projection! {
         filed_at: Int = reclamation.filed_at_us,
         case_reclamation: Id = reference(&reclamation.case_reclamation_id),
         flags: Int = bits(reclamation.flags.iter().copied()),
+        department: Text = text(&reclamation.department),
+        stage_since: Int = if reclamation.stage_since_us == 0 { reclamation.filed_at_us } else { reclamation.stage_since_us },
+        accepted_minor: Int = reclamation.decision.as_ref().map_or(0, |decision| decision.accepted_minor),
+        currency: Text = reclamation.decision.as_ref().map_or(text(""), |decision| text(&decision.currency)),
+        settlement: Int = reclamation.settlement.as_ref().map_or(0, |settlement| i64::from(settlement.kind)),
+        settled_minor: Int = reclamation.settlement.as_ref().map_or(0, |settlement| settlement.amount_minor),
+    }
+}
+
+projection! {
+    /// What complaints are about.
+    RECLAMATION_LINE: "reclamation_line" (reclamation) of Reclamation(claim), each line of lines {
+        line: Id = reference(&line.line_id),
+        product: Id = reference(&line.product_id),
+        shipment_line: Id = reference(&line.shipment_line_id),
+        claimed_milli: Int = line.claimed_milli,
+        accepted_milli: Int = line.accepted_milli,
+        accepted_minor: Int = line.accepted_minor,
     }
 }
 
@@ -417,7 +436,7 @@ fn bits(values: impl Iterator<Item = i32>) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use roundsman_proto::trade::{Hold, HoldReason, OrderLine, PaymentAllocation, ShipmentLine};
+    use roundsman_proto::trade::{Hold, HoldReason, OrderLine, PaymentAllocation, ReclamationLine, ShipmentLine};
 
     use super::*;
 
@@ -427,11 +446,14 @@ mod tests {
         let shipment = Shipment { lines: vec![ShipmentLine::default(); 2], ..Shipment::default() }.encode_to_vec();
         let allocations = vec![PaymentAllocation::default(); 2];
         let payment = Payment { allocations, ..Payment::default() }.encode_to_vec();
+        let claim =
+            Reclamation { lines: vec![ReclamationLine::default(); 2], ..Reclamation::default() }.encode_to_vec();
         for projection in PROJECTIONS {
             let document = match projection.table.name {
                 "payment" | "payment_allocation" => payment.as_slice(),
                 "sales_order" | "sales_order_line" => order.as_slice(),
                 "shipment" | "shipment_line" => shipment.as_slice(),
+                "reclamation" | "reclamation_line" => claim.as_slice(),
                 _ => &[],
             };
             let rows = (projection.rows)(7, Uuid::from_u128(1), document).expect("is read");

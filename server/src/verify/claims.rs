@@ -1,4 +1,4 @@
-//! What was claimed of shipments: summed up reclamation by reclamation.
+//! What was claimed and accepted of shipments: summed up reclamation by reclamation.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,8 @@ fn in_line(stored: &Claims, line: &[u8], claimed: &ClaimFacts) -> ClaimedLine {
     ClaimedLine {
         shipment_line_id: line.to_vec(),
         claimed_milli: claimed.claimed_milli,
+        accepted_milli: claimed.accepted_milli,
+        accepted_missing_milli: claimed.accepted_missing_milli,
         first_reclamation_id: first.unwrap_or_default().as_bytes().to_vec(),
     }
 }
@@ -47,6 +49,9 @@ fn differ(stored: &Claims, right: &Claims) -> Option<String> {
         if found != line.claimed_milli {
             let right = line.claimed_milli;
             differences.push(format!("says that {found} of line {} were claimed instead of {right}", name(line)));
+        } else if stored.accepted_milli(&line.shipment_line_id) != (line.accepted_milli, line.accepted_missing_milli) {
+            let ((found, _), right) = (stored.accepted_milli(&line.shipment_line_id), line.accepted_milli);
+            differences.push(format!("says that {found} of line {} were accepted instead of {right}", name(line)));
         } else if !stored.lines.contains(line) {
             differences.push(format!("calls a reclamation the first of line {} that does not claim it", name(line)));
         }

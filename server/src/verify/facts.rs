@@ -7,13 +7,14 @@ use prost::Message;
 use roundsman_proto::trade::{
     Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Contract, Hold, HoldReason,
     LineDifference, LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList,
-    Promotion, Receivable, Reclamation, Rep, Route, Shipment, ShipmentState, Stock, StockQuota, SurveyResponse, Task,
-    TaskState, Territory, Visit, VisitState,
+    Promotion, Receivable, Reclamation, ReclamationCause, Rep, Route, Shipment, ShipmentState, Stock, StockQuota,
+    SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::credit::{Account, ContractCredit, Credit, HeldOrder};
 use roundsman_sync::trade::placement::Stamps;
+use roundsman_sync::trade::reclamation::stages;
 use uuid::Uuid;
 
 use crate::calendar;
@@ -126,6 +127,8 @@ pub(super) struct Whereabouts {
 #[derive(Default)]
 pub(super) struct ClaimFacts {
     pub(super) claimed_milli: i64,
+    pub(super) accepted_milli: i64,
+    pub(super) accepted_missing_milli: i64,
     pub(super) reclamations: BTreeSet<Uuid>,
 }
 
@@ -714,10 +717,15 @@ impl Facts {
                 let lines = self.claims.entry(shipment).or_default();
                 let claimed = lines.entry(line.shipment_line_id.clone()).or_default();
                 claimed.claimed_milli = claimed.claimed_milli.saturating_add(line.claimed_milli);
+                claimed.accepted_milli = claimed.accepted_milli.saturating_add(line.accepted_milli);
+                if claim.cause() == ReclamationCause::DeliveryDiscrepancy {
+                    claimed.accepted_missing_milli = claimed.accepted_missing_milli.saturating_add(line.accepted_milli);
+                }
                 claimed.reclamations.insert(record);
             }
         }
-        Ok((claim.outlet_id.clone(), Age::Open))
+        let age = if stages::is_closed(claim) { Age::Closed } else { Age::Open };
+        Ok((claim.outlet_id.clone(), age))
     }
 }
 

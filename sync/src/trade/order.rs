@@ -303,6 +303,16 @@ fn price_confirmed(line: &mut OrderLine, vat_included: bool) -> Result<(), Rejec
     Ok(())
 }
 
+/// What a part of a line is worth, tax included: at the price that counts, with the same part of what promotions take off.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when it is too large.
+pub fn worth(line: &OrderLine, quantity_milli: i64, vat_included: bool) -> Result<i64, Rejection> {
+    let mut part = OrderLine { confirmed_milli: quantity_milli, ..line.clone() };
+    price_confirmed(&mut part, vat_included)?;
+    Ok(part.amount_minor)
+}
+
 /// A rep or the office hands an order in (C1, C2, C5–C13, C15, C32). `current` is the order of this id, if there is one; `visit`
 /// the one that the command names; `others` may be what the new one is suspected to repeat.
 ///

@@ -1,6 +1,8 @@
 //! Reclamations: a customer's complaint, compared with what was delivered and what was claimed before. A claim is never
 //! refused for its arithmetic: it is registered, and somebody looks at it.
 
+pub mod stages;
+
 use prost::Message;
 use roundsman_proto::trade::{
     ClaimLine, FileClaim, Order, Reason, Reclamation, ReclamationCause, ReclamationLine, ReclamationState, Shipment,
@@ -36,6 +38,12 @@ pub struct ClaimedLine {
     /// The first reclamation of it; 16 bytes.
     #[prost(bytes = "vec", tag = "3")]
     pub first_reclamation_id: Vec<u8>,
+    /// What was accepted of it, by all decisions.
+    #[prost(sint64, tag = "4")]
+    pub accepted_milli: i64,
+    /// Of that, what was accepted as not delivered (`RECLAMATION_CAUSE_DELIVERY_DISCREPANCY`).
+    #[prost(sint64, tag = "5")]
+    pub accepted_missing_milli: i64,
 }
 
 impl Claims {
@@ -49,6 +57,27 @@ impl Claims {
         self.of(shipment_line_id).map_or(0, |line| line.claimed_milli)
     }
 
+    /// What was accepted of a line so far, and what of that as not delivered.
+    #[must_use]
+    pub fn accepted_milli(&self, shipment_line_id: &[u8]) -> (i64, i64) {
+        self.of(shipment_line_id).map_or((0, 0), |line| (line.accepted_milli, line.accepted_missing_milli))
+    }
+
+    /// With what was accepted of lines that were counted before.
+    #[must_use]
+    pub fn accepting(mut self, cause: ReclamationCause, lines: &[ReclamationLine]) -> Self {
+        for line in lines {
+            let known = self.lines.iter_mut().find(|known| known.shipment_line_id == line.shipment_line_id);
+            if let Some(known) = known {
+                known.accepted_milli = known.accepted_milli.saturating_add(line.accepted_milli);
+                if cause == ReclamationCause::DeliveryDiscrepancy {
+                    known.accepted_missing_milli = known.accepted_missing_milli.saturating_add(line.accepted_milli);
+                }
+            }
+        }
+        self
+    }
+
     /// With the lines of one reclamation more.
     #[must_use]
     pub fn with(mut self, reclamation: Uuid, lines: &[ReclamationLine]) -> Self {
@@ -60,6 +89,7 @@ impl Claims {
                     shipment_line_id: line.shipment_line_id.clone(),
                     claimed_milli: line.claimed_milli,
                     first_reclamation_id: reclamation.as_bytes().to_vec(),
+                    ..ClaimedLine::default()
                 }),
             }
         }
@@ -185,6 +215,7 @@ pub fn decide_file(
         case_reclamation_id: setting.claims.case(&lines),
         flags: setting.capture.fact_flags(),
         lines,
+        ..Reclamation::default()
     };
     if let Some(current) = current {
         return if same_content(current, &reclamation) {
@@ -280,8 +311,13 @@ fn with_arithmetic(verdict: Verdict, reclamation: &Reclamation, setting: &Settin
 
 /// Whether a reclamation says what the one that is filed says, whatever the server has added.
 fn same_content(current: &Reclamation, new: &Reclamation) -> bool {
-    let line =
-        |line: &ReclamationLine| ReclamationLine { delivered_milli: 0, already_claimed_milli: 0, ..line.clone() };
+    let line = |line: &ReclamationLine| ReclamationLine {
+        delivered_milli: 0,
+        already_claimed_milli: 0,
+        accepted_milli: 0,
+        accepted_minor: 0,
+        ..line.clone()
+    };
     let own = |reclamation: &Reclamation| Reclamation {
         customer_id: Vec::new(),
         order_id: Vec::new(),
@@ -290,6 +326,11 @@ fn same_content(current: &Reclamation, new: &Reclamation) -> bool {
         filed_at_us: 0,
         case_reclamation_id: Vec::new(),
         flags: Vec::new(),
+        department: String::new(),
+        stage_since_us: 0,
+        review_note: String::new(),
+        decision: None,
+        settlement: None,
         lines: reclamation.lines.iter().map(line).collect(),
         ..reclamation.clone()
     };
@@ -315,7 +356,7 @@ pub fn for_short_delivery(
             claimed_milli: line.loaded_milli.saturating_sub(line.delivered_milli),
             delivered_milli: line.delivered_milli,
             already_claimed_milli: claims.claimed_milli(&line.line_id),
-            text: String::new(),
+            ..ReclamationLine::default()
         })
         .collect();
     (!lines.is_empty()).then(|| Reclamation {

@@ -13,16 +13,17 @@ use roundsman_proto::trade::{
     AdvanceHorizon, AllocateStock, AllocateWave, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet,
     AssignRep, AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelShipment, CancelVisit, CashHandIn,
     Chain, ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimLine, CloseOrder,
-    CollectPayment, CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer,
-    DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim, HandInCash, HandTerritoryOver,
-    HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MergeCustomers, MoveOutlet, MustSellItem,
-    MustSellList, NewOrderLine, Order, OrderLine, OrderLineChange, OrderLineEdit, OrderLineRemoval, OrderStatus,
-    Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PickShipment, PlanVisits, PrepareShipment,
-    PreparedLine, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable,
-    ReclamationCause, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep, Scan, SetPrices,
-    SetReceivable, SetStock, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
-    ShownPromotion, StartWave, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer,
-    SurveyState, Task, TurnMonth, UnproductiveReason, Visit, VisitState, Wave, WaveState, contact_edit,
+    CollectPayment, CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer, DecideClaim,
+    DecidedClaimLine, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim, HandInCash,
+    HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MergeCustomers, MoveOutlet,
+    MustSellItem, MustSellList, NewOrderLine, Order, OrderLine, OrderLineChange, OrderLineEdit, OrderLineRemoval,
+    OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PickShipment, PlanVisits, PrepareShipment,
+    PreparedLine, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, Reclamation,
+    ReclamationCause, ReclamationLine, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep,
+    ReviewClaim, Scan, SetPrices, SetReceivable, SetStock, SettleClaim, SettlementKind, ShipShipment, Shipment,
+    ShipmentLine, ShipmentState, ShippedLine, ShortReason, ShownPromotion, StartWave, Stock, StockQuota, StockToSet,
+    StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit,
+    VisitState, Wave, WaveState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -31,6 +32,7 @@ use roundsman_sync::trade::money::gross;
 use roundsman_sync::trade::order::fulfil::can_be_shipped;
 use roundsman_sync::trade::price::{List, Quote, UnitPrice, Wanted, per, quote};
 use roundsman_sync::trade::promotion::{Buyer, Line, Part, entitle};
+use roundsman_sync::trade::reclamation::stages;
 use uuid::Uuid;
 
 use super::device::Memory;
@@ -131,6 +133,9 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 1, merge_customers),
     recipe(Who::Office, 1, import_must_sell_list),
     recipe(Who::Office, 3, file_claim),
+    recipe(Who::Office, 5, decide_claim),
+    recipe(Who::Office, 3, settle_claim),
+    recipe(Who::Logistics, 3, review_claim),
     recipe(Who::Office, 3, assign_task),
     recipe(Who::Office, 3, assign_rep),
     recipe(Who::Office, 4, hand_territory_over),
@@ -499,6 +504,46 @@ fn file_claim(scene: &Scene<'_>) -> Option<Command> {
         cause: ReclamationCause::Damaged.into(),
         lines: vec![claim],
         text: String::new(),
+    }))
+}
+
+fn review_claim(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, _) = scene.one::<Reclamation>(|claim| scene.dice.chance(5) || stages::is_undecided(claim))?;
+    let department = if scene.dice.chance(50) { "warehouse" } else { "" };
+    let (department, note) = (department.to_owned(), String::new());
+    Some(Command::ReviewClaim(ReviewClaim { reclamation_id: bytes(id), department, note }))
+}
+
+fn decide_claim(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, claim) = scene.one::<Reclamation>(|claim| scene.dice.chance(5) || stages::is_undecided(claim))?;
+    let reclamation_id = bytes(id);
+    if !claim.case_reclamation_id.is_empty() && scene.dice.chance(40) {
+        return Some(Command::DecideClaim(DecideClaim { reclamation_id, as_case: true, ..DecideClaim::default() }));
+    }
+    let of = |line: &ReclamationLine| DecidedClaimLine {
+        line_id: line.line_id.clone(),
+        accepted_milli: if scene.dice.chance(50) { line.claimed_milli } else { line.claimed_milli / 2 },
+    };
+    let lines = claim.lines.iter().filter(|_| scene.dice.chance(80)).map(of).collect();
+    let text = "we have looked at it".to_owned();
+    Some(Command::DecideClaim(DecideClaim { reclamation_id, lines, text, as_case: false }))
+}
+
+fn settle_claim(scene: &Scene<'_>) -> Option<Command> {
+    let open = |claim: &Reclamation| !stages::is_undecided(claim) && !stages::is_closed(claim);
+    let (id, _, claim) = scene.one::<Reclamation>(|claim| scene.dice.chance(5) || open(claim))?;
+    let accepted_minor = claim.decision.as_ref().map_or(0, |decision| decision.accepted_minor);
+    let command = SettleClaim { reclamation_id: bytes(id), ..SettleClaim::default() };
+    Some(Command::SettleClaim(match scene.dice.below(3) {
+        0 => SettleClaim { kind: SettlementKind::PickUp.into(), ..command },
+        1 => {
+            let (order, _, _) = scene.one::<Order>(|order| order.outlet_id == claim.outlet_id)?;
+            SettleClaim { kind: SettlementKind::ReplacementOrder.into(), order_id: bytes(order), ..command }
+        }
+        _ => {
+            let amount_minor = accepted_minor + i64::from(scene.dice.chance(10));
+            SettleClaim { kind: SettlementKind::CreditNote.into(), amount_minor, ..command }
+        }
     }))
 }
 

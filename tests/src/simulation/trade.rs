@@ -11,7 +11,8 @@ use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
     Agreement, CashHandIn, ChangeRequest, ChangeRequestState, Contract, Hold, HoldReason, Kind, Order, OrderStatus,
-    Payment, PaymentMethod, Promotion, Reason, Receivable, Survey, SurveyAnswer, SurveyResponse,
+    Payment, PaymentMethod, Promotion, Reason, Receivable, Reclamation, ReclamationCause, Shipment, Survey,
+    SurveyAnswer, SurveyResponse,
 };
 use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::credit::Credit;
@@ -66,6 +67,8 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
             changed.requests(change, journal)?;
         } else if change.after.kind == Quotas::KIND {
             changed.allocation(change, journal)?;
+        } else if change.after.kind == Kind::Reclamation as i64 {
+            changed.claim(change, journal)?;
         } else if change.after.kind == i64::from(Kind::SurveyResponse as i32) {
             changed.answers(change, journal)?;
         }
@@ -429,6 +432,38 @@ impl Changed<'_> {
             let right = given <= free && shares.iter().all(|(id, given)| *given <= wants(*id));
             journal.check(Law::Trade, right, || {
                 format!("{free} of {key} are shared out as {shares:?} among {wanted:?}: {quota:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// In all reports of a shipment's line together no more is accepted than was loaded, and of what is not said to be missing no more
+    /// than was delivered; nobody gets more money than that is worth.
+    fn claim(&self, change: &Change, journal: &mut Journal) -> Checked<()> {
+        let Some(claim) = read::<Reclamation>(&change.after) else { return Ok(()) };
+        let worth = claim.decision.as_ref().map_or(0, |decision| decision.accepted_minor);
+        let paid = claim.settlement.as_ref().map_or(0, |settlement| settlement.amount_minor);
+        journal.check(Law::Trade, paid <= worth, || format!("{paid} were paid for {worth}: {claim:?}"))?;
+        let shipment = Uuid::from_slice(&claim.shipment_id).ok().and_then(|id| self.now::<Shipment>(id));
+        let of_others = self.were::<Reclamation>(Kind::Reclamation).filter(|(id, _)| *id != change.id);
+        let reports: Vec<Reclamation> = of_others
+            .map(|(_, other)| other)
+            .filter(|other| other.shipment_id == claim.shipment_id)
+            .chain([claim.clone()])
+            .collect();
+        for line in shipment.iter().flat_map(|shipment| &shipment.lines) {
+            let (mut all, mut delivered) = (0, 0);
+            for report in &reports {
+                let own = report.lines.iter().filter(|own| own.shipment_line_id == line.line_id);
+                let accepted: i64 = own.map(|own| own.accepted_milli).sum();
+                all += accepted;
+                if report.cause() != ReclamationCause::DeliveryDiscrepancy {
+                    delivered += accepted;
+                }
+            }
+            let right = all <= line.loaded_milli && delivered <= line.delivered_milli;
+            journal.check(Law::Trade, right, || {
+                format!("{all}, {delivered} of them as delivered, accepted of {line:?}")
             })?;
         }
         Ok(())

@@ -70,7 +70,7 @@ fn told(outcome: &Outcome) -> (Status, Reason) {
 }
 
 /// How often something was announced to other systems about a record.
-async fn announced(app: &TestApp, topic: &str, record: Uuid) -> usize {
+pub(crate) async fn announced(app: &TestApp, topic: &str, record: Uuid) -> usize {
     let mut tx = app.core.db.read().await.expect("begins");
     let rows: Vec<(String, Uuid)> = tx.query_as("SELECT topic, record FROM outbox").all().await.expect("answers");
     rows.into_iter().filter(|row| *row == (topic.to_owned(), record)).count()

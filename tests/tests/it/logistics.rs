@@ -33,7 +33,7 @@ on_both_databases!(
     nobody_else_is_served,
 );
 
-fn client(app: &TestApp) -> LogisticsServiceClient<Channel> {
+pub(crate) fn client(app: &TestApp) -> LogisticsServiceClient<Channel> {
     LogisticsServiceClient::new(app.channel.clone())
 }
 

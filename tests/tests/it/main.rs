@@ -7,6 +7,7 @@ mod bad_input;
 mod cash;
 mod chains;
 mod changes;
+mod claims;
 mod conflicts;
 mod conflicts_field;
 mod contracts;

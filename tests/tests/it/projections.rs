@@ -200,7 +200,7 @@ async fn every_kind_of_record_has_its_row(kind: Kind) {
     short_delivery(&app, &world, order).await;
     let archive = ArchiveOutlet { outlet_id: bytes(world.anna.outlets[1]), survivor_id: Vec::new() };
     assert_eq!(app.office(Command::ArchiveOutlet(archive)).await.status(), Status::Applied);
-    let tables: [(&str, i64); 13] = [
+    let tables: [(&str, i64); 14] = [
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM sales_order WHERE status = 5", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM sales_order_line WHERE ordered_milli = 1000", 3),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM visit WHERE state = 2 AND checked_in_at > 0", 1),
@@ -217,6 +217,7 @@ async fn every_kind_of_record_has_its_row(kind: Kind) {
         ),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM receivable", 2),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM reclamation WHERE sales_order IS NOT NULL", 1),
+        ("SELECT CAST(COUNT(*) AS BIGINT) FROM reclamation_line WHERE accepted_milli = 0 AND claimed_milli = 1000", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM survey_response WHERE rep IS NOT NULL", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM outlet", 3),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM rep", 2),

@@ -432,6 +432,8 @@ async fn goods(day: &Day) {
     assert_one(&found, &[&ProductStocks::name(&product), &format!("names {other}")]);
     let found = day.found::<Claims>(*shipment, |claims| claims.lines[0].claimed_milli += 1).await;
     assert_one(&found, &[&Claims::name(shipment), "were claimed instead of 1000"]);
+    let found = day.found::<Claims>(*shipment, |claims| claims.lines[0].accepted_milli += 1).await;
+    assert_one(&found, &[&Claims::name(shipment), "that 1 of line", "were accepted instead of 0"]);
     let none = bytes(Uuid::from_u128(7));
     let found = day.found::<Claims>(*shipment, |claims| claims.lines[0].first_reclamation_id = none).await;
     assert_one(&found, &[&Claims::name(shipment), "that does not claim it"]);
