@@ -39,7 +39,7 @@ pub struct Problem {
 }
 
 /// A van, and when it can be used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Van {
     /// It carries so much, in grams.
     pub max_weight_g: i64,
@@ -192,7 +192,9 @@ pub fn timetable(problem: &Problem, orders: &[Vec<usize>]) -> Plan {
 #[must_use]
 pub fn weigh(problem: &Problem, plan: &Plan) -> Cost {
     let used = problem.vans.iter().zip(&plan.tours).filter(|(_, tour)| !tour.calls.is_empty());
-    let metres = used.fold(0, |sum: i64, (van, tour)| sum.saturating_add(tour.distance_m + i64::from(van.fixed_m.max(0))));
-    let worth = |unplanned: &Unplanned| problem.stops.get(unplanned.stop).map_or(0, |stop| i64::from(stop.priority) + 1);
+    let metres =
+        used.fold(0, |sum: i64, (van, tour)| sum.saturating_add(tour.distance_m + i64::from(van.fixed_m.max(0))));
+    let worth =
+        |unplanned: &Unplanned| problem.stops.get(unplanned.stop).map_or(0, |stop| i64::from(stop.priority) + 1);
     Cost { missed: plan.unplanned.iter().map(worth).sum(), metres }
 }

@@ -19,9 +19,7 @@ pub(super) fn reason(field: &Field<'_>, place: usize) -> Reason {
     let can_make = |van: usize| {
         let arrives = field.starts(van) + field.seconds(van, DEPOT, place);
         let begins = field.begins(place, arrives);
-        begins.is_some_and(|begins| {
-            begins + field.service(place) + field.seconds(van, place, DEPOT) <= field.ends(van)
-        })
+        begins.is_some_and(|begins| begins + field.service(place) + field.seconds(van, place, DEPOT) <= field.ends(van))
     };
     let large = |van: &usize| vans[*van].max_volume_cm3 >= volume;
     if strong.into_iter().filter(large).any(can_make) { Reason::VansFull } else { Reason::NoWindowReachable }

@@ -27,7 +27,8 @@ pub(super) fn improve(field: &Field<'_>, mut state: State, rounds: u32, seed: u6
     let near = neighbours(field);
     let mut cost = state.cost(field);
     let (mut best, mut least) = (state.clone(), cost);
-    let heat = cost.metres / i64::try_from(field.places()).unwrap_or(i64::MAX);
+    // Twice what a stop adds on average: found by trying.
+    let heat = 2 * cost.metres / i64::try_from(field.places()).unwrap_or(i64::MAX);
     for round in 0..rounds {
         let mut next = state.clone();
         if !ruin(field, &mut next, &near, &mut random) {
@@ -36,9 +37,10 @@ pub(super) fn improve(field: &Field<'_>, mut state: State, rounds: u32, seed: u6
         recreate(field, &mut next, &mut random);
         let cooled = heat >> (u64::from(round) * COOLINGS / u64::from(rounds));
         // How often a coin falls on one side is distributed as the losses of simulated annealing are.
-        let allowed = cooled.saturating_mul(i64::from(random.bits().leading_zeros())) / 2;
+        let allowed = cooled.saturating_mul(i64::from(random.bits().leading_zeros()));
         let new = next.cost(field);
-        if new.missed < cost.missed || (new.missed == cost.missed && new.metres <= cost.metres.saturating_add(allowed)) {
+        if new.missed < cost.missed || (new.missed == cost.missed && new.metres <= cost.metres.saturating_add(allowed))
+        {
             (state, cost) = (next, new);
             if cost < least {
                 (best, least) = (state.clone(), cost);
@@ -85,9 +87,7 @@ fn ruin(field: &Field<'_>, state: &mut State, near: &[Vec<usize>], random: &mut 
         let (first, last) = ((at + 1).saturating_sub(span), at.min(count - span));
         let start = first + random.below(last - first + 1);
         let spare = start + 1 + random.below(length);
-        let taken = |index: usize| {
-            (start..start + span).contains(&index) && !(spare..spare + spared).contains(&index)
-        };
+        let taken = |index: usize| (start..start + span).contains(&index) && !(spare..spare + spared).contains(&index);
         if !state.remove(field, van, taken) {
             return false;
         }
