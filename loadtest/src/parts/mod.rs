@@ -13,6 +13,7 @@ mod reprice;
 mod rules;
 mod sizes;
 mod tenants;
+mod tours;
 
 use std::fmt;
 
@@ -31,6 +32,8 @@ pub enum Part {
     Bare,
     /// The trade's rules by themselves, without a server.
     Rules,
+    /// The tours of a day by themselves, without a server.
+    Tours,
     /// Devices that hold everything ask again.
     NothingNew,
     /// A device gets everything, and another what has changed, while there is more and more.
@@ -58,7 +61,7 @@ pub enum Part {
 impl Part {
     /// On which of these databases it runs; `None`: on none.
     fn databases(self, all: &[Kind]) -> Vec<Option<Kind>> {
-        if matches!(self, Self::Bare | Self::Rules) {
+        if matches!(self, Self::Bare | Self::Rules | Self::Tours) {
             return vec![None];
         }
         // What takes a quarter of an hour is for PostgreSQL, if it is there.
@@ -78,6 +81,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Bare => "bare",
             Self::Rules => "rules",
+            Self::Tours => "tours",
             Self::NothingNew => "nothing-new",
             Self::Catalogue => "catalogue",
             Self::Live => "live",
@@ -106,6 +110,7 @@ pub async fn run(
         for kind in part.databases(databases) {
             let (name, measured) = match kind {
                 None if *part == Part::Rules => (part.to_string(), rules::measure(report)),
+                None if *part == Part::Tours => (part.to_string(), tours::measure(report)),
                 None => (part.to_string(), bare::baselines(bench, report).await.map(drop)),
                 Some(kind) => (format!("{part} on {kind}"), on(bench, *part, kind, report).await),
             };
@@ -122,7 +127,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
     let database = Database::create(bench, kind).await?;
     report.database(&database.durability);
     let measured = match part {
-        Part::Bare | Part::Rules => Ok(()),
+        Part::Bare | Part::Rules | Part::Tours => Ok(()),
         Part::NothingNew => nothing_new::measure(bench, &database, report).await,
         Part::Catalogue => catalogue::measure(bench, &database, report).await,
         Part::Live => live::measure(bench, &database, report).await,

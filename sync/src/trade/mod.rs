@@ -35,6 +35,7 @@ pub mod step;
 pub mod stock;
 pub mod survey;
 pub mod task;
+pub mod tour;
 pub mod verdict;
 pub mod visit;
 pub mod waiting;
