@@ -535,6 +535,10 @@ pub struct AllocationDue {
     /// When this was noted, in microseconds since the Unix epoch.
     #[prost(sint64, tag = "5")]
     pub since_us: i64,
+    /// When the first of them were asked, in microseconds since the Unix epoch; 0: nobody was yet. What becomes due while others are
+    /// still to be asked is not done with them.
+    #[prost(sint64, tag = "6")]
+    pub began_us: i64,
 }
 
 impl Internal for AllocationCalendar {
@@ -564,6 +568,7 @@ impl AllocationCalendar {
             at_us,
             after: None,
             since_us: now_us,
+            began_us: 0,
         });
         match (self.position(goods), due) {
             (Ok(index), Some(due)) if self.entries[index].at_us != due.at_us => self.entries[index] = due,
@@ -574,9 +579,11 @@ impl AllocationCalendar {
     }
 
     /// Notes who was asked last at the moment of a product in a warehouse.
-    pub fn go_on_after(&mut self, goods: (Uuid, Uuid), order: WaitingOrder) {
+    pub fn go_on_after(&mut self, goods: (Uuid, Uuid), order: WaitingOrder, now_us: i64) {
         if let Ok(index) = self.position(goods) {
-            self.entries[index].after = Some(order);
+            let due = &mut self.entries[index];
+            due.after = Some(order);
+            due.began_us = if due.began_us == 0 { now_us } else { due.began_us };
         }
     }
 
@@ -1175,7 +1182,9 @@ mod tests {
         calendar.note((south, tea), Some(20), 1);
         calendar.note((north, tea), Some(10), 2);
         let asked = WaitingOrder { submitted_at_us: 5, order_id: vec![9; 16] };
-        calendar.go_on_after((north, tea), asked.clone());
+        calendar.go_on_after((north, tea), asked.clone(), 9);
+        calendar.go_on_after((north, tea), asked.clone(), 12);
+        assert_eq!(calendar.of((north, tea)).map(|due| due.began_us), Some(9), "when the first were asked");
         calendar.note((north, tea), Some(10), 3);
         let of = |calendar: &AllocationCalendar, goods| {
             calendar.of(goods).map(|due| (due.at_us, due.since_us, due.after.clone()))

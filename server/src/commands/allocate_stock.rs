@@ -70,10 +70,11 @@ impl Decide for AllocateStock {
         ordering::decide_all_again(context, workspace, &ids)?;
         let mut calendar: AllocationCalendar = workspace.internal(&())?;
         match asked.last().filter(|_| turn.is_long()) {
-            Some(last) => calendar.go_on_after(goods, (*last).clone()),
+            Some(last) => calendar.go_on_after(goods, (*last).clone(), context.now_us),
             None => {
                 let mut quotas: Quotas = workspace.internal(&goods)?;
-                quotas.asked(context.now_us, due.since_us);
+                let began_us = if due.began_us == 0 { context.now_us } else { due.began_us };
+                quotas.asked(began_us, due.since_us);
                 calendar.note(goods, quotas.next_moment(), context.now_us);
                 workspace.put_internal(&goods, &quotas)?;
             }

@@ -125,7 +125,7 @@ impl Job {
             // Where it begins is a part of the note, and rises.
             Work::Restamp(note) => format!("{:?} {:?} {}", note.source_id, note.after, note.since_us),
             Work::AllocateStock(due) => {
-                let AllocationDue { warehouse_id, product_id, at_us, after, since_us } = due;
+                let AllocationDue { warehouse_id, product_id, at_us, after, since_us, .. } = due;
                 format!("{warehouse_id:?} {product_id:?} {at_us} {after:?} {since_us}")
             }
             Work::AdvanceHorizon { .. } => String::new(),

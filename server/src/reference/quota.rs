@@ -91,6 +91,15 @@ pub fn put(workspace: &mut Workspace, id: Uuid, quota: &StockQuota, now_us: i64)
         let overlap = Rejection::new(Reason::QuotaOverlap).field("valid_from_day").about(id);
         return Err(overlap.fact(Some(other), "quota_id", other).into());
     }
+    // What is shared out at a moment, all have waited for.
+    let is_at_once = |other: &&Quota| {
+        other.quota_id != id.as_bytes() && quota.share_out_at_us != 0 && other.share_out_at_us == quota.share_out_at_us
+    };
+    if let Some(other) = quotas.quotas.iter().find(is_at_once) {
+        let overlap = Rejection::new(Reason::QuotaOverlap).field("share_out_at_us").about(id);
+        let other = Uuid::from_slice(&other.quota_id).unwrap_or_default();
+        return Err(overlap.fact(Some(other), "quota_id", other).into());
+    }
     let known = quotas.quotas.iter().find(|known| known.quota_id == id.as_bytes());
     if known.is_some_and(|known| known.shared_out.is_some() && known.share_out_at_us != quota.share_out_at_us) {
         return Err(Rejection::new(Reason::WrongState).field("share_out_at_us").about(id).into());

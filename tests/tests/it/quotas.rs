@@ -40,6 +40,7 @@ on_both_databases!(
     c11_who_also_waits_for_credit_keeps_the_share_until_it_returns,
     c11_of_many_who_wait_all_are_decided_in_rounds,
     a_product_that_is_shared_out_at_a_moment_is_so_once,
+    two_quotas_of_a_product_are_shared_out_at_different_moments,
 );
 
 const MINUTE_US: i64 = 60_000_000;
@@ -437,6 +438,24 @@ async fn c11_of_many_who_wait_all_are_decided_in_rounds(kind: Kind) {
     let got = |pieces: i64| orders.values().filter(|order| order.lines[0].reserved_milli == pieces * 1_000).count();
     assert_eq!((got(1), got(0), orders.len()), (100, 30, 130));
     assert!(orders.values().all(|order| order.status() == OrderStatus::Confirmed));
+    done(app, &world, &mut anna).await;
+}
+
+async fn two_quotas_of_a_product_are_shared_out_at_different_moments(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let at = |share_out_at_us, valid_from_day, valid_to_day| StockQuota {
+        share_out_at_us,
+        valid_from_day,
+        valid_to_day,
+        ..quota(&world, vec![])
+    };
+    let moment = app.now_us() + 60 * MINUTE_US;
+    shared_out(&app, app.id(), at(moment, TODAY, TODAY)).await;
+    let records = vec![entry(app.id(), Record::StockQuota(at(moment, TODAY + 1, TODAY + 1)))];
+    let outcome = app.office(Command::ImportRecords(ImportRecords { records })).await;
+    assert_eq!(status(&outcome), (Status::Rejected, Reason::QuotaOverlap));
+    assert!(outcome.text.starts_with("share_out_at_us:"), "{outcome:?}");
+    shared_out(&app, app.id(), at(moment + 1, TODAY + 1, TODAY + 1)).await;
     done(app, &world, &mut anna).await;
 }
 
