@@ -133,7 +133,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 1, merge_customers),
     recipe(Who::Office, 1, import_must_sell_list),
     recipe(Who::Office, 3, file_claim),
-    recipe(Who::Office, 5, decide_claim),
+    recipe(Who::Office, 8, decide_claim),
     recipe(Who::Office, 3, settle_claim),
     recipe(Who::Logistics, 3, review_claim),
     recipe(Who::Office, 3, assign_task),
@@ -481,7 +481,8 @@ fn answer_survey(scene: &Scene<'_>) -> Option<Command> {
 }
 
 fn file_claim(scene: &Scene<'_>) -> Option<Command> {
-    let shipment = scene.one::<Shipment>(|_| true);
+    let arrived = |shipment: &Shipment| shipment.delivered_at_us != 0;
+    let shipment = scene.one::<Shipment>(|shipment| arrived(shipment) || scene.dice.chance(10));
     let (outlet_id, order_id, shipment_id, line) = match &shipment {
         Some((id, _, shipment)) => {
             (shipment.outlet_id.clone(), shipment.order_id.clone(), bytes(*id), shipment.lines.first())
