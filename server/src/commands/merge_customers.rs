@@ -23,7 +23,7 @@ use crate::internal::{Debtor, OutletCustomers, Reach, Reaching, Restampings};
 use crate::network::{self, optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
-/// One command moves so many records.
+/// One command moves so many records, and looks at so many outlets.
 const RECORDS: usize = 500;
 /// And looks at so many documents beside them; all of an outlet are looked at together.
 const DOCUMENTS: usize = 2_000;
@@ -134,7 +134,7 @@ fn follow(workspace: &mut Workspace, moving: &mut Moving) -> Result<usize, Stop>
     let outlets = network::outlets_of(workspace, moving.from)?;
     let mut looked = 0;
     for (done, outlet) in outlets.iter().enumerate() {
-        if moving.records >= RECORDS || looked >= DOCUMENTS {
+        if moving.records >= RECORDS || looked >= DOCUMENTS || done >= RECORDS {
             return Ok(outlets.len() - done);
         }
         moving.outlet(workspace, *outlet)?;
@@ -158,13 +158,17 @@ fn follow_keys((from, to): (Uuid, Uuid), workspace: &Workspace, keys: &mut Keys)
     for outlet in network::outlets_of(workspace, from)?.into_iter().take(RECORDS) {
         keys.id(outlet);
         keys.internal::<OutletCustomers>(&outlet);
+        if let Ok(Some(outlet)) = workspace.find::<Outlet>(outlet) {
+            network::remaining_customer_keys(&outlet.customer_id, workspace, keys);
+        }
         // What it can't ask for yet it asks for in the next wave.
         let _ = network::move_keys(outlet, workspace, keys);
         for document in network::documents_of(workspace, outlet).unwrap_or_default() {
             looked += 1;
-            let Some(currency) = currency_of(workspace, document, from) else { continue };
-            for customer in [from, to] {
-                let debtor: Debtor = (customer, currency.clone());
+            let Some((owner, currency)) = owner_of(workspace, document) else { continue };
+            network::remaining_customer_keys(owner.as_bytes(), workspace, keys);
+            let moves = owner == from || network::remaining_customer(workspace, owner).is_ok_and(|id| id == to);
+            for debtor in currency.filter(|_| moves).iter().flat_map(|currency| debtors([owner, to], currency)) {
                 keys.internal::<Credit>(&debtor);
                 keys.internal::<Debts>(&debtor);
             }
@@ -176,12 +180,17 @@ fn follow_keys((from, to): (Uuid, Uuid), workspace: &Workspace, keys: &mut Keys)
     Ok(())
 }
 
-/// In which currency a document counts for a customer; `None`: it does not, or is not loaded yet.
-fn currency_of(workspace: &Workspace, id: Uuid, customer: Uuid) -> Option<String> {
-    let order = workspace.find::<Order>(id).ok().flatten().map(|order| (order.customer_id, order.currency));
-    let paid = || workspace.find::<Payment>(id).ok().flatten().map(|paid| (paid.customer_id, paid.currency));
-    let (owner, currency) = order.or_else(paid)?;
-    (owner == customer.as_bytes()).then_some(currency)
+fn debtors(customers: [Uuid; 2], currency: &str) -> [Debtor; 2] {
+    customers.map(|customer| (customer, currency.to_owned()))
+}
+
+/// Whose a document is, and in which currency it counts for that customer, if it does; `None`: it is nobody's, or not loaded yet.
+fn owner_of(workspace: &Workspace, id: Uuid) -> Option<(Uuid, Option<String>)> {
+    let order = workspace.find::<Order>(id).ok().flatten().map(|order| (order.customer_id, Some(order.currency)));
+    let paid = || workspace.find::<Payment>(id).ok().flatten().map(|paid| (paid.customer_id, Some(paid.currency)));
+    let claimed = || workspace.find::<Reclamation>(id).ok().flatten().map(|claim| (claim.customer_id, None));
+    let (owner, currency) = order.or_else(paid).or_else(claimed)?;
+    Some((Uuid::from_slice(&owner).ok()?, currency))
 }
 
 impl Moving {

@@ -12,7 +12,7 @@ use roundsman_proto::trade::{
     Agreement, CollectPayment, Contract, Customer, MergeCustomers, Order, OrderStatus, Outlet, Payment, Reason,
     Receivable, SubmitOrder,
 };
-use roundsman_tests::app::TestApp;
+use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
 use uuid::Uuid;
@@ -28,6 +28,7 @@ on_both_databases!(
     c14_what_nobody_asks_for_again_the_server_merges_by_itself,
     c14_a_bad_survivor_is_refused,
     c14_customers_of_many_territories_get_a_scope_of_their_own_together,
+    c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps,
 );
 
 fn merging(duplicate: Uuid, survivor: Uuid) -> Command {
@@ -35,12 +36,7 @@ fn merging(duplicate: Uuid, survivor: Uuid) -> Command {
 }
 
 /// An order by agreement 1, at the outlet of customer 1.
-fn order_of_duplicate(
-    app: &TestApp,
-    world: &World,
-    anna: &roundsman_tests::app::TestDevice,
-    pieces: i64,
-) -> (Uuid, Command) {
+fn order_of_duplicate(app: &TestApp, world: &World, anna: &TestDevice, pieces: i64) -> (Uuid, Command) {
     let (id, submit) = order(app, anna, world, &world.anna, &[(0, pieces, PRICE_MINOR)]);
     let (outlet_id, agreement_id) = (bytes(world.anna.outlets[1]), bytes(world.agreements[1]));
     (id, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }))
@@ -252,5 +248,26 @@ async fn c14_customers_of_many_territories_get_a_scope_of_their_own_together(kin
     assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
     app.sync(&mut anna).await;
     assert!(app.shown::<Customer>(&anna, survivor).is_some());
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    // They buy by an agreement of the duplicate, and name others or nobody.
+    let owners: Vec<Uuid> = (0..300).map(|_| app.id()).collect();
+    let owner = || Record::Customer(Customer { name: "Owner".to_owned(), ..Customer::default() });
+    import(&app, owners.iter().map(|id| entry(*id, owner())).collect()).await;
+    let outlet = |index: usize| {
+        let customer_id = owners.get(index).copied().map(bytes).unwrap_or_default();
+        Record::Outlet(Outlet { customer_id, ..world.outlet(&world.boris, 1) })
+    };
+    import(&app, (0..760).map(|index| entry(app.id(), outlet(index))).collect()).await;
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    assert_eq!(first.facts[0].value, "262");
+    let second = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&second), (Status::Applied, Reason::Unspecified), "{second:?}");
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::NothingToDo);
     done(app, &world, &mut anna).await;
 }
