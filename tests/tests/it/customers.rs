@@ -29,6 +29,7 @@ on_both_databases!(
     c14_a_bad_survivor_is_refused,
     c14_customers_of_many_territories_get_a_scope_of_their_own_together,
     c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps,
+    c14_an_outlet_of_two_duplicates_counts_once,
 );
 
 fn merging(duplicate: Uuid, survivor: Uuid) -> Command {
@@ -269,5 +270,46 @@ async fn c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps(kind: Kind
     let second = app.office(merging(duplicate, survivor)).await;
     assert_eq!(status(&second), (Status::Applied, Reason::Unspecified), "{second:?}");
     assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::NothingToDo);
+    done(app, &world, &mut anna).await;
+}
+
+/// New outlets of customer 1 in Anna's territory, in the order in which a merge comes to them. They buy by these agreements.
+async fn outlets_of_duplicate(app: &TestApp, world: &World, agreements: &[Uuid]) -> [Uuid; 3] {
+    let mut ids = [app.id(), app.id(), app.id()];
+    ids.sort_unstable();
+    let agreement_ids: Vec<Vec<u8>> = agreements.iter().copied().map(bytes).collect();
+    let outlet = || Record::Outlet(Outlet { agreement_ids: agreement_ids.clone(), ..world.outlet(&world.anna, 1) });
+    import(app, ids.iter().map(|id| entry(*id, outlet())).collect()).await;
+    ids
+}
+
+/// So many documents of customer 1 that a merge does not get past this outlet with its first command.
+async fn crowd(app: &TestApp, world: &World, outlet: Uuid) {
+    let past = || Order {
+        outlet_id: bytes(outlet),
+        customer_id: bytes(world.customers[1]),
+        currency: CURRENCY.to_owned(),
+        status: OrderStatus::Closed.into(),
+        value_minor: 10,
+        ..Order::default()
+    };
+    import(app, (0..600).map(|_| entry(app.id(), Record::Order(past()))).collect()).await;
+}
+
+async fn c14_an_outlet_of_two_duplicates_counts_once(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let (third, agreement) = (app.id(), app.id());
+    let customer = Customer { name: "Third".to_owned(), ..Customer::default() };
+    let terms = Agreement { customer_id: bytes(third), ..world.agreement(1) };
+    import(&app, vec![entry(third, Record::Customer(customer)), entry(agreement, Record::Agreement(terms))]).await;
+    // The outlets are the one's, and buy by an agreement of the other.
+    let [_, middle, _] = outlets_of_duplicate(&app, &world, &[agreement]).await;
+    crowd(&app, &world, middle).await;
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::MergeGoesOn);
+    assert_eq!(app.office(merging(third, survivor)).await.status(), Status::Applied);
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+    assert_eq!(findings, Vec::<String>::new());
+    while app.office(merging(duplicate, survivor)).await.reason() == Reason::MergeGoesOn {}
     done(app, &world, &mut anna).await;
 }
