@@ -763,6 +763,9 @@ pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &D
 /// The held orders that now fit the customer's credit, oldest first.
 fn fitting(workspace: &Workspace, debtor: &Debtor) -> Result<Vec<Uuid>, Stop> {
     let credit: Credit = workspace.internal(debtor)?;
+    let mut keys = Keys::default();
+    credit.held.iter().for_each(|held| keys.record(&held.agreement_id));
+    keys.load(workspace)?;
     let mut terms = BTreeMap::new();
     for held in &credit.held {
         let id = stored_id(&held.agreement_id)?;
@@ -1065,6 +1068,7 @@ mod tests {
     use roundsman_sync::trade::placement::Stamps;
 
     use super::*;
+    use crate::internal::Internal as _;
 
     fn order(status: OrderStatus, holds: &[HoldReason]) -> Order {
         let holds = holds.iter().map(|reason| Hold { reason: (*reason).into(), ..Hold::default() }).collect();
@@ -1096,6 +1100,19 @@ mod tests {
         workspace.load(&[id], Vec::new());
         workspace.put(id, &Promotion::default(), &Stamps::default()).expect("written");
         assert_eq!(current_version(&workspace, id).expect("known"), 8, "an order that it computes keeps it");
+    }
+
+    #[test]
+    fn the_agreements_of_all_held_orders_are_asked_for_at_once() {
+        let (debtor, mut workspace): (Debtor, _) = ((Uuid::from_u128(1), "EUR".to_owned()), Workspace::of_batch(8));
+        let held = order(OrderStatus::Submitted, &[HoldReason::CreditLimit]);
+        let credit = (11..=13).map(Uuid::from_u128).try_fold(Credit::default(), |credit, id| {
+            credit.with_order(id, None, &Order { agreement_id: id.as_bytes().to_vec(), ..held.clone() })
+        });
+        workspace.load(&[Credit::id(&debtor)], Vec::new());
+        workspace.put_internal(&debtor, &credit.expect("they count for nothing")).expect("written");
+        let Err(Stop::Load(ids)) = fitting(&workspace, &debtor) else { panic!("no agreement is loaded") };
+        assert_eq!(ids, [11, 12, 13].map(Uuid::from_u128));
     }
 
     #[test]
