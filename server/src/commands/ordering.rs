@@ -756,8 +756,9 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
 /// [`Stop::Load`]; [`Stop::Corrupt`].
 pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
     let orders = fitting(workspace, debtor)?;
-    decide_all_again(context, workspace, &orders)?;
-    Ok(orders.len())
+    let first = orders.get(..credit::RELEASED_AT_ONCE).unwrap_or(&orders);
+    decide_all_again(context, workspace, first)?;
+    Ok(first.len())
 }
 
 /// The held orders that now fit the customer's credit, oldest first.
@@ -771,7 +772,8 @@ fn fitting(workspace: &Workspace, debtor: &Debtor) -> Result<Vec<Uuid>, Stop> {
         let id = stored_id(&held.agreement_id)?;
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
-    Ok(credit::releasable(&credit, |id| terms.get(&id).copied()).orders)
+    let fitting = credit::fitting(&credit, |id| terms.get(&id).copied());
+    Ok(fitting)
 }
 
 /// The orders that wait for an agreement or a contract to be valid, oldest first, as many as one command decides.
