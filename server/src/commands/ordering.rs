@@ -749,16 +749,16 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
     credit::releasable(after, terms).orders.into_iter().for_each(|id| again_keys(id, workspace, keys));
 }
 
-/// Decides the held orders again that now fit the customer's credit, oldest first, and says how many these were. At most
+/// Decides the held orders again that now fit the customer's credit, oldest first, and says whether there are others. At most
 /// [`credit::RELEASED_AT_ONCE`] of them: the next change of this credit goes on with the rest.
 ///
 /// # Errors
 /// [`Stop::Load`]; [`Stop::Corrupt`].
-pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
+pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<bool, Stop> {
     let orders = fitting(workspace, debtor)?;
     let first = orders.get(..credit::RELEASED_AT_ONCE).unwrap_or(&orders);
     decide_all_again(context, workspace, first)?;
-    Ok(first.len())
+    Ok(orders.len() > first.len())
 }
 
 /// The held orders that now fit the customer's credit, oldest first.
@@ -776,25 +776,37 @@ fn fitting(workspace: &Workspace, debtor: &Debtor) -> Result<Vec<Uuid>, Stop> {
     Ok(fitting)
 }
 
-/// The orders that wait for an agreement or a contract to be valid, oldest first, as many as one command decides.
-fn expired(credit: &Credit) -> impl Iterator<Item = Uuid> {
-    let orders = credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok());
-    orders.take(credit::RELEASED_AT_ONCE)
+/// The orders that wait for an agreement or a contract to be valid, as many as one command decides.
+fn expired(credit: &Credit, after: &[u8]) -> Result<Chunk, Stop> {
+    let ids: BTreeSet<Uuid> =
+        credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok()).collect();
+    Ok(Chunk::of(ids, after, credit::RELEASED_AT_ONCE, "after_record_id")?)
 }
 
 /// Asks for what [`release_expired`] needs.
-pub fn expired_keys(credit: &Credit, workspace: &Workspace, keys: &mut Keys) {
-    expired(credit).for_each(|id| again_keys(id, workspace, keys));
+pub fn expired_keys(credit: &Credit, after: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    for id in expired(credit, after).map(|chunk| chunk.ids).unwrap_or_default() {
+        again_keys(id, workspace, keys);
+    }
 }
 
-/// Decides the orders again that waited for an agreement or a contract to be valid, and says how many these were.
+/// Decides the orders again that waited for an agreement or a contract to be valid: those with ids above `after`, as many as one
+/// command decides, the oldest of these first.
 ///
 /// # Errors
-/// [`Stop::Load`]; [`Stop::Corrupt`].
-pub fn release_expired(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
-    let orders: Vec<Uuid> = expired(&workspace.internal(debtor)?).collect();
+/// `REASON_BAD_ID`; [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn release_expired(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    debtor: &Debtor,
+    after: &[u8],
+) -> Result<Chunk, Stop> {
+    let credit: Credit = workspace.internal(debtor)?;
+    let chunk = expired(&credit, after)?;
+    let by_age = credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok());
+    let orders: Vec<Uuid> = by_age.filter(|id| chunk.ids.contains(id)).collect();
     decide_all_again(context, workspace, &orders)?;
-    Ok(orders.len())
+    Ok(chunk)
 }
 
 /// Sees that everything is there that it takes to decide these orders again: what is missing is asked for at once, and not one

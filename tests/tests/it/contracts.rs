@@ -28,6 +28,7 @@ on_both_databases!(
     c09_a_standard_agreement_that_allows_more_lets_the_orders_of_all_its_customers_go,
     c10_overdue_debt_bans_under_its_own_contract_only,
     c15_where_no_contract_is_valid_an_order_waits_until_one_is,
+    c15_whoever_waits_for_contracts_goes_however_many_they_are,
     c09_an_agreement_that_allows_more_lets_all_go_whatever_their_ids_are,
     c22_money_for_a_contract_pays_its_documents,
     contracts_that_contradict_are_refused,
@@ -390,6 +391,38 @@ async fn debts_are_told_by_contract(kind: Kind) {
 async fn held(app: &TestApp, world: &World) -> usize {
     let orders = app.stored::<Order>(world.tenant).await;
     orders.values().filter(|order| order.status() == OrderStatus::Submitted).count()
+}
+
+async fn c15_whoever_waits_for_contracts_goes_however_many_they_are(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let mut renewed = Vec::new();
+    for index in [0, 1] {
+        let id = app.id();
+        let lenient = Agreement { credit_limit_minor: None, ..world.agreement(index) };
+        let of_customer = Contract { customer_id: bytes(world.customers[index]), ..contract(&world, "7/26") };
+        let ended = Contract { valid_to_day: TODAY - 1, ..of_customer.clone() };
+        let records =
+            vec![entry(world.agreements[index], Record::Agreement(lenient)), entry(id, Record::Contract(ended))];
+        import(&app, records).await;
+        renewed.push(entry(id, Record::Contract(of_customer)));
+    }
+    for number in 0..202 {
+        let (_, submit) = order(&app, &anna, &world, &world.anna, &[(0, 1, PRICE_MINOR)]);
+        let (outlet_id, agreement_id) = (bytes(world.anna.outlets[number % 2]), bytes(world.agreements[number % 2]));
+        app.capture(&mut anna, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }));
+    }
+    app.sync(&mut anna).await;
+    assert_eq!(held(&app, &world).await, 202);
+    import(&app, renewed).await;
+    assert_eq!(held(&app, &world).await, 102, "one command decides a hundred");
+    assert_eq!(verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
+    let jobs = Jobs::new(Arc::clone(&app.core));
+    jobs.run_due(world.tenant).await.expect("runs");
+    assert_eq!(held(&app, &world).await, 0);
+    let version = app.version(world.tenant).await;
+    jobs.run_due(world.tenant).await.expect("runs");
+    assert_eq!(app.version(world.tenant).await, version, "nothing is left to be done");
+    done(app, &world, &mut anna).await;
 }
 
 async fn c09_an_agreement_that_allows_more_lets_all_go_whatever_their_ids_are(kind: Kind) {
