@@ -18,7 +18,7 @@ use roundsman_sync::trade::customer::{Found, Merge, decide_merge};
 use roundsman_sync::trade::debt::Debts;
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, applied, applied_because, ordering, restamp_records};
+use super::{Context, Decide, Target, applied, applied_because, ordering, restamp_records, terms};
 use crate::internal::{Debtor, OutletCustomers, Reach, Reaching, Restampings};
 use crate::network::{self, optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -67,11 +67,11 @@ impl Decide for MergeCustomers {
             Merge::GoOn(survivor) => moving.to = survivor,
         }
         let left = follow(workspace, &mut moving)?;
-        for currency in moving.currencies {
-            ordering::release_held(context, workspace, &(moving.to, currency))?;
-        }
         let goes_on = (left > 0).then(Vec::new);
         restamp_records::note(workspace, (Kind::Customer, duplicate), goes_on, context.now_us)?;
+        for currency in moving.currencies {
+            terms::release_noting(context, workspace, &(moving.to, currency))?;
+        }
         if left > 0 {
             let left = Fact { record_id: Vec::new(), name: "left_outlets".to_owned(), value: left.to_string() };
             return Ok(Outcome { facts: vec![left], ..applied_because(Reason::MergeGoesOn) });

@@ -29,7 +29,7 @@ use crate::budgets;
 use crate::demand;
 use crate::internal::{
     Debtor, FormerTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
-    Promotions, debtor,
+    Promotions, Restampings, debtor,
 };
 use crate::network::{self, optional_id, stored_id};
 use crate::quotas;
@@ -746,7 +746,11 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
     // What an agreement says that is not loaded yet may be anything.
     let unlimited = CreditTerms { limit_minor: None, overdue_ban: false };
     let terms = |id: Uuid| Some(known.get(&id).copied().unwrap_or(unlimited));
-    credit::releasable(after, terms).orders.into_iter().for_each(|id| again_keys(id, workspace, keys));
+    let orders = credit::releasable(after, terms).orders;
+    if !orders.is_empty() {
+        keys.internal::<Restampings>(&());
+    }
+    orders.into_iter().for_each(|id| again_keys(id, workspace, keys));
 }
 
 /// Decides the held orders again that now fit the customer's credit, oldest first, and says whether there are others. At most
@@ -773,7 +777,26 @@ fn fitting(workspace: &Workspace, debtor: &Debtor) -> Result<Vec<Uuid>, Stop> {
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
     let fitting = credit::fitting(&credit, |id| terms.get(&id).copied());
-    Ok(fitting)
+    if fitting.is_empty() || is_gathering(workspace, debtor)? { Ok(Vec::new()) } else { Ok(fitting) }
+}
+
+/// Whether the debtor's account is not complete: orders or payments are still to come to it from customers that were merged into
+/// this one, or what was its own goes over to another. Whoever waits for it waits on: the merge decides that with the last of them.
+fn is_gathering(workspace: &Workspace, (customer, currency): &Debtor) -> Result<bool, Stop> {
+    let notes: Restampings = workspace.internal(&())?;
+    for note in notes.entries.iter().filter(|note| note.source_kind == i32::from(Kind::Customer)) {
+        let left = stored_id(&note.source_id)?;
+        if left == *customer {
+            return Ok(true);
+        }
+        if network::remaining_customer(workspace, left)? == *customer {
+            let account = workspace.internal::<Credit>(&(left, currency.clone()))?.all;
+            if (account.orders_minor, account.payments_minor) != (0, 0) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The orders that wait for an agreement or a contract to be valid, as many as one command decides.
@@ -786,6 +809,7 @@ fn expired(credit: &Credit, after: &[u8]) -> Result<Chunk, Stop> {
 /// Asks for what [`release_expired`] needs.
 pub fn expired_keys(credit: &Credit, after: &[u8], workspace: &Workspace, keys: &mut Keys) {
     for id in expired(credit, after).map(|chunk| chunk.ids).unwrap_or_default() {
+        keys.internal::<Restampings>(&());
         again_keys(id, workspace, keys);
     }
 }
@@ -803,6 +827,9 @@ pub fn release_expired(
 ) -> Result<Chunk, Stop> {
     let credit: Credit = workspace.internal(debtor)?;
     let chunk = expired(&credit, after)?;
+    if chunk.ids.is_empty() || is_gathering(workspace, debtor)? {
+        return Ok(Chunk { ids: Vec::new(), more: false });
+    }
     let by_age = credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok());
     let orders: Vec<Uuid> = by_age.filter(|id| chunk.ids.contains(id)).collect();
     decide_all_again(context, workspace, &orders)?;

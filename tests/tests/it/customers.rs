@@ -12,7 +12,7 @@ use roundsman_proto::trade::{
     Agreement, CollectPayment, Contract, Customer, MergeCustomers, Order, OrderStatus, Outlet, Payment, Reason,
     Receivable, SubmitOrder,
 };
-use roundsman_tests::app::{TestApp, TestDevice};
+use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ on_both_databases!(
     c14_a_bad_survivor_is_refused,
     c14_customers_of_many_territories_get_a_scope_of_their_own_together,
     c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps,
+    c14_held_orders_wait_until_all_that_counts_has_moved,
+    c14_what_waited_for_a_dead_contract_goes_under_the_survivors,
     c14_an_outlet_of_two_duplicates_counts_once,
 );
 
@@ -294,6 +296,67 @@ async fn crowd(app: &TestApp, world: &World, outlet: Uuid) {
         ..Order::default()
     };
     import(app, (0..600).map(|_| entry(app.id(), Record::Order(past()))).collect()).await;
+}
+
+/// An order of some pieces at an outlet, under an agreement.
+fn order_at(
+    app: &TestApp,
+    world: &World,
+    anna: &TestDevice,
+    (outlet, agreement): (Uuid, Uuid),
+    pieces: i64,
+) -> (Uuid, SubmitOrder) {
+    let (id, submit) = order(app, anna, world, &world.anna, &[(0, pieces, PRICE_MINOR)]);
+    (id, SubmitOrder { outlet_id: bytes(outlet), agreement_id: bytes(agreement), ..submit })
+}
+
+async fn stored(app: &TestApp, world: &World, id: Uuid) -> Order {
+    app.stored::<Order>(world.tenant).await.remove(&id).expect("the order")
+}
+
+async fn c14_held_orders_wait_until_all_that_counts_has_moved(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let [low, middle, high] = outlets_of_duplicate(&app, &world, &[world.agreements[1]]).await;
+    let (_, large) = order_at(&app, &world, &anna, (high, world.agreements[1]), 90);
+    assert_eq!(app.decide(&mut anna, Command::SubmitOrder(large)).await.status(), Status::Applied);
+    let (id, waits) = order_at(&app, &world, &anna, (low, world.agreements[1]), 50);
+    assert_eq!(app.decide(&mut anna, Command::SubmitOrder(waits)).await.reason(), Reason::HeldCreditLimit);
+    crowd(&app, &world, middle).await;
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    let held = stored(&app, &world, id).await;
+    assert_eq!((&held.customer_id, held.status()), (&bytes(survivor), OrderStatus::Submitted), "90 are still to come");
+    // Nothing that happens to the survivor meanwhile lets it go.
+    let paid = app.decide(&mut anna, Command::CollectPayment(cash(&app, &world, 100))).await;
+    assert_eq!(paid.status(), Status::Applied);
+    assert_eq!(stored(&app, &world, id).await.status(), OrderStatus::Submitted);
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::Unspecified);
+    assert_eq!(stored(&app, &world, id).await.status(), OrderStatus::Submitted);
+    app.decide(&mut anna, Command::CollectPayment(cash(&app, &world, 60_000))).await;
+    assert_eq!(stored(&app, &world, id).await.status(), OrderStatus::Confirmed);
+    done(app, &world, &mut anna).await;
+}
+
+fn contract(number: &str, customer: Uuid) -> Contract {
+    let (number, currency) = (number.to_owned(), CURRENCY.to_owned());
+    Contract { number, customer_id: bytes(customer), currency, ..Contract::default() }
+}
+
+async fn c14_what_waited_for_a_dead_contract_goes_under_the_survivors(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let [ended, valid] = [app.id(), app.id()];
+    let dead = Contract { valid_to_day: TODAY - 1, ..contract("7/26", duplicate) };
+    let records =
+        vec![entry(ended, Record::Contract(dead)), entry(valid, Record::Contract(contract("8/26", survivor)))];
+    import(&app, records).await;
+    let (id, submit) = order_of_duplicate(&app, &world, &anna, 5);
+    assert_eq!(app.decide(&mut anna, submit).await.reason(), Reason::HeldTermsExpired);
+    assert_eq!(app.office(merging(duplicate, survivor)).await.status(), Status::Applied);
+    let order = stored(&app, &world, id).await;
+    assert_eq!((order.status(), &order.contract_id), (OrderStatus::Confirmed, &bytes(valid)), "{order:?}");
+    done(app, &world, &mut anna).await;
 }
 
 async fn c14_an_outlet_of_two_duplicates_counts_once(kind: Kind) {
