@@ -191,7 +191,7 @@ impl Needs {
             self.promotion_keys(workspace, keys);
         }
         if let Ok(Some(debtor)) = self.debtor(workspace) {
-            keys.internal::<Credit>(&debtor);
+            debtor_keys(&debtor, workspace, keys);
         }
         if let Ok(Some(warehouse)) = self.warehouse(workspace) {
             stock_keys(warehouse, wanted.iter().map(|wanted| wanted.product), workspace, keys);
@@ -381,6 +381,36 @@ impl Needs {
         }
         Ok(found)
     }
+}
+
+/// Asks for a debtor's credit and, if the customer was merged into another, for that one's.
+fn debtor_keys((customer, currency): &Debtor, workspace: &Workspace, keys: &mut Keys) {
+    keys.internal::<Credit>(&(*customer, currency.clone()));
+    network::remaining_customer_keys(customer.as_bytes(), workspace, keys);
+    if let Ok(remaining) = network::remaining_customer(workspace, *customer) {
+        keys.internal::<Credit>(&(remaining, currency.clone()));
+    }
+}
+
+/// An order of a customer that was merged into another is that one's from now on, with what it counts for, and returned as it is
+/// then. Whatever decides an order anew begins with it: that goes by what the customer owes who remains, and by its contracts.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn follow_customer(workspace: &mut Workspace, id: Uuid, order: Order) -> Result<Order, Stop> {
+    let Some(was) = debtor(&order) else { return Ok(order) };
+    let remaining = network::remaining_customer(workspace, was.0)?;
+    if remaining == was.0 {
+        return Ok(order);
+    }
+    let credit: Credit = workspace.internal(&was)?;
+    workspace.put_internal(&was, &credit.without_order(id, &order))?;
+    let order = Order { customer_id: remaining.as_bytes().to_vec(), ..order };
+    let is: Debtor = (remaining, was.1);
+    let credit: Credit = workspace.internal(&is)?;
+    workspace.put_internal(&is, &credit.with_order(id, None, &order)?)?;
+    workspace.update(id, &order)?;
+    Ok(order)
 }
 
 /// Notes a record that a line names: of several versions that a device held the lowest counts.
@@ -1094,6 +1124,7 @@ fn try_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Resu
     let Some(order) = workspace.find::<Order>(id)? else {
         return Ok(());
     };
+    let order = follow_customer(workspace, id, order)?;
     let place = field::place(workspace, &order.outlet_id)?;
     let now = place.local(context.now_us);
     let capture = Capture { decided_at_us: context.now_us, now, ..Capture::default() };

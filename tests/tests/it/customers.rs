@@ -9,8 +9,9 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, CollectPayment, Contract, Customer, MergeCustomers, Order, OrderStatus, Outlet, Payment, Reason,
-    Receivable, SubmitOrder,
+    Agreement, ChangeOrder, CollectPayment, Contract, Customer, HoldReason, Int64Change, MergeCustomers, Order,
+    OrderLineChange, OrderLineEdit, OrderStatus, Outlet, Payment, Reason, Receivable, SubmitOrder,
+    order_line_edit::Edit,
 };
 use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -31,6 +32,7 @@ on_both_databases!(
     c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps,
     c14_held_orders_wait_until_all_that_counts_has_moved,
     c14_what_waited_for_a_dead_contract_goes_under_the_survivors,
+    c14_orders_at_outlets_that_have_not_followed_are_the_survivors,
     c14_an_outlet_of_two_duplicates_counts_once,
 );
 
@@ -356,6 +358,62 @@ async fn c14_what_waited_for_a_dead_contract_goes_under_the_survivors(kind: Kind
     assert_eq!(app.office(merging(duplicate, survivor)).await.status(), Status::Applied);
     let order = stored(&app, &world, id).await;
     assert_eq!((order.status(), &order.contract_id), (OrderStatus::Confirmed, &bytes(valid)), "{order:?}");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_orders_at_outlets_that_have_not_followed_are_the_survivors(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let [standard, ended, valid] = [app.id(), app.id(), app.id()];
+    let terms = Agreement { customer_id: Vec::new(), ..world.agreement(1) };
+    let dead = Contract { valid_to_day: TODAY - 1, ..contract("7/26", duplicate) };
+    let records = vec![
+        entry(standard, Record::Agreement(terms)),
+        entry(ended, Record::Contract(dead)),
+        entry(valid, Record::Contract(contract("8/26", survivor))),
+    ];
+    import(&app, records).await;
+    let [_, middle, high] = outlets_of_duplicate(&app, &world, &[standard]).await;
+    crowd(&app, &world, middle).await;
+    app.sync(&mut anna).await;
+    let (waits, submit) = order_at(&app, &world, &anna, (high, standard), 5);
+    assert_eq!(app.decide(&mut anna, Command::SubmitOrder(submit)).await.reason(), Reason::HeldTermsExpired);
+    import(&app, vec![entry(world.receivables[1], Record::Receivable(world.receivable(1, 91_000)))]).await;
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    assert_eq!(app.stored::<Outlet>(world.tenant).await[&high].customer_id, bytes(duplicate), "it has not followed");
+    // The survivor owes what both have owed, and its contract holds there as well.
+    let (id, submit) = order_at(&app, &world, &anna, (high, standard), 5);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldCreditLimit), "{outcome:?}");
+    let (named, submit) = order_at(&app, &world, &anna, (high, standard), 1);
+    let submit = SubmitOrder { contract_id: bytes(ended), ..submit };
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldTermsExpired), "it is the survivor's: {outcome:?}");
+    let change = OrderLineChange {
+        line_id: stored(&app, &world, waits).await.lines[0].line_id.clone(),
+        quantity_milli: Some(Int64Change { base: 5_000, value: 6_000 }),
+        ..OrderLineChange::default()
+    };
+    let lines = vec![OrderLineEdit { edit: Some(Edit::Change(change)) }];
+    let edit = ChangeOrder { order_id: bytes(waits), lines, ..ChangeOrder::default() };
+    let outcome = app.office(Command::ChangeOrder(edit)).await;
+    assert_eq!(outcome.status(), Status::Held, "{outcome:?}");
+    for (order, contract, waits_for) in [
+        (id, valid, HoldReason::CreditLimit),
+        (named, ended, HoldReason::TermsExpired),
+        (waits, valid, HoldReason::CreditLimit),
+    ] {
+        let order = stored(&app, &world, order).await;
+        let is = (order.customer_id.clone(), order.contract_id.clone(), open_holds(&order));
+        assert_eq!(is, (bytes(survivor), bytes(contract), vec![waits_for]), "{order:?}");
+    }
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+    assert_eq!(findings, Vec::<String>::new());
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::Unspecified);
+    let only = BTreeSet::from([bytes(survivor)]);
+    assert_eq!(customers_of::<Order>(&app, &world, |order| order.customer_id).await, only);
+    assert_eq!(customers_of::<Outlet>(&app, &world, |outlet| outlet.customer_id).await, only);
     done(app, &world, &mut anna).await;
 }
 
