@@ -431,13 +431,23 @@ pub fn merge_customers(workspace: &mut Workspace, (duplicate, survivor): (Uuid, 
     for (territory, outlets) in gone.reached() {
         kept.count(territory, outlets);
     }
-    // An outlet that has both counts once.
+    // An outlet that has both counts once, or a customer that was merged into one of them before and still names that one.
     let of_survivor = outlets_of(workspace, survivor)?;
     for outlet in outlets_of(workspace, duplicate)?.into_iter().filter(|outlet| of_survivor.contains(outlet)) {
         let Some(outlet) = workspace.find::<Outlet>(outlet)? else { continue };
         let customers = customers(workspace, &outlet)?;
         if customers.contains(&duplicate) && customers.contains(&survivor) {
             kept.count(stored_id(&outlet.territory_id)?, -1);
+        }
+    }
+    for part in 0..CustomerOutlets::PARTS {
+        let left: CustomerOutlets = workspace.internal(&(duplicate, part))?;
+        if !left.outlets.is_empty() {
+            let mut known: CustomerOutlets = workspace.internal(&(survivor, part))?;
+            for outlet in &left.outlets {
+                insert_id(&mut known.outlets, stored_id(outlet)?);
+            }
+            workspace.put_internal(&(survivor, part), &known)?;
         }
     }
     kept.own_scope |= kept.territories.len() > CUSTOMER_TERRITORIES;
@@ -471,6 +481,10 @@ pub fn merge_customers_keys(
     workspace: &Workspace,
     keys: &mut Keys,
 ) -> Result<(), Stop> {
+    if workspace.stored(duplicate)?.is_some_and(|stored| stored.survivor.is_some()) {
+        // It was done with the first command.
+        return Ok(());
+    }
     for customer in [duplicate, survivor] {
         keys.id(customer);
         outlets_of_keys(customer, keys);

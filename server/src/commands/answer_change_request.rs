@@ -44,10 +44,11 @@ impl Decide for AnswerChangeRequest {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let (id, asked) = workspace.live::<ChangeRequest>(&self.change_request_id)?;
-        let (order_id, order) = workspace.live::<Order>(&asked.order_id)?;
+        let (order_id, mut order) = workspace.live::<Order>(&asked.order_id)?;
         let place = field::place(workspace, &order.outlet_id)?;
         request::may_answer(&asked, self)?;
         let verdict = if self.accept {
+            order = ordering::follow_customer(workspace, order_id, order)?;
             let capture = Capture {
                 captured_at_us: asked.asked_at_us,
                 decided_at_us: context.now_us,

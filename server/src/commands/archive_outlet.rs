@@ -4,8 +4,8 @@ use prost::Message;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{
-    ArchiveOutlet, ChangeRequest, Order, OrderStatus, Outlet, Payment, Reclamation, Shipment, SurveyResponse, Task,
-    Visit, VisitState,
+    ArchiveOutlet, ChangeRequest, HoldReason, Order, OrderStatus, Outlet, Payment, Reclamation, Shipment,
+    SurveyResponse, Task, Visit, VisitState,
 };
 use roundsman_sync::kind::{self, Kind, Record};
 use roundsman_sync::scope::Month;
@@ -13,9 +13,10 @@ use roundsman_sync::trade::assignment::Placed;
 use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::outlet::{self, Survivor};
 use roundsman_sync::trade::visit;
+use roundsman_sync::trade::waiting::Scarce;
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, applied, field};
+use super::{Context, Decide, Target, applied, field, ordering};
 use crate::internal::{FormerTerms, OutletCustomers, OutletDocuments, OutletMonths};
 use crate::network::{self, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
@@ -58,6 +59,9 @@ impl Decide for ArchiveOutlet {
         }
         for customer in workspace.internal::<OutletCustomers>(&id).iter().flat_map(|known| &known.customers) {
             network::note_customer_keys(&self.survivor_id, customer, keys);
+        }
+        if let Some(survivor) = survivor {
+            release_keys((&outlet, id), survivor, workspace, keys);
         }
         let others = network::outlet_keys(&self.outlet_id, &outlet, workspace, keys);
         network::move_keys(id, workspace, keys).and(others)
@@ -106,9 +110,29 @@ fn call_off(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Resul
     network::remove_outlet(workspace, id, context.now_us, None)
 }
 
-/// It was a duplicate: everything that hangs on it hangs on the survivor from now on.
+/// Asks for what it takes to decide the orders again that wait at the duplicate and need not at the survivor.
+fn release_keys((duplicate, id): (&Outlet, Uuid), survivor: Uuid, workspace: &Workspace, keys: &mut Keys) {
+    let Ok(Some(remaining)) = workspace.find::<Outlet>(survivor) else { return };
+    let gained = gained(duplicate, &remaining).filter_map(|agreement| Uuid::from_slice(agreement).ok());
+    ordering::waiting_keys(gained.map(Scarce::Terms), workspace, keys);
+    if duplicate.blocked && !remaining.blocked {
+        // What it can't ask for yet it asks for in the next wave.
+        let _ = ordering::held_at_keys(id, HoldReason::OutletBlocked, workspace, keys);
+    }
+}
+
+/// The agreements by which what comes from the duplicate may be bought at the survivor only.
+fn gained<'a>(duplicate: &'a Outlet, survivor: &'a Outlet) -> impl Iterator<Item = &'a Vec<u8>> {
+    let before = agreements_of(duplicate);
+    agreements_of(survivor).iter().filter(|agreement| !before.contains(agreement))
+}
+
+/// It was a duplicate: everything that hangs on it hangs on the survivor from now on. Orders that waited there for what the survivor
+/// has are decided again.
 fn merge(context: &Context<'_>, workspace: &mut Workspace, id: Uuid, survivor: Uuid) -> Result<(), Stop> {
     let remaining = workspace.live::<Outlet>(survivor.as_bytes())?.1;
+    let blocked =
+        if remaining.blocked { Vec::new() } else { ordering::held_at(workspace, id, HoldReason::OutletBlocked)? };
     let territory = stored_id(&remaining.territory_id)?;
     for month in months(workspace, id)? {
         let documents: OutletDocuments = workspace.internal(&(id, month))?;
@@ -133,7 +157,12 @@ fn merge(context: &Context<'_>, workspace: &mut Workspace, id: Uuid, survivor: U
     workspace.put_internal(&survivor, &absorbing)?;
     // What still arrives for it is judged by where the survivor is, and by the grace after it was there itself.
     workspace.put_internal(&id, &placed.moved(territory, context.now_us))?;
-    network::remove_outlet(workspace, id, context.now_us, Some(survivor))
+    network::remove_outlet(workspace, id, context.now_us, Some(survivor))?;
+    for agreement in gained(&duplicate, &remaining) {
+        workspace.free(Scarce::Terms(stored_id(agreement)?));
+    }
+    let blocked: Vec<Uuid> = blocked.into_iter().map(|(order, _)| order).collect();
+    ordering::decide_all_again(context, workspace, &blocked)
 }
 
 fn months(workspace: &Workspace, outlet: Uuid) -> Result<Vec<Month>, Stop> {

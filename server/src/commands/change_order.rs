@@ -51,6 +51,7 @@ impl Decide for ChangeOrder {
             return requests::ask(context, workspace, &place, (id, &current), &wish);
         }
         edit::change_form(self, current.order_day, &capture)?;
+        let current = ordering::follow_customer(workspace, id, current)?;
         let needs = Needs::of_order(&current).with_change(self, &current, editor);
         let ground = needs.read(workspace, id, place.clone(), capture)?;
         let decision = ground.decide(|setting| edit::decide_change(&current, editor, self, setting))?;

@@ -35,7 +35,8 @@ pub struct Place {
     named: Uuid,
     /// The outlet where it counts: the one that remained, when the named one was archived as a duplicate.
     pub outlet_id: Uuid,
-    /// What that outlet is like. Of one that was archived without a survivor only the territory is left.
+    /// What that outlet is like, with the customer whose it is now. Of one that was archived without a survivor only the territory
+    /// is left.
     pub outlet: Outlet,
     /// It was archived, and no other took its place.
     pub archived: bool,
@@ -70,6 +71,9 @@ pub fn place_keys(outlet: &[u8], workspace: &Workspace, keys: &mut Keys) -> Opti
     };
     if let Some(territory) = territory {
         keys.id(territory);
+    }
+    if let Some(outlet) = &found {
+        network::remaining_customer_keys(&outlet.customer_id, workspace, keys);
     }
     found
 }
@@ -111,7 +115,7 @@ pub fn place(workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
     let found = workspace.find::<Outlet>(outlet_id)?;
     let archived = found.is_none();
     let outlet = match found {
-        Some(outlet) => outlet,
+        Some(outlet) => with_remaining_customer(workspace, outlet)?,
         None => Outlet { territory_id: left_in(workspace, outlet_id)?.as_bytes().to_vec(), ..Outlet::default() },
     };
     let territory_id = stored_id(&outlet.territory_id)?;
@@ -120,6 +124,17 @@ pub fn place(workspace: &Workspace, outlet: &[u8]) -> Result<Place, Stop> {
         .ok_or_else(|| Stop::Corrupt(format!("the outlet {outlet_id} is in a territory that is not there")))?;
     let zone = zone(&territory)?;
     Ok(Place { named, outlet_id, outlet, archived, territory_id, territory, zone })
+}
+
+/// An outlet that has not followed yet when its customer was merged into another is that one's all the same.
+fn with_remaining_customer(workspace: &Workspace, outlet: Outlet) -> Result<Outlet, Stop> {
+    match network::optional_id(&outlet.customer_id)? {
+        Some(customer) => {
+            let customer_id = network::remaining_customer(workspace, customer)?.as_bytes().to_vec();
+            Ok(Outlet { customer_id, ..outlet })
+        }
+        None => Ok(outlet),
+    }
 }
 
 /// Where a command counts that names this outlet, if its caller may know of it: an outlet that was never the rep's, or is

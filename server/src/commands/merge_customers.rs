@@ -18,12 +18,12 @@ use roundsman_sync::trade::customer::{Found, Merge, decide_merge};
 use roundsman_sync::trade::debt::Debts;
 use uuid::Uuid;
 
-use super::{Context, Decide, Target, applied, applied_because, ordering, restamp_records};
+use super::{Context, Decide, Target, applied, applied_because, ordering, restamp_records, terms};
 use crate::internal::{Debtor, OutletCustomers, Reach, Reaching, Restampings};
 use crate::network::{self, optional_id, stored_id};
 use crate::workspace::{Keys, Stop, Workspace};
 
-/// One command moves so many records.
+/// One command moves so many records, and looks at so many outlets.
 const RECORDS: usize = 500;
 /// And looks at so many documents beside them; all of an outlet are looked at together.
 const DOCUMENTS: usize = 2_000;
@@ -67,11 +67,11 @@ impl Decide for MergeCustomers {
             Merge::GoOn(survivor) => moving.to = survivor,
         }
         let left = follow(workspace, &mut moving)?;
-        for currency in moving.currencies {
-            ordering::release_held(context, workspace, &(moving.to, currency))?;
-        }
         let goes_on = (left > 0).then(Vec::new);
         restamp_records::note(workspace, (Kind::Customer, duplicate), goes_on, context.now_us)?;
+        for currency in moving.currencies {
+            terms::release_noting(context, workspace, &(moving.to, currency))?;
+        }
         if left > 0 {
             let left = Fact { record_id: Vec::new(), name: "left_outlets".to_owned(), value: left.to_string() };
             return Ok(Outcome { facts: vec![left], ..applied_because(Reason::MergeGoesOn) });
@@ -134,7 +134,7 @@ fn follow(workspace: &mut Workspace, moving: &mut Moving) -> Result<usize, Stop>
     let outlets = network::outlets_of(workspace, moving.from)?;
     let mut looked = 0;
     for (done, outlet) in outlets.iter().enumerate() {
-        if moving.records >= RECORDS || looked >= DOCUMENTS {
+        if moving.records >= RECORDS || looked >= DOCUMENTS || done >= RECORDS {
             return Ok(outlets.len() - done);
         }
         moving.outlet(workspace, *outlet)?;
@@ -158,13 +158,17 @@ fn follow_keys((from, to): (Uuid, Uuid), workspace: &Workspace, keys: &mut Keys)
     for outlet in network::outlets_of(workspace, from)?.into_iter().take(RECORDS) {
         keys.id(outlet);
         keys.internal::<OutletCustomers>(&outlet);
+        if let Ok(Some(outlet)) = workspace.find::<Outlet>(outlet) {
+            network::remaining_customer_keys(&outlet.customer_id, workspace, keys);
+        }
         // What it can't ask for yet it asks for in the next wave.
         let _ = network::move_keys(outlet, workspace, keys);
         for document in network::documents_of(workspace, outlet).unwrap_or_default() {
             looked += 1;
-            let Some(currency) = currency_of(workspace, document, from) else { continue };
-            for customer in [from, to] {
-                let debtor: Debtor = (customer, currency.clone());
+            let Some((owner, currency)) = owner_of(workspace, document) else { continue };
+            network::remaining_customer_keys(owner.as_bytes(), workspace, keys);
+            let moves = owner == from || network::remaining_customer(workspace, owner).is_ok_and(|id| id == to);
+            for debtor in currency.filter(|_| moves).iter().flat_map(|currency| debtors([owner, to], currency)) {
                 keys.internal::<Credit>(&debtor);
                 keys.internal::<Debts>(&debtor);
             }
@@ -176,12 +180,17 @@ fn follow_keys((from, to): (Uuid, Uuid), workspace: &Workspace, keys: &mut Keys)
     Ok(())
 }
 
-/// In which currency a document counts for a customer; `None`: it does not, or is not loaded yet.
-fn currency_of(workspace: &Workspace, id: Uuid, customer: Uuid) -> Option<String> {
-    let order = workspace.find::<Order>(id).ok().flatten().map(|order| (order.customer_id, order.currency));
-    let paid = || workspace.find::<Payment>(id).ok().flatten().map(|paid| (paid.customer_id, paid.currency));
-    let (owner, currency) = order.or_else(paid)?;
-    (owner == customer.as_bytes()).then_some(currency)
+fn debtors(customers: [Uuid; 2], currency: &str) -> [Debtor; 2] {
+    customers.map(|customer| (customer, currency.to_owned()))
+}
+
+/// Whose a document is, and in which currency it counts for that customer, if it does; `None`: it is nobody's, or not loaded yet.
+fn owner_of(workspace: &Workspace, id: Uuid) -> Option<(Uuid, Option<String>)> {
+    let order = workspace.find::<Order>(id).ok().flatten().map(|order| (order.customer_id, Some(order.currency)));
+    let paid = || workspace.find::<Payment>(id).ok().flatten().map(|paid| (paid.customer_id, Some(paid.currency)));
+    let claimed = || workspace.find::<Reclamation>(id).ok().flatten().map(|claim| (claim.customer_id, None));
+    let (owner, currency) = order.or_else(paid).or_else(claimed)?;
+    Some((Uuid::from_slice(&owner).ok()?, currency))
 }
 
 impl Moving {
@@ -257,16 +266,14 @@ impl Moving {
 
     fn order(&mut self, workspace: &mut Workspace, id: Uuid) -> Result<(), Stop> {
         let Some(order) = workspace.find::<Order>(id)? else { return Ok(()) };
-        if !self.takes(workspace, &order.customer_id)? {
+        if self.takes(workspace, &order.customer_id)? {
+            self.records += 1;
+        } else if order.customer_id != self.to.as_bytes() {
             return Ok(());
         }
-        let (was, is) = self.debtors(&order.customer_id, &order.currency)?;
-        let credit: Credit = workspace.internal(&was)?;
-        workspace.put_internal(&was, &credit.without_order(id, &order))?;
-        let order = Order { customer_id: self.to(), ..order };
-        let credit: Credit = workspace.internal(&is)?;
-        workspace.put_internal(&is, &credit.with_order(id, None, &order)?)?;
-        workspace.update(id, &order)
+        // One that has gone over before may be the last for which the survivor's held orders waited.
+        self.currencies.insert(order.currency.clone());
+        ordering::follow_customer(workspace, id, order).map(|_| ())
     }
 
     fn payment(&mut self, workspace: &mut Workspace, id: Uuid) -> Result<(), Stop> {

@@ -29,7 +29,7 @@ use crate::budgets;
 use crate::demand;
 use crate::internal::{
     Debtor, FormerTerms, ListState, LivePromotion, PriceChange, ProductPrices, ProductStocks, PromotionState,
-    Promotions, debtor,
+    Promotions, Restampings, debtor,
 };
 use crate::network::{self, optional_id, stored_id};
 use crate::quotas;
@@ -191,7 +191,7 @@ impl Needs {
             self.promotion_keys(workspace, keys);
         }
         if let Ok(Some(debtor)) = self.debtor(workspace) {
-            keys.internal::<Credit>(&debtor);
+            debtor_keys(&debtor, workspace, keys);
         }
         if let Ok(Some(warehouse)) = self.warehouse(workspace) {
             stock_keys(warehouse, wanted.iter().map(|wanted| wanted.product), workspace, keys);
@@ -381,6 +381,36 @@ impl Needs {
         }
         Ok(found)
     }
+}
+
+/// Asks for a debtor's credit and, if the customer was merged into another, for that one's.
+fn debtor_keys((customer, currency): &Debtor, workspace: &Workspace, keys: &mut Keys) {
+    keys.internal::<Credit>(&(*customer, currency.clone()));
+    network::remaining_customer_keys(customer.as_bytes(), workspace, keys);
+    if let Ok(remaining) = network::remaining_customer(workspace, *customer) {
+        keys.internal::<Credit>(&(remaining, currency.clone()));
+    }
+}
+
+/// An order of a customer that was merged into another is that one's from now on, with what it counts for, and returned as it is
+/// then. Whatever decides an order anew begins with it: that goes by what the customer owes who remains, and by its contracts.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn follow_customer(workspace: &mut Workspace, id: Uuid, order: Order) -> Result<Order, Stop> {
+    let Some(was) = debtor(&order) else { return Ok(order) };
+    let remaining = network::remaining_customer(workspace, was.0)?;
+    if remaining == was.0 {
+        return Ok(order);
+    }
+    let credit: Credit = workspace.internal(&was)?;
+    workspace.put_internal(&was, &credit.without_order(id, &order))?;
+    let order = Order { customer_id: remaining.as_bytes().to_vec(), ..order };
+    let is: Debtor = (remaining, was.1);
+    let credit: Credit = workspace.internal(&is)?;
+    workspace.put_internal(&is, &credit.with_order(id, None, &order)?)?;
+    workspace.update(id, &order)?;
+    Ok(order)
 }
 
 /// Notes a record that a line names: of several versions that a device held the lowest counts.
@@ -746,50 +776,94 @@ pub fn held_keys(after: &Credit, workspace: &Workspace, keys: &mut Keys) {
     // What an agreement says that is not loaded yet may be anything.
     let unlimited = CreditTerms { limit_minor: None, overdue_ban: false };
     let terms = |id: Uuid| Some(known.get(&id).copied().unwrap_or(unlimited));
-    credit::releasable(after, terms).orders.into_iter().for_each(|id| again_keys(id, workspace, keys));
+    let orders = credit::releasable(after, terms).orders;
+    if !orders.is_empty() {
+        keys.internal::<Restampings>(&());
+    }
+    orders.into_iter().for_each(|id| again_keys(id, workspace, keys));
 }
 
-/// Decides the held orders again that now fit the customer's credit, oldest first, and says how many these were. At most
+/// Decides the held orders again that now fit the customer's credit, oldest first, and says whether there are others. At most
 /// [`credit::RELEASED_AT_ONCE`] of them: the next change of this credit goes on with the rest.
 ///
 /// # Errors
 /// [`Stop::Load`]; [`Stop::Corrupt`].
-pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
+pub fn release_held(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<bool, Stop> {
     let orders = fitting(workspace, debtor)?;
-    decide_all_again(context, workspace, &orders)?;
-    Ok(orders.len())
+    let first = orders.get(..credit::RELEASED_AT_ONCE).unwrap_or(&orders);
+    decide_all_again(context, workspace, first)?;
+    Ok(orders.len() > first.len())
 }
 
 /// The held orders that now fit the customer's credit, oldest first.
 fn fitting(workspace: &Workspace, debtor: &Debtor) -> Result<Vec<Uuid>, Stop> {
     let credit: Credit = workspace.internal(debtor)?;
+    let mut keys = Keys::default();
+    credit.held.iter().for_each(|held| keys.record(&held.agreement_id));
+    keys.load(workspace)?;
     let mut terms = BTreeMap::new();
     for held in &credit.held {
         let id = stored_id(&held.agreement_id)?;
         terms.extend(workspace.find::<Agreement>(id)?.map(|agreement| (id, CreditTerms::from(&agreement))));
     }
-    Ok(credit::releasable(&credit, |id| terms.get(&id).copied()).orders)
+    let fitting = credit::fitting(&credit, |id| terms.get(&id).copied());
+    if fitting.is_empty() || is_gathering(workspace, debtor)? { Ok(Vec::new()) } else { Ok(fitting) }
 }
 
-/// The orders that wait for an agreement or a contract to be valid, oldest first, as many as one command decides.
-fn expired(credit: &Credit) -> impl Iterator<Item = Uuid> {
-    let orders = credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok());
-    orders.take(credit::RELEASED_AT_ONCE)
+/// Whether the debtor's account is not complete: orders or payments are still to come to it from customers that were merged into
+/// this one, or what was its own goes over to another. Whoever waits for it waits on: the merge decides that with the last of them.
+fn is_gathering(workspace: &Workspace, (customer, currency): &Debtor) -> Result<bool, Stop> {
+    let notes: Restampings = workspace.internal(&())?;
+    for note in notes.entries.iter().filter(|note| note.source_kind == i32::from(Kind::Customer)) {
+        let left = stored_id(&note.source_id)?;
+        if left == *customer {
+            return Ok(true);
+        }
+        if network::remaining_customer(workspace, left)? == *customer {
+            let account = workspace.internal::<Credit>(&(left, currency.clone()))?.all;
+            if (account.orders_minor, account.payments_minor) != (0, 0) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// The orders that wait for an agreement or a contract to be valid, as many as one command decides.
+fn expired(credit: &Credit, after: &[u8]) -> Result<Chunk, Stop> {
+    let ids: BTreeSet<Uuid> =
+        credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok()).collect();
+    Ok(Chunk::of(ids, after, credit::RELEASED_AT_ONCE, "after_record_id")?)
 }
 
 /// Asks for what [`release_expired`] needs.
-pub fn expired_keys(credit: &Credit, workspace: &Workspace, keys: &mut Keys) {
-    expired(credit).for_each(|id| again_keys(id, workspace, keys));
+pub fn expired_keys(credit: &Credit, after: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    for id in expired(credit, after).map(|chunk| chunk.ids).unwrap_or_default() {
+        keys.internal::<Restampings>(&());
+        again_keys(id, workspace, keys);
+    }
 }
 
-/// Decides the orders again that waited for an agreement or a contract to be valid, and says how many these were.
+/// Decides the orders again that waited for an agreement or a contract to be valid: those with ids above `after`, as many as one
+/// command decides, the oldest of these first.
 ///
 /// # Errors
-/// [`Stop::Load`]; [`Stop::Corrupt`].
-pub fn release_expired(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<usize, Stop> {
-    let orders: Vec<Uuid> = expired(&workspace.internal(debtor)?).collect();
+/// `REASON_BAD_ID`; [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn release_expired(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    debtor: &Debtor,
+    after: &[u8],
+) -> Result<Chunk, Stop> {
+    let credit: Credit = workspace.internal(debtor)?;
+    let chunk = expired(&credit, after)?;
+    if chunk.ids.is_empty() || is_gathering(workspace, debtor)? {
+        return Ok(Chunk { ids: Vec::new(), more: false });
+    }
+    let by_age = credit.expired.iter().filter_map(|order| Uuid::from_slice(&order.order_id).ok());
+    let orders: Vec<Uuid> = by_age.filter(|id| chunk.ids.contains(id)).collect();
     decide_all_again(context, workspace, &orders)?;
-    Ok(orders.len())
+    Ok(chunk)
 }
 
 /// Sees that everything is there that it takes to decide these orders again: what is missing is asked for at once, and not one
@@ -1050,6 +1124,7 @@ fn try_again(context: &Context<'_>, workspace: &mut Workspace, id: Uuid) -> Resu
     let Some(order) = workspace.find::<Order>(id)? else {
         return Ok(());
     };
+    let order = follow_customer(workspace, id, order)?;
     let place = field::place(workspace, &order.outlet_id)?;
     let now = place.local(context.now_us);
     let capture = Capture { decided_at_us: context.now_us, now, ..Capture::default() };
@@ -1065,6 +1140,7 @@ mod tests {
     use roundsman_sync::trade::placement::Stamps;
 
     use super::*;
+    use crate::internal::Internal as _;
 
     fn order(status: OrderStatus, holds: &[HoldReason]) -> Order {
         let holds = holds.iter().map(|reason| Hold { reason: (*reason).into(), ..Hold::default() }).collect();
@@ -1096,6 +1172,19 @@ mod tests {
         workspace.load(&[id], Vec::new());
         workspace.put(id, &Promotion::default(), &Stamps::default()).expect("written");
         assert_eq!(current_version(&workspace, id).expect("known"), 8, "an order that it computes keeps it");
+    }
+
+    #[test]
+    fn the_agreements_of_all_held_orders_are_asked_for_at_once() {
+        let (debtor, mut workspace): (Debtor, _) = ((Uuid::from_u128(1), "EUR".to_owned()), Workspace::of_batch(8));
+        let held = order(OrderStatus::Submitted, &[HoldReason::CreditLimit]);
+        let credit = (11..=13).map(Uuid::from_u128).try_fold(Credit::default(), |credit, id| {
+            credit.with_order(id, None, &Order { agreement_id: id.as_bytes().to_vec(), ..held.clone() })
+        });
+        workspace.load(&[Credit::id(&debtor)], Vec::new());
+        workspace.put_internal(&debtor, &credit.expect("they count for nothing")).expect("written");
+        let Err(Stop::Load(ids)) = fitting(&workspace, &debtor) else { panic!("no agreement is loaded") };
+        assert_eq!(ids, [11, 12, 13].map(Uuid::from_u128));
     }
 
     #[test]

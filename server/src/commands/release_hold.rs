@@ -44,6 +44,7 @@ impl Decide for ReleaseHold {
         let (id, current, place) =
             field::known_at(context, workspace, &self.order_id, |order: &Order| &order.outlet_id)?;
         let capture = field::edit(context, workspace, &place)?;
+        let current = ordering::follow_customer(workspace, id, current)?;
         let ground = Needs::of_order(&current).read(workspace, id, place.clone(), capture)?;
         let releaser = releaser(context.issuer, workspace)?;
         let decision = ground.decide(|setting| order::decide_release_hold(&current, self, &releaser, setting))?;

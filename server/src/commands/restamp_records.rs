@@ -8,20 +8,21 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{
-    AllocateWave, Kind, MergeCustomers, Reason, RestampRecords, Stock, Territory, Visit, VisitState,
+    AllocateWave, Contract, Kind, MergeCustomers, Reason, RestampRecords, Stock, Territory, Visit, VisitState,
 };
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::assignment::Placed;
+use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::waiting::Scarce;
 use roundsman_sync::trade::{check, visit};
 use uuid::Uuid;
 
 use super::chunk::Chunk;
-use super::{Context, Decide, Target, applied_because, field, ordering};
-use crate::internal::{OutletDocuments, OutletMonths, Restamping, Restampings};
+use super::{Context, Decide, Target, applied_because, field, ordering, terms};
+use crate::internal::{Debtor, OutletDocuments, OutletMonths, Restamping, Restampings};
 use crate::network;
-use crate::reference::goods;
+use crate::reference::{contract, goods};
 use crate::workspace::{Keys, Stop, Workspace};
 use crate::{calendar, chains};
 
@@ -70,6 +71,11 @@ impl Decide for RestampRecords {
             Some(Dependents::UnderTerms) => {
                 ordering::terms_keys(source, &self.after_record_id, workspace, keys);
             }
+            Some(Dependents::UnderContract(debtor)) => {
+                keys.internal::<Credit>(&debtor);
+                let credit: Credit = workspace.internal(&debtor)?;
+                terms::release_keys(&credit, &self.after_record_id, workspace, keys);
+            }
             Some(Dependents::Waiting(scarce)) => ordering::waiting_keys([scarce].into_iter(), workspace, keys),
             None => {}
         }
@@ -100,6 +106,19 @@ impl Decide for RestampRecords {
             Dependents::OfDuplicate => return merge_of(workspace, source)?.decide(context, workspace),
             Dependents::OfWave => return wave_of(source).decide(context, workspace),
             Dependents::UnderTerms => ordering::decide_terms_again(context, workspace, source, after)?,
+            Dependents::UnderContract(debtor) => {
+                let left = terms::release(context, workspace, &debtor, after)?;
+                let changed = !workspace.untouched();
+                // Of those that wait for credit others fit each time, or else it is done.
+                let left = left.filter(|left| changed || left != after);
+                let stays = left.as_deref() == Some(after);
+                let next = left.iter().filter(|_| !stays).filter_map(|left| Uuid::from_slice(left).ok());
+                let chunk = Chunk { ids: next.collect(), more: left.is_some() };
+                // The server goes on with another command, even from the same place.
+                let since_us = if stays { context.now_us } else { noted.since_us };
+                note(workspace, (kind, source), left, since_us)?;
+                return Ok(chunk.outcome(changed));
+            }
             Dependents::Waiting(scarce) => {
                 workspace.free(scarce);
                 Chunk { ids: Vec::new(), more: false }
@@ -134,6 +153,8 @@ enum Dependents {
     OfWave,
     /// The orders that wait for an agreement.
     UnderTerms,
+    /// The orders that wait for contracts, or for credit.
+    UnderContract(Debtor),
     /// The orders that wait for something else.
     Waiting(Scarce),
 }
@@ -151,6 +172,10 @@ fn dependents(workspace: &Workspace, kind: Kind, source: Uuid) -> Result<Option<
     if kind == Kind::Stock {
         let stock: Option<Stock> = workspace.find(source)?;
         return Ok(stock.as_ref().and_then(goods::scarce).map(Dependents::Waiting));
+    }
+    if kind == Kind::Contract {
+        let signed: Option<Contract> = workspace.find(source)?;
+        return Ok(signed.as_ref().and_then(contract::debtor).map(Dependents::UnderContract));
     }
     Ok(simple.into_iter().find(|(of, _)| *of == kind).map(|(_, dependents)| dependents))
 }

@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{Contract, RecordToImport};
+use roundsman_proto::trade::{Contract, Kind, RecordToImport};
 use roundsman_sync::trade::credit::{Credit, RELEASED_AT_ONCE};
 use uuid::Uuid;
 
-use super::{Context, ordering};
+use super::{Context, ordering, restamp_records};
 use crate::internal::Debtor;
 use crate::reference::contract;
 use crate::workspace::{Keys, Stop, Workspace};
@@ -35,8 +35,10 @@ pub fn changed(workspace: &Workspace, records: &[RecordToImport]) -> Result<BTre
 /// Asks for what [`follow`] needs when these records are written.
 pub fn keys(records: &[RecordToImport], workspace: &Workspace, keys: &mut Keys) {
     // What it can't say yet it says in the next wave.
-    for debtor in changed(workspace, records).unwrap_or_default() {
-        keys.internal::<Credit>(&debtor);
+    let debtors = changed(workspace, records).unwrap_or_default();
+    debtors.iter().for_each(|debtor| keys.internal::<Credit>(debtor));
+    let first = at_once(workspace, &debtors).unwrap_or_default();
+    for debtor in debtors.into_iter().take(first) {
         let Ok(mut credit) = workspace.internal::<Credit>(&debtor) else { continue };
         for entry in records {
             if let (Ok(id), Some(Record::Contract(after))) = (Uuid::from_slice(&entry.record_id), &entry.record)
@@ -46,23 +48,85 @@ pub fn keys(records: &[RecordToImport], workspace: &Workspace, keys: &mut Keys) 
                 credit = with;
             }
         }
-        ordering::expired_keys(&credit, workspace, keys);
-        ordering::held_keys(&credit, workspace, keys);
+        release_keys(&credit, &[], workspace, keys);
     }
 }
 
-/// Decides the orders of these debtors again that waited for what has changed, as many as one command decides.
+/// How many of these debtors, the first of them, one command follows: one at least, and no more when as many orders wait as it
+/// decides.
+fn at_once(workspace: &Workspace, debtors: &BTreeSet<Debtor>) -> Result<usize, Stop> {
+    let mut waiting = 0;
+    for (index, debtor) in debtors.iter().enumerate() {
+        if waiting >= RELEASED_AT_ONCE {
+            return Ok(index);
+        }
+        let credit: Credit = workspace.internal(debtor)?;
+        waiting += credit.expired.len() + credit.held.len();
+    }
+    Ok(debtors.len())
+}
+
+/// Decides the orders of these debtors again that waited for what has changed, as many as one command decides. The others are left
+/// to commands of the server's own ([`restamp_records`]).
 ///
 /// # Errors
 /// [`Stop::Load`]; [`Stop::Corrupt`].
 pub fn follow(context: &Context<'_>, workspace: &mut Workspace, debtors: &BTreeSet<Debtor>) -> Result<(), Stop> {
-    let mut decided = 0;
-    for debtor in debtors {
-        if decided >= RELEASED_AT_ONCE {
-            break;
+    let first = at_once(workspace, debtors)?;
+    for debtor in debtors.iter().take(first) {
+        release_noting(context, workspace, debtor)?;
+    }
+    for debtor in debtors.iter().skip(first) {
+        let credit: Credit = workspace.internal(debtor)?;
+        if !credit.expired.is_empty() || !credit.held.is_empty() {
+            note(context, workspace, debtor, Vec::new())?;
         }
-        decided += ordering::release_expired(context, workspace, debtor)?;
-        decided += ordering::release_held(context, workspace, debtor)?;
     }
     Ok(())
+}
+
+/// Asks for what [`release`] needs when the credit will be `credit`.
+pub fn release_keys(credit: &Credit, after: &[u8], workspace: &Workspace, keys: &mut Keys) {
+    ordering::expired_keys(credit, after, workspace, keys);
+    ordering::held_keys(credit, workspace, keys);
+}
+
+/// Decides orders of a debtor again, as many as one command decides: those that waited for terms to be valid, with ids above
+/// `after`, and after the last of these those that fit the credit. Says after which id it goes on; `None`: it is done.
+///
+/// # Errors
+/// `REASON_BAD_ID`; [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn release(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    debtor: &Debtor,
+    after: &[u8],
+) -> Result<Option<Vec<u8>>, Stop> {
+    let expired = ordering::release_expired(context, workspace, debtor, after)?;
+    if expired.more {
+        return Ok(expired.left());
+    }
+    let more = ordering::release_held(context, workspace, debtor)?;
+    Ok(more.then(|| expired.ids.last().map_or_else(|| after.to_vec(), |last| last.as_bytes().to_vec())))
+}
+
+/// The same from the beginning, and notes what is left.
+///
+/// # Errors
+/// As [`release`].
+pub fn release_noting(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor) -> Result<(), Stop> {
+    match release(context, workspace, debtor, &[])? {
+        Some(left) => note(context, workspace, debtor, left),
+        None => Ok(()),
+    }
+}
+
+/// Notes after which order the work goes on for a debtor, under one of the contracts; without any the next change of the credit
+/// goes on.
+fn note(context: &Context<'_>, workspace: &mut Workspace, debtor: &Debtor, left: Vec<u8>) -> Result<(), Stop> {
+    let credit: Credit = workspace.internal(debtor)?;
+    match credit.contracts().next().map(|(contract, _)| contract) {
+        Some(contract) => restamp_records::note(workspace, (Kind::Contract, contract), Some(left), context.now_us),
+        None => Ok(()),
+    }
 }

@@ -70,6 +70,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             Ok(Kind::Outlet) => is_outlet(),
             Ok(Kind::Chain) => facts.chains.contains_key(&source),
             Ok(Kind::Agreement) => facts.agreements.contains_key(&source),
+            Ok(Kind::Contract) => facts.contracts.contains_key(&source),
             Ok(Kind::Customer) => facts.merged.contains_key(&source),
             Ok(Kind::Promotion | Kind::Stock | Kind::Order | Kind::Wave) => true,
             _ => false,

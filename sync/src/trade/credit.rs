@@ -398,13 +398,21 @@ pub struct Releasable {
     pub more: bool,
 }
 
-/// Which held orders now fit. `terms` knows what the agreements of the held orders say; an order whose agreement it does
-/// not know does not fit.
+/// Those of the orders that now [fit](fitting) that one command decides.
+pub fn releasable(credit: &Credit, terms: impl Fn(Uuid) -> Option<CreditTerms>) -> Releasable {
+    let mut orders = fitting(credit, terms);
+    let more = orders.len() > RELEASED_AT_ONCE;
+    orders.truncate(RELEASED_AT_ONCE);
+    Releasable { orders, more }
+}
+
+/// Which held orders now fit, oldest first, each on top of those before it. `terms` knows what the agreements of the held orders
+/// say; an order whose agreement it does not know does not fit.
 ///
 /// The first that does not fit the customer's exposure ends it. One that does not fit its contract keeps only later ones of
 /// that contract waiting: what is owed under one contract bans nothing under another.
-pub fn releasable(credit: &Credit, terms: impl Fn(Uuid) -> Option<CreditTerms>) -> Releasable {
-    let mut found = Releasable::default();
+pub fn fitting(credit: &Credit, terms: impl Fn(Uuid) -> Option<CreditTerms>) -> Vec<Uuid> {
+    let mut found = Vec::new();
     let mut ahead_minor = 0_i64;
     let mut under: BTreeMap<&[u8], i64> = BTreeMap::new();
     let mut full: BTreeSet<&[u8]> = BTreeSet::new();
@@ -425,13 +433,9 @@ pub fn releasable(credit: &Credit, terms: impl Fn(Uuid) -> Option<CreditTerms>) 
         if !credit.all.takes(with_minor, terms) {
             break;
         }
-        if found.orders.len() == RELEASED_AT_ONCE {
-            found.more = true;
-            break;
-        }
         ahead_minor = with_minor;
         under.insert(contract_id, under_minor);
-        found.orders.push(order);
+        found.push(order);
     }
     found
 }

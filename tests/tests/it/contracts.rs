@@ -1,5 +1,8 @@
 //! Contracts: under which one an order is made, what is owed and paid under it, and what waits for it.
 
+use std::sync::Arc;
+
+use roundsman::jobs::Jobs;
 use roundsman::verify::verify;
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
@@ -25,6 +28,8 @@ on_both_databases!(
     c09_a_standard_agreement_that_allows_more_lets_the_orders_of_all_its_customers_go,
     c10_overdue_debt_bans_under_its_own_contract_only,
     c15_where_no_contract_is_valid_an_order_waits_until_one_is,
+    c15_whoever_waits_for_contracts_goes_however_many_they_are,
+    c09_an_agreement_that_allows_more_lets_all_go_whatever_their_ids_are,
     c22_money_for_a_contract_pays_its_documents,
     contracts_that_contradict_are_refused,
     whoever_serves_the_customer_sees_the_contract,
@@ -379,5 +384,63 @@ async fn debts_are_told_by_contract(kind: Kind) {
     let rows: Vec<String> = roundsman::cli::debts::rows(&debts, 2).iter().map(|row| row[2..].join("|")).collect();
     assert_eq!(rows, ["|5.00|||||||5.00|0.30", "7/26|3.00|||||||3.00|1.20", "|8.00|||||||8.00|1.50"]);
     assert_eq!(verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
+    done(app, &world, &mut anna).await;
+}
+
+/// The orders that are still held.
+async fn held(app: &TestApp, world: &World) -> usize {
+    let orders = app.stored::<Order>(world.tenant).await;
+    orders.values().filter(|order| order.status() == OrderStatus::Submitted).count()
+}
+
+async fn c15_whoever_waits_for_contracts_goes_however_many_they_are(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let mut renewed = Vec::new();
+    for index in [0, 1] {
+        let id = app.id();
+        let lenient = Agreement { credit_limit_minor: None, ..world.agreement(index) };
+        let of_customer = Contract { customer_id: bytes(world.customers[index]), ..contract(&world, "7/26") };
+        let ended = Contract { valid_to_day: TODAY - 1, ..of_customer.clone() };
+        let records =
+            vec![entry(world.agreements[index], Record::Agreement(lenient)), entry(id, Record::Contract(ended))];
+        import(&app, records).await;
+        renewed.push(entry(id, Record::Contract(of_customer)));
+    }
+    for number in 0..202 {
+        let (_, submit) = order(&app, &anna, &world, &world.anna, &[(0, 1, PRICE_MINOR)]);
+        let (outlet_id, agreement_id) = (bytes(world.anna.outlets[number % 2]), bytes(world.agreements[number % 2]));
+        app.capture(&mut anna, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }));
+    }
+    app.sync(&mut anna).await;
+    assert_eq!(held(&app, &world).await, 202);
+    import(&app, renewed).await;
+    assert_eq!(held(&app, &world).await, 102, "one command decides a hundred");
+    assert_eq!(verify(&app.core.db, world.tenant).await.expect("verifies"), Vec::<String>::new());
+    let jobs = Jobs::new(Arc::clone(&app.core));
+    jobs.run_due(world.tenant).await.expect("runs");
+    assert_eq!(held(&app, &world).await, 0);
+    let version = app.version(world.tenant).await;
+    jobs.run_due(world.tenant).await.expect("runs");
+    assert_eq!(app.version(world.tenant).await, version, "nothing is left to be done");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c09_an_agreement_that_allows_more_lets_all_go_whatever_their_ids_are(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let limited = |minor| Agreement { credit_limit_minor: minor, ..world.agreement(0) };
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(limited(Some(0))))]).await;
+    let mut ids: Vec<Uuid> = (0..201).map(|_| app.id()).collect();
+    ids.sort_unstable();
+    // The oldest has the highest.
+    for (second, id) in (-300..).zip(ids.into_iter().rev()) {
+        let (_, submit) = order(&app, &anna, &world, &world.anna, &[(0, 1, PRICE_MINOR)]);
+        let submit = Command::SubmitOrder(SubmitOrder { order_id: bytes(id), ..submit });
+        app.capture_at(&mut anna, submit, (app.now_us() + second * 1_000_000, TODAY));
+    }
+    app.sync(&mut anna).await;
+    assert_eq!(held(&app, &world).await, 201);
+    import(&app, vec![entry(world.agreements[0], Record::Agreement(limited(None)))]).await;
+    Jobs::new(Arc::clone(&app.core)).run_due(world.tenant).await.expect("runs");
+    assert_eq!(held(&app, &world).await, 0);
     done(app, &world, &mut anna).await;
 }

@@ -9,10 +9,11 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, CollectPayment, Contract, Customer, MergeCustomers, Order, OrderStatus, Outlet, Payment, Reason,
-    Receivable, SubmitOrder,
+    Agreement, ChangeOrder, CollectPayment, Contract, Customer, HoldReason, Int64Change, MergeCustomers, Order,
+    OrderLineChange, OrderLineEdit, OrderStatus, Outlet, Payment, Reason, Receivable, SubmitOrder,
+    order_line_edit::Edit,
 };
-use roundsman_tests::app::TestApp;
+use roundsman_tests::app::{TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
 use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
 use uuid::Uuid;
@@ -28,6 +29,11 @@ on_both_databases!(
     c14_what_nobody_asks_for_again_the_server_merges_by_itself,
     c14_a_bad_survivor_is_refused,
     c14_customers_of_many_territories_get_a_scope_of_their_own_together,
+    c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps,
+    c14_held_orders_wait_until_all_that_counts_has_moved,
+    c14_what_waited_for_a_dead_contract_goes_under_the_survivors,
+    c14_orders_at_outlets_that_have_not_followed_are_the_survivors,
+    c14_an_outlet_of_two_duplicates_counts_once,
 );
 
 fn merging(duplicate: Uuid, survivor: Uuid) -> Command {
@@ -35,12 +41,7 @@ fn merging(duplicate: Uuid, survivor: Uuid) -> Command {
 }
 
 /// An order by agreement 1, at the outlet of customer 1.
-fn order_of_duplicate(
-    app: &TestApp,
-    world: &World,
-    anna: &roundsman_tests::app::TestDevice,
-    pieces: i64,
-) -> (Uuid, Command) {
+fn order_of_duplicate(app: &TestApp, world: &World, anna: &TestDevice, pieces: i64) -> (Uuid, Command) {
     let (id, submit) = order(app, anna, world, &world.anna, &[(0, pieces, PRICE_MINOR)]);
     let (outlet_id, agreement_id) = (bytes(world.anna.outlets[1]), bytes(world.agreements[1]));
     (id, Command::SubmitOrder(SubmitOrder { outlet_id, agreement_id, ..submit }))
@@ -252,5 +253,184 @@ async fn c14_customers_of_many_territories_get_a_scope_of_their_own_together(kin
     assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
     app.sync(&mut anna).await;
     assert!(app.shown::<Customer>(&anna, survivor).is_some());
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_a_customer_that_pays_for_many_outlets_is_merged_in_steps(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    // They buy by an agreement of the duplicate, and name others or nobody.
+    let owners: Vec<Uuid> = (0..300).map(|_| app.id()).collect();
+    let owner = || Record::Customer(Customer { name: "Owner".to_owned(), ..Customer::default() });
+    import(&app, owners.iter().map(|id| entry(*id, owner())).collect()).await;
+    let outlet = |index: usize| {
+        let customer_id = owners.get(index).copied().map(bytes).unwrap_or_default();
+        Record::Outlet(Outlet { customer_id, ..world.outlet(&world.boris, 1) })
+    };
+    import(&app, (0..760).map(|index| entry(app.id(), outlet(index))).collect()).await;
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    assert_eq!(first.facts[0].value, "262");
+    let second = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&second), (Status::Applied, Reason::Unspecified), "{second:?}");
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::NothingToDo);
+    done(app, &world, &mut anna).await;
+}
+
+/// New outlets of customer 1 in Anna's territory, in the order in which a merge comes to them. They buy by these agreements.
+async fn outlets_of_duplicate(app: &TestApp, world: &World, agreements: &[Uuid]) -> [Uuid; 3] {
+    let mut ids = [app.id(), app.id(), app.id()];
+    ids.sort_unstable();
+    let agreement_ids: Vec<Vec<u8>> = agreements.iter().copied().map(bytes).collect();
+    let outlet = || Record::Outlet(Outlet { agreement_ids: agreement_ids.clone(), ..world.outlet(&world.anna, 1) });
+    import(app, ids.iter().map(|id| entry(*id, outlet())).collect()).await;
+    ids
+}
+
+/// So many documents of customer 1 that a merge does not get past this outlet with its first command.
+async fn crowd(app: &TestApp, world: &World, outlet: Uuid) {
+    let past = || Order {
+        outlet_id: bytes(outlet),
+        customer_id: bytes(world.customers[1]),
+        currency: CURRENCY.to_owned(),
+        status: OrderStatus::Closed.into(),
+        value_minor: 10,
+        ..Order::default()
+    };
+    import(app, (0..600).map(|_| entry(app.id(), Record::Order(past()))).collect()).await;
+}
+
+/// An order of some pieces at an outlet, under an agreement.
+fn order_at(
+    app: &TestApp,
+    world: &World,
+    anna: &TestDevice,
+    (outlet, agreement): (Uuid, Uuid),
+    pieces: i64,
+) -> (Uuid, SubmitOrder) {
+    let (id, submit) = order(app, anna, world, &world.anna, &[(0, pieces, PRICE_MINOR)]);
+    (id, SubmitOrder { outlet_id: bytes(outlet), agreement_id: bytes(agreement), ..submit })
+}
+
+async fn stored(app: &TestApp, world: &World, id: Uuid) -> Order {
+    app.stored::<Order>(world.tenant).await.remove(&id).expect("the order")
+}
+
+async fn c14_held_orders_wait_until_all_that_counts_has_moved(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let [low, middle, high] = outlets_of_duplicate(&app, &world, &[world.agreements[1]]).await;
+    let (_, large) = order_at(&app, &world, &anna, (high, world.agreements[1]), 90);
+    assert_eq!(app.decide(&mut anna, Command::SubmitOrder(large)).await.status(), Status::Applied);
+    let (id, waits) = order_at(&app, &world, &anna, (low, world.agreements[1]), 50);
+    assert_eq!(app.decide(&mut anna, Command::SubmitOrder(waits)).await.reason(), Reason::HeldCreditLimit);
+    crowd(&app, &world, middle).await;
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    let held = stored(&app, &world, id).await;
+    assert_eq!((&held.customer_id, held.status()), (&bytes(survivor), OrderStatus::Submitted), "90 are still to come");
+    // Nothing that happens to the survivor meanwhile lets it go.
+    let paid = app.decide(&mut anna, Command::CollectPayment(cash(&app, &world, 100))).await;
+    assert_eq!(paid.status(), Status::Applied);
+    assert_eq!(stored(&app, &world, id).await.status(), OrderStatus::Submitted);
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::Unspecified);
+    assert_eq!(stored(&app, &world, id).await.status(), OrderStatus::Submitted);
+    app.decide(&mut anna, Command::CollectPayment(cash(&app, &world, 60_000))).await;
+    assert_eq!(stored(&app, &world, id).await.status(), OrderStatus::Confirmed);
+    done(app, &world, &mut anna).await;
+}
+
+fn contract(number: &str, customer: Uuid) -> Contract {
+    let (number, currency) = (number.to_owned(), CURRENCY.to_owned());
+    Contract { number, customer_id: bytes(customer), currency, ..Contract::default() }
+}
+
+async fn c14_what_waited_for_a_dead_contract_goes_under_the_survivors(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let [ended, valid] = [app.id(), app.id()];
+    let dead = Contract { valid_to_day: TODAY - 1, ..contract("7/26", duplicate) };
+    let records =
+        vec![entry(ended, Record::Contract(dead)), entry(valid, Record::Contract(contract("8/26", survivor)))];
+    import(&app, records).await;
+    let (id, submit) = order_of_duplicate(&app, &world, &anna, 5);
+    assert_eq!(app.decide(&mut anna, submit).await.reason(), Reason::HeldTermsExpired);
+    assert_eq!(app.office(merging(duplicate, survivor)).await.status(), Status::Applied);
+    let order = stored(&app, &world, id).await;
+    assert_eq!((order.status(), &order.contract_id), (OrderStatus::Confirmed, &bytes(valid)), "{order:?}");
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_orders_at_outlets_that_have_not_followed_are_the_survivors(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let [standard, ended, valid] = [app.id(), app.id(), app.id()];
+    let terms = Agreement { customer_id: Vec::new(), ..world.agreement(1) };
+    let dead = Contract { valid_to_day: TODAY - 1, ..contract("7/26", duplicate) };
+    let records = vec![
+        entry(standard, Record::Agreement(terms)),
+        entry(ended, Record::Contract(dead)),
+        entry(valid, Record::Contract(contract("8/26", survivor))),
+    ];
+    import(&app, records).await;
+    let [_, middle, high] = outlets_of_duplicate(&app, &world, &[standard]).await;
+    crowd(&app, &world, middle).await;
+    app.sync(&mut anna).await;
+    let (waits, submit) = order_at(&app, &world, &anna, (high, standard), 5);
+    assert_eq!(app.decide(&mut anna, Command::SubmitOrder(submit)).await.reason(), Reason::HeldTermsExpired);
+    import(&app, vec![entry(world.receivables[1], Record::Receivable(world.receivable(1, 91_000)))]).await;
+    let first = app.office(merging(duplicate, survivor)).await;
+    assert_eq!(status(&first), (Status::Applied, Reason::MergeGoesOn), "{first:?}");
+    assert_eq!(app.stored::<Outlet>(world.tenant).await[&high].customer_id, bytes(duplicate), "it has not followed");
+    // The survivor owes what both have owed, and its contract holds there as well.
+    let (id, submit) = order_at(&app, &world, &anna, (high, standard), 5);
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldCreditLimit), "{outcome:?}");
+    let (named, submit) = order_at(&app, &world, &anna, (high, standard), 1);
+    let submit = SubmitOrder { contract_id: bytes(ended), ..submit };
+    let outcome = app.decide(&mut anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&outcome), (Status::Held, Reason::HeldTermsExpired), "it is the survivor's: {outcome:?}");
+    let change = OrderLineChange {
+        line_id: stored(&app, &world, waits).await.lines[0].line_id.clone(),
+        quantity_milli: Some(Int64Change { base: 5_000, value: 6_000 }),
+        ..OrderLineChange::default()
+    };
+    let lines = vec![OrderLineEdit { edit: Some(Edit::Change(change)) }];
+    let edit = ChangeOrder { order_id: bytes(waits), lines, ..ChangeOrder::default() };
+    let outcome = app.office(Command::ChangeOrder(edit)).await;
+    assert_eq!(outcome.status(), Status::Held, "{outcome:?}");
+    for (order, contract, waits_for) in [
+        (id, valid, HoldReason::CreditLimit),
+        (named, ended, HoldReason::TermsExpired),
+        (waits, valid, HoldReason::CreditLimit),
+    ] {
+        let order = stored(&app, &world, order).await;
+        let is = (order.customer_id.clone(), order.contract_id.clone(), open_holds(&order));
+        assert_eq!(is, (bytes(survivor), bytes(contract), vec![waits_for]), "{order:?}");
+    }
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+    assert_eq!(findings, Vec::<String>::new());
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::Unspecified);
+    let only = BTreeSet::from([bytes(survivor)]);
+    assert_eq!(customers_of::<Order>(&app, &world, |order| order.customer_id).await, only);
+    assert_eq!(customers_of::<Outlet>(&app, &world, |outlet| outlet.customer_id).await, only);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_an_outlet_of_two_duplicates_counts_once(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let [survivor, duplicate] = [world.customers[0], world.customers[1]];
+    let (third, agreement) = (app.id(), app.id());
+    let customer = Customer { name: "Third".to_owned(), ..Customer::default() };
+    let terms = Agreement { customer_id: bytes(third), ..world.agreement(1) };
+    import(&app, vec![entry(third, Record::Customer(customer)), entry(agreement, Record::Agreement(terms))]).await;
+    // The outlets are the one's, and buy by an agreement of the other.
+    let [_, middle, _] = outlets_of_duplicate(&app, &world, &[agreement]).await;
+    crowd(&app, &world, middle).await;
+    assert_eq!(app.office(merging(duplicate, survivor)).await.reason(), Reason::MergeGoesOn);
+    assert_eq!(app.office(merging(third, survivor)).await.status(), Status::Applied);
+    let findings = roundsman::verify::verify(&app.core.db, world.tenant).await.expect("verifies");
+    assert_eq!(findings, Vec::<String>::new());
+    while app.office(merging(duplicate, survivor)).await.reason() == Reason::MergeGoesOn {}
     done(app, &world, &mut anna).await;
 }

@@ -11,9 +11,9 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, BytesChange, CheckOut, ClaimLine, Customer, EditOutlet, FileClaim, GeoPoint, Int32Change, Order,
-    OrderStatus, Outlet, OutletStatus, Reason, Receivable, Reclamation, ReclamationCause, RegisterOutlet, SubmitOrder,
-    Visit,
+    Agreement, ArchiveOutlet, BlockOutlet, BytesChange, CheckOut, ClaimLine, Customer, EditOutlet, FileClaim, GeoPoint,
+    Int32Change, Order, OrderStatus, Outlet, OutletStatus, Reason, Receivable, Reclamation, ReclamationCause,
+    RegisterOutlet, SubmitOrder, Visit,
 };
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -33,6 +33,7 @@ on_both_databases!(
     nobody_but_the_office_of_the_tenant_is_told_of_duplicate_customers,
     pages_of_duplicate_customers_go_on,
     outlets_are_blocked_and_unblocked_together,
+    c14_what_waited_at_a_duplicate_goes_when_the_survivor_lets_it,
 );
 
 /// So far to the north of where every outlet of the world is, in metres.
@@ -360,5 +361,39 @@ async fn outlets_are_blocked_and_unblocked_together(kind: Kind) {
     let blocked = world.anna.outlets.iter().map(|outlet| app.shown::<Outlet>(&anna, *outlet).expect("there").blocked);
     assert_eq!(blocked.collect::<Vec<_>>(), [false, true]);
     assert_eq!(app.shown::<Order>(&anna, id).expect("the order").status(), OrderStatus::Confirmed);
+    done(app, &world, &mut anna).await;
+}
+
+async fn c14_what_waited_at_a_duplicate_goes_when_the_survivor_lets_it(kind: Kind) {
+    let (app, world, mut anna) = ready(kind).await;
+    let (survivor, customers) = (world.anna.outlets[0], world.agreements[0]);
+    let [blocked, poorer, special] = [app.id(), app.id(), app.id()];
+    let buying = |agreements: &[Uuid]| {
+        let agreement_ids = agreements.iter().copied().map(bytes).collect();
+        Record::Outlet(Outlet { agreement_ids, ..world.outlet(&world.anna, 0) })
+    };
+    let records = vec![
+        entry(special, Record::Agreement(world.agreement(0))),
+        entry(survivor, buying(&[customers, special])),
+        entry(blocked, buying(&[customers])),
+        entry(poorer, buying(&[special])),
+    ];
+    import(&app, records).await;
+    app.sync(&mut anna).await;
+    let block = BlockOutlet { outlet_id: bytes(blocked), blocked: true, reason: "unpaid".to_owned() };
+    assert_eq!(app.office(Command::BlockOutlet(block)).await.status(), Status::Applied);
+    import(&app, vec![entry(poorer, buying(&[customers]))]).await;
+    for (outlet, agreement, reason) in
+        [(blocked, customers, Reason::HeldOutletBlocked), (poorer, special, Reason::HeldTermsExpired)]
+    {
+        let (id, submit) = submit(&app, &anna, &world, (outlet, agreement));
+        let outcome = app.decide(&mut anna, submit).await;
+        assert_eq!(status(&outcome), (Status::Held, reason), "{outcome:?}");
+        let archive = ArchiveOutlet { outlet_id: bytes(outlet), survivor_id: bytes(survivor) };
+        let outcome = app.office(Command::ArchiveOutlet(archive)).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+        let order = app.stored::<Order>(world.tenant).await.remove(&id).expect("the order");
+        assert_eq!((order.status(), &order.outlet_id), (OrderStatus::Confirmed, &bytes(survivor)), "{order:?}");
+    }
     done(app, &world, &mut anna).await;
 }
