@@ -128,7 +128,7 @@ enum Block<'t> {
 
 /// Finds all pairs that are at least so alike, by their places in `customers`, the smaller first, each pair once, in no order.
 /// Compared are customers with the same tax number, those whose names have a word in common, and those whose names are next to each
-/// other in the alphabet; where many have something in common, each with the [`NEXT`] that follow it by their names, so that the work
+/// other in the alphabet; where many have something in common, each with the 32 that follow it by their names, so that the work
 /// grows with the customers and not with their square.
 pub fn pairs(customers: &[Traits], least_bp: i32, mut found: impl FnMut(usize, usize, Likeness)) {
     let mut backwards: Vec<usize> = (0..customers.len()).collect();
