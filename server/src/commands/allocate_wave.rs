@@ -115,6 +115,10 @@ fn allocate(
     };
     let place = field::place(workspace, &order.outlet_id)?;
     let mut after = order.clone();
+    if let Err(refused) = shipment::has_room(&order) {
+        // Nothing is written of it yet, and the others go on.
+        return Ok(Err(refused.reason));
+    }
     if !allotment.short.is_empty() {
         let (reduced, books) = fulfil::short(&ordered, &allotment.short, books, shipping::mover(context))?;
         shipping::put_books(workspace, (&debtor, warehouse), &books)?;

@@ -60,7 +60,7 @@ impl Decide for AnswerChangeRequest {
             let ground = needs(&asked, &order).read(workspace, order_id, place.clone(), capture)?;
             let decision = ground.decide(|setting| request::accept(&asked, &order, setting))?;
             if decision.order.status() == OrderStatus::Cancelled {
-                shipping::call_off(context, workspace, &place, &order)?;
+                shipping::call_off(context, workspace, &place, (order_id, &order))?;
             }
             ground.store(context, workspace, Some(&order), decision)?
         } else {

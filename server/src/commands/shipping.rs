@@ -233,14 +233,23 @@ impl Moving {
     }
 }
 
-/// Calls the shipments of an order off that have not left, since the order is called off.
+/// Takes an order that is called off out of the shipments that have not left. What was to bring nothing else is called off.
 ///
 /// # Errors
 /// See [`Stop`].
-pub fn call_off(context: &Context<'_>, workspace: &mut Workspace, place: &Place, order: &Order) -> Result<(), Stop> {
+pub fn call_off(
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    place: &Place,
+    (order_id, order): (Uuid, &Order),
+) -> Result<(), Stop> {
     for id in shipments_of(order) {
         let Some(mut shipment) = workspace.find::<Shipment>(id)? else { continue };
         if !shipment::is_inside(&shipment) {
+            continue;
+        }
+        if let Some(others) = shipment::without_order(&shipment, order_id) {
+            workspace.put(id, &others, &place.open())?;
             continue;
         }
         shipment.set_state(ShipmentState::Cancelled);

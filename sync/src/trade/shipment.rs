@@ -114,13 +114,21 @@ fn goes_with(id: Uuid, order: &Order, first: &Order, warehouse_id: &[u8]) -> Res
     if is_begun && order.warehouse_id != warehouse_id {
         return Err(check::mismatch("warehouse_id").about(id));
     }
-    check::count(order.earlier_shipment_ids.len() + 1, SHIPMENTS, "order_id")?;
+    has_room(order)?;
     if order.lines.iter().all(|line| fulfil::left_to_ship(line) == 0) {
         let last = Uuid::from_slice(&order.shipment_id).ok();
         let rejection = Rejection::new(Reason::ShipmentExists).about(id);
         return Err(last.into_iter().fold(rejection, |found, last| found.fact(Some(last), "shipment_id", last)));
     }
     Ok(())
+}
+
+/// Whether one more shipment can be made of an order.
+///
+/// # Errors
+/// `REASON_LIMIT_EXCEEDED`.
+pub fn has_room(order: &Order) -> Result<(), Rejection> {
+    check::count(order.earlier_shipment_ids.len() + 1, SHIPMENTS, "order_id")
 }
 
 /// What a command wants of lines, by order and line, with its place in the command.
@@ -196,6 +204,15 @@ pub fn decide_cancel(
     shipment.comment.clone_from(&command.reason);
     let left = |(id, order): &(Uuid, &Order)| (*id, fulfil::called_off(order, *id, current));
     Ok(Prepared { shipment, orders: orders.iter().map(left).collect(), verdict: Verdict::done() })
+}
+
+/// A shipment without the lines of an order; `None`: it has no others.
+#[must_use]
+pub fn without_order(shipment: &Shipment, order_id: Uuid) -> Option<Shipment> {
+    let is_of_others = |line: &&ShipmentLine| fulfil::order_of(shipment, line) != order_id.as_bytes();
+    let lines: Vec<ShipmentLine> = shipment.lines.iter().filter(is_of_others).cloned().collect();
+    let order_id = fulfil::order_of(shipment, lines.first()?).to_vec();
+    Some(Shipment { order_id, lines, ..shipment.clone() })
 }
 
 /// Whether the goods are still in the warehouse.

@@ -10,9 +10,10 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, CancelShipment, CheckShipment, CloseOrder, DeliverShipment, Fulfilment, LineDifference, Order,
-    OrderStatus, PassedOrder, PickShipment, PrepareShipment, PreparedLine, PromiseOutcome, Reason, ReleaseOrder, Scan,
-    ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule, StartWave, Wave, WaveState,
+    Agreement, AnswerChangeRequest, CancelOrder, CancelShipment, CheckShipment, CloseOrder, DeliverShipment,
+    Fulfilment, LineDifference, Order, OrderStatus, PassedOrder, PickShipment, PrepareShipment, PreparedLine,
+    PromiseOutcome, Reason, ReleaseOrder, Scan, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason,
+    ShortageRule, StartWave, Wave, WaveState,
 };
 use roundsman_sync::trade::order::fulfil::left_to_ship;
 use roundsman_tests::app::{TestApp, TestDevice};
@@ -26,6 +27,7 @@ use crate::desk::{by, entry, import};
 on_both_databases!(
     an_order_is_shipped_in_parts_and_closed_with_the_last,
     orders_of_one_customer_go_together,
+    who_is_called_off_leaves_the_shipment_to_the_others,
     c11_of_a_back_order_goes_what_is_there_and_the_rest_follows,
     c11_what_the_warehouse_does_not_find_follows_where_the_agreement_wants_it,
     c23_what_was_not_attempted_is_shipped_again_and_the_promise_is_broken,
@@ -159,6 +161,27 @@ async fn orders_of_one_customer_go_together(kind: Kind) {
     for id in [first, second] {
         assert_eq!(state(&house.order(id).await), (OrderStatus::Closed, Fulfilment::Delivered));
     }
+    house.closes().await;
+}
+
+async fn who_is_called_off_leaves_the_shipment_to_the_others(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let first = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let second = house.released(&[(1, 3, PRICE_MINOR)]).await;
+    let more_order_ids = vec![bytes(second)];
+    let together = PrepareShipment { order_id: bytes(first), more_order_ids, ..PrepareShipment::default() };
+    let shipment = house.prepares_with(together).await;
+    let cancel = CancelOrder { order_id: bytes(first), reason: "changed their mind".to_owned() };
+    let asked = house.app.decide(&mut house.anna, Command::CancelOrder(cancel)).await;
+    assert_eq!(status(&asked), (Status::Held, Reason::ChangeRequested), "{asked:?}");
+    let change_request_id = house.order(first).await.change_request_id;
+    let accept = AnswerChangeRequest { change_request_id, accept: true, comment: String::new() };
+    house.does(Command::AnswerChangeRequest(accept)).await;
+    let left = house.shipment(shipment).await;
+    assert_eq!((left.state(), left.lines.len(), left.order_id), (ShipmentState::Prepared, 1, bytes(second)));
+    house.brings(shipment).await;
+    assert_eq!(house.order(first).await.status(), OrderStatus::Cancelled);
+    assert_eq!(state(&house.order(second).await), (OrderStatus::Closed, Fulfilment::Delivered));
     house.closes().await;
 }
 
