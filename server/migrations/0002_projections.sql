@@ -103,9 +103,57 @@ CREATE TABLE shipment (
     received_by  TEXT   NOT NULL,
     reclamation  UUID,
     comment      TEXT   NOT NULL,
+    wave         UUID,
+    trip         UUID,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX shipment_by_order ON shipment (tenant, sales_order);
+
+CREATE TABLE vehicle (
+    tenant         BIGINT NOT NULL,
+    id             UUID   NOT NULL,
+    name           TEXT   NOT NULL,
+    plate          TEXT   NOT NULL,
+    warehouse      UUID,
+    max_weight_g   BIGINT NOT NULL,
+    max_volume_cm3 BIGINT NOT NULL,
+    out_of_use     BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+
+CREATE TABLE trip (
+    tenant       BIGINT NOT NULL,
+    id           UUID   NOT NULL,
+    trip_day     BIGINT NOT NULL,
+    state        BIGINT NOT NULL,
+    vehicle      UUID,
+    driver       UUID,
+    warehouse    UUID,
+    stops        BIGINT NOT NULL,
+    weight_g     BIGINT NOT NULL,
+    volume_cm3   BIGINT NOT NULL,
+    departure_at BIGINT NOT NULL,
+    departed_at  BIGINT NOT NULL,
+    closed_at    BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX trip_by_day ON trip (tenant, trip_day, id);
+
+-- What left with a closed trip and what became of it, product by product.
+CREATE TABLE trip_goods (
+    tenant              BIGINT NOT NULL,
+    trip                UUID   NOT NULL,
+    line_number         BIGINT NOT NULL,
+    product             UUID,
+    shipped_milli       BIGINT NOT NULL,
+    delivered_milli     BIGINT NOT NULL,
+    refused_milli       BIGINT NOT NULL,
+    missing_milli       BIGINT NOT NULL,
+    not_attempted_milli BIGINT NOT NULL,
+    sellable_milli      BIGINT NOT NULL,
+    unsellable_milli    BIGINT NOT NULL,
+    PRIMARY KEY (tenant, trip, line_number)
+) /* WITHOUT ROWID */;
 
 CREATE TABLE shipment_line (
     tenant          BIGINT NOT NULL,

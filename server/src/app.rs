@@ -214,7 +214,7 @@ pub async fn router(core: &Arc<Core>) -> axum::Router {
         )
         .add_service(InspectServiceServer::new(InspectDoor(core.db.clone())).max_decoding_message_size(MESSAGE_BYTES))
         .add_service(
-            LogisticsServiceServer::new(LogisticsDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
+            LogisticsServiceServer::new(LogisticsDoor::new(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),
         )
         .add_service(
             SupervisionServiceServer::new(SupervisionDoor(Arc::clone(core))).max_decoding_message_size(MESSAGE_BYTES),

@@ -55,7 +55,7 @@ pub async fn holding(tx: &mut Tx, caller: &Caller) -> Result<Holding, StoreError
 /// The scopes that come with the role. Office, logistics, admin and integration hold no replica.
 fn roots(caller: &Caller) -> BTreeSet<Scope> {
     match caller.role {
-        Role::Rep => caller.rep.map(|rep| [Scope::Tenant, Scope::Rep(rep)].into()).unwrap_or_default(),
+        Role::Rep | Role::Driver => caller.rep.map(|rep| [Scope::Tenant, Scope::Rep(rep)].into()).unwrap_or_default(),
         Role::Supervisor => {
             let scopes = |team| [Scope::Tenant, Scope::Supervision, Scope::Team(team)].into();
             caller.team.map(scopes).unwrap_or_default()
@@ -69,7 +69,7 @@ fn gives(scope: Scope) -> bool {
     match scope {
         Scope::Territory(_) | Scope::Rep(_) | Scope::Team(_) | Scope::PriceList(_) => true,
         Scope::Tenant | Scope::Supervision | Scope::TerritoryMonth(..) => false,
-        Scope::Warehouse(_) | Scope::Customer(_) => false,
+        Scope::Warehouse(_) | Scope::Customer(_) | Scope::Trip(_) => false,
     }
 }
 
@@ -111,6 +111,8 @@ pub fn buckets(scope: Scope) -> usize {
         Scope::Customer(_) => 3,
         // The rep or the team with its reps, their assignments, what they handed in; tasks.
         Scope::Rep(_) | Scope::Team(_) => 4,
+        // The trip, its shipments.
+        Scope::Trip(_) => 2,
     }
 }
 

@@ -99,6 +99,8 @@ pub enum Scope {
     Rep(Uuid),
     /// What is a team's own.
     Team(Uuid),
+    /// A trip with what it brings.
+    Trip(Uuid),
 }
 
 impl fmt::Display for Scope {
@@ -113,6 +115,7 @@ impl fmt::Display for Scope {
             Self::Customer(id) => write!(f, "customer:{id}"),
             Self::Rep(id) => write!(f, "rep:{id}"),
             Self::Team(id) => write!(f, "team:{id}"),
+            Self::Trip(id) => write!(f, "trip:{id}"),
         }
     }
 }
@@ -151,6 +154,7 @@ fn parse(text: &str) -> Option<Scope> {
         "customer" => Some(Scope::Customer(id)),
         "rep" => Some(Scope::Rep(id)),
         "team" => Some(Scope::Team(id)),
+        "trip" => Some(Scope::Trip(id)),
         _ => None,
     }
 }
@@ -173,6 +177,7 @@ mod tests {
             Scope::Customer(id),
             Scope::Rep(id),
             Scope::Team(id),
+            Scope::Trip(id),
         ] {
             assert_eq!(scope.to_string().parse(), Ok(scope));
         }

@@ -25,7 +25,7 @@ pub enum Who {
 }
 
 const ADMIN: Who = Who::Roles(&[Role::Admin]);
-const REPLICA: Who = Who::Roles(&[Role::Rep, Role::Supervisor]);
+const REPLICA: Who = Who::Roles(&[Role::Rep, Role::Supervisor, Role::Driver]);
 const LOGISTICS: Who = Who::Roles(&[Role::Logistics, Role::Office, Role::Admin]);
 const SUPERVISION: Who = Who::Roles(&[Role::Supervisor, Role::Office, Role::Admin]);
 const OFFICE: Who = Who::Roles(&[Role::Office, Role::Admin]);
@@ -75,6 +75,14 @@ const RULES: &[Rule] = &[
     rule("/roundsman.logistics.v1.LogisticsService/ReviewClaim", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/DecideClaim", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/SettleClaim", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/ListVehicles", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/ListTrips", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/ProposeTrips", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/PlanTrip", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/LoadShipment", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/DepartTrip", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/CloseTrip", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/CancelTrip", LOGISTICS),
     rule("/roundsman.supervision.v1.SupervisionService/WatchCoverage", SUPERVISION),
     rule("/roundsman.supervision.v1.SupervisionService/ListVisits", SUPERVISION),
     rule("/roundsman.supervision.v1.SupervisionService/ListOutboxes", SUPERVISION),

@@ -223,6 +223,31 @@ impl Session {
     }
 }
 
+/// The largest page that is asked for.
+const PAGE: i32 = 1_000;
+
+/// The first entries of a list, at most so many, page by page. `page` reads so many after a token, and says what comes next. Each
+/// page may cost a search, so it is no larger than what is wanted and no smaller.
+///
+/// # Errors
+/// What `page` answers.
+pub async fn collect<T>(
+    limit: usize,
+    mut page: impl AsyncFnMut(i32, String) -> anyhow::Result<(Vec<T>, String)>,
+) -> anyhow::Result<Vec<T>> {
+    let mut found = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let page_size = i32::try_from(limit - found.len()).unwrap_or(PAGE).min(PAGE);
+        let (entries, next_page_token) = page(page_size, page_token).await?;
+        found.extend(entries);
+        page_token = next_page_token;
+        if page_token.is_empty() || found.len() >= limit {
+            return Ok(found);
+        }
+    }
+}
+
 /// Why something was decided, in words.
 #[must_use]
 pub fn why(outcome: &Outcome) -> String {

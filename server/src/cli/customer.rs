@@ -14,14 +14,11 @@ use roundsman_proto::trade::{MergeCustomers, Reason};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::client::{Login, Session, why};
+use super::client::{Login, Session, collect, why};
 use super::explain::decimal;
 use super::print;
 use super::user::id;
 use crate::clock::{Clock, Random};
-
-/// Pairs in one page.
-const PAGE: i32 = 1_000;
 
 /// What can be done with customers; it needs the login of somebody of the office or of an administrator.
 #[derive(Debug, Subcommand)]
@@ -128,23 +125,16 @@ pub async fn duplicates(
     min_likeness_bp: i32,
     limit: usize,
 ) -> anyhow::Result<Vec<DuplicateCustomer>> {
-    let mut found = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        // Each page costs a search, so it is no larger than what is wanted and no smaller.
-        let page_size = i32::try_from(limit - found.len()).unwrap_or(PAGE).min(PAGE);
+    collect(limit, async |page_size, page_token| {
         let request = ListDuplicateCustomersRequest { min_likeness_bp, page_size, page_token };
         let ListDuplicateCustomersResponse { duplicates, next_page_token } = session
             .call(request, async |channel, request| {
                 OfficeServiceClient::new(channel).list_duplicate_customers(request).await
             })
             .await?;
-        found.extend(duplicates);
-        page_token = next_page_token;
-        if page_token.is_empty() || found.len() >= limit {
-            return Ok(found);
-        }
-    }
+        Ok((duplicates, next_page_token))
+    })
+    .await
 }
 
 /// Why two customers look like one, in words.

@@ -77,6 +77,8 @@ pub enum Role {
     Admin,
     /// A system, such as the ERP.
     Integration,
+    /// Brings shipments to outlets, with a replica of the own trips.
+    Driver,
 }
 
 impl Role {
@@ -85,6 +87,7 @@ impl Role {
             Self::Rep => auth::Role::Rep,
             Self::Supervisor => auth::Role::Supervisor,
             Self::Logistics => auth::Role::Logistics,
+            Self::Driver => auth::Role::Driver,
             Self::Office => auth::Role::Office,
             Self::Admin => auth::Role::Admin,
             Self::Integration => auth::Role::Integration,

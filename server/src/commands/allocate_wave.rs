@@ -125,6 +125,7 @@ fn allocate(
         after = reduced;
     }
     let mut passed = Err(Reason::StockAwaited);
+    let mut prepared_to = None;
     if !allotment.lines.is_empty() {
         let shipment_id = shipment_id(wave_id, id);
         let (bytes, order_id) = (shipment_id.as_bytes().to_vec(), id.as_bytes().to_vec());
@@ -137,10 +138,11 @@ fn allocate(
         shipping::put_picking(workspace, &shipment, 1)?;
         wave.lines = wave.lines.saturating_add(i32::try_from(shipment.lines.len()).unwrap_or(i32::MAX));
         after = prepared.orders.into_iter().next().map_or(after, |(_, order)| order);
-        requests::overtake(context, workspace, &place, &mut after, shipment.state())?;
+        prepared_to = Some(shipment.state());
         passed = Ok(());
     }
     wave.short_lines = wave.short_lines.saturating_add(i32::try_from(allotment.short.len()).unwrap_or(i32::MAX));
+    requests::overtake(context, workspace, &place, &mut after, prepared_to)?;
     ordering::put_order(context, workspace, &place, (id, Some(&order), &after))?;
     if !allotment.short.is_empty() {
         ordering::release_held(context, workspace, &debtor)?;

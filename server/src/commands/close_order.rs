@@ -5,7 +5,7 @@ use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{CloseOrder, Order, Reason};
 use roundsman_sync::trade::order::fulfil;
 
-use super::{Context, Decide, Target, applied, applied_because, field, ordering, shipping};
+use super::{Context, Decide, Target, applied, applied_because, field, ordering, requests, shipping};
 use crate::network::optional_id;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -38,9 +38,10 @@ impl Decide for CloseOrder {
         let ordered = shipping::ordered(workspace, id)?;
         let warehouse = optional_id(&before.warehouse_id)?;
         let (debtor, books) = shipping::books(workspace, &ordered, warehouse, shipping::products_of(&before))?;
-        let Some((after, books)) = fulfil::decide_close(&ordered, self, books, shipping::mover(context))? else {
+        let Some((mut after, books)) = fulfil::decide_close(&ordered, self, books, shipping::mover(context))? else {
             return Ok(applied_because(Reason::NothingToDo));
         };
+        requests::overtake(context, workspace, &place, &mut after, None)?;
         ordering::put_order(context, workspace, &place, (id, Some(&before), &after))?;
         shipping::put_books(workspace, (&debtor, warehouse), &books)?;
         ordering::release_held(context, workspace, &debtor)?;

@@ -6,6 +6,7 @@
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{CollectPayment, Order, Payment, Receivable};
+use roundsman_sync::trade::capture::Capture;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::Debts;
@@ -14,8 +15,9 @@ use roundsman_sync::trade::payment::{self, Decision, Owing};
 use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
+use super::field::Place;
 use super::ordering;
-use super::{Context, Decide, Target, field};
+use super::{Context, Decide, Issuer, Target, field, trips};
 use crate::internal::{Debtor, OutletCustomers};
 use crate::network;
 use crate::workspace::{Keys, Stop, Workspace};
@@ -26,7 +28,7 @@ impl Decide for CollectPayment {
     }
 
     fn roles(&self) -> &'static [Role] {
-        &[Role::Rep]
+        &[Role::Rep, Role::Driver]
     }
 
     fn target(&self) -> Option<Target<'_>> {
@@ -40,6 +42,7 @@ impl Decide for CollectPayment {
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.payment_id);
         keys.record(&self.order_id);
+        keys.record(&self.trip_id);
         field::keys(context, &self.outlet_id, workspace, keys);
         field::hang_keys(context, &self.outlet_id, workspace, keys);
         for outlet in field::named_and_remaining(&self.outlet_id, workspace) {
@@ -66,8 +69,7 @@ impl Decide for CollectPayment {
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         payment::collect_form(self)?;
         let rep = field::rep(context)?;
-        let place = field::known_place(context, workspace, &self.outlet_id)?;
-        let capture = field::fact(context, workspace, &place)?;
+        let (place, capture) = taken_at(context, workspace, self)?;
         let customers: OutletCustomers = workspace.internal(&place.outlet_id)?;
         let customers = with_remaining(workspace, customers.customers, &self.customer_id)?;
         let customer = network::remaining_customer(workspace, payment::customer(self, &customers)?)?;
@@ -103,6 +105,21 @@ impl Decide for CollectPayment {
         }
         place.outcome(context, workspace, verdict)
     }
+}
+
+/// Where money was taken, and how: by a rep at an outlet that was once the rep's, by a driver at one to which the own trip goes.
+fn taken_at(context: &Context<'_>, workspace: &Workspace, command: &CollectPayment) -> Result<(Place, Capture), Stop> {
+    if matches!(context.issuer, Issuer::User(caller) if caller.role == Role::Driver) {
+        let place = trips::place(context, workspace, (&command.trip_id, &command.outlet_id))?;
+        let capture = field::capture(context, &place, place.archived)?;
+        return Ok((place, capture));
+    }
+    if !command.trip_id.is_empty() {
+        return Err(check::out_of_range("trip_id").into());
+    }
+    let place = field::known_place(context, workspace, &command.outlet_id)?;
+    let capture = field::fact(context, workspace, &place)?;
+    Ok((place, capture))
 }
 
 /// The customers of an outlet and, unless `named` is one of them, those into which they were merged.

@@ -200,7 +200,7 @@ pub fn knows_team(context: &Context<'_>, team: &[u8]) -> bool {
         Issuer::Server => true,
         Issuer::User(caller) => match caller.role {
             Role::Supervisor => caller.team.is_some_and(|own| own.as_bytes() == team),
-            Role::Unspecified => false,
+            Role::Unspecified | Role::Driver => false,
             Role::Rep | Role::Logistics | Role::Office | Role::Admin | Role::Integration => true,
         },
     }
@@ -218,7 +218,7 @@ fn knows_place(context: &Context<'_>, workspace: &Workspace, place: &Place) -> R
 fn blind<T>(context: &Context<'_>, found: Result<T, Stop>) -> Result<Option<T>, Stop> {
     let part = match context.issuer {
         Issuer::Server => false,
-        Issuer::User(caller) => matches!(caller.role, Role::Rep | Role::Supervisor),
+        Issuer::User(caller) => matches!(caller.role, Role::Rep | Role::Supervisor | Role::Driver),
     };
     match found {
         Err(Stop::Rejected(rejection)) if part && rejection.reason == Reason::IdOfAnotherKind => Ok(None),
@@ -227,7 +227,8 @@ fn blind<T>(context: &Context<'_>, found: Result<T, Stop>) -> Result<Option<T>, 
 }
 
 /// The answer for a record that is not there, and for one of which the caller may not know.
-fn unknown<R: Record>(id: &[u8]) -> Stop {
+#[must_use]
+pub fn unknown<R: Record>(id: &[u8]) -> Stop {
     let rejection = Rejection::new(Reason::NotFound).field(R::NAME);
     Uuid::from_slice(id).map_or_else(|_| rejection.clone(), |id| rejection.clone().about(id)).into()
 }
@@ -396,7 +397,10 @@ fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Place
 
 /// How the command was captured. The business date counts where a device has captured it, if it is believed; at a desk it
 /// is the territory's day.
-fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
+///
+/// # Errors
+/// See [`capture::business_day`].
+pub fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
     let now = place.local(context.now_us);
     let stated = if context.issuer.rep().is_some() { context.business_day } else { now.day };
     let business_day = capture::business_day(stated, place.day(context.captured_at_us));

@@ -23,7 +23,7 @@ impl Decide for HandInCash {
     }
 
     fn roles(&self) -> &'static [Role] {
-        &[Role::Rep, Role::Office, Role::Admin]
+        &[Role::Rep, Role::Driver, Role::Office, Role::Admin]
     }
 
     fn target(&self) -> Option<Target<'_>> {

@@ -15,6 +15,7 @@ mod assign_task;
 mod block_outlet;
 mod cancel_order;
 mod cancel_shipment;
+mod cancel_trip;
 mod cancel_visit;
 mod change_order;
 mod check_in;
@@ -22,11 +23,13 @@ mod check_out;
 mod check_shipment;
 pub(crate) mod chunk;
 mod close_order;
+mod close_trip;
 mod collect_payment;
 mod complete_task;
 mod confirm_hand_in;
 mod decide_claim;
 mod deliver_shipment;
+mod depart_trip;
 mod dismiss_rep;
 mod edit_outlet;
 mod field;
@@ -34,12 +37,14 @@ mod file_claim;
 mod hand_in_cash;
 mod hand_territory_over;
 mod import_records;
+mod load_shipment;
 mod mark_missed_visits;
 mod merge_customers;
 mod move_outlet;
 mod ordering;
 mod people;
 mod pick_shipment;
+mod plan_trip;
 mod plan_visits;
 mod prepare_shipment;
 mod register_outlet;
@@ -58,6 +63,7 @@ mod shipping;
 mod start_wave;
 mod submit_order;
 mod terms;
+mod trips;
 mod turn_month;
 
 use roundsman_proto::auth::Role;
@@ -287,6 +293,11 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::CheckShipment(command) => command,
         Command::StartWave(command) => command,
         Command::AllocateWave(command) => command,
+        Command::PlanTrip(command) => command,
+        Command::LoadShipment(command) => command,
+        Command::DepartTrip(command) => command,
+        Command::CloseTrip(command) => command,
+        Command::CancelTrip(command) => command,
         Command::MarkMissedVisits(command) => command,
         Command::ApplyAssignments(command) => command,
         Command::TurnMonth(command) => command,

@@ -69,7 +69,7 @@ impl Decide for PrepareShipment {
             field::hang(context, workspace, &place, id)?;
             for ((id, before), (_, mut after)) in before.into_iter().zip(prepared.orders) {
                 move_reservation(workspace, before, &mut after)?;
-                requests::overtake(context, workspace, &place, &mut after, prepared.shipment.state())?;
+                requests::overtake(context, workspace, &place, &mut after, Some(prepared.shipment.state()))?;
                 ordering::put_order(context, workspace, &place, (id, Some(before), &after))?;
             }
             shipping::put_picking(workspace, &prepared.shipment, 1)?;

@@ -73,7 +73,7 @@ fn releaser(issuer: &Issuer, workspace: &Workspace) -> Result<Releaser, Stop> {
             Role::Supervisor => ("the supervisor", Some(caller.team)),
             Role::Admin => ("the administrator", None),
             Role::Integration => ("the ERP", None),
-            Role::Office | Role::Logistics | Role::Rep | Role::Unspecified => ("the office", None),
+            Role::Office | Role::Logistics | Role::Rep | Role::Driver | Role::Unspecified => ("the office", None),
         },
     };
     let limits = match team {

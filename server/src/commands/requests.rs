@@ -57,8 +57,8 @@ pub fn put_answered(
     Ok(())
 }
 
-/// A shipment of an order has come to this state: what was wanted of the order may be too late now. Its keys are those of
-/// the order's `change_request_id`.
+/// An order is closed, or one of its shipments has come to this state: what was wanted of the order may be too late now. Its
+/// keys are those of the order's `change_request_id`.
 ///
 /// # Errors
 /// See [`Stop`].
@@ -67,11 +67,11 @@ pub fn overtake(
     workspace: &mut Workspace,
     place: &Place,
     order: &mut Order,
-    shipment: ShipmentState,
+    shipment: Option<ShipmentState>,
 ) -> Result<(), Stop> {
     let Some(id) = optional_id(&order.change_request_id)? else { return Ok(()) };
     let Some(request) = workspace.find::<ChangeRequest>(id)? else { return Ok(()) };
-    if let Some(refused) = request::overtaken(&request, shipment, context.now_us) {
+    if let Some(refused) = request::overtaken(&request, order.status(), shipment, context.now_us) {
         put_answered(context, workspace, place, (id, &refused))?;
         order.change_request_id.clear();
     }

@@ -215,7 +215,7 @@ impl Moving {
         let stamps = if is_closed(&shipment) { self.place.closed(context) } else { self.place.open() };
         workspace.put(self.id, &shipment, &stamps)?;
         for ((id, before), after) in self.before.iter().zip(&mut orders) {
-            requests::overtake(context, workspace, &self.place, &mut after.order, shipment.state())?;
+            requests::overtake(context, workspace, &self.place, &mut after.order, Some(shipment.state()))?;
             ordering::put_order(context, workspace, &self.place, (*id, Some(before), &after.order))?;
         }
         put_books(workspace, (&self.debtor, self.warehouse), &books)?;
@@ -244,7 +244,7 @@ pub fn call_off(
     (order_id, order): (Uuid, &Order),
 ) -> Result<(), Stop> {
     for id in shipments_of(order) {
-        let Some(mut shipment) = workspace.find::<Shipment>(id)? else { continue };
+        let Some(shipment) = workspace.find::<Shipment>(id)? else { continue };
         if !shipment::is_inside(&shipment) {
             continue;
         }
@@ -252,8 +252,7 @@ pub fn call_off(
             workspace.put(id, &others, &place.open())?;
             continue;
         }
-        shipment.set_state(ShipmentState::Cancelled);
-        workspace.put(id, &shipment, &place.closed(context))?;
+        workspace.put(id, &shipment::cancelled(&shipment), &place.closed(context))?;
         workspace.announce("shipment.cancelled", id);
     }
     Ok(())

@@ -216,6 +216,8 @@ fn products(world: &World) -> Vec<RecordToImport> {
             vat_bp: article.vat_bp,
             multiple_milli: article.minimum_multiple_milli,
             weight_mg: article.weight_grams * 1_000,
+            // Food in its packing is about half as dense as water.
+            volume_mm3: article.weight_grams * 2_000,
             withdrawn: article.withdrawal.is_some_and(|end| end.from_day <= TODAY),
             successor_id: article.withdrawal.map_or_else(Vec::new, |end| bytes(world.product_id(end.successor))),
         };

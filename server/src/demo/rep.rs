@@ -342,6 +342,7 @@ fn pay<S: Storages>(app: &App<S>, place: usize) -> anyhow::Result<Option<Collect
         receipt_number: key,
         shares: Vec::new(),
         contract_id: Vec::new(),
+        trip_id: Vec::new(),
     }))
 }
 

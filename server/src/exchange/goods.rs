@@ -23,6 +23,7 @@ pub const PRODUCTS: &[Column] = &[
     Column { name: "vat_percent", help: "the rate of value added tax, such as 25.5; empty: none" },
     Column { name: "multiple", help: "the smallest step of an ordered quantity; empty: any" },
     Column { name: "weight_kg", help: "the weight of one unit with its packing; empty: unknown" },
+    Column { name: "volume_l", help: "the room that one unit takes with its packing, in litres; empty: unknown" },
     Column { name: "withdrawn", help: "yes: no longer sold; no or empty" },
     Column { name: "successor", help: "the product that replaces it, as a reference" },
     Column { name: "packaging", help: "a packaging's code, such as BOX; empty: sold in units only" },
@@ -60,6 +61,7 @@ pub fn product(fields: &mut Fields<'_>) -> Product {
         vat_bp: fields.value("vat_percent", value::rate),
         multiple_milli: fields.value("multiple", value::quantity),
         weight_mg: fields.value("weight_kg", value::weight),
+        volume_mm3: fields.value("volume_l", value::volume),
         withdrawn: fields.value("withdrawn", value::yes),
         successor_id: check::bytes(fields.reference("successor", "product")),
     }

@@ -15,6 +15,8 @@ const QUANTITY_DECIMALS: u32 = 3;
 const RADIUS_M: i64 = 100_000;
 /// Weights up to a hundred thousand tons, in milligrams.
 const WEIGHT_MG: i64 = 100_000_000_000_000;
+/// Volumes up to a hundred thousand cubic metres, in cubic millimetres.
+const VOLUME_MM3: i64 = 100_000_000_000_000;
 
 /// A decimal number, times 10^`decimals`. More decimals are taken only if they are zeros.
 fn decimal(text: &str, decimals: u32) -> Option<i64> {
@@ -91,6 +93,14 @@ pub fn content(text: &str) -> Result<i64, Wrong> {
 /// What the text is not.
 pub fn weight(text: &str) -> Result<i64, Wrong> {
     in_range(text, 6, 0..=WEIGHT_MG, "a weight in kilograms with at most 6 decimals")
+}
+
+/// A volume in litres, as cubic millimetres.
+///
+/// # Errors
+/// What the text is not.
+pub fn volume(text: &str) -> Result<i64, Wrong> {
+    in_range(text, 6, 0..=VOLUME_MM3, "a volume in litres with at most 6 decimals")
 }
 
 /// A rate in per cent, as basis points.
@@ -237,6 +247,7 @@ mod tests {
         assert_eq!((content("12"), content("0").is_err()), (Ok(12_000), true));
         assert_eq!((rate("25.5"), rate("100"), rate("100.01").is_err()), (Ok(2_550), Ok(10_000), true));
         assert_eq!((weight("1.25"), weight("0.0000001").is_err()), (Ok(1_250_000), true));
+        assert_eq!((volume("0.33"), volume("1.0000001").is_err()), (Ok(330_000), true));
         assert_eq!((radius("150"), radius("1.5").is_err(), radius("100001").is_err()), (Ok(150), true, true));
     }
 

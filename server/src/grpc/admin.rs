@@ -101,7 +101,7 @@ fn new_user(tenant: i64, request: proto::CreateUserRequest) -> Result<(User, Sec
     if role == Role::Unspecified {
         fields.wrong("role", Reason::UnknownValue, "is missing or unknown");
     }
-    only_and_always(&mut fields, "rep_id", !request.rep_id.is_empty(), role == Role::Rep);
+    only_and_always(&mut fields, "rep_id", !request.rep_id.is_empty(), matches!(role, Role::Rep | Role::Driver));
     only_and_always(&mut fields, "team_id", !request.team_id.is_empty(), role == Role::Supervisor);
     fields.check()?;
     Ok((user, password))

@@ -12,12 +12,14 @@ use roundsman_proto::trade::{
     self, AllocateWave, ChangeRequest, Kind, Order, OrderStatus, Reason, Reclamation, ReclamationState, Shipment, Wave,
 };
 use roundsman_sync::trade::check;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::detached::detached;
 use super::fields::Fields;
 use super::paging::{Filter, Listed, documents};
+use super::trips::{Question, TripPage, VehiclePage};
 use super::{office, status};
 use crate::app::Core;
 use crate::auth::authenticate::caller;
@@ -29,9 +31,19 @@ use crate::store::sql::Db;
 
 /// `roundsman.logistics.v1.LogisticsService`.
 #[derive(Clone, Debug)]
-pub struct LogisticsDoor(pub Arc<Core>);
+pub struct LogisticsDoor {
+    core: Arc<Core>,
+    /// A proposal of trips keeps a processor busy: one at a time.
+    proposals: Arc<Semaphore>,
+}
 
 impl LogisticsDoor {
+    /// The door.
+    #[must_use]
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core, proposals: Arc::new(Semaphore::new(1)) }
+    }
+
     /// Decides a command that came in a message of its own.
     async fn execute(
         &self,
@@ -42,7 +54,7 @@ impl LogisticsDoor {
     ) -> Result<Option<Outcome>, Status> {
         let command = command.ok_or_else(|| status::rejected(&check::missing(field)))?;
         let command = trade::Command { command: Some(command) };
-        let (outcome, _) = office::execute(&self.0, caller, command_id, command).await?;
+        let (outcome, _) = office::execute(&self.core, caller, command_id, command).await?;
         Ok(Some(outcome))
     }
 }
@@ -51,7 +63,7 @@ impl LogisticsDoor {
     /// A wave, as it is now.
     async fn wave(&self, caller: &Caller, id: &[u8]) -> Result<Option<Wave>, Status> {
         let id = check::id(id, "wave_id").map_err(|error| status::rejected(&error))?;
-        let (db, tenant) = (self.0.db.clone(), caller.tenant);
+        let (db, tenant) = (self.core.db.clone(), caller.tenant);
         detached(async move {
             let found = record::find(&mut db.read().await?, tenant, &[id]).await?;
             let stored =
@@ -71,7 +83,7 @@ impl LogisticsService for LogisticsDoor {
     ) -> Result<Response<proto::ListOrdersResponse>, Status> {
         let caller = caller(&request)?;
         let page = OrderPage::of(&request.into_inner())?;
-        let db = self.0.db.clone();
+        let db = self.core.db.clone();
         let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
         Ok(Response::new(answer))
     }
@@ -82,7 +94,7 @@ impl LogisticsService for LogisticsDoor {
     ) -> Result<Response<proto::ListShipmentsResponse>, Status> {
         let caller = caller(&request)?;
         let page = ShipmentPage::of(&request.into_inner())?;
-        let db = self.0.db.clone();
+        let db = self.core.db.clone();
         let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
         Ok(Response::new(answer))
     }
@@ -137,7 +149,7 @@ impl LogisticsService for LogisticsDoor {
     ) -> Result<Response<proto::ListChangeRequestsResponse>, Status> {
         let caller = caller(&request)?;
         let page = ChangeRequestPage::of(&request.into_inner())?;
-        let db = self.0.db.clone();
+        let db = self.core.db.clone();
         let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
         Ok(Response::new(answer))
     }
@@ -161,7 +173,9 @@ impl LogisticsService for LogisticsDoor {
         let proto::StartWaveRequest { command_id, wave } = request.into_inner();
         let wave_id = wave.as_ref().map(|wave| wave.wave_id.clone()).unwrap_or_default();
         let outcome = self.execute(&caller, &command_id, "wave", wave.map(Command::StartWave)).await?;
-        if outcome.as_ref().is_none_or(|outcome| outcome.status() != sync::Status::Applied) {
+        // A repeated call goes on where the first one was lost.
+        let is_there = |outcome: &Outcome| matches!(outcome.status(), sync::Status::Applied | sync::Status::Duplicate);
+        if !outcome.as_ref().is_some_and(is_there) {
             return Ok(Response::new(proto::StartWaveResponse { outcome, wave: None }));
         }
         let started = Uuid::from_slice(&command_id).unwrap_or_default();
@@ -240,7 +254,7 @@ impl LogisticsService for LogisticsDoor {
     ) -> Result<Response<proto::ListReclamationsResponse>, Status> {
         let caller = caller(&request)?;
         let page = ReclamationPage::of(&request.into_inner())?;
-        let db = self.0.db.clone();
+        let db = self.core.db.clone();
         let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
         Ok(Response::new(answer))
     }
@@ -277,17 +291,109 @@ impl LogisticsService for LogisticsDoor {
         let outcome = self.execute(&caller, &command_id, "settlement", command).await?;
         Ok(Response::new(proto::SettleClaimResponse { outcome }))
     }
+
+    async fn plan_trip(
+        &self,
+        request: Request<proto::PlanTripRequest>,
+    ) -> Result<Response<proto::PlanTripResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::PlanTripRequest { command_id, plan } = request.into_inner();
+        let command = plan.map(Command::PlanTrip);
+        let outcome = self.execute(&caller, &command_id, "plan", command).await?;
+        Ok(Response::new(proto::PlanTripResponse { outcome }))
+    }
+
+    async fn load_shipment(
+        &self,
+        request: Request<proto::LoadShipmentRequest>,
+    ) -> Result<Response<proto::LoadShipmentResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::LoadShipmentRequest { command_id, loading } = request.into_inner();
+        let command = loading.map(Command::LoadShipment);
+        let outcome = self.execute(&caller, &command_id, "loading", command).await?;
+        Ok(Response::new(proto::LoadShipmentResponse { outcome }))
+    }
+
+    async fn depart_trip(
+        &self,
+        request: Request<proto::DepartTripRequest>,
+    ) -> Result<Response<proto::DepartTripResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::DepartTripRequest { command_id, departure } = request.into_inner();
+        let command = departure.map(Command::DepartTrip);
+        let outcome = self.execute(&caller, &command_id, "departure", command).await?;
+        Ok(Response::new(proto::DepartTripResponse { outcome }))
+    }
+
+    async fn close_trip(
+        &self,
+        request: Request<proto::CloseTripRequest>,
+    ) -> Result<Response<proto::CloseTripResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::CloseTripRequest { command_id, closing } = request.into_inner();
+        let command = closing.map(Command::CloseTrip);
+        let outcome = self.execute(&caller, &command_id, "closing", command).await?;
+        Ok(Response::new(proto::CloseTripResponse { outcome }))
+    }
+
+    async fn cancel_trip(
+        &self,
+        request: Request<proto::CancelTripRequest>,
+    ) -> Result<Response<proto::CancelTripResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::CancelTripRequest { command_id, cancellation } = request.into_inner();
+        let command = cancellation.map(Command::CancelTrip);
+        let outcome = self.execute(&caller, &command_id, "cancellation", command).await?;
+        Ok(Response::new(proto::CancelTripResponse { outcome }))
+    }
+
+    async fn list_trips(
+        &self,
+        request: Request<proto::ListTripsRequest>,
+    ) -> Result<Response<proto::ListTripsResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = TripPage::of(&request.into_inner())?;
+        let db = self.core.db.clone();
+        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_vehicles(
+        &self,
+        request: Request<proto::ListVehiclesRequest>,
+    ) -> Result<Response<proto::ListVehiclesResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = VehiclePage::of(&request.into_inner())?;
+        let db = self.core.db.clone();
+        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn propose_trips(
+        &self,
+        request: Request<proto::ProposeTripsRequest>,
+    ) -> Result<Response<proto::ProposeTripsResponse>, Status> {
+        let caller = caller(&request)?;
+        let question = Question::of(&request.into_inner())?;
+        let (db, proposals) = (self.core.db.clone(), Arc::clone(&self.proposals));
+        let answer = detached(async move {
+            let ground = question.read(&db, caller.tenant).await?;
+            let _turn = proposals.acquire().await.map_err(status::internal)?;
+            tokio::task::spawn_blocking(move || ground.propose()).await.map_err(status::internal)
+        });
+        Ok(Response::new(answer.await?))
+    }
 }
 
 /// A moment or a day, and an id: where a list in this order goes on.
-fn key_of((number, id): &(i64, Uuid)) -> [u8; 24] {
+pub(super) fn key_of((number, id): &(i64, Uuid)) -> [u8; 24] {
     let mut key = [0; 24];
     key[..8].copy_from_slice(&number.to_be_bytes());
     key[8..].copy_from_slice(id.as_bytes());
     key
 }
 
-fn read_key(key: [u8; 24]) -> (i64, Uuid) {
+pub(super) fn read_key(key: [u8; 24]) -> (i64, Uuid) {
     let (number, id) = key.split_at(8);
     let number = number.try_into().map_or(i64::MAX, i64::from_be_bytes);
     (number, Uuid::from_slice(id).unwrap_or_default())

@@ -16,3 +16,4 @@ pub mod status;
 pub mod stream;
 pub mod supervision;
 pub mod sync;
+mod trips;

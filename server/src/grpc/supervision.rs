@@ -173,7 +173,7 @@ fn team_of(caller: &Caller) -> Result<Option<Uuid>, Status> {
     match caller.role {
         Role::Supervisor => caller.team.map(Some).ok_or_else(|| status::refused(Refusal::RoleNotAllowed)),
         Role::Office | Role::Admin => Ok(None),
-        Role::Unspecified | Role::Rep | Role::Logistics | Role::Integration => {
+        Role::Unspecified | Role::Rep | Role::Driver | Role::Logistics | Role::Integration => {
             Err(status::refused(Refusal::RoleNotAllowed))
         }
     }

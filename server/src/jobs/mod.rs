@@ -271,7 +271,7 @@ async fn standings(tx: &mut Tx, tenant: i64, territories: Vec<(Uuid, Stored)>) -
         let months = granted.held().filter_map(|scope| match scope {
             Scope::TerritoryMonth(_, month) => Some(month),
             Scope::Tenant | Scope::Supervision | Scope::Territory(_) | Scope::PriceList(_) => None,
-            Scope::Warehouse(_) | Scope::Customer(_) | Scope::Rep(_) | Scope::Team(_) => None,
+            Scope::Warehouse(_) | Scope::Customer(_) | Scope::Rep(_) | Scope::Team(_) | Scope::Trip(_) => None,
         });
         let months = months.collect();
         standings.push(Standing { territory, zone, calendar: internal(&found, &territory)?, months });

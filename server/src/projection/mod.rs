@@ -19,8 +19,9 @@ use crate::store::sql::{Cell, Db, Rows, Tx};
 use crate::workspace::{Change, Stored};
 
 pub use query::{
-    CoveredRep, OrderFilter, PlacedOutlet, ReclamationFilter, ReclamationKey, VisitFilter, Whose, change_requests,
-    change_requests_of, coverage, debts, orders, outlets, reclamations, shipments, team_of_rep, visits,
+    CoveredRep, OrderFilter, PlacedOutlet, ReclamationFilter, ReclamationKey, TripFilter, VisitFilter, Whose,
+    change_requests, change_requests_of, coverage, debts, orders, outlets, reclamations, shipments, team_of_rep, trips,
+    vehicles, visits,
 };
 use tables::{PROJECTIONS, Projection};
 

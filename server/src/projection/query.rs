@@ -1,7 +1,7 @@
 //! What the office asks of the projections: keys in the order of a list, to which the documents are read from the
 //! records, and sums.
 
-use roundsman_proto::trade::{ChangeRequestState, OrderStatus, ReclamationState, VisitState};
+use roundsman_proto::trade::{ChangeRequestState, OrderStatus, ReclamationState, TripState, VisitState};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -55,6 +55,64 @@ pub async fn shipments(tx: &mut Tx, tenant: i64, before: Uuid, limit: i64) -> Re
         .query_as("SELECT id FROM shipment WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
         .bind(tenant)
         .bind(before)
+        .bind(limit)
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Which trips are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TripFilter {
+    /// Only in this state; `None`: in any.
+    pub state: Option<TripState>,
+    /// Only those of this driver; nil: of all.
+    pub driver: Uuid,
+    /// Only those from this day on, in days since 1970-01-01.
+    pub from_day: i64,
+    /// Only those of this day or before, in days since 1970-01-01.
+    pub through_day: i64,
+}
+
+/// The keys (day and id) of the trips after `after`, in ascending order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn trips(
+    tx: &mut Tx,
+    tenant: i64,
+    filter: TripFilter,
+    after: (i64, Uuid),
+    limit: i64,
+) -> Result<Vec<(i64, Uuid)>, StoreError> {
+    let state = filter.state.map(|state| i64::from(state as i32));
+    tx.query_as(
+        "SELECT trip_day, id FROM trip WHERE tenant = $1 AND (trip_day, id) > ($2, $3) AND trip_day >= $4 AND trip_day <= $5 \
+         AND state >= $6 AND state <= $7 AND (driver = $8 OR $8 = $9) ORDER BY trip_day, id LIMIT $10",
+    )
+    .bind(tenant)
+    .bind(after.0)
+    .bind(after.1)
+    .bind(filter.from_day)
+    .bind(filter.through_day)
+    .bind(state.unwrap_or(0))
+    .bind(state.unwrap_or(i64::MAX))
+    .bind(filter.driver)
+    .bind(Uuid::nil())
+    .bind(limit)
+    .all()
+    .await
+}
+
+/// The ids of the vehicles after `after`, in ascending order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn vehicles(tx: &mut Tx, tenant: i64, after: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+    let rows: Vec<(Uuid,)> = tx
+        .query_as("SELECT id FROM vehicle WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3")
+        .bind(tenant)
+        .bind(after)
         .bind(limit)
         .all()
         .await?;

@@ -8,7 +8,7 @@ use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
     CashHandIn, Chain, ChangeRequest, Contract, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment,
-    SurveyResponse, Visit,
+    SurveyResponse, Trip, Vehicle, Visit,
 };
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;
@@ -113,12 +113,15 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 17] = [
+pub(super) static PROJECTIONS: [&Projection; 20] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
     &SHIPMENT,
     &SHIPMENT_LINE,
+    &VEHICLE,
+    &TRIP,
+    &TRIP_GOODS,
     &PAYMENT,
     &PAYMENT_ALLOCATION,
     &CASH_HAND_IN,
@@ -222,6 +225,51 @@ projection! {
         received_by: Text = shipment.proof.as_ref().map_or_else(String::new, |proof| text(&proof.received_by)),
         reclamation: Id = reference(&shipment.reclamation_id),
         comment: Text = text(&shipment.comment),
+        wave: Id = reference(&shipment.wave_id),
+        trip: Id = reference(&shipment.trip_id),
+    }
+}
+
+projection! {
+    /// Vehicles.
+    VEHICLE: "vehicle" (id) of Vehicle(vehicle) {
+        name: Text = text(&vehicle.name),
+        plate: Text = text(&vehicle.plate),
+        warehouse: Id = reference(&vehicle.warehouse_id),
+        max_weight_g: Int = vehicle.max_weight_g,
+        max_volume_cm3: Int = vehicle.max_volume_cm3,
+        out_of_use: Int = i64::from(vehicle.out_of_use),
+    }
+}
+
+projection! {
+    /// Trips.
+    TRIP: "trip" (id) of Trip(trip) {
+        trip_day: Int = i64::from(trip.day),
+        state: Int = i64::from(trip.state),
+        vehicle: Id = reference(&trip.vehicle_id),
+        driver: Id = reference(&trip.driver_id),
+        warehouse: Id = reference(&trip.warehouse_id),
+        stops: Int = i64::try_from(trip.stops.len()).unwrap_or(i64::MAX),
+        weight_g: Int = trip.weight_g,
+        volume_cm3: Int = trip.volume_cm3,
+        departure_at: Int = trip.departure_at_us,
+        departed_at: Int = trip.departed_at_us,
+        closed_at: Int = trip.closed_at_us,
+    }
+}
+
+projection! {
+    /// What became of their goods.
+    TRIP_GOODS: "trip_goods" (trip) of Trip(closed), each of of goods {
+        product: Id = reference(&of.product_id),
+        shipped_milli: Int = of.shipped_milli,
+        delivered_milli: Int = of.delivered_milli,
+        refused_milli: Int = of.refused_milli,
+        missing_milli: Int = of.missing_milli,
+        not_attempted_milli: Int = of.not_attempted_milli,
+        sellable_milli: Int = of.sellable_milli,
+        unsellable_milli: Int = of.unsellable_milli,
     }
 }
 

@@ -21,6 +21,7 @@ use roundsman_sync::trade::must_sell;
 use roundsman_sync::trade::order;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::trip;
 use roundsman_sync::trade::waiting::{Scarce, Waiting};
 use uuid::Uuid;
 
@@ -107,6 +108,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Survey(survey) => survey_keys(own, survey, workspace, keys)?,
         Record::Chain(chain) => chains::keys(own, chain, workspace, keys)?,
         Record::Contract(contract) => contract::keys(contract, workspace, keys),
+        Record::Vehicle(vehicle) => keys.record(&vehicle.warehouse_id),
         Record::Warehouse(_) | Record::Team(_) | Record::MustSellList(_) => {}
     }
     Ok(())
@@ -280,7 +282,7 @@ pub fn rank(record: &Record) -> u32 {
             u32::from(!list.base_list_id.is_empty()) + 2 * u32::from(!list.floor_list_id.is_empty())
         }
         Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) | Record::Promotion(_) => 1,
-        Record::MustSellList(_) => 1,
+        Record::MustSellList(_) | Record::Vehicle(_) => 1,
         Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
         Record::Chain(_) | Record::Contract(_) => 5,
         Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) | Record::StockQuota(_) => 6,
@@ -312,6 +314,8 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Price(price) => goods::put_price(workspace, id, price, moment.now_us),
         Record::Warehouse(warehouse) => {
             check::required_text(&warehouse.name, check::NAME_CHARS, "name")?;
+            check::text(&warehouse.address, check::TEXT_CHARS, "address")?;
+            check::point(warehouse.point.as_ref(), "point")?;
             workspace.put(id, warehouse, &Stamps::default())
         }
         Record::Stock(stock) => goods::put_stock(workspace, id, stock),
@@ -336,6 +340,13 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Survey(survey) => put_survey(workspace, id, survey, moment.now_us),
         Record::Chain(chain) => chains::put(workspace, id, chain),
         Record::Contract(contract) => contract::put(workspace, id, contract),
+        Record::Vehicle(vehicle) => {
+            trip::vehicle_form(vehicle)?;
+            if !vehicle.warehouse_id.is_empty() {
+                workspace.live::<Warehouse>(&vehicle.warehouse_id)?;
+            }
+            workspace.put(id, vehicle, &Stamps::default())
+        }
         Record::MustSellList(list) => {
             must_sell::form(list)?;
             workspace.put(id, list, &Stamps::default())

@@ -17,6 +17,7 @@ use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::reclamation::stages;
 use uuid::Uuid;
 
+use super::trips::Trips;
 use crate::calendar;
 use crate::internal::Debtor;
 use crate::workspace::Stored;
@@ -229,6 +230,7 @@ pub(super) struct Facts {
     /// Payments in cash and by cheque.
     pub(super) cash: BTreeMap<Uuid, CashFacts>,
     pub(super) hand_ins: BTreeMap<Uuid, HandInFacts>,
+    pub(super) trips: Trips,
     /// What the shipments say.
     pub(super) shipped: BTreeMap<LineName, Whereabouts>,
     /// What the orders say that have shipments.
@@ -240,17 +242,17 @@ pub(super) struct Facts {
 }
 
 /// What is wrong with a document that can't be read.
-type Unreadable = String;
+pub(super) type Unreadable = String;
 
 fn read<M: Message + Default>(stored: &Stored) -> Result<M, Unreadable> {
     M::decode(stored.document.clone()).map_err(|error| error.to_string())
 }
 
-fn id(bytes: &[u8], field: &str) -> Result<Uuid, Unreadable> {
+pub(super) fn id(bytes: &[u8], field: &str) -> Result<Uuid, Unreadable> {
     Uuid::from_slice(bytes).map_err(|_| format!("{field} is no id"))
 }
 
-fn optional(bytes: &[u8], field: &str) -> Result<Option<Uuid>, Unreadable> {
+pub(super) fn optional(bytes: &[u8], field: &str) -> Result<Option<Uuid>, Unreadable> {
     if bytes.is_empty() { Ok(None) } else { id(bytes, field).map(Some) }
 }
 
@@ -303,7 +305,11 @@ impl Facts {
             }
             Kind::Promotion | Kind::MustSellList | Kind::StockQuota => self.note_goods(kind, record, stored),
             Kind::CashHandIn => self.note_hand_in(record, stored),
-            Kind::Wave => self.note_stamps(kind, record, stored),
+            Kind::Wave | Kind::Vehicle => self.note_stamps(kind, record, stored),
+            Kind::Trip => {
+                self.note_stamps(kind, record, stored)?;
+                self.trips.note_trip(record, &read(stored)?)
+            }
             Kind::Unspecified => Err("it has no kind".to_owned()),
         }
     }
@@ -453,7 +459,11 @@ impl Facts {
         let (outlet, age) = match kind {
             Kind::Visit => self.note_visit(record, &read(stored)?, closed)?,
             Kind::Order => self.note_order(record, &read(stored)?)?,
-            Kind::Shipment => self.note_shipment(&read(stored)?)?,
+            Kind::Shipment => {
+                let shipment = read(stored)?;
+                self.trips.note_shipment(record, &shipment)?;
+                self.note_shipment(&shipment)?
+            }
             Kind::Payment => self.note_payment(record, &read(stored)?)?,
             Kind::Reclamation => self.note_claim(record, &read(stored)?)?,
             Kind::SurveyResponse => (read::<SurveyResponse>(stored)?.outlet_id, Age::Closed),
@@ -465,7 +475,7 @@ impl Facts {
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
             Kind::StockQuota | Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Contract => return Ok(()),
-            Kind::Wave | Kind::Unspecified => return Ok(()),
+            Kind::Wave | Kind::Vehicle | Kind::Trip | Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.

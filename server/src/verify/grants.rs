@@ -45,6 +45,9 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             }
         }
     }
+    for (driver, trip) in facts.trips.grants() {
+        grant(driver, trip);
+    }
     let begun = begun(facts, derived);
     for rep in facts.reps.keys() {
         let held = derived.granted.of(&Scope::Rep(*rep));

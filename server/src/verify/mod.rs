@@ -10,7 +10,8 @@
 //! - `granted{}` of territories and teams but for the months, `reach{}` but for the own scope (`grants`, `reach`);
 //! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
 //! - `outlets{}` and `branches{}` of chains, and what outlets inherit down their trees (`chains`);
-//! - the quantities of orders' lines that are in shipments (`shipments`);
+//! - the quantities of orders' lines that are in shipments (`shipments`); which shipments trips bring, and what became of their goods
+//!   (`trips`);
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
@@ -66,6 +67,7 @@ mod reach;
 mod shipments;
 mod stamps;
 mod sums;
+mod trips;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -202,6 +204,7 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
     goods::check(&facts, &derived, &mut report);
     claims::check(&facts, &derived, &mut report);
     shipments::check(&facts, &mut report);
+    facts.trips.check(&mut report);
     cash::check(&facts, &derived, &mut report);
     sums::check(&facts, &derived, &mut report);
     quotas::check(&facts, &derived, &mut report);

@@ -55,7 +55,9 @@ pub fn due_day(order: &Order) -> i32 {
     if order.promised_day == 0 { order.delivery_day } else { order.promised_day }
 }
 
-fn is_among(weekdays: u32, day: i32) -> bool {
+/// Whether a day, in days since 1970-01-01, is one of these weekdays: bits, 1 is Monday, 64 Sunday.
+#[must_use]
+pub fn is_among(weekdays: u32, day: i32) -> bool {
     // 1970-01-01 was a Thursday.
     let since_monday = (i64::from(day) + 3).rem_euclid(7);
     weekdays >> since_monday & 1 == 1

@@ -36,6 +36,7 @@ pub mod stock;
 pub mod survey;
 pub mod task;
 pub mod tour;
+pub mod trip;
 pub mod verdict;
 pub mod visit;
 pub mod waiting;

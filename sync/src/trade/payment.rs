@@ -109,6 +109,7 @@ pub fn decide_collect(
         flags: capture.fact_flags(),
         allocations,
         contract_id: contract_id.to_vec(),
+        trip_id: command.trip_id.clone(),
     };
     if let Some(current) = current {
         return if same_content(current, &payment) {
@@ -163,6 +164,7 @@ mod tests {
             receipt_number: String::new(),
             shares: Vec::new(),
             contract_id: Vec::new(),
+            trip_id: Vec::new(),
         }
     }
 

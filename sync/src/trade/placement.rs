@@ -95,15 +95,21 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
             let customer = decode::<proto::Agreement>(document)?.customer_id;
             if customer.is_empty() { vec![Scope::Tenant] } else { by_count(id(&customer)?, stamps)? }
         }
-        Kind::Visit | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation | Kind::SurveyResponse => {
-            by_age(stamps)?
+        Kind::Visit | Kind::Order | Kind::Payment | Kind::Reclamation | Kind::SurveyResponse => by_age(stamps)?,
+        Kind::Shipment => {
+            // Whoever drives holds what the trip brings, wherever the outlets are.
+            let trip = decode::<proto::Shipment>(document)?.trip_id;
+            let trip = Some(trip).filter(|trip| !trip.is_empty());
+            let trip = trip.map(|trip| id(&trip).map(Scope::Trip)).transpose()?;
+            by_age(stamps)?.into_iter().chain(trip).collect()
         }
+        Kind::Trip => vec![Scope::Trip(record)],
         Kind::ChangeRequest => by_age(stamps)?,
         Kind::Task => {
             let task = decode::<proto::Task>(document)?;
             if task.outlet_id.is_empty() { vec![Scope::Rep(id(&task.rep_id)?)] } else { by_age(stamps)? }
         }
-        Kind::Wave => Vec::new(),
+        Kind::Wave | Kind::Vehicle => Vec::new(),
         Kind::Rep => with_team(record, stamps)?,
         Kind::Assignment => with_team(id(&decode::<proto::Assignment>(document)?.rep_id)?, stamps)?,
         Kind::Team => vec![Scope::Team(record)],

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use roundsman_proto::trade::{
-    CancelShipment, CheckShipment, DeliverShipment, DeliveredLine, DeliveryProof, Order, OrderStatus, PickShipment,
-    PrepareShipment, Product, Reason, Reclamation, RefusalReason, ShipShipment, Shipment, ShipmentLine, ShipmentState,
-    ShippedLine, ShortReason,
+    CancelShipment, CheckShipment, DeliverShipment, DeliveredLine, DeliveryProof, LoadShipment, Order, OrderStatus,
+    PickShipment, PrepareShipment, Product, Reason, Reclamation, RefusalReason, ShipShipment, Shipment, ShipmentLine,
+    ShipmentState, ShippedLine, ShortReason,
 };
 use uuid::Uuid;
 
@@ -199,8 +199,7 @@ pub fn decide_cancel(
     if !is_inside(current) {
         return Err(wrong(current));
     }
-    let mut shipment = current.clone();
-    shipment.set_state(ShipmentState::Cancelled);
+    let mut shipment = cancelled(current);
     shipment.comment.clone_from(&command.reason);
     let left = |(id, order): &(Uuid, &Order)| (*id, fulfil::called_off(order, *id, current));
     Ok(Prepared { shipment, orders: orders.iter().map(left).collect(), verdict: Verdict::done() })
@@ -357,25 +356,77 @@ fn unit_of(product: &Product, barcode: &str) -> Option<i64> {
     packaging.map(|packaging| packaging.coefficient_milli)
 }
 
-/// Goods have left the warehouse, at `at_us`. Lines that the command does not name were picked in full, or as was reported.
+/// A shipment is put on the vehicle of its trip. Lines that the command does not name were picked in full, or as was reported.
 ///
 /// # Errors
-/// For its form; `REASON_WRONG_STATE`, `REASON_MISMATCH`.
+/// For its form; `REASON_WRONG_STATE`, `REASON_NO_TRIP`, `REASON_MISMATCH`.
+pub fn decide_load(goods: Goods, command: &LoadShipment, mover: Mover) -> Result<Decision, Rejection> {
+    if !is_inside(&goods.shipment) || goods.shipment.state() == ShipmentState::Loaded {
+        return Err(wrong(&goods.shipment));
+    }
+    if goods.shipment.trip_id.is_empty() {
+        return Err(Rejection::new(Reason::NoTrip));
+    }
+    let goods = loaded(goods, &command.lines, &command.comment, mover)?;
+    Ok(Decision { goods, reclamation: None, verdict: Verdict::done() })
+}
+
+fn loaded(goods: Goods, lines: &[ShippedLine], comment: &str, mover: Mover) -> Result<Goods, Rejection> {
+    check::text(comment, check::TEXT_CHARS, "comment")?;
+    let mut goods = picked(goods, lines, comment, mover)?;
+    for line in &mut goods.shipment.lines {
+        line.loaded_milli = line.picked_milli;
+    }
+    goods.shipment.set_state(ShipmentState::Loaded);
+    goods.shipment.comment = comment.to_owned();
+    Ok(goods)
+}
+
+/// Goods have left the warehouse by themselves, at `at_us`. Lines that the command does not name were picked in full, or as was
+/// reported.
+///
+/// # Errors
+/// For its form; `REASON_WRONG_STATE`, `REASON_GOES_WITH_TRIP`, `REASON_MISMATCH`.
 pub fn decide_ship(goods: Goods, command: &ShipShipment, at_us: i64, mover: Mover) -> Result<Decision, Rejection> {
-    check::text(&command.comment, check::TEXT_CHARS, "comment")?;
     if !is_inside(&goods.shipment) {
         return Err(wrong(&goods.shipment));
     }
-    let Goods { mut shipment, orders, books, claims } = picked(goods, &command.lines, &command.comment, mover)?;
-    for line in &mut shipment.lines {
-        line.loaded_milli = line.picked_milli;
+    if let Ok(trip) = Uuid::from_slice(&goods.shipment.trip_id) {
+        return Err(Rejection::new(Reason::GoesWithTrip).fact(Some(trip), "trip_id", trip));
     }
+    leave(loaded(goods, &command.lines, &command.comment, mover)?, at_us, mover)
+}
+
+/// What is loaded leaves the warehouse, at `at_us`.
+///
+/// # Errors
+/// `REASON_OUT_OF_RANGE` when a sum is too large.
+pub fn leave(goods: Goods, at_us: i64, mover: Mover) -> Result<Decision, Rejection> {
+    let Goods { mut shipment, orders, books, claims } = goods;
     let (orders, books) = each(orders, books, |order, books| fulfil::shipped(order, &shipment, books, mover))?;
     shipment.set_state(ShipmentState::Shipped);
     shipment.shipped_at_us = at_us;
-    shipment.comment.clone_from(&command.comment);
     let goods = Goods { shipment, orders, books, claims };
     Ok(Decision { goods, reclamation: None, verdict: Verdict::done() })
+}
+
+/// A shipment goes with no trip any more. What was on the vehicle is to be loaded again.
+#[must_use]
+pub fn taken_off(shipment: &Shipment) -> Shipment {
+    let mut off = Shipment { trip_id: Vec::new(), ..shipment.clone() };
+    if off.state() == ShipmentState::Loaded {
+        off.lines.iter_mut().for_each(|line| line.loaded_milli = 0);
+        off.set_state(ShipmentState::Checked);
+    }
+    off
+}
+
+/// A shipment is called off, with whatever it goes.
+#[must_use]
+pub fn cancelled(shipment: &Shipment) -> Shipment {
+    let mut off = taken_off(shipment);
+    off.set_state(ShipmentState::Cancelled);
+    off
 }
 
 /// Lets a rule follow the goods of each order, one after the other.

@@ -73,6 +73,12 @@ impl Available {
         Self { on_hand_milli: self.on_hand_milli.saturating_sub(lost_milli.clamp(0, most)), ..self }
     }
 
+    /// Goods that had left are there again.
+    #[must_use]
+    pub fn came_back(self, quantity_milli: i64) -> Self {
+        self.counted(self.on_hand_milli.saturating_add(quantity_milli))
+    }
+
     /// Another figure of what lies there.
     #[must_use]
     pub fn counted(self, on_hand_milli: i64) -> Self {

@@ -196,7 +196,7 @@ fn file(kind: csv::Kind) -> Vec<u8> {
         (_, "code") => format!("A{row}"),
         (_, "latitude") => "60.1699".to_owned(),
         (_, "longitude") => "24.9384".to_owned(),
-        (_, "price" | "vat_percent" | "weight_kg") => "12.5".to_owned(),
+        (_, "price" | "vat_percent" | "weight_kg" | "volume_l") => "12.5".to_owned(),
         (_, "unit") => "pcs".to_owned(),
         (_, "packaging") => "BOX".to_owned(),
         (_, "packaging_quantity" | "min_quantity" | "multiple") => (12 * row).to_string(),

@@ -37,6 +37,7 @@ use uuid::Uuid;
 
 use super::device::Memory;
 use super::dice::Dice;
+use super::trips::{cancel_trip, close_trip, depart_trip, load_shipment, plan_trip};
 use super::world::{CURRENCY, World, entry, first_assignment, price, stock};
 use crate::app::TODAY;
 use crate::world::{bytes, place};
@@ -150,6 +151,14 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Logistics, 3, check_shipment),
     recipe(Who::Logistics, 2, cancel_shipment),
     recipe(Who::Logistics, 2, close_order),
+    recipe(Who::Logistics, 6, plan_trip),
+    recipe(Who::Logistics, 8, load_shipment),
+    recipe(Who::Logistics, 5, depart_trip),
+    recipe(Who::Logistics, 4, close_trip),
+    recipe(Who::Logistics, 1, cancel_trip),
+    recipe(Who::Rep, 3, load_shipment),
+    recipe(Who::Rep, 2, depart_trip),
+    recipe(Who::Rep, 3, deliver_shipment),
     recipe(Who::Office, 1, dismiss_rep),
     recipe(Who::Server, 4, plan_visits),
     recipe(Who::Server, 3, mark_missed_visits),
@@ -161,12 +170,12 @@ pub const RECIPES: &[Recipe] = &[
 
 impl Scene<'_> {
     /// The day, in days since 1970-01-01.
-    fn today(&self) -> i32 {
+    pub(super) fn today(&self) -> i32 {
         i32::try_from(self.now_us.div_euclid(86_400_000_000)).unwrap_or(TODAY)
     }
 
     /// One of the records of a kind that are seen and meet a condition.
-    fn one<R: Record>(&self, when: impl Fn(&R) -> bool) -> Option<(Uuid, i64, R)> {
+    pub(super) fn one<R: Record>(&self, when: impl Fn(&R) -> bool) -> Option<(Uuid, i64, R)> {
         let seen = self.eyes.records(R::KIND);
         let mut records: Vec<(Uuid, i64, R)> = seen
             .into_iter()
@@ -355,7 +364,7 @@ fn some_contract(scene: &Scene<'_>, when: impl Fn(&Contract) -> bool) -> Vec<u8>
     scene.one::<Contract>(when).map(|(id, _, _)| bytes(id)).unwrap_or_default()
 }
 
-fn seen_by_id<R: Record>(scene: &Scene<'_>, id: Uuid) -> Option<(Uuid, i64, R)> {
+pub(super) fn seen_by_id<R: Record>(scene: &Scene<'_>, id: Uuid) -> Option<(Uuid, i64, R)> {
     let found = scene.eyes.records(R::KIND).into_iter().find(|(record, _, _)| *record == id)?;
     Some((found.0, found.1, R::decode(found.2).ok()?))
 }
@@ -420,6 +429,7 @@ fn collect_payment(scene: &Scene<'_>) -> Option<Command> {
         } else {
             Vec::new()
         },
+        trip_id: Vec::new(),
     }))
 }
 

@@ -25,6 +25,7 @@ mod shrink;
 mod store;
 mod terms;
 mod trade;
+mod trips;
 mod world;
 
 pub use dice::Dice;

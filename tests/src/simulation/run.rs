@@ -867,9 +867,10 @@ impl<'j> Simulation<'j> {
     fn desk_letter(&self, tenant: usize, role: Role, body: Bytes) -> Letter {
         let issuer = match role {
             Role::Unspecified => Issuer::Server,
-            Role::Rep | Role::Supervisor | Role::Logistics | Role::Office | Role::Admin | Role::Integration => {
+            Role::Rep | Role::Supervisor | Role::Driver | Role::Logistics | Role::Office | Role::Admin => {
                 Issuer::User(self.worlds[tenant].desk(role))
             }
+            Role::Integration => Issuer::User(self.worlds[tenant].desk(role)),
         };
         let now_us = self.server.now_us();
         let submitted = Submitted {

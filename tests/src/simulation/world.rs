@@ -7,7 +7,7 @@ use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     Agreement, Assignment, Chain, Customer, DueItem, FreeGoods, ImportRecords, Outlet, OutletStatus, Packaging, Price,
     PriceBreak, PriceList, Product, Promotion, QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route,
-    RouteStop, ShortageRule, Stacking, Stock, Survey, SurveyQuestion, SurveyState, Team, Territory, Warehouse,
+    RouteStop, ShortageRule, Stacking, Stock, Survey, SurveyQuestion, SurveyState, Team, Territory, Vehicle, Warehouse,
 };
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ pub struct World {
     pub customers: Vec<Uuid>,
     /// Warehouses.
     pub warehouses: Vec<Uuid>,
+    /// A vehicle that carries whatever there is.
+    pub vehicle: Uuid,
     /// Price lists: two with prices of their own, of which the second has lowest prices, and one that is computed from the first.
     pub price_lists: Vec<Uuid>,
     /// The lowest prices.
@@ -115,6 +117,7 @@ impl World {
             outlets,
             customers: ids(3, 5),
             warehouses: ids(2, 2),
+            vehicle: dice.id(),
             price_lists: ids(3, 3),
             floor_list: dice.id(),
             promotions: ids(3, 3),
@@ -158,6 +161,8 @@ impl World {
             let name = "Warehouse".to_owned();
             records.push(entry(*warehouse, Record::Warehouse(Warehouse { name, ..Warehouse::default() })));
         }
+        let van = Vehicle { name: "Van".to_owned(), ..Vehicle::default() };
+        records.push(entry(self.vehicle, Record::Vehicle(van)));
         let list = |index: usize| PriceList {
             name: format!("List {index}"),
             currency: CURRENCY.to_owned(),

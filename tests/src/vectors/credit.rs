@@ -152,6 +152,7 @@ fn cash(amount_minor: i64, order: Option<u128>, shares: Vec<PaymentShare>) -> Co
         receipt_number: String::new(),
         shares,
         contract_id: Vec::new(),
+        trip_id: Vec::new(),
     }
 }
 

@@ -49,6 +49,7 @@ mod sync;
 mod tenants;
 mod terms;
 mod trespass;
+mod trips;
 mod typescript;
 mod vectors;
 mod verify;

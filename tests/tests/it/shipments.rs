@@ -41,15 +41,15 @@ on_both_databases!(
 );
 
 /// The warehouse's side of a day.
-struct Warehouse {
-    app: TestApp,
-    world: World,
-    anna: TestDevice,
-    lars: String,
+pub(crate) struct Warehouse {
+    pub(crate) app: TestApp,
+    pub(crate) world: World,
+    pub(crate) anna: TestDevice,
+    pub(crate) lars: String,
 }
 
 impl Warehouse {
-    async fn make(kind: Kind, shortage_rule: ShortageRule) -> Self {
+    pub(crate) async fn make(kind: Kind, shortage_rule: ShortageRule) -> Self {
         let (app, world, mut anna) = ready(kind).await;
         app.user("lars", Role::Logistics, None, None).await;
         let lars = app.token("lars").await;
@@ -59,30 +59,30 @@ impl Warehouse {
         Self { app, world, anna, lars }
     }
 
-    async fn submitted(&mut self, lines: Lines<'_>) -> Uuid {
+    pub(crate) async fn submitted(&mut self, lines: Lines<'_>) -> Uuid {
         let (id, submit) = order(&self.app, &self.anna, &self.world, &self.world.anna, lines);
         let outcome = self.app.decide(&mut self.anna, Command::SubmitOrder(submit)).await;
         assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
         id
     }
 
-    async fn released(&mut self, lines: Lines<'_>) -> Uuid {
+    pub(crate) async fn released(&mut self, lines: Lines<'_>) -> Uuid {
         let id = self.submitted(lines).await;
         self.does(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), partly: false })).await;
         id
     }
 
-    async fn asks(&self, command: Command) -> Outcome {
+    pub(crate) async fn asks(&self, command: Command) -> Outcome {
         self.app.office_as(&self.lars, self.app.id(), command).await.expect("logistics is answered")
     }
 
-    async fn does(&self, command: Command) {
+    pub(crate) async fn does(&self, command: Command) {
         let outcome = self.asks(command).await;
         assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     }
 
     /// Prepares a shipment of an order, of all that can go.
-    async fn prepares(&self, order: Uuid) -> Uuid {
+    pub(crate) async fn prepares(&self, order: Uuid) -> Uuid {
         self.prepares_with(PrepareShipment { order_id: bytes(order), ..PrepareShipment::default() }).await
     }
 
@@ -104,15 +104,15 @@ impl Warehouse {
         self.does(Command::ShipShipment(ship)).await;
     }
 
-    async fn order(&self, id: Uuid) -> Order {
+    pub(crate) async fn order(&self, id: Uuid) -> Order {
         self.app.stored::<Order>(self.world.tenant).await.remove(&id).expect("the order")
     }
 
-    async fn shipment(&self, id: Uuid) -> Shipment {
+    pub(crate) async fn shipment(&self, id: Uuid) -> Shipment {
         self.app.stored::<Shipment>(self.world.tenant).await.remove(&id).expect("the shipment")
     }
 
-    async fn closes(mut self) {
+    pub(crate) async fn closes(mut self) {
         done(self.app, &self.world, &mut self.anna).await;
     }
 }

@@ -21,7 +21,7 @@ use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ArchiveOutlet, Chain, CheckIn, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod,
     PriceList, Promotion, QuotaHolder, Reason, Receivable, Route, RouteStop, Shipment, ShownPromotion, StockQuota,
-    Survey, Territory,
+    Survey, Territory, Vehicle,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::allocation::Demand;
@@ -102,6 +102,22 @@ async fn with_allocation(app: &TestApp, world: &World, anna: &mut TestDevice) {
     let (_, submit) = conflicts::order(app, anna, world, &world.anna, &[(8, 2, PRICE_MINOR)]);
     let outcome = app.decide(anna, Command::SubmitOrder(submit)).await;
     assert_eq!(outcome.reason(), Reason::HeldAllocation, "{outcome:?}");
+}
+
+/// A trip that Anna is to drive.
+async fn with_trip(app: &TestApp, world: &World) {
+    let van = app.id();
+    let vehicle = Vehicle { name: "Van".to_owned(), ..Vehicle::default() };
+    import(app, vec![entry(van, Record::Vehicle(vehicle))]).await;
+    let plan = PlanTrip {
+        trip_id: bytes(app.id()),
+        vehicle_id: bytes(van),
+        driver_id: bytes(world.anna.rep),
+        warehouse_id: bytes(world.warehouse),
+        day: TODAY,
+        ..PlanTrip::default()
+    };
+    assert_eq!(app.server(world.tenant, Command::PlanTrip(plan)).await.status(), Status::Applied);
 }
 
 /// A day with something of everything.
@@ -210,6 +226,7 @@ impl Day {
         }
         let survey = with_survey(&app).await;
         with_chain_and_quota(&app, &world).await;
+        with_trip(&app, &world).await;
         Self { app, world, route, shipment, promotion, survey }
     }
 
@@ -277,7 +294,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 42, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 43, "{:?}", report.compared);
     day.app.finish().await;
 }
 

@@ -190,14 +190,21 @@ pub fn answered(request: &ChangeRequest, command: &AnswerChangeRequest, by: Uuid
     }
 }
 
-/// What the goods have overtaken is refused by a rule: a change when a shipment is prepared, a cancellation when it leaves.
-/// `None`: it stays open.
+/// What the goods have overtaken is refused by a rule: a change when a shipment is prepared, a cancellation when it leaves, and
+/// either when the order is closed. `shipment` is the state to which one of the order's has come; `None`: to none. Returns `None`
+/// when the request stays open.
 #[must_use]
-pub fn overtaken(request: &ChangeRequest, shipment: ShipmentState, now_us: i64) -> Option<ChangeRequest> {
-    let too_late = match request.wish {
-        Some(Wish::Cancellation(_)) => shipment == ShipmentState::Shipped,
-        Some(Wish::Change(_)) | None => true,
+pub fn overtaken(
+    request: &ChangeRequest,
+    order: OrderStatus,
+    shipment: Option<ShipmentState>,
+    now_us: i64,
+) -> Option<ChangeRequest> {
+    let by_goods = match request.wish {
+        Some(Wish::Cancellation(_)) => shipment == Some(ShipmentState::Shipped),
+        Some(Wish::Change(_)) | None => shipment.is_some(),
     };
+    let too_late = by_goods || order == OrderStatus::Closed;
     (too_late && request.state() == ChangeRequestState::Open).then(|| ChangeRequest {
         state: ChangeRequestState::Refused.into(),
         answered_at_us: now_us.max(1),

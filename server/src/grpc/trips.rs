@@ -1,0 +1,352 @@
+//! Lists of trips and vehicles, and trips that could be made.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use roundsman_proto::logistics as proto;
+use roundsman_proto::trade::{GeoPoint, Outlet, Product, Reason, Shipment, Trip, TripState, Vehicle, Warehouse};
+use roundsman_sync::kind::Record;
+use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::tour;
+use roundsman_sync::trade::trip::Load;
+use roundsman_sync::trade::trip::propose::{Left, Proposal, Wanted, propose};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::fields::Fields;
+use super::logistics::{key_of, read_key};
+use super::paging::{Filter, Listed, documents};
+use super::status;
+use crate::error::StoreError;
+use crate::projection::{self, TripFilter};
+use crate::store::record;
+use crate::store::sql::{Db, Tx};
+use crate::workspace::Stored;
+
+/// At most so many shipments are looked at for one proposal.
+const SHIPMENTS: usize = 500;
+/// At most so many vehicles.
+const VEHICLES: usize = 50;
+/// Two days: a vehicle that leaves in the evening is back then.
+const TWO_DAYS_S: i32 = 172_800;
+/// Unloading takes so long, unless told.
+const SERVICE_S: i32 = 600;
+/// A vehicle makes so many metres in an hour, unless told.
+const SPEED_M_PER_H: i32 = 25_000;
+/// It makes no more.
+const SPEED_MOST_M_PER_H: i32 = 200_000;
+
+/// A page of trips, checked.
+#[derive(Debug)]
+pub struct TripPage {
+    token: Filter,
+    filter: TripFilter,
+    after: (i64, Uuid),
+    size: i64,
+}
+
+impl TripPage {
+    /// Checks a request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with all that is wrong.
+    pub fn of(request: &proto::ListTripsRequest) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let state = match TripState::try_from(request.state) {
+            Ok(TripState::Unspecified) => None,
+            Ok(state) => Some(state),
+            Err(_) => {
+                fields.wrong("state", Reason::UnknownValue, "is unknown");
+                None
+            }
+        };
+        let driver = fields.optional_id("driver_id", &request.driver_id).unwrap_or_default();
+        let mut day = |field: &str, day: i32, none: i64| match day {
+            0 => none,
+            1.. => i64::from(day),
+            ..0 => {
+                fields.wrong(field, Reason::OutOfRange, "is negative");
+                none
+            }
+        };
+        let from_day = day("from_day", request.from_day, i64::MIN);
+        let through_day = day("through_day", request.through_day, i64::MAX);
+        let numbers = [request.state, request.from_day, request.through_day].map(i32::to_be_bytes);
+        let token = Filter::of("trips", &[&numbers[0], &numbers[1], &numbers[2], driver.as_bytes()]);
+        let after = token.after(&mut fields, &request.page_token).map(read_key);
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        let filter = TripFilter { state, driver, from_day, through_day };
+        Ok(Self { token, filter, after: after.unwrap_or((i64::MIN, Uuid::nil())), size })
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a document can't be read.
+    pub async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListTripsResponse, StoreError> {
+        let mut tx = db.read().await?;
+        // One more than asked for tells whether there is a next page.
+        let keys = projection::trips(&mut tx, tenant, self.filter, self.after, self.size + 1).await?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let ids: Vec<Uuid> = keys.iter().take(size).map(|(_, id)| *id).collect();
+        let Listed { documents, covered } = documents::<Trip>(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = keys[..covered].last().filter(|_| covered < keys.len());
+        let trips = documents
+            .into_iter()
+            .map(|(id, trip)| proto::ListedTrip { trip_id: id.as_bytes().to_vec(), trip: Some(trip) });
+        Ok(proto::ListTripsResponse {
+            trips: trips.collect(),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
+        })
+    }
+}
+
+/// A page of vehicles, checked.
+#[derive(Debug)]
+pub struct VehiclePage {
+    token: Filter,
+    after: Uuid,
+    size: i64,
+}
+
+impl VehiclePage {
+    /// Checks a request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with all that is wrong.
+    pub fn of(request: &proto::ListVehiclesRequest) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let token = Filter::of("vehicles", &[]);
+        let after = token.after(&mut fields, &request.page_token).map(Uuid::from_bytes);
+        let size = fields.page_size("page_size", request.page_size);
+        fields.check()?;
+        Ok(Self { token, after: after.unwrap_or_default(), size })
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a document can't be read.
+    pub async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListVehiclesResponse, StoreError> {
+        let mut tx = db.read().await?;
+        let mut ids = projection::vehicles(&mut tx, tenant, self.after, self.size + 1).await?;
+        let found = ids.len();
+        ids.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
+        let Listed { documents, covered } = documents::<Vehicle>(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = ids[..covered].last().filter(|_| covered < found);
+        let vehicles = documents
+            .into_iter()
+            .map(|(id, vehicle)| proto::ListedVehicle { vehicle_id: id.as_bytes().to_vec(), vehicle: Some(vehicle) });
+        Ok(proto::ListVehiclesResponse {
+            vehicles: vehicles.collect(),
+            next_page_token: last.map_or_else(String::new, |last| self.token.token(last.into_bytes())),
+        })
+    }
+}
+
+/// What is to be brought and what could bring it, checked.
+#[derive(Debug)]
+pub struct Question {
+    warehouse: Uuid,
+    day: i32,
+    shipments: Vec<Uuid>,
+    vehicles: Vec<(Uuid, (i32, i32))>,
+    service_s: i32,
+    speed_m_per_h: i32,
+}
+
+impl Question {
+    /// Checks a request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with all that is wrong.
+    pub fn of(request: &proto::ProposeTripsRequest) -> Result<Self, Status> {
+        let mut fields = Fields::default();
+        let warehouse = fields.id("warehouse_id", &request.warehouse_id);
+        within(&mut fields, "day", request.day, 1, i32::MAX);
+        within(&mut fields, "service_s", request.service_s, 0, 86_400);
+        within(&mut fields, "speed_m_per_h", request.speed_m_per_h, 0, SPEED_MOST_M_PER_H);
+        number(&mut fields, "shipment_ids", request.shipment_ids.len(), SHIPMENTS);
+        number(&mut fields, "vehicles", request.vehicles.len(), VEHICLES);
+        // What is too many is not looked at one by one.
+        let named = request.shipment_ids.iter().take(SHIPMENTS);
+        let shipments: Vec<Uuid> = named.map(|id| fields.id("shipment_ids", id)).collect();
+        each_once(&mut fields, "shipment_ids", &shipments);
+        let mut vehicles = Vec::new();
+        for shift in request.vehicles.iter().take(VEHICLES) {
+            within(&mut fields, "vehicles.from_s", shift.from_s, 0, TWO_DAYS_S);
+            within(&mut fields, "vehicles.to_s", shift.to_s, shift.from_s.saturating_add(1), TWO_DAYS_S);
+            vehicles.push((fields.id("vehicles.vehicle_id", &shift.vehicle_id), (shift.from_s, shift.to_s)));
+        }
+        each_once(&mut fields, "vehicles", &vehicles.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+        fields.check()?;
+        let or = |value: i32, default: i32| if value == 0 { default } else { value };
+        Ok(Self {
+            warehouse,
+            day: request.day,
+            shipments,
+            vehicles,
+            service_s: or(request.service_s, SERVICE_S),
+            speed_m_per_h: or(request.speed_m_per_h, SPEED_M_PER_H),
+        })
+    }
+
+    /// Reads what it is about.
+    ///
+    /// # Errors
+    /// NOT_FOUND for a record that is not there, FAILED_PRECONDITION for what can't be planned; when the database does not answer.
+    pub async fn read(self, db: &Db, tenant: i64) -> Result<Ground, Status> {
+        let mut tx = db.read().await?;
+        let warehouses = found::<Warehouse>(&mut tx, tenant, [self.warehouse].into()).await?;
+        let depot = one(&warehouses, self.warehouse)?.point;
+        let missing = || Rejection::new(Reason::MissingField).field("warehouse.point").about(self.warehouse);
+        let depot = depot.ok_or_else(|| status::rejected(&missing()))?;
+        let of_vehicles = self.vehicles.iter().map(|(id, _)| *id).collect();
+        let vehicles = found::<Vehicle>(&mut tx, tenant, of_vehicles).await?;
+        let vehicles = self.vehicles.iter().map(|(id, shift)| Ok((*id, one(&vehicles, *id)?.clone(), *shift)));
+        let vehicles = vehicles.collect::<Result<Vec<_>, Status>>()?;
+        let shipments = found::<Shipment>(&mut tx, tenant, self.shipments.iter().copied().collect()).await?;
+        let mut of_outlets = BTreeSet::new();
+        let mut of_products = BTreeSet::new();
+        for id in &self.shipments {
+            let shipment = one(&shipments, *id)?;
+            may_go(*id, shipment, self.warehouse)?;
+            of_outlets.extend(Uuid::from_slice(&shipment.outlet_id));
+            of_products.extend(shipment.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()));
+        }
+        let outlets = found::<Outlet>(&mut tx, tenant, of_outlets).await?;
+        let products = found::<Product>(&mut tx, tenant, of_products).await?.into_iter().collect();
+        tx.commit().await?;
+        let load = |id: &Uuid| {
+            let shipment = one(&shipments, *id)?.clone();
+            let outlet = Uuid::from_slice(&shipment.outlet_id).ok().and_then(|outlet| outlets.get(&outlet));
+            Ok(Load { id: *id, outlet: outlet.cloned().unwrap_or_default(), shipment })
+        };
+        let loads = self.shipments.iter().map(load).collect::<Result<Vec<_>, Status>>()?;
+        Ok(Ground { question: self, depot, vehicles, loads, products })
+    }
+}
+
+/// What a proposal is made of.
+#[derive(Debug)]
+pub struct Ground {
+    question: Question,
+    depot: GeoPoint,
+    vehicles: Vec<(Uuid, Vehicle, (i32, i32))>,
+    loads: Vec<Load>,
+    products: BTreeMap<Uuid, Product>,
+}
+
+impl Ground {
+    /// Computes it: a second or two of a processor.
+    #[must_use]
+    pub fn propose(&self) -> proto::ProposeTripsResponse {
+        let vehicles: Vec<(Vehicle, (i32, i32))> =
+            self.vehicles.iter().map(|(_, vehicle, shift)| (vehicle.clone(), *shift)).collect();
+        let proposal = propose(&Wanted {
+            depot: self.depot,
+            day: self.question.day,
+            loads: &self.loads,
+            products: &self.products,
+            vehicles: &vehicles,
+            service_s: self.question.service_s,
+            speed_m_per_h: self.question.speed_m_per_h,
+        });
+        self.told(&proposal)
+    }
+
+    fn told(&self, proposal: &Proposal) -> proto::ProposeTripsResponse {
+        let shipment = |load: usize| self.loads.get(load).map_or_else(Vec::new, |load| load.id.as_bytes().to_vec());
+        let vehicle = |van: usize| self.vehicles.get(van).map_or_else(Vec::new, |(id, ..)| id.as_bytes().to_vec());
+        let trips = proposal.trips.iter().map(|trip| proto::ProposedTrip {
+            vehicle_id: vehicle(trip.vehicle),
+            calls: trip
+                .calls
+                .iter()
+                .map(|(load, begins_s)| proto::ProposedCall {
+                    shipment_id: shipment(*load),
+                    begins_s: seconds(*begins_s),
+                })
+                .collect(),
+            leaves_s: seconds(trip.leaves_s),
+            back_s: seconds(trip.back_s),
+            distance_m: trip.distance_m,
+            weight_g: trip.size.0,
+            volume_cm3: trip.size.1,
+        });
+        let left = proposal.left.iter().map(|(load, left)| {
+            let (reason, by) = reason(*left);
+            proto::LeftShipment { shipment_id: shipment(*load), reason: reason.into(), by }
+        });
+        proto::ProposeTripsResponse { trips: trips.collect(), left_shipments: left.collect() }
+    }
+}
+
+fn reason(left: Left) -> (proto::LeftReason, i64) {
+    match left {
+        Left::UnknownPlace => (proto::LeftReason::UnknownPlace, 0),
+        Left::Unplanned(tour::Reason::TooHeavy { by_g }) => (proto::LeftReason::TooHeavy, by_g),
+        Left::Unplanned(tour::Reason::TooLarge { by_cm3 }) => (proto::LeftReason::TooLarge, by_cm3),
+        Left::Unplanned(tour::Reason::NoWindowReachable) => (proto::LeftReason::NotReachable, 0),
+        Left::Unplanned(tour::Reason::VansFull) => (proto::LeftReason::VehiclesFull, 0),
+    }
+}
+
+fn seconds(of_day: i64) -> i32 {
+    i32::try_from(of_day).unwrap_or(i32::MAX)
+}
+
+/// Whether a shipment could go with a trip.
+fn may_go(id: Uuid, shipment: &Shipment, warehouse: Uuid) -> Result<(), Status> {
+    let refused = |reason: Reason| Err(status::rejected(&Rejection::new(reason).field("shipment_ids").about(id)));
+    if !roundsman_sync::trade::shipment::is_inside(shipment) {
+        return refused(Reason::WrongState);
+    }
+    if !shipment.trip_id.is_empty() {
+        return refused(Reason::OnAnotherTrip);
+    }
+    if shipment.warehouse_id != warehouse.as_bytes() {
+        return refused(Reason::Mismatch);
+    }
+    Ok(())
+}
+
+fn within(fields: &mut Fields, field: &str, value: i32, least: i32, most: i32) {
+    if !(least..=most).contains(&value) {
+        fields.wrong(field, Reason::OutOfRange, format!("is not within {least} and {most}"));
+    }
+}
+
+fn number(fields: &mut Fields, field: &str, number: usize, most: usize) {
+    if number == 0 {
+        fields.wrong(field, Reason::MissingField, "is missing");
+    }
+    if number > most {
+        fields.wrong(field, Reason::LimitExceeded, format!("has more than {most} entries"));
+    }
+}
+
+fn each_once(fields: &mut Fields, field: &str, ids: &[Uuid]) {
+    if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
+        fields.wrong(field, Reason::RepeatedId, "names one twice");
+    }
+}
+
+/// The live records of a kind with these ids.
+async fn found<R: Record>(tx: &mut Tx, tenant: i64, ids: BTreeSet<Uuid>) -> Result<HashMap<Uuid, R>, StoreError> {
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let live = |stored: &Stored| stored.removed_at_us.is_none() && stored.kind == i64::from(R::KIND as i32);
+    let records = record::find(tx, tenant, &ids).await?.into_iter().filter(|(_, stored)| live(stored));
+    let read = records.map(|(id, stored)| match R::decode(stored.document) {
+        Ok(record) => Ok((id, record)),
+        Err(error) => Err(StoreError::Corrupt(format!("record {id}: {error}"))),
+    });
+    read.collect()
+}
+
+fn one<R: Record>(found: &HashMap<Uuid, R>, id: Uuid) -> Result<&R, Status> {
+    let missing = || status::rejected(&Rejection::new(Reason::NotFound).field(R::NAME).about(id));
+    found.get(&id).ok_or_else(missing)
+}
