@@ -75,6 +75,7 @@ const RULES: &[Rule] = &[
     rule("/roundsman.logistics.v1.LogisticsService/ReviewClaim", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/DecideClaim", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/SettleClaim", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/RenderPaper", LOGISTICS),
     rule("/roundsman.supervision.v1.SupervisionService/WatchCoverage", SUPERVISION),
     rule("/roundsman.supervision.v1.SupervisionService/ListVisits", SUPERVISION),
     rule("/roundsman.supervision.v1.SupervisionService/ListOutboxes", SUPERVISION),

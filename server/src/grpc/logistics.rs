@@ -1,5 +1,5 @@
-//! The door of logistics: lists of orders, shipments and reclamations, and the commands from release to delivery and to the settlement of
-//! reclamations.
+//! The door of logistics: lists of orders, shipments and reclamations, papers, and the commands from release to delivery and to the
+//! settlement of reclamations.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::detached::detached;
 use super::fields::Fields;
 use super::paging::{Filter, Listed, documents};
+use super::papers::AskedPaper;
 use super::{office, status};
 use crate::app::Core;
 use crate::auth::authenticate::caller;
@@ -276,6 +277,17 @@ impl LogisticsService for LogisticsDoor {
         let command = settlement.map(Command::SettleClaim);
         let outcome = self.execute(&caller, &command_id, "settlement", command).await?;
         Ok(Response::new(proto::SettleClaimResponse { outcome }))
+    }
+
+    async fn render_paper(
+        &self,
+        request: Request<proto::RenderPaperRequest>,
+    ) -> Result<Response<proto::RenderPaperResponse>, Status> {
+        let caller = caller(&request)?;
+        let paper = AskedPaper::of(request.get_ref())?;
+        let db = self.0.db.clone();
+        let answer = detached(async move { paper.render(&db, caller.tenant).await }).await?;
+        Ok(Response::new(answer))
     }
 }
 
