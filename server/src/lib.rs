@@ -32,6 +32,7 @@ pub mod jobs;
 pub mod lane;
 pub mod neighbours;
 pub mod network;
+pub mod papers;
 pub mod policy;
 pub mod present;
 pub mod projection;

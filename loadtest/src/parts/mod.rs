@@ -9,6 +9,7 @@ mod live;
 mod morning;
 mod nothing_new;
 mod orders;
+mod papers;
 mod reprice;
 mod rules;
 mod sizes;
@@ -34,6 +35,8 @@ pub enum Part {
     Rules,
     /// The tours of a day by themselves, without a server.
     Tours,
+    /// Papers by themselves, without a server.
+    Papers,
     /// Devices that hold everything ask again.
     NothingNew,
     /// A device gets everything, and another what has changed, while there is more and more.
@@ -61,7 +64,7 @@ pub enum Part {
 impl Part {
     /// On which of these databases it runs; `None`: on none.
     fn databases(self, all: &[Kind]) -> Vec<Option<Kind>> {
-        if matches!(self, Self::Bare | Self::Rules | Self::Tours) {
+        if matches!(self, Self::Bare | Self::Rules | Self::Tours | Self::Papers) {
             return vec![None];
         }
         // What takes a quarter of an hour is for PostgreSQL, if it is there.
@@ -82,6 +85,7 @@ impl fmt::Display for Part {
             Self::Bare => "bare",
             Self::Rules => "rules",
             Self::Tours => "tours",
+            Self::Papers => "papers",
             Self::NothingNew => "nothing-new",
             Self::Catalogue => "catalogue",
             Self::Live => "live",
@@ -111,6 +115,7 @@ pub async fn run(
             let (name, measured) = match kind {
                 None if *part == Part::Rules => (part.to_string(), rules::measure(report)),
                 None if *part == Part::Tours => (part.to_string(), tours::measure(report)),
+                None if *part == Part::Papers => (part.to_string(), papers::measure(report)),
                 None => (part.to_string(), bare::baselines(bench, report).await.map(drop)),
                 Some(kind) => (format!("{part} on {kind}"), on(bench, *part, kind, report).await),
             };
@@ -127,7 +132,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
     let database = Database::create(bench, kind).await?;
     report.database(&database.durability);
     let measured = match part {
-        Part::Bare | Part::Rules | Part::Tours => Ok(()),
+        Part::Bare | Part::Rules | Part::Tours | Part::Papers => Ok(()),
         Part::NothingNew => nothing_new::measure(bench, &database, report).await,
         Part::Catalogue => catalogue::measure(bench, &database, report).await,
         Part::Live => live::measure(bench, &database, report).await,

@@ -83,6 +83,7 @@ const RULES: &[Rule] = &[
     rule("/roundsman.logistics.v1.LogisticsService/DepartTrip", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/CloseTrip", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/CancelTrip", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/RenderPaper", LOGISTICS),
     rule("/roundsman.supervision.v1.SupervisionService/WatchCoverage", SUPERVISION),
     rule("/roundsman.supervision.v1.SupervisionService/ListVisits", SUPERVISION),
     rule("/roundsman.supervision.v1.SupervisionService/ListOutboxes", SUPERVISION),

@@ -12,6 +12,7 @@ pub mod import;
 pub mod inspect;
 pub mod migrate;
 pub mod outlet;
+pub mod paper;
 pub mod prices;
 mod print;
 pub mod promotion;
@@ -44,6 +45,9 @@ pub enum Verb {
     /// Merges customers that are one.
     #[command(subcommand)]
     Customer(customer::Verb),
+    /// Makes papers to print, as PDF: pick lists and delivery notes.
+    #[command(subcommand)]
+    Paper(paper::Verb),
     /// Makes and lists users.
     #[command(subcommand)]
     User(user::Verb),
@@ -87,6 +91,7 @@ impl Verb {
             Self::Promotion(verb) => promotion::run(verb).await,
             Self::Outlet(verb) => outlet::run(verb).await,
             Self::Customer(verb) => customer::run(verb).await,
+            Self::Paper(verb) => paper::run(verb).await,
             Self::User(verb) => user::run(verb).await,
             Self::Device(verb) => device::run(verb).await,
             Self::Record(verb) => inspect::record(verb).await,

@@ -79,7 +79,8 @@ fn next(wave: &Wave) -> impl Iterator<Item = Uuid> {
 }
 
 /// The id of an order's shipment in a wave: nobody else can make a record of this id before.
-fn shipment_id(wave: Uuid, order: Uuid) -> Uuid {
+#[must_use]
+pub fn shipment_id(wave: Uuid, order: Uuid) -> Uuid {
     server_id(format_args!("shipment{{wave:{wave} order:{order}}}"))
 }
 

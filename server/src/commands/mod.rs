@@ -5,7 +5,7 @@
 
 mod advance_horizon;
 mod allocate_stock;
-mod allocate_wave;
+pub(crate) mod allocate_wave;
 mod answer_change_request;
 mod answer_survey;
 mod apply_assignments;
@@ -59,7 +59,7 @@ mod set_receivable;
 mod set_stock;
 mod settle_claim;
 mod ship_shipment;
-mod shipping;
+pub(crate) mod shipping;
 mod start_wave;
 mod submit_order;
 mod terms;

@@ -1,5 +1,5 @@
-//! The door of logistics: lists of orders, shipments and reclamations, and the commands from release to delivery and to the settlement of
-//! reclamations.
+//! The door of logistics: lists of orders, shipments and reclamations, papers, and the commands from release to delivery and to the
+//! settlement of reclamations.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::detached::detached;
 use super::fields::Fields;
 use super::paging::{Filter, Listed, documents};
+use super::papers::AskedPaper;
 use super::trips::{Question, TripPage, VehiclePage};
 use super::{office, status};
 use crate::app::Core;
@@ -382,6 +383,17 @@ impl LogisticsService for LogisticsDoor {
             tokio::task::spawn_blocking(move || ground.propose()).await.map_err(status::internal)
         });
         Ok(Response::new(answer.await?))
+    }
+
+    async fn render_paper(
+        &self,
+        request: Request<proto::RenderPaperRequest>,
+    ) -> Result<Response<proto::RenderPaperResponse>, Status> {
+        let caller = caller(&request)?;
+        let paper = AskedPaper::of(request.get_ref())?;
+        let db = self.core.db.clone();
+        let answer = detached(async move { paper.render(&db, caller.tenant).await }).await?;
+        Ok(Response::new(answer))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod logistics;
 pub mod office;
 mod paging;
+mod papers;
 mod prices;
 pub mod quarantine;
 pub mod status;

@@ -28,7 +28,7 @@ use super::chain::agreements_of;
 use super::check;
 use super::contract;
 use super::credit::Credit;
-use super::money::{self, Rate};
+use super::money::{self, Rate, Sum};
 use super::price::{self, Known, List, UnitPrice};
 use super::promotion;
 use super::quota::{self, Quotas};
@@ -303,14 +303,22 @@ fn price_confirmed(line: &mut OrderLine, vat_included: bool) -> Result<(), Rejec
     Ok(())
 }
 
-/// What a part of a line is worth, tax included: at the price that counts, with the same part of what promotions take off.
+/// What a part of a line comes to: at the price that counts, with the same part of what promotions take off.
 ///
 /// # Errors
 /// `REASON_OUT_OF_RANGE` when it is too large.
-pub fn worth(line: &OrderLine, quantity_milli: i64, vat_included: bool) -> Result<i64, Rejection> {
+pub fn part(line: &OrderLine, quantity_milli: i64, vat_included: bool) -> Result<Sum, Rejection> {
     let mut part = OrderLine { confirmed_milli: quantity_milli, ..line.clone() };
     price_confirmed(&mut part, vat_included)?;
-    Ok(part.amount_minor)
+    Ok(Sum { amount_minor: part.amount_minor, vat_minor: part.vat_minor })
+}
+
+/// What a part of a line is worth, tax included.
+///
+/// # Errors
+/// As [`part`].
+pub fn worth(line: &OrderLine, quantity_milli: i64, vat_included: bool) -> Result<i64, Rejection> {
+    part(line, quantity_milli, vat_included).map(|sum| sum.amount_minor)
 }
 
 /// A rep or the office hands an order in (C1, C2, C5–C13, C15, C32). `current` is the order of this id, if there is one; `visit`

@@ -28,6 +28,7 @@ mod killed;
 mod layering;
 mod logistics;
 mod metrics;
+mod papers;
 mod plans;
 mod pricing;
 mod processes;

@@ -20,8 +20,8 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ArchiveOutlet, Chain, CheckIn, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod,
-    PriceList, Promotion, QuotaHolder, Reason, Receivable, Route, RouteStop, Shipment, ShownPromotion, StockQuota,
-    Survey, Territory, Vehicle,
+    PlanTrip, PriceList, Promotion, QuotaHolder, Reason, Receivable, Route, RouteStop, Shipment, ShownPromotion,
+    StockQuota, Survey, Territory, Vehicle,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::allocation::Demand;

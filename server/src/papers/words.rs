@@ -1,0 +1,211 @@
+//! The texts of papers, in both languages: whoever adds one is told where it is missing.
+
+use super::Language;
+
+/// The texts of a language, and how it writes numbers.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// Between whole units and decimals.
+    pub point: char,
+    /// Between thousands.
+    pub thousands: char,
+    /// How days are written, as `strftime` has it.
+    pub date: &'static str,
+    /// The language's code (ISO 639-1).
+    pub code: &'static str,
+    pub kilograms: &'static str,
+    pub number: &'static str,
+    pub page: &'static str,
+    pub of_pages: &'static str,
+
+    pub pick_list: &'static str,
+    pub delivery_note: &'static str,
+    pub route_sheet: &'static str,
+    pub return_note: &'static str,
+
+    pub day: &'static str,
+    pub delivery_day: &'static str,
+    pub warehouse: &'static str,
+    pub recipient: &'static str,
+    pub sender: &'static str,
+    pub customer: &'static str,
+    pub tax_id: &'static str,
+    pub orders: &'static str,
+    pub shipment: &'static str,
+    pub shipments: &'static str,
+    pub wave: &'static str,
+    pub reclamation: &'static str,
+    pub vehicle: &'static str,
+    pub driver: &'static str,
+    pub comment: &'static str,
+
+    pub product: &'static str,
+    pub code_of_product: &'static str,
+    pub unit: &'static str,
+    pub quantity: &'static str,
+    pub packages: &'static str,
+    pub picked: &'static str,
+    pub other_goods: &'static str,
+    pub price: &'static str,
+    pub discount: &'static str,
+    pub vat: &'static str,
+    pub sum: &'static str,
+    pub reason: &'static str,
+    pub condition: &'static str,
+    pub stop: &'static str,
+    pub hours: &'static str,
+    pub weight: &'static str,
+    pub to_collect: &'static str,
+    pub received: &'static str,
+
+    pub lines: &'static str,
+    pub stops: &'static str,
+    pub total_with_vat: &'static str,
+    pub contained_vat: &'static str,
+
+    pub handed_over_by: &'static str,
+    pub received_by: &'static str,
+    pub picked_by: &'static str,
+    pub checked_by: &'static str,
+    pub returned_by: &'static str,
+    pub sent_out_by: &'static str,
+    pub signature: &'static str,
+}
+
+impl Language {
+    /// Its texts.
+    pub(super) fn words(self) -> &'static Words {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Russian => &RUSSIAN,
+        }
+    }
+}
+
+static ENGLISH: Words = Words {
+    point: '.',
+    thousands: ',',
+    date: "%Y-%m-%d",
+    code: "en",
+    kilograms: "kg",
+    number: "No.",
+    page: "Page",
+    of_pages: "of",
+
+    pick_list: "Pick list",
+    delivery_note: "Delivery note",
+    route_sheet: "Route sheet",
+    return_note: "Return note",
+
+    day: "Date",
+    delivery_day: "Delivery day",
+    warehouse: "Warehouse",
+    recipient: "Recipient",
+    sender: "From",
+    customer: "Customer",
+    tax_id: "Tax no.",
+    orders: "Orders",
+    shipment: "Shipment",
+    shipments: "Shipments",
+    wave: "Wave",
+    reclamation: "Reclamation",
+    vehicle: "Vehicle",
+    driver: "Driver",
+    comment: "Comment",
+
+    product: "Product",
+    code_of_product: "Code",
+    unit: "Unit",
+    quantity: "Quantity",
+    packages: "Packages",
+    picked: "Picked",
+    other_goods: "Other goods",
+    price: "Price",
+    discount: "Discount",
+    vat: "VAT",
+    sum: "Sum with VAT",
+    reason: "Reason",
+    condition: "Condition",
+    stop: "Outlet",
+    hours: "Hours",
+    weight: "Weight",
+    to_collect: "To collect",
+    received: "Received",
+
+    lines: "Lines",
+    stops: "Stops",
+    total_with_vat: "Total, VAT included",
+    contained_vat: "VAT contained in it",
+
+    handed_over_by: "Handed over by",
+    received_by: "Received by",
+    picked_by: "Picked by",
+    checked_by: "Checked by",
+    returned_by: "Returned by",
+    sent_out_by: "Sent out by",
+    signature: "position, signature, name",
+};
+
+static RUSSIAN: Words = Words {
+    point: ',',
+    thousands: '\u{A0}',
+    date: "%d.%m.%Y",
+    code: "ru",
+    kilograms: "кг",
+    number: "№",
+    page: "Страница",
+    of_pages: "из",
+
+    pick_list: "Лист отбора",
+    delivery_note: "Товарная накладная",
+    route_sheet: "Маршрутный лист",
+    return_note: "Возвратная накладная",
+
+    day: "Дата",
+    delivery_day: "Дата доставки",
+    warehouse: "Склад",
+    recipient: "Получатель",
+    sender: "Откуда",
+    customer: "Покупатель",
+    tax_id: "ИНН",
+    orders: "Заказы",
+    shipment: "Отгрузка",
+    shipments: "Отгрузки",
+    wave: "Волна",
+    reclamation: "Рекламация",
+    vehicle: "Автомобиль",
+    driver: "Водитель",
+    comment: "Примечание",
+
+    product: "Товар",
+    code_of_product: "Код",
+    unit: "Ед.",
+    quantity: "Кол-во",
+    packages: "Упаковки",
+    picked: "Отобрано",
+    other_goods: "Прочие товары",
+    price: "Цена",
+    discount: "Скидка",
+    vat: "НДС",
+    sum: "Сумма с НДС",
+    reason: "Причина",
+    condition: "Состояние",
+    stop: "Торговая точка",
+    hours: "Часы",
+    weight: "Вес",
+    to_collect: "К получению",
+    received: "Получено",
+
+    lines: "Позиций",
+    stops: "Точек",
+    total_with_vat: "Всего с НДС",
+    contained_vat: "В том числе НДС",
+
+    handed_over_by: "Отпустил",
+    received_by: "Принял",
+    picked_by: "Отобрал",
+    checked_by: "Проверил",
+    returned_by: "Сдал",
+    sent_out_by: "Выпустил",
+    signature: "должность, подпись, Ф. И. О.",
+};

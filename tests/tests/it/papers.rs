@@ -1,0 +1,290 @@
+//! Papers as PDF: they say what the records say, to whoever may see them.
+
+use roundsman::auth::Secret;
+use roundsman::cli::client::Session;
+use roundsman::cli::paper;
+use roundsman::papers::delivery_note::{DeliveryNote, NoteLine, NotePrice};
+use roundsman::papers::pick_list::{PickLine, PickList};
+use roundsman::papers::{Goods, Language, Party, short};
+use roundsman_proto::auth::Role;
+use roundsman_proto::logistics::{PaperKind, PaperLanguage, RenderPaperRequest, StartWaveRequest};
+use roundsman_proto::sync::Status;
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    CancelShipment, Customer, PickShipment, PrepareShipment, Product, ReleaseOrder, Shipment, ShippedLine, ShortReason,
+    StartWave, SubmitOrder, Warehouse,
+};
+use roundsman_tests::app::{PASSWORD, TENANT, TODAY, TestApp, TestDevice};
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::{CURRENCY, PRICE_MINOR, World, bytes};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::conflicts::{Lines, done, order, ready};
+use crate::desk::{by, entry, import, stranger};
+use crate::logistics::client;
+
+on_both_databases!(
+    papers_of_a_shipment_say_what_the_records_say,
+    the_pick_list_of_a_wave_is_of_all_its_shipments,
+    only_who_may_see_the_records_gets_papers_of_them,
+);
+
+const COMMENT: &str = "Со двора";
+
+/// A warehouse whose first article has a group, a weight, and a tax of 20 % on top of its price.
+struct House {
+    app: TestApp,
+    world: World,
+    anna: TestDevice,
+    lars: String,
+}
+
+impl House {
+    async fn make(kind: Kind) -> Self {
+        let (app, world, mut anna) = ready(kind).await;
+        app.user("lars", Role::Logistics, None, None).await;
+        let lars = app.token("lars").await;
+        let article = Product {
+            name: "Молоко".to_owned(),
+            code: "A000".to_owned(),
+            base_unit: "шт".to_owned(),
+            group_path: vec!["Молочное".to_owned()],
+            vat_bp: 2_000,
+            weight_mg: 950_000,
+            ..Product::default()
+        };
+        let warehouse =
+            Warehouse { name: "Склад".to_owned(), address: "Гавань, 1".to_owned(), ..Warehouse::default() };
+        let customer = Customer {
+            name: "Берёзка".to_owned(),
+            legal_name: "ООО «Берёзка»".to_owned(),
+            tax_id: "7801234567".to_owned(),
+            ..Customer::default()
+        };
+        let records = vec![
+            entry(world.products[0], Record::Product(article)),
+            entry(world.warehouse, Record::Warehouse(warehouse)),
+            entry(world.customers[0], Record::Customer(customer)),
+        ];
+        import(&app, records).await;
+        app.sync(&mut anna).await;
+        Self { app, world, anna, lars }
+    }
+
+    async fn does(&self, command: Command) {
+        let outcome = self.app.office_as(&self.lars, self.app.id(), command).await.expect("logistics is answered");
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+
+    async fn released(&mut self, lines: Lines<'_>) -> Uuid {
+        let (id, submit) = order(&self.app, &self.anna, &self.world, &self.world.anna, lines);
+        let submit = SubmitOrder { comment: COMMENT.to_owned(), ..submit };
+        let outcome = self.app.decide(&mut self.anna, Command::SubmitOrder(submit)).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+        self.does(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), partly: false })).await;
+        id
+    }
+
+    async fn prepared(&self, order: Uuid) -> Uuid {
+        let id = self.app.id();
+        let (order_id, shipment_id) = (bytes(order), bytes(id));
+        let prepare = PrepareShipment { order_id, shipment_id, ..PrepareShipment::default() };
+        self.does(Command::PrepareShipment(prepare)).await;
+        id
+    }
+
+    async fn wave(&self, orders: &[Uuid]) -> Uuid {
+        let id = self.app.id();
+        let wave = StartWave {
+            wave_id: bytes(id),
+            warehouse_id: bytes(self.world.warehouse),
+            name: "Утро".to_owned(),
+            order_ids: orders.iter().copied().map(bytes).collect(),
+            ..StartWave::default()
+        };
+        let request = StartWaveRequest { command_id: bytes(self.app.id()), wave: Some(wave) };
+        client(&self.app).start_wave(by(&self.lars, request)).await.expect("is answered");
+        id
+    }
+
+    /// In Russian, of today.
+    async fn paper(&self, kind: PaperKind, id: Uuid) -> Vec<u8> {
+        let answer = client(&self.app).render_paper(by(&self.lars, asked(kind, id))).await.expect("is rendered");
+        answer.into_inner().pdf
+    }
+
+    fn warehouse(&self) -> Party {
+        Party { name: "Склад".to_owned(), address: "Гавань, 1".to_owned(), ..Party::default() }
+    }
+
+    fn recipient(&self) -> Party {
+        Party { name: "Outlet 0 of anna".to_owned(), ..Party::default() }
+    }
+
+    async fn closes(mut self) {
+        done(self.app, &self.world, &mut self.anna).await;
+    }
+}
+
+fn asked(kind: PaperKind, id: Uuid) -> RenderPaperRequest {
+    RenderPaperRequest { kind: kind.into(), id: bytes(id), language: PaperLanguage::Russian.into(), day: TODAY }
+}
+
+fn milk() -> Goods {
+    Goods { name: "Молоко".to_owned(), code: "A000".to_owned(), unit: "шт".to_owned(), weight_mg: 950_000 }
+}
+
+fn article() -> Goods {
+    Goods { name: "Article 1".to_owned(), code: "A001".to_owned(), unit: "piece".to_owned(), weight_mg: 0 }
+}
+
+/// Pieces at the usual price, and the tax on top.
+fn priced(goods: Goods, pieces: i64, vat_bp: i32) -> NoteLine {
+    let net = pieces * PRICE_MINOR;
+    let vat_minor = net * i64::from(vat_bp) / 10_000;
+    let price = NotePrice {
+        price_minor: PRICE_MINOR,
+        per_milli: 1_000,
+        off_minor: 0,
+        vat_bp,
+        vat_minor,
+        amount_minor: net + vat_minor,
+    };
+    NoteLine { goods, quantity_milli: pieces * 1_000, price: Some(price) }
+}
+
+fn picks(house: &House, shipment: Uuid, (milk_milli, article_milli): (i64, i64)) -> Vec<PickLine> {
+    let milk = PickLine {
+        shipment,
+        product: house.world.products[0],
+        goods: milk(),
+        group_path: vec!["Молочное".to_owned()],
+        packages: Vec::new(),
+        quantity_milli: milk_milli,
+    };
+    let article = PickLine {
+        shipment,
+        product: house.world.products[1],
+        goods: article(),
+        quantity_milli: article_milli,
+        ..PickLine::default()
+    };
+    vec![article, milk]
+}
+
+async fn papers_of_a_shipment_say_what_the_records_say(kind: Kind) {
+    let mut house = House::make(kind).await;
+    let order = house.released(&[(0, 5, PRICE_MINOR), (1, 3, PRICE_MINOR)]).await;
+    let shipment = house.prepared(order).await;
+    let list = PickList {
+        id: shipment,
+        wave: String::new(),
+        day: TODAY,
+        warehouse: house.warehouse(),
+        recipient: house.recipient(),
+        comment: COMMENT.to_owned(),
+        lines: picks(&house, shipment, (5_000, 3_000)),
+    };
+    assert!(house.paper(PaperKind::PickList, shipment).await == list.render(Language::Russian));
+    let note = DeliveryNote {
+        shipment,
+        day: TODAY,
+        delivery_day: TODAY + 2,
+        warehouse: house.warehouse(),
+        recipient: house.recipient(),
+        customer: Party {
+            name: "ООО «Берёзка»".to_owned(), tax_id: "7801234567".to_owned(), ..Party::default()
+        },
+        orders: vec![order],
+        currency: CURRENCY.to_owned(),
+        lines: vec![priced(milk(), 5, 2_000), priced(article(), 3, 0)],
+        comment: COMMENT.to_owned(),
+    };
+    let paper = house.paper(PaperKind::DeliveryNote, shipment).await;
+    assert!(paper == note.render(Language::Russian) && paper.starts_with(b"%PDF-1.7"));
+    assert!(paper == house.paper(PaperKind::DeliveryNote, shipment).await, "the same bytes again");
+    // The same from the command line, in English and without a day.
+    let login = (TENANT, "lars");
+    let mut session = Session::open(house.app.channel.clone(), login, &Secret::new(PASSWORD)).await.expect("logs in");
+    let english = (paper::Language::En, None);
+    let answer = paper::render(&mut session, PaperKind::DeliveryNote, shipment, english).await.expect("is rendered");
+    session.close().await;
+    assert_eq!(answer.file_name, format!("delivery-note-{}.pdf", short(shipment)));
+    assert!(answer.pdf == DeliveryNote { day: 0, ..note.clone() }.render(Language::English));
+    // One is not found: the note says what comes.
+    let line = &house.app.stored::<Shipment>(house.world.tenant).await[&shipment].lines[0];
+    let found =
+        ShippedLine { line_id: line.line_id.clone(), picked_milli: 4_000, short_reason: ShortReason::NotFound.into() };
+    let pick =
+        PickShipment { shipment_id: bytes(shipment), lines: vec![found], finished: true, ..PickShipment::default() };
+    house.does(Command::PickShipment(pick)).await;
+    let note = DeliveryNote { lines: vec![priced(milk(), 4, 2_000), priced(article(), 3, 0)], ..note };
+    assert!(house.paper(PaperKind::DeliveryNote, shipment).await == note.render(Language::Russian));
+    house.closes().await;
+}
+
+async fn the_pick_list_of_a_wave_is_of_all_its_shipments(kind: Kind) {
+    let mut house = House::make(kind).await;
+    let mut orders = Vec::new();
+    for pieces in [2, 3, 4] {
+        orders.push(house.released(&[(0, pieces, PRICE_MINOR), (1, 1, PRICE_MINOR)]).await);
+    }
+    let wave = house.wave(&orders).await;
+    let shipments = house.app.stored::<Shipment>(house.world.tenant).await;
+    let shipment = |order: Uuid| {
+        let found = shipments.iter().find(|(_, shipment)| shipment.order_id == bytes(order));
+        *found.expect("each order has one").0
+    };
+    let [first, second, third] = [orders[0], orders[1], orders[2]].map(shipment);
+    let both = [picks(&house, first, (2_000, 1_000)), picks(&house, second, (3_000, 1_000))].concat();
+    let list = PickList {
+        id: wave,
+        wave: "Утро".to_owned(),
+        day: TODAY,
+        warehouse: house.warehouse(),
+        lines: [both.clone(), picks(&house, third, (4_000, 1_000))].concat(),
+        ..PickList::default()
+    };
+    assert!(house.paper(PaperKind::PickList, wave).await == list.render(Language::Russian));
+    let cancel = CancelShipment { shipment_id: bytes(third), reason: "closed".to_owned() };
+    house.does(Command::CancelShipment(cancel)).await;
+    let list = PickList { lines: both, ..list };
+    assert!(house.paper(PaperKind::PickList, wave).await == list.render(Language::Russian));
+    let refused = client(&house.app).render_paper(by(&house.lars, asked(PaperKind::PickList, third))).await;
+    assert_eq!(refused.expect_err("was called off").code(), Code::FailedPrecondition);
+    house.closes().await;
+}
+
+async fn only_who_may_see_the_records_gets_papers_of_them(kind: Kind) {
+    let mut house = House::make(kind).await;
+    let order = house.released(&[(0, 1, PRICE_MINOR)]).await;
+    let shipment = house.prepared(order).await;
+    let request = asked(PaperKind::DeliveryNote, shipment);
+    let (eve, admin) = (stranger(&house.app, house.world.supervisor).await, house.app.token("admin").await);
+    let anna = house.app.device_token("anna").await;
+    let sonja = house.app.token("sonja").await;
+    let refusals = [(&eve, Code::NotFound), (&anna, Code::PermissionDenied), (&sonja, Code::PermissionDenied)];
+    for (token, code) in refusals {
+        let refused = client(&house.app).render_paper(by(token, request.clone())).await.expect_err("is refused");
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    assert!(client(&house.app).render_paper(by(&admin, request.clone())).await.is_ok());
+    let nowhere = house.app.id();
+    let wrong = [
+        (RenderPaperRequest { id: bytes(nowhere), ..request.clone() }, Code::NotFound),
+        (asked(PaperKind::PickList, nowhere), Code::NotFound),
+        (asked(PaperKind::PickList, order), Code::NotFound),
+        (RenderPaperRequest { id: vec![1], ..request.clone() }, Code::InvalidArgument),
+        (RenderPaperRequest { kind: 0, ..request.clone() }, Code::InvalidArgument),
+        (RenderPaperRequest { kind: 99, ..request.clone() }, Code::InvalidArgument),
+        (RenderPaperRequest { language: 99, ..request.clone() }, Code::InvalidArgument),
+        (RenderPaperRequest { day: -1, ..request }, Code::InvalidArgument),
+    ];
+    for (request, code) in wrong {
+        let refused = client(&house.app).render_paper(by(&house.lars, request)).await.expect_err("is refused");
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    house.closes().await;
+}
