@@ -65,20 +65,29 @@ impl<'b> Office<'b> {
 
     async fn of(bench: &'b Bench, server: &Server, tenant: &str) -> anyhow::Result<Self> {
         let channel = phone::connect(server.address).await?;
-        let answer =
-            device::login(channel.clone(), (tenant, ADMIN, PASSWORD), None).await.context("the office's login")?;
-        let token = answer.tokens.context("a login without tokens")?.access_token;
+        let token = log_in(channel.clone(), tenant, ADMIN).await?;
         Ok(Self { bench, tenant: tenant.to_owned(), channel, token })
     }
 
     /// Makes the user who a rep is.
     pub async fn user(&self, login: &str, rep: Uuid) -> anyhow::Result<()> {
+        self.create(login, Role::Rep, bytes(rep)).await
+    }
+
+    /// Makes a logistician, and logs in as one.
+    pub async fn logistician(&self, login: &str) -> anyhow::Result<Caller> {
+        self.create(login, Role::Logistics, Vec::new()).await?;
+        let token = log_in(self.channel.clone(), &self.tenant, login).await?;
+        Ok(Caller { channel: self.channel.clone(), token, random: Random::from_machine()? })
+    }
+
+    async fn create(&self, login: &str, role: Role, rep_id: Vec<u8>) -> anyhow::Result<()> {
         let request = CreateUserRequest {
             user_id: bytes(self.bench.id()),
             login: login.to_owned(),
             password: PASSWORD.to_owned(),
-            role: Role::Rep.into(),
-            rep_id: bytes(rep),
+            role: role.into(),
+            rep_id,
             team_id: Vec::new(),
         };
         let request = device::authorized(&self.token, request)?;
@@ -103,11 +112,18 @@ impl<'b> Office<'b> {
     }
 }
 
-/// An office that outlives what surrounds it, for tasks.
+async fn log_in(channel: Channel, tenant: &str, login: &str) -> anyhow::Result<String> {
+    let answer = device::login(channel, (tenant, login, PASSWORD), None).await.context("the login at a desk")?;
+    Ok(answer.tokens.context("a login without tokens")?.access_token)
+}
+
+/// Somebody at a desk who outlives what surrounds the office, for tasks.
 #[derive(Debug)]
 pub struct Caller {
-    channel: Channel,
-    token: String,
+    /// The connection.
+    pub channel: Channel,
+    /// The access token.
+    pub token: String,
     random: Random,
 }
 

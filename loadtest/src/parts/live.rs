@@ -24,7 +24,8 @@ use crate::server::Server;
 use crate::stats::percentile_ms;
 use crate::world::World;
 
-const REPS: usize = 100;
+/// Reps, each with some devices that follow.
+pub const REPS: usize = 100;
 const DEVICES_A_REP: usize = 10;
 const STREAMS_A_CONNECTION: usize = 100;
 const OUTLETS: usize = 4;
@@ -49,20 +50,22 @@ struct Heard {
 
 /// The followers of a server.
 #[derive(Debug)]
-struct Audience {
+pub struct Audience {
     heard: mpsc::UnboundedReceiver<Heard>,
     /// By follower, where it is.
     versions: Vec<i64>,
     readers: JoinSet<()>,
 }
 
-/// A change that was acknowledged.
+/// A change of a version.
 #[derive(Clone, Copy, Debug)]
-struct Change {
-    version: i64,
-    at: Instant,
+pub struct Change {
+    /// The version that carries it.
+    pub version: i64,
+    /// From when on it is measured.
+    pub at: Instant,
     /// Whose; `None`: everybody's.
-    rep: Option<usize>,
+    pub rep: Option<usize>,
 }
 
 /// Measures it.
@@ -102,7 +105,8 @@ pub async fn measure(bench: &Bench, database: &Database, report: &mut Report) ->
 }
 
 impl Audience {
-    async fn gather(bench: &Bench, server: &Server, world: &World, devices: usize) -> anyhow::Result<Self> {
+    /// So many devices of each rep follow.
+    pub async fn gather(bench: &Bench, server: &Server, world: &World, devices: usize) -> anyhow::Result<Self> {
         let bar = bench.progress("followers".to_owned(), REPS * devices);
         let (sender, heard) = mpsc::unbounded_channel();
         let (mut readers, mut channel) = (JoinSet::new(), phone::connect(server.address).await?);
@@ -123,8 +127,8 @@ impl Audience {
         Ok(audience)
     }
 
-    /// How long after its acknowledgement each change was at each of those whose it is; 0: before.
-    async fn latencies(&mut self, changes: &[Change], devices: usize) -> anyhow::Result<Vec<Duration>> {
+    /// How long after its moment each change was at each of those whose it is; 0: before.
+    pub async fn latencies(&mut self, changes: &[Change], devices: usize) -> anyhow::Result<Vec<Duration>> {
         tokio::time::sleep(REST).await;
         anyhow::ensure!(self.readers.try_join_next().is_none(), "a follower's stream has ended");
         let mut of_rep: HashMap<Option<usize>, Vec<Change>> = HashMap::new();

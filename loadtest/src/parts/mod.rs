@@ -15,6 +15,7 @@ mod rules;
 mod sizes;
 mod tenants;
 mod tours;
+mod waves;
 
 use std::fmt;
 
@@ -45,6 +46,8 @@ pub enum Part {
     Live,
     /// Devices hand orders in.
     Orders,
+    /// Thousands of orders are put into shipments while others come in, and what becomes of them reaches phones.
+    Waves,
     /// Devices of many tenants hand orders in at once.
     Tenants,
     /// All prices of a list change, while orders come in, and everybody fetches them.
@@ -90,6 +93,7 @@ impl fmt::Display for Part {
             Self::Catalogue => "catalogue",
             Self::Live => "live",
             Self::Orders => "orders",
+            Self::Waves => "waves",
             Self::Tenants => "tenants",
             Self::Reprice => "reprice",
             Self::Handover => "handover",
@@ -137,6 +141,7 @@ async fn on(bench: &Bench, part: Part, kind: Kind, report: &mut Report) -> anyho
         Part::Catalogue => catalogue::measure(bench, &database, report).await,
         Part::Live => live::measure(bench, &database, report).await,
         Part::Orders => orders::measure(bench, &database, report).await,
+        Part::Waves => waves::measure(bench, &database, report).await,
         Part::Tenants => tenants::measure(bench, &database, report).await,
         Part::Reprice => reprice::measure(bench, &database, report).await,
         Part::Handover => handover::measure(bench, &database, report).await,
