@@ -291,6 +291,9 @@ mod tests {
         for (index, other) in others.iter().enumerate() {
             assert_ne!(first.id(), other.id(), "{index}");
         }
+        let told = |at_us| Job::new(Work::EscalateClaims(vec![(at_us, NORTH)]), TODAY);
+        assert_eq!(told(5).id(), told(5).id());
+        assert_ne!(told(5).id(), told(6).id(), "it is overdue again");
         let month = Month::new(2026, 12).expect("a month");
         let body = Job::new(Work::TurnMonth { territory: NORTH, month }, TODAY).body();
         let Some(Command::TurnMonth(turn)) = trade::Command::decode(body).expect("a command").command else {

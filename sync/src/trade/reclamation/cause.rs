@@ -13,7 +13,7 @@ pub const LEVELS: usize = 4;
 /// All trees together have at most so many causes.
 pub const CAUSES: usize = 500;
 /// A deadline is at most so many days away.
-const DAYS: i32 = 366;
+pub const DAYS: i32 = 366;
 
 /// The internal record `causes{}`: how the causes hang together.
 #[derive(Clone, PartialEq, Eq, Message)]
