@@ -134,6 +134,7 @@ impl World {
             team_id: team_id.clone(),
             time_zone: "Europe/Helsinki".to_owned(),
             warehouse_id: bytes(self.warehouse),
+            ..Territory::default()
         };
         let assignment =
             Assignment { rep_id: bytes(rep), territory_id: bytes(territory), from_day: today - 30, to_day: 0 };
@@ -161,6 +162,7 @@ impl World {
             team_id: bytes(goods::id("team")),
             time_zone: "Europe/Helsinki".to_owned(),
             warehouse_id: bytes(self.warehouse),
+            ..Territory::default()
         };
         entry(goods::id("common territory"), Record::Territory(territory))
     }

@@ -108,6 +108,7 @@ CREATE TABLE shipment (
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX shipment_by_order ON shipment (tenant, sales_order);
+CREATE INDEX shipment_by_delivery ON shipment (tenant, delivered_at);
 
 CREATE TABLE vehicle (
     tenant         BIGINT NOT NULL,
@@ -278,9 +279,20 @@ CREATE TABLE reclamation (
     currency         TEXT   NOT NULL,
     settlement       BIGINT NOT NULL,
     settled_minor    BIGINT NOT NULL,
+    claim_cause      UUID,
+    due_day          BIGINT NOT NULL,
+    due_at           BIGINT NOT NULL,
+    escalates_at     BIGINT NOT NULL,
+    escalation_level BIGINT NOT NULL,
+    escalated_at     BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX reclamation_by_state ON reclamation (tenant, state, filed_at, id);
+-- Closed ones are due at 0, and stand before all others.
+CREATE INDEX reclamation_by_due ON reclamation (tenant, due_at, filed_at, id);
+CREATE INDEX reclamation_by_escalation ON reclamation (tenant, escalates_at, id);
+CREATE INDEX reclamation_by_filing ON reclamation (tenant, filed_at, id);
+CREATE INDEX reclamation_by_order ON reclamation (tenant, sales_order, filed_at, id);
 
 CREATE TABLE reclamation_line (
     tenant         BIGINT NOT NULL,
@@ -366,3 +378,23 @@ CREATE TABLE rep (
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX rep_by_team ON rep (tenant, team);
+
+CREATE TABLE claim_cause (
+    tenant             BIGINT NOT NULL,
+    id                 UUID   NOT NULL,
+    name               TEXT   NOT NULL,
+    parent             UUID,
+    cause              BIGINT NOT NULL,
+    withdrawn_from_day BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+
+CREATE TABLE product (
+    tenant    BIGINT NOT NULL,
+    id        UUID   NOT NULL,
+    name      TEXT   NOT NULL,
+    code      TEXT   NOT NULL,
+    supplier  TEXT   NOT NULL,
+    withdrawn BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;

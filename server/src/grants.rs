@@ -97,8 +97,8 @@ pub fn refuse_too_many(workspace: &Workspace, rep: Uuid, territories: Vec<Uuid>)
 #[must_use]
 pub fn buckets(scope: Scope) -> usize {
     match scope {
-        // Products, price lists, warehouses, surveys, standard agreements, promotions, chains.
-        Scope::Tenant => 7,
+        // Products, price lists, warehouses, surveys, standard agreements, promotions, chains, must-sell lists, causes of claims.
+        Scope::Tenant => 9,
         Scope::Supervision => 0,
         // Outlets, routes, the territory; customers, agreements, receivables; visits, orders, shipments, payments, claims,
         // responses, tasks.

@@ -14,6 +14,7 @@ use roundsman_sync::trade::hand_in::InHand;
 use roundsman_sync::trade::promotion::Spent;
 use roundsman_sync::trade::quota::Quotas;
 use roundsman_sync::trade::reclamation::Claims;
+use roundsman_sync::trade::reclamation::cause::Causes;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
 use roundsman_sync::trade::waiting::{Scarce, Waiting, WaitingOrder};
@@ -983,6 +984,15 @@ impl Internal for Claims {
 
     fn display(shipment: &Uuid) -> impl fmt::Display {
         fmt::from_fn(move |f| write!(f, "claims{{shipment:{shipment}}}"))
+    }
+}
+
+impl Internal for Causes {
+    type Key = ();
+    const KIND: i64 = 1_050;
+
+    fn display((): &()) -> impl fmt::Display {
+        "causes{}"
     }
 }
 

@@ -11,6 +11,7 @@ pub mod auth;
 pub mod batch;
 pub mod budgets;
 pub mod calendar;
+pub mod causes;
 pub mod chains;
 pub mod cli;
 pub mod clock;

@@ -35,7 +35,7 @@ records! {
     Reclamation "reclamation_id", Survey "survey_id", SurveyResponse "survey_response_id", Task "task_id",
     Promotion "promotion_id", CashHandIn "hand_in_id", ChangeRequest "change_request_id", Chain "chain_id",
     StockQuota "quota_id", MustSellList "must_sell_list_id", Contract "contract_id",
-    Wave "wave_id", Vehicle "vehicle_id", Trip "trip_id",
+    ClaimCause "cause_id", Wave "wave_id", Vehicle "vehicle_id", Trip "trip_id",
 }
 
 /// When a follower hears of a change; the most urgent first.
@@ -71,7 +71,7 @@ pub fn wake_class(kind: Kind) -> WakeClass {
         Kind::ChangeRequest => WakeClass::Now,
         Kind::Promotion | Kind::Chain | Kind::StockQuota | Kind::Contract => WakeClass::Soon,
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::SurveyResponse => WakeClass::Ride,
-        Kind::MustSellList | Kind::Wave | Kind::Vehicle | Kind::Unspecified => WakeClass::Ride,
+        Kind::MustSellList | Kind::ClaimCause | Kind::Wave | Kind::Vehicle | Kind::Unspecified => WakeClass::Ride,
     }
 }
 
@@ -83,7 +83,7 @@ pub fn group(scope: Scope, kind: Kind, current: Month) -> Group {
     }
     match kind {
         Kind::Product | Kind::PriceList | Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey => Group::Sell,
-        Kind::Promotion | Kind::MustSellList | Kind::StockQuota => Group::Sell,
+        Kind::Promotion | Kind::MustSellList | Kind::StockQuota | Kind::ClaimCause => Group::Sell,
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Rep | Kind::Team | Kind::Territory => Group::Today,
         Kind::Assignment | Kind::Route | Kind::Visit | Kind::Order | Kind::Payment | Kind::Receivable => Group::Today,
         Kind::Shipment | Kind::Reclamation | Kind::SurveyResponse | Kind::Task | Kind::Trip => Group::Today,

@@ -235,6 +235,7 @@ impl World {
                     team_id: bytes(self.team),
                     time_zone: "Europe/Helsinki".to_owned(),
                     warehouse_id: bytes(self.warehouse),
+                    ..Territory::default()
                 }),
             ),
             entry(

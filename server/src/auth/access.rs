@@ -72,6 +72,7 @@ const RULES: &[Rule] = &[
     rule("/roundsman.logistics.v1.LogisticsService/CancelShipment", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/CloseOrder", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ListReclamations", LOGISTICS),
+    rule("/roundsman.logistics.v1.LogisticsService/CountReclamations", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/ReviewClaim", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/DecideClaim", LOGISTICS),
     rule("/roundsman.logistics.v1.LogisticsService/SettleClaim", LOGISTICS),

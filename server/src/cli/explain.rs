@@ -13,8 +13,8 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{
     Agreement, ChangeOrder, ChangeRequest, ChangeRequestState, Customer, Hold, Int64Change, LineDifference, Order,
-    OrderLine, Outlet, PastPromise, Price, PriceList, Product, PromiseOutcome, Promotion, ReleaseReason, Rep,
-    Territory,
+    OrderLine, Outlet, PastPromise, Price, PriceList, Product, PromiseOutcome, Promotion, Reclamation, ReleaseReason,
+    Rep, Territory,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::money::UNIT_MILLI;
@@ -35,8 +35,9 @@ const CHANGES: i32 = 1_000;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Explains an order: where each price comes from, what is off and by which promotion, what stock allowed, why it waited and
-    /// who let it go, in which share of scarce goods it counts, what was promised and what became of it – and then everything that
-    /// happened to it, and what was wanted of it, one after the other.
+    /// who let it go, in which share of scarce goods it counts, what was promised and what became of it, how far its reclamations are
+    /// and by when something is to be done about them – and then everything that happened to it, and what was wanted of it, one after
+    /// the other.
     Order {
         /// The administrator who does this.
         #[command(flatten)]
@@ -234,6 +235,12 @@ impl Explained {
         if !self.background.shares.is_empty() {
             let shares = self.background.shares.iter().map(|share| self.share(share)).collect();
             parts.push(Part::Table(&["PRODUCT", "COUNTS IN", "SHARE", "USED BY ALL", "SHARED OUT"], shares));
+            parts.push(Part::Line(String::new()));
+        }
+        if !self.background.reclamations.is_empty() {
+            let claims = self.background.reclamations.iter().map(claim).collect();
+            parts
+                .push(Part::Table(&["FILED", "CLAIMED FOR", "LINES", "STAGE", "SINCE", "WITH", "DUE", "TOLD"], claims));
             parts.push(Part::Line(String::new()));
         }
         let happened = self.events().into_iter().map(|event| vec![moment(event.at_us), event.who, event.what]);
@@ -485,6 +492,26 @@ fn why(difference: LineDifference) -> String {
     code(difference.as_str_name(), "LINE_DIFFERENCE_")
 }
 
+/// How far a reclamation is, and by when something is to be done about it.
+fn claim(claim: &Reclamation) -> Vec<String> {
+    let since_us = if claim.stage_since_us == 0 { claim.filed_at_us } else { claim.stage_since_us };
+    let told = match claim.escalation_level {
+        ..=0 => String::new(),
+        1 => format!("supervisor, {}", moment(claim.escalated_at_us)),
+        2.. => format!("office, {}", moment(claim.escalated_at_us)),
+    };
+    vec![
+        moment(claim.filed_at_us),
+        code(claim.cause().as_str_name(), "RECLAMATION_CAUSE_"),
+        claim.lines.len().to_string(),
+        code(claim.state().as_str_name(), "RECLAMATION_STATE_"),
+        moment(since_us),
+        claim.department.clone(),
+        if claim.due_day == 0 { String::new() } else { day(claim.due_day) },
+        told,
+    ]
+}
+
 /// The name of a code, in words.
 fn code(name: &str, prefix: &str) -> String {
     name.trim_start_matches(prefix).to_lowercase().replace('_', " ")
@@ -492,6 +519,8 @@ fn code(name: &str, prefix: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use roundsman_proto::trade::{ReclamationCause, ReclamationState};
+
     use super::*;
 
     #[test]
@@ -499,5 +528,23 @@ mod tests {
         assert_eq!((decimal(1_234, 2), decimal(-5, 2), decimal(7, 0)), ("12.34".into(), "-0.05".into(), "7".into()));
         assert_eq!((quantity(5_000), quantity(1_250), quantity(0)), ("5".into(), "1.25".into(), "0".into()));
         assert_eq!((day(20_780), day(0)), ("2026-11-23".to_owned(), "as soon as possible".to_owned()));
+    }
+
+    #[test]
+    fn of_a_reclamation_is_shown_how_far_it_is_and_what_is_due() {
+        let filed = Reclamation {
+            cause: ReclamationCause::Damaged.into(),
+            state: ReclamationState::InReview.into(),
+            department: "warehouse".to_owned(),
+            due_day: 20_787,
+            escalation_level: 1,
+            ..Reclamation::default()
+        };
+        let shown = claim(&filed);
+        assert_eq!((shown[1].as_str(), shown[3].as_str(), shown[5].as_str()), ("damaged", "in review", "warehouse"));
+        assert_eq!(shown[6], day(20_787));
+        assert!(shown[7].starts_with("supervisor"), "{shown:?}");
+        let told = Reclamation { escalation_level: 2, due_day: 0, ..filed };
+        assert_eq!((claim(&told)[6].as_str(), claim(&told)[7].starts_with("office")), ("", true));
     }
 }

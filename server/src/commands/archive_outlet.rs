@@ -194,7 +194,7 @@ fn rehang(workspace: &mut Workspace, id: Uuid, outlet: Uuid, territory: Uuid) ->
         Kind::Route | Kind::Receivable | Kind::Survey | Kind::Promotion | Kind::CashHandIn => Ok(()),
         Kind::Chain | Kind::StockQuota | Kind::MustSellList | Kind::Contract | Kind::Wave => Ok(()),
         Kind::Vehicle | Kind::Trip => Ok(()),
-        Kind::Unspecified => Ok(()),
+        Kind::ClaimCause | Kind::Unspecified => Ok(()),
     }
 }
 

@@ -59,17 +59,18 @@ impl Decide for DecideClaim {
             Some(shipment) => workspace.internal(&shipment)?,
             None => Claims::default(),
         };
+        let place = field::place(workspace, &current.outlet_id)?;
         let setting = Setting {
             shipment: shipment.as_ref(),
             orders: &priced(workspace, shipment.as_ref())?,
             claims: &claims,
             case: case.as_ref(),
             actor: Actor { by: context.issuer.actor(), now_us: context.now_us },
+            due: place.due(context.now_us, current.settle_within_days),
         };
         let Staged { reclamation, claims, verdict } = stages::decide(&current, self, &setting)?;
         if reclamation != current {
             if stages::is_closed(&reclamation) {
-                let place = field::place(workspace, &current.outlet_id)?;
                 workspace.put(id, &reclamation, &place.closed(context))?;
             } else {
                 workspace.update(id, &reclamation)?;

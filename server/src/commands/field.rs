@@ -15,8 +15,10 @@ use roundsman_sync::trade::check;
 use roundsman_sync::trade::delivery::LocalTime;
 use roundsman_sync::trade::outlet;
 use roundsman_sync::trade::placement::Stamps;
+use roundsman_sync::trade::reclamation::deadline::Due;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::verdict::Verdict;
+use roundsman_sync::trade::working_days::WorkingDays;
 use uuid::Uuid;
 
 use super::{Context, Issuer, decided};
@@ -287,6 +289,13 @@ impl Place {
     #[must_use]
     pub fn day(&self, at_us: i64) -> i32 {
         calendar::day(self.zone, at_us)
+    }
+
+    /// The end of a deadline that begins at a moment (in microseconds since the Unix epoch), by the territory's working days.
+    #[must_use]
+    pub fn due(&self, at_us: i64, working_days: i32) -> Due {
+        let day = WorkingDays::of(&self.territory).after(self.day(at_us), working_days);
+        Due { day, at_us: calendar::start_of_day(self.zone, day.saturating_add(1)) }
     }
 
     /// The moment in the territory's calendar.

@@ -11,6 +11,7 @@ use roundsman_sync::trade::rejection::Rejection;
 use uuid::Uuid;
 
 use super::{Context, Decide, Target, field};
+use crate::causes;
 use crate::network::optional_id;
 use crate::workspace::{Keys, Stop, Workspace};
 
@@ -40,7 +41,7 @@ impl Decide for FileClaim {
         }
         field::keys(context, &self.outlet_id, workspace, keys);
         field::hang_keys(context, &self.outlet_id, workspace, keys);
-        Ok(())
+        causes::chosen_keys(&self.cause_id, workspace, keys)
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
@@ -55,6 +56,8 @@ impl Decide for FileClaim {
             Some(shipment) => workspace.internal(&shipment)?,
             None => Claims::default(),
         };
+        let chosen = causes::chosen(workspace, &self.cause_id)?;
+        let terms = chosen.terms(self.cause(), context.policy.claim_days);
         let setting = Setting {
             outlet_id: place.outlet_id,
             customer_id: optional_id(&place.outlet.customer_id)?,
@@ -63,6 +66,9 @@ impl Decide for FileClaim {
             shipment: shipment.as_ref(),
             claims: &claims,
             capture: &capture,
+            chosen: &chosen,
+            terms: &terms,
+            due: place.due(capture.captured_at_us, terms.days.decide),
         };
         let Decision { reclamation, claims, verdict } = reclamation::decide_file(current.as_ref(), self, &setting)?;
         if current.is_none() {

@@ -32,6 +32,7 @@ mod deliver_shipment;
 mod depart_trip;
 mod dismiss_rep;
 mod edit_outlet;
+pub(crate) mod escalate_claims;
 mod field;
 mod file_claim;
 mod hand_in_cash;
@@ -305,5 +306,6 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::RestampRecords(command) => command,
         Command::PlanVisits(command) => command,
         Command::AllocateStock(command) => command,
+        Command::EscalateClaims(command) => command,
     }
 }

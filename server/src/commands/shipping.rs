@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use roundsman_proto::trade::{Agreement, Order, PriceList, Reason, Reclamation, Shipment, ShipmentState};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::order::fulfil::{self, Books, Mover, Ordered};
-use roundsman_sync::trade::reclamation::Claims;
+use roundsman_sync::trade::reclamation::{Claims, deadline};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::shipment::{self, Decision, Goods};
 use roundsman_sync::trade::stock::Available;
@@ -220,10 +220,13 @@ impl Moving {
         }
         put_books(workspace, (&self.debtor, self.warehouse), &books)?;
         workspace.put_internal(&self.id, &claims)?;
-        if let Some((id, reclamation)) = reclamation {
+        if let Some((id, mut reclamation)) = reclamation {
             if field::existing::<Reclamation>(workspace, id.as_bytes())?.1.is_some() {
                 return Err(Rejection::new(Reason::IdTaken).field("reclamation_id").into());
             }
+            let days = context.policy.claim_days;
+            let due = self.place.due(reclamation.filed_at_us, days.decide);
+            deadline::open(&mut reclamation, days, due);
             workspace.put(id, &reclamation, &self.place.open())?;
             field::hang(context, workspace, &self.place, id)?;
             workspace.announce("reclamation.registered", id);

@@ -23,7 +23,7 @@ const CASES: &[(u8, &[Reason])] = &[
     (22, &[Reason::TakenAsAdvance]),
     (24, &[Reason::ClaimExceedsDelivered, Reason::ClaimTooLate, Reason::ClaimUnlinked, Reason::AcceptedTooMuch]),
     (25, &[Reason::CaseNotDecided]),
-    (26, &[Reason::Removed, Reason::OutletArchived]),
+    (26, &[Reason::Removed, Reason::OutletArchived, Reason::CauseWithdrawn, Reason::CauseIsGroup]),
     (27, &[Reason::Quarantined, Reason::DependsOnQuarantined]),
     (30, &[Reason::DeviceRevoked]),
     (31, &[Reason::AppTooOld]),

@@ -131,6 +131,7 @@ fn organisation(world: &World) -> Vec<RecordToImport> {
             team_id: bytes(team_id(world.team_of(index))),
             time_zone: TIME_ZONE.to_owned(),
             warehouse_id: bytes(world.warehouse_id(world.team_of(index))),
+            ..Territory::default()
         };
         records.push(entry(world.territory_id(index), Record::Territory(record)));
     }
@@ -220,6 +221,7 @@ fn products(world: &World) -> Vec<RecordToImport> {
             volume_mm3: article.weight_grams * 2_000,
             withdrawn: article.withdrawal.is_some_and(|end| end.from_day <= TODAY),
             successor_id: article.withdrawal.map_or_else(Vec::new, |end| bytes(world.product_id(end.successor))),
+            supplier: String::new(),
         };
         entry(world.product_id(index), Record::Product(product))
     };

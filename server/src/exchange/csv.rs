@@ -1,7 +1,7 @@
-//! Files of outlets, products, prices, customers, contracts and chains: from bytes to records, or to everything that is wrong with them.
+//! Files of outlets, products, prices, customers, contracts, chains and causes of claims: from bytes to records, or to everything that is wrong with them.
 //!
 //! A file is read as [`super::table`] says. Its columns, all of which must be there, are [`super::network::CUSTOMERS`],
-//! [`super::network::CONTRACTS`], [`super::network::CHAINS`], [`super::network::OUTLETS`], [`super::goods::PRODUCTS`] and
+//! [`super::network::CONTRACTS`], [`super::network::CHAINS`], [`super::network::CAUSES`], [`super::network::OUTLETS`], [`super::goods::PRODUCTS`] and
 //! [`super::goods::PRICES`]; `roundsman import --help` lists them. A record is replaced whole by its row or rows: what no column holds, such as the opening hours of an outlet, is
 //! empty afterwards.
 //!
@@ -35,12 +35,14 @@ pub enum Kind {
     Contracts,
     /// Chains of outlets, and their branches.
     Chains,
+    /// Causes of claims, and groups of causes.
+    Causes,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Outlets, Self::Products, Self::Prices, Self::Customers, Self::Contracts, Self::Chains];
+    pub const ALL: [Self; 7] =
+        [Self::Outlets, Self::Products, Self::Prices, Self::Customers, Self::Contracts, Self::Chains, Self::Causes];
 
     /// Its name, in the plural.
     #[must_use]
@@ -52,6 +54,7 @@ impl Kind {
             Self::Customers => "customers",
             Self::Contracts => "contracts",
             Self::Chains => "chains",
+            Self::Causes => "causes",
         }
     }
 
@@ -65,6 +68,7 @@ impl Kind {
             Self::Customers => network::CUSTOMERS,
             Self::Contracts => network::CONTRACTS,
             Self::Chains => network::CHAINS,
+            Self::Causes => network::CAUSES,
         }
     }
 }
@@ -118,6 +122,7 @@ fn record(kind: Kind, row: &Row, decimals: u32, errors: &mut Errors) -> (Uuid, R
             (id, network::outlet(&mut fields, id))
         }
         Kind::Chains => (key::id("chain", &fields.required("code")), network::chain(&mut fields)),
+        Kind::Causes => (key::id("cause", &fields.required("code")), network::cause(&mut fields)),
         Kind::Customers => (key::id("customer", &fields.required("code")), network::customer(&mut fields)),
         Kind::Contracts => (key::id("contract", &fields.required("code")), network::contract(&mut fields, decimals)),
         Kind::Products => (key::id("product", &fields.required("code")), Record::Product(goods::product(&mut fields))),
@@ -139,7 +144,7 @@ fn add(entry: &mut Entry, row: Record) -> Result<(), Clash> {
 
 #[cfg(test)]
 mod tests {
-    use roundsman_proto::trade::{Contract, Outlet, OutletClass, OutletStatus, Price, Product};
+    use roundsman_proto::trade::{Contract, Outlet, OutletClass, OutletStatus, Price, Product, ReclamationCause};
 
     use super::*;
 
@@ -222,6 +227,22 @@ mod tests {
         assert_eq!(chain.agreement_ids, [id("agreement", "S1"), id("agreement", "S2")]);
         let outlet = outlet(&[("code", "O1"), ("name", "Kiosk"), ("territory", "North"), ("chain", "B")]);
         assert_eq!(outlet.chain_id, id("chain", "B"));
+    }
+
+    #[test]
+    fn a_cause_names_its_group_and_leaves_open_what_that_says() {
+        let row = [("code", "C"), ("name", "Crushed"), ("parent", "D"), ("decide_within_days", "2")];
+        let entry = good(Kind::Causes, &[&row]).remove(0).record;
+        let Some(Record::ClaimCause(cause)) = entry.record else { panic!("{entry:?}") };
+        assert_eq!((entry.record_id, cause.parent_id.clone()), (id("cause", "C"), id("cause", "D")));
+        assert_eq!((cause.cause(), cause.decide_within_days), (ReclamationCause::Unspecified, 2));
+        let row = [("code", "D"), ("name", "Damaged"), ("counts_as", "damaged"), ("withdrawn_from", "2026-11-23")];
+        let entry = good(Kind::Causes, &[&row]).remove(0).record;
+        let Some(Record::ClaimCause(cause)) = entry.record else { panic!("{entry:?}") };
+        assert_eq!((cause.cause(), cause.withdrawn_from_day), (ReclamationCause::Damaged, 20_780));
+        let wrong =
+            wrong(Kind::Causes, &[&[("code", "D"), ("name", "D"), ("counts_as", "bad"), ("settle_within_days", "x")]]);
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub const PRODUCTS: &[Column] = &[
     Column { name: "volume_l", help: "the room that one unit takes with its packing, in litres; empty: unknown" },
     Column { name: "withdrawn", help: "yes: no longer sold; no or empty" },
     Column { name: "successor", help: "the product that replaces it, as a reference" },
+    Column { name: "supplier", help: "who supplies it; empty: unknown" },
     Column { name: "packaging", help: "a packaging's code, such as BOX; empty: sold in units only" },
     Column { name: "packaging_name", help: "its name to show, such as box of 12; empty: its code" },
     Column { name: "packaging_quantity", help: "how many units are in it; required with packaging" },
@@ -64,6 +65,7 @@ pub fn product(fields: &mut Fields<'_>) -> Product {
         volume_mm3: fields.value("volume_l", value::volume),
         withdrawn: fields.value("withdrawn", value::yes),
         successor_id: check::bytes(fields.reference("successor", "product")),
+        supplier: fields.name("supplier"),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Files of customers, contracts, chains and outlets.
+//! Files of customers, contracts, chains, causes of claims and outlets.
 
 use roundsman_proto::trade::record_to_import::Record;
-use roundsman_proto::trade::{Chain, Contact, Contract, Customer, GeoPoint, Outlet, OutletStatus};
+use roundsman_proto::trade::{Chain, ClaimCause, Contact, Contract, Customer, GeoPoint, Outlet, OutletStatus};
 use roundsman_sync::trade::check;
 use uuid::Uuid;
 
@@ -44,6 +44,25 @@ pub const CHAINS: &[Column] = &[
         name: "agreements",
         help: "the agreements of its outlets, as references separated by |; empty: the parent's",
     },
+];
+
+/// The columns of a file of causes of claims. `code` is the key.
+pub const CAUSES: &[Column] = &[
+    Column { name: "code", help: "the cause's key in your system; required" },
+    Column { name: "name", help: "the name to show; required" },
+    Column { name: "parent", help: "the group to which it belongs, as a reference; it stands before" },
+    Column {
+        name: "counts_as",
+        help: "delivery_discrepancy, damaged, quality, expired, price, papers or other; empty: the parent's",
+    },
+    Column { name: "department", help: "who is to answer; empty: the parent's" },
+    Column {
+        name: "file_within_days",
+        help: "days after the delivery in which a claim is in time; empty: the parent's",
+    },
+    Column { name: "decide_within_days", help: "working days until it is decided; empty: the parent's" },
+    Column { name: "settle_within_days", help: "working days until it is settled; empty: the parent's" },
+    Column { name: "withdrawn_from", help: "the day from which it is not chosen any more, as YYYY-MM-DD; empty: none" },
 ];
 
 /// The columns of a file of outlets. `code` is the key.
@@ -109,6 +128,20 @@ pub fn chain(fields: &mut Fields<'_>) -> Record {
         name: fields.required("name"),
         parent_id: check::bytes(fields.reference("parent", "chain")),
         agreement_ids: fields.references("agreements", "agreement").into_iter().map(bytes).collect(),
+    })
+}
+
+/// A row of causes of claims.
+pub fn cause(fields: &mut Fields<'_>) -> Record {
+    Record::ClaimCause(ClaimCause {
+        name: fields.required("name"),
+        parent_id: check::bytes(fields.reference("parent", "cause")),
+        cause: fields.value("counts_as", value::cause).into(),
+        department: fields.name("department"),
+        file_within_days: fields.value("file_within_days", value::days),
+        decide_within_days: fields.value("decide_within_days", value::days),
+        settle_within_days: fields.value("settle_within_days", value::days),
+        withdrawn_from_day: fields.value("withdrawn_from", value::day),
     })
 }
 

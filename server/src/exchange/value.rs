@@ -1,8 +1,9 @@
 //! Values as they stand in a cell. Numbers are exact: no floating point, and nothing is rounded.
 
 use chrono::{Datelike as _, NaiveDate};
-use roundsman_proto::trade::{OutletClass, OutletStatus};
+use roundsman_proto::trade::{OutletClass, OutletStatus, ReclamationCause};
 use roundsman_sync::trade::check;
+use roundsman_sync::trade::reclamation::cause::DAYS;
 
 /// What a value is not, as the end of the sentence that begins with the value.
 pub type Wrong = String;
@@ -210,6 +211,31 @@ pub fn status(text: &str) -> Result<OutletStatus, Wrong> {
         "candidate" => Ok(OutletStatus::Candidate),
         _ => Err("is not a status: `active` or `candidate`".to_owned()),
     }
+}
+
+/// What a cause of claims counts as.
+///
+/// # Errors
+/// What the text is not.
+pub fn cause(text: &str) -> Result<ReclamationCause, Wrong> {
+    match text {
+        "delivery_discrepancy" => Ok(ReclamationCause::DeliveryDiscrepancy),
+        "damaged" => Ok(ReclamationCause::Damaged),
+        "quality" => Ok(ReclamationCause::Quality),
+        "expired" => Ok(ReclamationCause::Expired),
+        "price" => Ok(ReclamationCause::Price),
+        "papers" => Ok(ReclamationCause::Papers),
+        "other" => Ok(ReclamationCause::Other),
+        _ => Err("is not a cause: `damaged`, for example".to_owned()),
+    }
+}
+
+/// A number of days in which something is to be done.
+///
+/// # Errors
+/// What the text is not.
+pub fn days(text: &str) -> Result<i32, Wrong> {
+    in_range(text, 0, 1..=i64::from(DAYS), "a number of days up to 366").map(small)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What stands behind an order: how scarce goods of it are shared out, and who wanted it otherwise.
+//! What stands behind an order: how scarce goods of it are shared out, who wanted it otherwise, and what was claimed of it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use prost::Message as _;
 use roundsman_proto::admin as proto;
-use roundsman_proto::trade::{ChangeRequest, HoldReason, Order, OrderLine};
+use roundsman_proto::trade::{ChangeRequest, HoldReason, Order, OrderLine, Reclamation};
 use roundsman_sync::kind::{self, Kind};
 use roundsman_sync::trade::quota::{Quota, Quotas};
 use uuid::Uuid;
@@ -18,6 +18,8 @@ use crate::store::sql::Tx;
 
 /// So many change requests of an order are shown.
 const REQUESTS: i64 = 100;
+/// So many reclamations of an order are shown.
+const RECLAMATIONS: i64 = 100;
 
 /// Reads it; `None`: there is no such order.
 ///
@@ -32,9 +34,12 @@ pub async fn order(tx: &mut Tx, tenant: i64, id: Uuid) -> Result<Option<proto::E
     let order = Order::decode(stored.document).map_err(|error| corrupt(id, &error))?;
     let shares = shares(tx, tenant, &order).await?;
     let ids = projection::change_requests_of(tx, tenant, id, REQUESTS).await?;
-    let Listed { documents, .. } = documents::<ChangeRequest>(tx, tenant, &ids).await?;
-    let change_requests = documents.into_iter().rev().map(|(_, request)| request).collect();
-    Ok(Some(proto::ExplainOrderResponse { shares, change_requests }))
+    let listed: Listed<ChangeRequest> = documents(tx, tenant, &ids).await?;
+    let change_requests = listed.documents.into_iter().rev().map(|(_, request)| request).collect();
+    let ids = projection::reclamations_of(tx, tenant, id, RECLAMATIONS).await?;
+    let listed: Listed<Reclamation> = documents(tx, tenant, &ids).await?;
+    let reclamations = listed.documents.into_iter().rev().map(|(_, reclamation)| reclamation).collect();
+    Ok(Some(proto::ExplainOrderResponse { shares, change_requests, reclamations }))
 }
 
 async fn shares(tx: &mut Tx, tenant: i64, order: &Order) -> Result<Vec<proto::LineShare>, StoreError> {

@@ -8,9 +8,7 @@ use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::logistics_service_server::LogisticsService;
 use roundsman_proto::sync::{self, Outcome};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{
-    self, AllocateWave, ChangeRequest, Kind, Order, OrderStatus, Reason, Reclamation, ReclamationState, Shipment, Wave,
-};
+use roundsman_proto::trade::{self, AllocateWave, ChangeRequest, Kind, Order, OrderStatus, Reason, Shipment, Wave};
 use roundsman_sync::trade::check;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
@@ -20,13 +18,14 @@ use super::detached::detached;
 use super::fields::Fields;
 use super::paging::{Filter, Listed, documents};
 use super::papers::AskedPaper;
+use super::reclamations::{Range, ReclamationPage};
 use super::trips::{Question, TripPage, VehiclePage};
 use super::{office, status};
 use crate::app::Core;
 use crate::auth::authenticate::caller;
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
-use crate::projection::{self, OrderFilter, ReclamationFilter, ReclamationKey};
+use crate::projection::{self, OrderFilter};
 use crate::store::record;
 use crate::store::sql::Db;
 
@@ -254,9 +253,20 @@ impl LogisticsService for LogisticsDoor {
         request: Request<proto::ListReclamationsRequest>,
     ) -> Result<Response<proto::ListReclamationsResponse>, Status> {
         let caller = caller(&request)?;
-        let page = ReclamationPage::of(&request.into_inner())?;
+        let page = ReclamationPage::of(&request.into_inner(), self.core.clock.now_us())?;
         let db = self.core.db.clone();
         let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn count_reclamations(
+        &self,
+        request: Request<proto::CountReclamationsRequest>,
+    ) -> Result<Response<proto::CountReclamationsResponse>, Status> {
+        let caller = caller(&request)?;
+        let range = Range::of(&request.into_inner())?;
+        let db = self.core.db.clone();
+        let answer = detached(async move { Ok(range.count(&db, caller.tenant).await?) }).await?;
         Ok(Response::new(answer))
     }
 
@@ -539,67 +549,4 @@ impl ChangeRequestPage {
             next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
         })
     }
-}
-
-/// A page of reclamations, checked.
-#[derive(Debug)]
-struct ReclamationPage {
-    token: Filter,
-    filter: ReclamationFilter,
-    after: ReclamationKey,
-    size: i64,
-}
-
-impl ReclamationPage {
-    fn of(request: &proto::ListReclamationsRequest) -> Result<Self, Status> {
-        let mut fields = Fields::default();
-        let state = match ReclamationState::try_from(request.state) {
-            Ok(ReclamationState::Unspecified) => None,
-            Ok(state) => Some(state),
-            Err(_) => {
-                fields.wrong("state", Reason::UnknownValue, "is unknown");
-                None
-            }
-        };
-        let department = fields.text("department", request.department.clone(), 0..=check::NAME_CHARS);
-        let outlet = fields.optional_id("outlet_id", &request.outlet_id).unwrap_or_default();
-        let values = [&request.state.to_be_bytes()[..], request.department.as_bytes(), &request.outlet_id];
-        let token = Filter::of("reclamations", &values);
-        let after = token.after(&mut fields, &request.page_token).map(read_reclamation_key);
-        let size = fields.page_size("page_size", request.page_size);
-        fields.check()?;
-        let filter = ReclamationFilter { state, department, outlet };
-        Ok(Self { token, filter, after: after.unwrap_or((i64::MIN, i64::MIN, Uuid::nil())), size })
-    }
-
-    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListReclamationsResponse, StoreError> {
-        let mut tx = db.read().await?;
-        let keys = projection::reclamations(&mut tx, tenant, &self.filter, self.after, self.size + 1).await?;
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let ids: Vec<Uuid> = keys.iter().take(size).map(|(.., id)| *id).collect();
-        let Listed { documents, covered } = documents::<Reclamation>(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
-        let last = keys[..covered].last().filter(|_| covered < keys.len());
-        let reclamations = documents.into_iter().map(|(id, reclamation)| proto::ListedReclamation {
-            reclamation_id: id.as_bytes().to_vec(),
-            reclamation: Some(reclamation),
-        });
-        Ok(proto::ListReclamationsResponse {
-            reclamations: reclamations.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(reclamation_key(last))),
-        })
-    }
-}
-
-fn reclamation_key((state, filed_at, id): &ReclamationKey) -> [u8; 32] {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&state.to_be_bytes());
-    key[8..].copy_from_slice(&key_of(&(*filed_at, *id)));
-    key
-}
-
-fn read_reclamation_key(key: [u8; 32]) -> ReclamationKey {
-    let (state, rest) = key.split_at(8);
-    let (filed_at, id) = rest.try_into().map_or((i64::MAX, Uuid::max()), read_key);
-    (state.try_into().map_or(i64::MAX, i64::from_be_bytes), filed_at, id)
 }

@@ -13,6 +13,7 @@ mod paging;
 mod papers;
 mod prices;
 pub mod quarantine;
+mod reclamations;
 pub mod status;
 pub mod stream;
 pub mod supervision;

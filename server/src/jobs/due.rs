@@ -5,7 +5,8 @@ use chrono_tz::Tz;
 use prost::Message as _;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    self, AdvanceHorizon, AllocateStock, ApplyAssignments, MarkMissedVisits, PlanVisits, RestampRecords, TurnMonth,
+    self, AdvanceHorizon, AllocateStock, ApplyAssignments, EscalateClaims, MarkMissedVisits, PlanVisits,
+    RestampRecords, TurnMonth,
 };
 use roundsman_sync::scope::Month;
 use uuid::Uuid;
@@ -68,6 +69,8 @@ pub enum Work {
     Restamp(Restamping),
     /// Orders that wait for scarce goods are asked again.
     AllocateStock(AllocationDue),
+    /// Others are told of reclamations that are overdue, each since when.
+    EscalateClaims(Vec<(i64, Uuid)>),
     /// Old deletions are forgotten.
     AdvanceHorizon {
         /// Up to this version.
@@ -109,6 +112,7 @@ impl Job {
             Work::TurnMonth { .. } => "turn_month",
             Work::Restamp(_) => "restamp_records",
             Work::AllocateStock(_) => "allocate_stock",
+            Work::EscalateClaims(_) => "escalate_claims",
             Work::AdvanceHorizon { .. } => "advance_horizon",
         }
     }
@@ -128,6 +132,7 @@ impl Job {
                 let AllocationDue { warehouse_id, product_id, at_us, after, since_us, .. } = due;
                 format!("{warehouse_id:?} {product_id:?} {at_us} {after:?} {since_us}")
             }
+            Work::EscalateClaims(overdue) => format!("{overdue:?}"),
             Work::AdvanceHorizon { .. } => String::new(),
         };
         let after = self.after.unwrap_or_default();
@@ -171,6 +176,9 @@ impl Job {
                 after_order_id: after
                     .or_else(|| due.after.as_ref().map(|order| order.order_id.clone()))
                     .unwrap_or_default(),
+            }),
+            Work::EscalateClaims(overdue) => Command::EscalateClaims(EscalateClaims {
+                reclamation_ids: overdue.iter().map(|(_, reclamation)| id(reclamation)).collect(),
             }),
             Work::AdvanceHorizon { horizon } => Command::AdvanceHorizon(AdvanceHorizon { horizon: *horizon }),
         };
@@ -283,6 +291,9 @@ mod tests {
         for (index, other) in others.iter().enumerate() {
             assert_ne!(first.id(), other.id(), "{index}");
         }
+        let told = |at_us| Job::new(Work::EscalateClaims(vec![(at_us, NORTH)]), TODAY);
+        assert_eq!(told(5).id(), told(5).id());
+        assert_ne!(told(5).id(), told(6).id(), "it is overdue again");
         let month = Month::new(2026, 12).expect("a month");
         let body = Job::new(Work::TurnMonth { territory: NORTH, month }, TODAY).body();
         let Some(Command::TurnMonth(turn)) = trade::Command::decode(body).expect("a command").command else {

@@ -25,10 +25,11 @@ pub use due::{Job, PLANNED_DAYS, Standing, Work, due};
 use crate::app::Core;
 use crate::batch::{Submission, Submitted};
 use crate::calendar;
-use crate::commands::{Issuer, chunk};
+use crate::commands::{Issuer, chunk, escalate_claims};
 use crate::error::StoreError;
 use crate::internal::{AllocationCalendar, Granted, Internal, Restampings, TerritoryCalendar};
 use crate::lane::LaneError;
+use crate::projection;
 use crate::store::sql::Tx;
 use crate::store::{record, tenant};
 use crate::workspace::Stored;
@@ -39,6 +40,8 @@ const EVERY: Duration = Duration::from_secs(60);
 const TOGETHER: usize = 8;
 /// Territories in one read.
 const PAGE: i64 = 500;
+/// Overdue reclamations that are found in one round.
+const OVERDUE: i64 = 1_000;
 /// A day, in microseconds.
 const DAY_US: i64 = 86_400_000_000;
 
@@ -173,6 +176,9 @@ impl Jobs {
         jobs.extend(notes.entries.into_iter().map(|note| Job::new(Work::Restamp(note), today)));
         let allocations = allocations.entries.into_iter().filter(|due| due.at_us <= now_us);
         jobs.extend(allocations.map(|due| Job::new(Work::AllocateStock(due), today)));
+        let overdue = projection::reclamations_to_escalate(&mut tx, tenant, now_us, OVERDUE).await?;
+        let overdue = overdue.chunks(escalate_claims::CLAIMS);
+        jobs.extend(overdue.map(|overdue| Job::new(Work::EscalateClaims(overdue.to_vec()), today)));
         tx.commit().await?;
         Ok(jobs)
     }

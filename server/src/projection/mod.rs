@@ -6,6 +6,7 @@
 //! so far.
 
 mod query;
+mod reclamations;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -19,9 +20,12 @@ use crate::store::sql::{Cell, Db, Rows, Tx};
 use crate::workspace::{Change, Stored};
 
 pub use query::{
-    CoveredRep, OrderFilter, PlacedOutlet, ReclamationFilter, ReclamationKey, TripFilter, VisitFilter, Whose,
-    change_requests, change_requests_of, coverage, debts, orders, outlets, reclamations, shipments, team_of_rep, trips,
-    vehicles, visits,
+    CoveredRep, OrderFilter, PlacedOutlet, TripFilter, VisitFilter, Whose, change_requests, change_requests_of,
+    coverage, debts, orders, outlets, shipments, team_of_rep, trips, vehicles, visits,
+};
+pub use reclamations::{
+    Claimed, Delivered, Group, Grouping, ReclamationFilter, ReclamationKey, claimed, delivered, reclamations,
+    reclamations_of, reclamations_to_escalate,
 };
 use tables::{PROJECTIONS, Projection};
 

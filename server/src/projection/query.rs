@@ -1,7 +1,7 @@
 //! What the office asks of the projections: keys in the order of a list, to which the documents are read from the
 //! records, and sums.
 
-use roundsman_proto::trade::{ChangeRequestState, OrderStatus, ReclamationState, TripState, VisitState};
+use roundsman_proto::trade::{ChangeRequestState, OrderStatus, TripState, VisitState};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -157,51 +157,6 @@ pub async fn change_requests_of(tx: &mut Tx, tenant: i64, order: Uuid, limit: i6
         .all()
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
-}
-
-/// Which reclamations are listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReclamationFilter {
-    /// Only in this state; `None`: in any.
-    pub state: Option<ReclamationState>,
-    /// Only those of this department; empty: all.
-    pub department: String,
-    /// Only those of this outlet; nil: of all.
-    pub outlet: Uuid,
-}
-
-/// Where a list of reclamations goes on: state, moment of filing, and id.
-pub type ReclamationKey = (i64, i64, Uuid);
-
-/// The keys of the reclamations after `after`, in ascending order.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn reclamations(
-    tx: &mut Tx,
-    tenant: i64,
-    filter: &ReclamationFilter,
-    after: ReclamationKey,
-    limit: i64,
-) -> Result<Vec<ReclamationKey>, StoreError> {
-    let state = filter.state.map(|state| i64::from(state as i32));
-    tx.query_as(
-        "SELECT state, filed_at, id FROM reclamation \
-         WHERE tenant = $1 AND state >= $2 AND state <= $3 AND (state, filed_at, id) > ($4, $5, $6) \
-         AND (department = $7 OR $7 = '') AND (outlet = $8 OR $8 = $9) ORDER BY state, filed_at, id LIMIT $10",
-    )
-    .bind(tenant)
-    .bind(state.unwrap_or(0))
-    .bind(state.unwrap_or(i64::MAX))
-    .bind(after.0)
-    .bind(after.1)
-    .bind(after.2)
-    .bind(filter.department.clone())
-    .bind(filter.outlet)
-    .bind(Uuid::nil())
-    .bind(limit)
-    .all()
-    .await
 }
 
 /// Whose visits are asked for.

@@ -7,8 +7,8 @@
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
-    CashHandIn, Chain, ChangeRequest, Contract, Order, Outlet, Payment, Receivable, Reclamation, Rep, Shipment,
-    SurveyResponse, Trip, Vehicle, Visit,
+    CashHandIn, Chain, ChangeRequest, ClaimCause, Contract, Order, Outlet, Payment, Product, Receivable, Reclamation,
+    Rep, Shipment, SurveyResponse, Trip, Vehicle, Visit,
 };
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;
@@ -113,7 +113,7 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 20] = [
+pub(super) static PROJECTIONS: [&Projection; 22] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
@@ -133,6 +133,8 @@ pub(super) static PROJECTIONS: [&Projection; 20] = [
     &SURVEY_RESPONSE,
     &OUTLET,
     &CHAIN,
+    &CLAIM_CAUSE,
+    &PRODUCT,
     &REP,
 ];
 
@@ -387,6 +389,12 @@ projection! {
         currency: Text = reclamation.decision.as_ref().map_or(text(""), |decision| text(&decision.currency)),
         settlement: Int = reclamation.settlement.as_ref().map_or(0, |settlement| i64::from(settlement.kind)),
         settled_minor: Int = reclamation.settlement.as_ref().map_or(0, |settlement| settlement.amount_minor),
+        claim_cause: Id = reference(&reclamation.cause_id),
+        due_day: Int = i64::from(reclamation.due_day),
+        due_at: Int = reclamation.due_at_us,
+        escalates_at: Int = reclamation.escalates_at_us,
+        escalation_level: Int = i64::from(reclamation.escalation_level),
+        escalated_at: Int = reclamation.escalated_at_us,
     }
 }
 
@@ -454,6 +462,26 @@ projection! {
     CHAIN: "chain" (id) of Chain(chain) {
         name: Text = text(&chain.name),
         parent: Id = reference(&chain.parent_id),
+    }
+}
+
+projection! {
+    /// Causes of complaints, and groups of causes.
+    CLAIM_CAUSE: "claim_cause" (id) of ClaimCause(cause) {
+        name: Text = text(&cause.name),
+        parent: Id = reference(&cause.parent_id),
+        cause: Int = i64::from(cause.cause),
+        withdrawn_from_day: Int = i64::from(cause.withdrawn_from_day),
+    }
+}
+
+projection! {
+    /// What is sold.
+    PRODUCT: "product" (id) of Product(product) {
+        name: Text = text(&product.name),
+        code: Text = text(&product.code),
+        supplier: Text = text(&product.supplier),
+        withdrawn: Int = i64::from(product.withdrawn),
     }
 }
 

@@ -87,6 +87,7 @@ pub fn put_product(workspace: &mut Workspace, id: Uuid, product: &Product) -> Re
 fn check_product(product: &Product) -> Result<(), Rejection> {
     check::required_text(&product.name, check::NAME_CHARS, "name")?;
     check::text(&product.code, check::NAME_CHARS, "code")?;
+    check::text(&product.supplier, check::NAME_CHARS, "supplier")?;
     check::basis_points(product.vat_bp, "vat_bp")?;
     check::count(product.packagings.len(), check::ENTRIES, "packagings")?;
     check::range(product.multiple_milli, 0..=check::QUANTITY_MILLI, "multiple_milli")?;

@@ -23,10 +23,12 @@ use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::trip;
 use roundsman_sync::trade::waiting::{Scarce, Waiting};
+use roundsman_sync::trade::working_days;
 use uuid::Uuid;
 
 use crate::budgets;
 use crate::calendar;
+use crate::causes;
 use crate::chains;
 use crate::grants;
 use crate::internal::{
@@ -109,6 +111,7 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Chain(chain) => chains::keys(own, chain, workspace, keys)?,
         Record::Contract(contract) => contract::keys(contract, workspace, keys),
         Record::Vehicle(vehicle) => keys.record(&vehicle.warehouse_id),
+        Record::ClaimCause(cause) => causes::keys(cause, keys),
         Record::Warehouse(_) | Record::Team(_) | Record::MustSellList(_) => {}
     }
     Ok(())
@@ -284,7 +287,7 @@ pub fn rank(record: &Record) -> u32 {
         Record::Product(_) | Record::Survey(_) | Record::Rep(_) | Record::Territory(_) | Record::Promotion(_) => 1,
         Record::MustSellList(_) | Record::Vehicle(_) => 1,
         Record::Agreement(_) | Record::Price(_) | Record::Stock(_) => 4,
-        Record::Chain(_) | Record::Contract(_) => 5,
+        Record::Chain(_) | Record::Contract(_) | Record::ClaimCause(_) => 5,
         Record::Assignment(_) | Record::Outlet(_) | Record::Receivable(_) | Record::StockQuota(_) => 6,
         Record::Route(_) | Record::Visit(_) | Record::Order(_) => 7,
     }
@@ -328,6 +331,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         }
         Record::Territory(territory) => {
             check::required_text(&territory.name, check::NAME_CHARS, "name")?;
+            working_days::form(territory)?;
             workspace.live::<Team>(&territory.team_id)?;
             workspace.live::<Warehouse>(&territory.warehouse_id)?;
             network::put_territory(workspace, id, territory, (moment.now_us, moment.months_on_phone))
@@ -339,6 +343,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::Receivable(receivable) => put_receivable(workspace, id, receivable),
         Record::Survey(survey) => put_survey(workspace, id, survey, moment.now_us),
         Record::Chain(chain) => chains::put(workspace, id, chain),
+        Record::ClaimCause(cause) => causes::put(workspace, id, cause),
         Record::Contract(contract) => contract::put(workspace, id, contract),
         Record::Vehicle(vehicle) => {
             trip::vehicle_form(vehicle)?;

@@ -1,7 +1,8 @@
-//! What was claimed and accepted of shipments: summed up reclamation by reclamation.
+//! What was claimed and accepted of shipments: summed up reclamation by reclamation. The causes, and what is due.
 
 use std::collections::BTreeMap;
 
+use roundsman_sync::trade::reclamation::cause::{CauseNode, Causes};
 use roundsman_sync::trade::reclamation::{ClaimedLine, Claims};
 use uuid::Uuid;
 
@@ -9,7 +10,7 @@ use super::facts::{ClaimFacts, Facts};
 use super::{Derived, Report};
 use crate::internal::Internal as _;
 
-/// Compares `claims{}`. Which reclamation of a line was the first is history; that it is one of them is not.
+/// Compares `claims{}` and `causes{}`. Which reclamation of a line was the first is history; that it is one of them is not.
 pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut expected = BTreeMap::new();
     for (shipment, lines) in &facts.claims {
@@ -22,7 +23,34 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         expected.insert(Claims::name(shipment), Claims { lines: right });
     }
     derived.claims.compare(&expected, report, differ);
+    check_causes(facts, derived, report);
+    for id in &facts.undue {
+        report.find(format!("Reclamation {id} is closed while something is due, or open while nothing is"));
+    }
 }
+
+fn check_causes(facts: &Facts, derived: &Derived, report: &mut Report) {
+    let bytes = |id: &Uuid| id.as_bytes().to_vec();
+    let nodes = facts.claim_causes.iter().map(|(cause, parent)| CauseNode {
+        cause_id: bytes(cause),
+        parent_id: parent.as_ref().map(bytes).unwrap_or_default(),
+    });
+    let causes = Causes { nodes: nodes.collect() };
+    let expected = (causes != Causes::default()).then(|| (Causes::name(&()), causes));
+    derived.causes.compare(&expected.into_iter().collect(), report, |stored, right| {
+        let wrong = stored.nodes.iter().filter(|node| !right.nodes.contains(node)).count();
+        let lacking = right.nodes.iter().filter(|node| !stored.nodes.contains(node)).count();
+        Some(format!("hangs {wrong} causes where they don't belong, and lacks {lacking}"))
+    });
+    for cause in facts.claim_causes.keys() {
+        let parent = |cause: &Uuid| facts.claim_causes.get(cause).copied().flatten();
+        if std::iter::successors(Some(*cause), parent).take(LEVELS + 1).count() > LEVELS {
+            report.find(format!("ClaimCause {cause} is in a loop, or too deep"));
+        }
+    }
+}
+
+const LEVELS: usize = 4;
 
 fn in_line(stored: &Claims, line: &[u8], claimed: &ClaimFacts) -> ClaimedLine {
     let noted = stored.lines.iter().find(|other| other.shipment_line_id == line);

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, Contract, Hold, HoldReason,
-    LineDifference, LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price, PriceList,
-    Promotion, Receivable, Reclamation, ReclamationCause, Rep, Route, Shipment, ShipmentState, Stock, StockQuota,
-    SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
+    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, ClaimCause, Contract, Hold,
+    HoldReason, LineDifference, LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price,
+    PriceList, Promotion, Receivable, Reclamation, ReclamationCause, Rep, Route, Shipment, ShipmentState, Stock,
+    StockQuota, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -237,6 +237,10 @@ pub(super) struct Facts {
     pub(super) ordered: BTreeMap<LineName, Whereabouts>,
     /// By shipment, then by its line.
     pub(super) claims: BTreeMap<Uuid, BTreeMap<Vec<u8>, ClaimFacts>>,
+    /// By cause of claims, the parent.
+    pub(super) claim_causes: BTreeMap<Uuid, Option<Uuid>>,
+    /// Reclamations that are closed while something is due, or open while nothing is.
+    pub(super) undue: BTreeSet<Uuid>,
     /// Of everything but documents.
     pub(super) stamps: BTreeMap<Uuid, (Kind, Stamps)>,
 }
@@ -309,6 +313,11 @@ impl Facts {
             Kind::Trip => {
                 self.note_stamps(kind, record, stored)?;
                 self.trips.note_trip(record, &read(stored)?)
+            }
+            Kind::ClaimCause => {
+                let cause: ClaimCause = read(stored)?;
+                self.claim_causes.insert(record, optional(&cause.parent_id, "parent_id")?);
+                self.note_stamps(kind, record, stored)
             }
             Kind::Unspecified => Err("it has no kind".to_owned()),
         }
@@ -475,7 +484,7 @@ impl Facts {
             Kind::Territory | Kind::Assignment | Kind::Route | Kind::Product | Kind::PriceList => return Ok(()),
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
             Kind::StockQuota | Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Contract => return Ok(()),
-            Kind::Wave | Kind::Vehicle | Kind::Trip | Kind::Unspecified => return Ok(()),
+            Kind::ClaimCause | Kind::Wave | Kind::Vehicle | Kind::Trip | Kind::Unspecified => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.
@@ -735,6 +744,9 @@ impl Facts {
             }
         }
         let age = if stages::is_closed(claim) { Age::Closed } else { Age::Open };
+        if (claim.due_at_us == 0) != (age == Age::Closed) {
+            self.undue.insert(record);
+        }
         Ok((claim.outlet_id.clone(), age))
     }
 }

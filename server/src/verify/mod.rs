@@ -14,6 +14,7 @@
 //!   (`trips`);
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
+//! - how `causes{}` hang together, and that nothing is due of a reclamation that is closed, and something of any other (`claims`);
 //! - the dependents in `list{}`, what is spent in `promotion{}` (`goods`);
 //! - what `quotas{}` says of each quota, and what orders have taken of its shares; which moments of quotas `allocations{}` has
 //!   (`quotas`);
@@ -282,6 +283,7 @@ struct Derived {
     surveys: Internals<crate::internal::FormerSurveys>,
     stocks: Internals<crate::internal::ProductStocks>,
     claims: Internals<roundsman_sync::trade::reclamation::Claims>,
+    causes: Internals<roundsman_sync::trade::reclamation::cause::Causes>,
     available: Internals<Available>,
     quotas: Internals<Quotas>,
     allocations: Internals<crate::internal::AllocationCalendar>,
@@ -330,6 +332,7 @@ impl Derived {
             surveys: reader.read("survey{}").await?,
             stocks: reader.read("stocks{}").await?,
             claims: reader.read("claims{}").await?,
+            causes: reader.read("causes{}").await?,
             available: reader.read("available{}").await?,
             quotas: reader.read("quotas{}").await?,
             allocations: reader.read("allocations{}").await?,

@@ -36,7 +36,7 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
                 Stamps::default()
             }
             Kind::CashHandIn | Kind::Chain | Kind::StockQuota | Kind::MustSellList => Stamps::default(),
-            Kind::Wave | Kind::Vehicle | Kind::Trip => Stamps::default(),
+            Kind::ClaimCause | Kind::Wave | Kind::Vehicle | Kind::Trip => Stamps::default(),
             Kind::Visit | Kind::Order | Kind::Payment | Kind::Shipment | Kind::Reclamation => continue,
             Kind::SurveyResponse | Kind::ChangeRequest | Kind::Unspecified => continue,
         };

@@ -41,3 +41,4 @@ pub mod verdict;
 pub mod visit;
 pub mod waiting;
 pub mod wave;
+pub mod working_days;

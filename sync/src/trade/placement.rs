@@ -80,7 +80,7 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::Promotion => vec![Scope::Tenant],
         // A name, a parent and ids of agreements, which are placed by themselves.
         Kind::Chain => vec![Scope::Tenant],
-        Kind::MustSellList => vec![Scope::Tenant],
+        Kind::MustSellList | Kind::ClaimCause => vec![Scope::Tenant],
         Kind::Price => vec![Scope::PriceList(id(&decode::<proto::Price>(document)?.price_list_id)?)],
         Kind::Stock => vec![Scope::Warehouse(id(&decode::<proto::Stock>(document)?.warehouse_id)?)],
         // Everybody sees every share: they are no secret inside the company.

@@ -1,6 +1,8 @@
 //! Reclamations: a customer's complaint, compared with what was delivered and what was claimed before. A claim is never
 //! refused for its arithmetic: it is registered, and somebody looks at it.
 
+pub mod cause;
+pub mod deadline;
 pub mod stages;
 
 use prost::Message;
@@ -15,6 +17,8 @@ use super::check;
 use super::order::fulfil::{Ordered, order_of};
 use super::rejection::Rejection;
 use super::verdict::Verdict;
+use cause::{Chosen, Terms};
+use deadline::Due;
 
 const DAY_US: i64 = 24 * 3_600 * 1_000_000;
 
@@ -120,6 +124,12 @@ pub struct Setting<'a> {
     pub claims: &'a Claims,
     /// How the command was captured.
     pub capture: &'a Capture,
+    /// The cause that the command names.
+    pub chosen: &'a Chosen,
+    /// What follows from the cause.
+    pub terms: &'a Terms,
+    /// By when it is to be decided.
+    pub due: Due,
 }
 
 /// What is to be stored of a reclamation.
@@ -133,17 +143,6 @@ pub struct Decision {
     pub verdict: Verdict,
 }
 
-/// For so many days after the delivery a claim of this cause counts as in time.
-#[must_use]
-pub fn deadline_days(cause: ReclamationCause) -> i64 {
-    match cause {
-        ReclamationCause::DeliveryDiscrepancy | ReclamationCause::Damaged => 3,
-        ReclamationCause::Quality | ReclamationCause::Expired => 14,
-        ReclamationCause::Price | ReclamationCause::Papers => 30,
-        ReclamationCause::Other | ReclamationCause::Unspecified => 14,
-    }
-}
-
 /// The form of a claim.
 ///
 /// # Errors
@@ -153,9 +152,10 @@ pub fn file_form(command: &FileClaim) -> Result<(), Rejection> {
     check::id(&command.outlet_id, "outlet_id")?;
     check::optional_id(&command.order_id, "order_id")?;
     check::optional_id(&command.shipment_id, "shipment_id")?;
-    let cause: ReclamationCause = check::choice(command.cause, "cause")?;
-    if cause == ReclamationCause::Other {
-        check::required_text(&command.text, check::TEXT_CHARS, "text")?;
+    if check::optional_id(&command.cause_id, "cause_id")?.is_some() {
+        check::optional_choice::<ReclamationCause>(command.cause, "cause")?;
+    } else {
+        check::choice::<ReclamationCause>(command.cause, "cause")?;
     }
     check::text(&command.text, check::TEXT_CHARS, "text")?;
     if command.lines.is_empty() {
@@ -180,7 +180,7 @@ fn line_form(line: &ClaimLine) -> Result<Uuid, Rejection> {
 /// A complaint is filed (C24, C25). `current` is the reclamation of this id, if there is one.
 ///
 /// # Errors
-/// For its form; `REASON_MISMATCH`, `REASON_ID_TAKEN`.
+/// For its form; `REASON_MISMATCH`, `REASON_ID_TAKEN`, and what [`Chosen::check`] says.
 pub fn decide_file(
     current: Option<&Reclamation>,
     command: &FileClaim,
@@ -189,6 +189,7 @@ pub fn decide_file(
     file_form(command)?;
     let id = check::id(&command.reclamation_id, "reclamation_id")?;
     belongs(command, setting)?;
+    counts_as(command, setting.terms)?;
     let mut ahead = setting.claims.clone();
     let mut lines = Vec::with_capacity(command.lines.len());
     for (index, line) in command.lines.iter().enumerate() {
@@ -196,18 +197,20 @@ pub fn decide_file(
         ahead = ahead.with(id, std::slice::from_ref(&line));
         lines.push(line);
     }
-    let reasons = review_reasons(command, &lines, setting);
+    let reasons = review_reasons(&lines, setting);
     let order_id = match setting.shipment {
         Some(shipment) => order_of_lines(shipment, lines.iter().map(|line| line.shipment_line_id.as_slice())),
         None => command.order_id.clone(),
     };
-    let reclamation = Reclamation {
+    let mut reclamation = Reclamation {
         outlet_id: setting.outlet_id.as_bytes().to_vec(),
         customer_id: check::bytes(setting.customer_id),
         rep_id: check::bytes(setting.rep_id),
         order_id,
         shipment_id: command.shipment_id.clone(),
-        cause: command.cause,
+        cause: setting.terms.cause.into(),
+        cause_id: command.cause_id.clone(),
+        department: setting.terms.department.clone(),
         state: ReclamationState::Registered.into(),
         text: command.text.clone(),
         review_reasons: reasons.iter().map(|reason| i32::from(*reason)).collect(),
@@ -225,6 +228,8 @@ pub fn decide_file(
             Err(Rejection::new(Reason::IdTaken).field("reclamation_id"))
         };
     }
+    setting.chosen.check(setting.capture.business_day)?;
+    deadline::open(&mut reclamation, setting.terms.days, setting.due);
     let verdict = match reasons.first() {
         Some(reason) => with_arithmetic(Verdict::held(*reason), &reclamation, setting),
         None => Verdict::fact_taken(!reclamation.flags.is_empty()),
@@ -240,6 +245,19 @@ fn order_of_lines<'a>(shipment: &Shipment, lines: impl Iterator<Item = &'a [u8]>
     match orders.as_slice() {
         [one] => one.to_vec(),
         _ => shipment.order_id.clone(),
+    }
+}
+
+/// Whether the claim says of its cause what that is.
+fn counts_as(command: &FileClaim, terms: &Terms) -> Result<(), Rejection> {
+    if command.cause() != ReclamationCause::Unspecified && command.cause() != terms.cause {
+        return Err(check::mismatch("cause"));
+    }
+    match terms.cause {
+        ReclamationCause::Other => check::required_text(&command.text, check::TEXT_CHARS, "text"),
+        ReclamationCause::DeliveryDiscrepancy | ReclamationCause::Damaged | ReclamationCause::Quality => Ok(()),
+        ReclamationCause::Expired | ReclamationCause::Price | ReclamationCause::Papers => Ok(()),
+        ReclamationCause::Unspecified => Ok(()),
     }
 }
 
@@ -280,13 +298,13 @@ fn compared(line: &ClaimLine, shipment: Option<&Shipment>, claims: &Claims) -> R
     Ok(new)
 }
 
-fn review_reasons(command: &FileClaim, lines: &[ReclamationLine], setting: &Setting<'_>) -> Vec<Reason> {
+fn review_reasons(lines: &[ReclamationLine], setting: &Setting<'_>) -> Vec<Reason> {
     let linked = |line: &ReclamationLine| !line.shipment_line_id.is_empty();
     let exceeds = |line: &ReclamationLine| {
         let left = i128::from(line.delivered_milli) - i128::from(line.already_claimed_milli);
         linked(line) && i128::from(line.claimed_milli) > left
     };
-    let deadline_us = deadline_days(command.cause()) * DAY_US;
+    let deadline_us = i64::from(setting.terms.file_within_days) * DAY_US;
     let delivered_at_us = setting.shipment.map_or(0, |shipment| shipment.delivered_at_us);
     let late = delivered_at_us != 0 && setting.capture.captured_at_us > delivered_at_us.saturating_add(deadline_us);
     let found = [
@@ -319,6 +337,8 @@ fn same_content(current: &Reclamation, new: &Reclamation) -> bool {
         ..line.clone()
     };
     let own = |reclamation: &Reclamation| Reclamation {
+        // What a named cause counts as may have changed since.
+        cause: if reclamation.cause_id.is_empty() { reclamation.cause } else { 0 },
         customer_id: Vec::new(),
         order_id: Vec::new(),
         state: 0,
@@ -328,6 +348,14 @@ fn same_content(current: &Reclamation, new: &Reclamation) -> bool {
         flags: Vec::new(),
         department: String::new(),
         stage_since_us: 0,
+        decide_within_days: 0,
+        settle_within_days: 0,
+        due_day: 0,
+        due_at_us: 0,
+        escalates_at_us: 0,
+        escalation_level: 0,
+        escalated_at_us: 0,
+        escalated_team_id: Vec::new(),
         review_note: String::new(),
         decision: None,
         settlement: None,
@@ -378,7 +406,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use roundsman_proto::sync::Status;
-    use roundsman_proto::trade::ShortageRule;
+    use roundsman_proto::trade::{ClaimCause, ShortageRule};
+
+    use super::deadline::StageDays;
 
     const OUTLET: Uuid = Uuid::from_u128(1);
     const CLAIM: Uuid = Uuid::from_u128(2);
@@ -425,11 +455,21 @@ mod tests {
     fn file(command: &FileClaim, shipment: &Shipment, claims: &Claims, day: i64) -> Result<Decision, Rejection> {
         let capture = Capture { captured_at_us: day * DAY_US, ..Capture::default() };
         let shipment = (!command.shipment_id.is_empty()).then_some(shipment);
+        filed(command, (shipment, claims, &capture), &Chosen::default())
+    }
+
+    fn filed(
+        command: &FileClaim,
+        (shipment, claims, capture): (Option<&Shipment>, &Claims, &Capture),
+        chosen: &Chosen,
+    ) -> Result<Decision, Rejection> {
         let (outlet_id, customer_id, rep_id, order) = (OUTLET, None, None, None);
+        let terms = &chosen.terms(command.cause(), StageDays { decide: 5, settle: 6 });
+        let due = Due { day: 9, at_us: 10 * DAY_US };
         decide_file(
             None,
             command,
-            &Setting { outlet_id, customer_id, rep_id, order, shipment, claims, capture: &capture },
+            &Setting { outlet_id, customer_id, rep_id, order, shipment, claims, capture, chosen, terms, due },
         )
     }
 
@@ -446,6 +486,52 @@ mod tests {
         let line = &second.reclamation.lines[1];
         assert_eq!((line.claimed_milli, line.delivered_milli, line.already_claimed_milli), (1, 5_000, 5_000));
         assert_eq!(second.claims.claimed_milli(&id(10)), 5_001);
+    }
+
+    #[test]
+    fn a_claim_is_to_be_decided_in_time_by_whom_its_cause_names() {
+        let cause = ClaimCause {
+            cause: ReclamationCause::Quality.into(),
+            department: "lab".to_owned(),
+            ..ClaimCause::default()
+        };
+        let chosen = Chosen { line: vec![cause], is_group: false };
+        let capture = Capture { captured_at_us: 9 * DAY_US, business_day: 9, ..Capture::default() };
+        let shipment = shipment(5_000);
+        let file = |command: &FileClaim, chosen: &Chosen| {
+            filed(command, (Some(&shipment), &Claims::default(), &capture), chosen)
+        };
+        let named = FileClaim { cause: 0, cause_id: id(70), ..command(&[1]) };
+        let Decision { reclamation, verdict, .. } = file(&named, &chosen).expect("in time");
+        assert_eq!((verdict, reclamation.cause()), (Verdict::done(), ReclamationCause::Quality));
+        assert_eq!((reclamation.department.as_str(), reclamation.cause_id), ("lab", id(70)));
+        assert_eq!((reclamation.due_day, reclamation.escalates_at_us), (9, 10 * DAY_US));
+        assert_eq!((reclamation.decide_within_days, reclamation.settle_within_days), (5, 6));
+        let contradicts = FileClaim { cause: ReclamationCause::Price.into(), ..named.clone() };
+        assert_eq!(file(&contradicts, &chosen).expect_err("refused").field, "cause");
+        let group = Chosen { is_group: true, ..chosen };
+        assert_eq!(file(&named, &group).expect_err("refused").reason, Reason::CauseIsGroup);
+    }
+
+    #[test]
+    fn c24_how_late_is_too_late_the_cause_says() {
+        let file = |within, day| {
+            let cause = ClaimCause {
+                cause: ReclamationCause::Damaged.into(),
+                file_within_days: within,
+                ..ClaimCause::default()
+            };
+            let chosen = Chosen { line: vec![cause], is_group: false };
+            let capture = Capture { captured_at_us: day * DAY_US, ..Capture::default() };
+            let named = FileClaim { cause: 0, cause_id: id(70), ..command(&[1]) };
+            let filed = filed(&named, (Some(&shipment(5_000)), &Claims::default(), &capture), &chosen);
+            filed.expect("registered").verdict.reason
+        };
+        assert_eq!([file(0, 4), file(0, 5)], [Reason::Unspecified, Reason::ClaimTooLate]);
+        assert_eq!(
+            [file(1, 2), file(1, 3), file(9, 10)],
+            [Reason::Unspecified, Reason::ClaimTooLate, Reason::Unspecified]
+        );
     }
 
     #[test]

@@ -12,18 +12,18 @@ use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     AdvanceHorizon, AllocateStock, AllocateWave, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet,
     AssignRep, AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelShipment, CancelVisit, CashHandIn,
-    Chain, ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimLine, CloseOrder,
-    CollectPayment, CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer, DecideClaim,
-    DecidedClaimLine, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, FileClaim, HandInCash,
-    HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits, MergeCustomers, MoveOutlet,
-    MustSellItem, MustSellList, NewOrderLine, Order, OrderLine, OrderLineChange, OrderLineEdit, OrderLineRemoval,
-    OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare, PickShipment, PlanVisits, PrepareShipment,
-    PreparedLine, Price, PriceList, PriceToSet, Product, Promotion, QuotaEntry, QuotaHolder, Receivable, Reclamation,
-    ReclamationCause, ReclamationLine, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseReason, Rep,
-    ReviewClaim, Scan, SetPrices, SetReceivable, SetStock, SettleClaim, SettlementKind, ShipShipment, Shipment,
-    ShipmentLine, ShipmentState, ShippedLine, ShortReason, ShownPromotion, StartWave, Stock, StockQuota, StockToSet,
-    StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TurnMonth, UnproductiveReason, Visit,
-    VisitState, Wave, WaveState, contact_edit,
+    Chain, ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimCause, ClaimLine,
+    CloseOrder, CollectPayment, CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer,
+    DecideClaim, DecidedClaimLine, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, EscalateClaims,
+    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
+    MergeCustomers, MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLine, OrderLineChange,
+    OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare,
+    PickShipment, PlanVisits, PrepareShipment, PreparedLine, Price, PriceList, PriceToSet, Product, Promotion,
+    QuotaEntry, QuotaHolder, Receivable, Reclamation, ReclamationCause, ReclamationLine, RefusalReason, RegisterOutlet,
+    ReleaseHold, ReleaseOrder, ReleaseReason, Rep, ReviewClaim, Scan, SetPrices, SetReceivable, SetStock, SettleClaim,
+    SettlementKind, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason, ShownPromotion,
+    StartWave, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task,
+    TurnMonth, UnproductiveReason, Visit, VisitState, Wave, WaveState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -133,6 +133,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 6, import_contract),
     recipe(Who::Office, 1, merge_customers),
     recipe(Who::Office, 1, import_must_sell_list),
+    recipe(Who::Office, 2, import_cause),
     recipe(Who::Office, 3, file_claim),
     recipe(Who::Office, 8, decide_claim),
     recipe(Who::Office, 3, settle_claim),
@@ -166,6 +167,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Server, 2, turn_month),
     recipe(Who::Server, 2, advance_horizon),
     recipe(Who::Server, 14, allocate_stock),
+    recipe(Who::Server, 4, escalate_claims),
 ];
 
 impl Scene<'_> {
@@ -507,14 +509,17 @@ fn file_claim(scene: &Scene<'_>) -> Option<Command> {
         claimed_milli: scene.dice.between(1, 4) * 1_000,
         text: String::new(),
     };
+    let chosen = scene.one::<ClaimCause>(|_| true).filter(|_| scene.dice.chance(40)).map(|(id, ..)| bytes(id));
+    let cause = if chosen.is_some() { ReclamationCause::Unspecified } else { ReclamationCause::Damaged };
     Some(Command::FileClaim(FileClaim {
         reclamation_id: bytes(scene.dice.id()),
         outlet_id,
         order_id,
         shipment_id,
-        cause: ReclamationCause::Damaged.into(),
+        cause: cause.into(),
         lines: vec![claim],
         text: String::new(),
+        cause_id: chosen.unwrap_or_default(),
     }))
 }
 
@@ -947,6 +952,23 @@ fn import_must_sell_list(scene: &Scene<'_>) -> Option<Command> {
     Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::MustSellList(list))] }))
 }
 
+/// A cause of claims, or a group of causes, comes, hangs elsewhere, or is withdrawn.
+fn import_cause(scene: &Scene<'_>) -> Option<Command> {
+    let changed = scene.one::<ClaimCause>(|_| scene.dice.chance(70)).map(|(id, ..)| id);
+    let parent = scene.one::<ClaimCause>(|_| scene.dice.chance(40)).map(|(id, ..)| bytes(id));
+    let cause = ClaimCause {
+        name: "Cause".to_owned(),
+        parent_id: parent.unwrap_or_default(),
+        cause: ReclamationCause::Quality.into(),
+        department: if scene.dice.chance(50) { "warehouse" } else { "" }.to_owned(),
+        decide_within_days: if scene.dice.chance(50) { 1 } else { 0 },
+        withdrawn_from_day: if scene.dice.chance(10) { scene.today() } else { 0 },
+        ..ClaimCause::default()
+    };
+    let id = changed.unwrap_or_else(|| scene.dice.id());
+    Some(Command::ImportRecords(ImportRecords { records: vec![entry(id, Imported::ClaimCause(cause))] }))
+}
+
 /// The ERP ends a rep's first assignment, takes it up again, or adds one.
 fn import_assignment(scene: &Scene<'_>) -> Option<Command> {
     let index = scene.dice.index(scene.world.reps.len())?;
@@ -1145,6 +1167,12 @@ fn allocate_stock(scene: &Scene<'_>) -> Option<Command> {
     let StockQuota { warehouse_id, product_id, .. } = quota;
     let command = AllocateStock { warehouse_id, product_id, at_us: scene.now_us, after_order_id: Vec::new() };
     Some(Command::AllocateStock(command))
+}
+
+fn escalate_claims(scene: &Scene<'_>) -> Option<Command> {
+    let is_due = |claim: &Reclamation| (1..=scene.now_us).contains(&claim.escalates_at_us) || scene.dice.chance(5);
+    let (id, ..) = scene.one::<Reclamation>(is_due)?;
+    Some(Command::EscalateClaims(EscalateClaims { reclamation_ids: vec![bytes(id)] }))
 }
 
 fn turn_month(scene: &Scene<'_>) -> Option<Command> {

@@ -444,6 +444,10 @@ impl Changed<'_> {
         let worth = claim.decision.as_ref().map_or(0, |decision| decision.accepted_minor);
         let paid = claim.settlement.as_ref().map_or(0, |settlement| settlement.amount_minor);
         journal.check(Law::Trade, paid <= worth, || format!("{paid} were paid for {worth}: {claim:?}"))?;
+        let told = claim.escalation_level == 0 || claim.escalated_at_us >= claim.due_at_us;
+        journal.check(Law::Trade, told && claim.escalation_level <= 3, || {
+            format!("told too early, or too often: {claim:?}")
+        })?;
         let shipment = Uuid::from_slice(&claim.shipment_id).ok().and_then(|id| self.now::<Shipment>(id));
         let of_others = self.were::<Reclamation>(Kind::Reclamation).filter(|(id, _)| *id != change.id);
         let reports: Vec<Reclamation> = of_others

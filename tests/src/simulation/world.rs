@@ -276,6 +276,7 @@ impl World {
                 team_id: bytes(self.team_of(index)),
                 time_zone: zone.to_owned(),
                 warehouse_id: bytes(self.warehouses[index % 2]),
+                ..Territory::default()
             };
             records.push(entry(*territory, Record::Territory(record)));
         }

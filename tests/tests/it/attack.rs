@@ -547,6 +547,7 @@ async fn a_customer_that_spreads_and_shrinks_is_granted_where_its_outlets_are(ki
         team_id: bytes(world.team),
         time_zone: "Europe/Helsinki".to_owned(),
         warehouse_id: bytes(world.warehouse),
+        ..Territory::default()
     };
     let mut records = vec![entry(other_list, Record::PriceList(list))];
     records.extend(territories.iter().map(|id| entry(*id, Record::Territory(territory.clone()))));
@@ -587,6 +588,7 @@ async fn a_territory_and_a_rep_that_change_teams_leave_the_old_ones_supervisor(k
         team_id: bytes(team),
         time_zone: "Europe/Helsinki".to_owned(),
         warehouse_id: bytes(warehouse),
+        ..Territory::default()
     };
     let rep = Rep { name: "anna".to_owned(), team_id: bytes(team), status: RepStatus::Active.into(), ..Rep::default() };
     let records = vec![

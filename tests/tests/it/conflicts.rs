@@ -764,6 +764,7 @@ async fn a_visit_ends_on_the_day_on_which_it_began_wherever_its_outlet_is_then(k
         team_id: bytes(world.team),
         time_zone: "Asia/Tokyo".to_owned(),
         warehouse_id: bytes(world.warehouse),
+        ..Territory::default()
     };
     import(&app, vec![entry(far, Record::Territory(territory))]).await;
     let mut anna = app.device("anna").await;

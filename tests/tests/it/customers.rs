@@ -238,6 +238,7 @@ async fn c14_customers_of_many_territories_get_a_scope_of_their_own_together(kin
             team_id: bytes(world.team),
             time_zone: "Europe/Helsinki".to_owned(),
             warehouse_id: bytes(world.warehouse),
+            ..roundsman_proto::trade::Territory::default()
         };
         records.push(entry(territory, Record::Territory(record)));
         // Half of them are of each, and of one outlet both are customers.

@@ -42,6 +42,7 @@ async fn elsewhere(app: &TestApp, world: &World) -> Elsewhere {
         team_id: bytes(world.team),
         time_zone: "Europe/Helsinki".to_owned(),
         warehouse_id: bytes(warehouse),
+        ..Territory::default()
     };
     let figure = Stock { warehouse_id: bytes(warehouse), ..world.stock(0, ON_HAND_MILLI) };
     let records = vec![

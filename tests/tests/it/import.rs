@@ -63,8 +63,8 @@ fn customers(count: usize) -> String {
 }
 
 fn products(count: usize) -> String {
-    let rows =
-        (1..=count).map(|number| format!("A{number};Article {number};Drinks|Juice;pcs;;25.5;1;0.5;;;BOX;;12;\r\n"));
+    let rows = (1..=count)
+        .map(|number| format!("A{number};Article {number};Drinks|Juice;pcs;;25.5;1;0.5;;;;Valio;BOX;;12;\r\n"));
     header(File::Products) + &rows.collect::<String>()
 }
 

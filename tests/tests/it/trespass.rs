@@ -462,6 +462,7 @@ async fn elsewhere(app: &TestApp, world: &World) -> (Uuid, Uuid, Uuid) {
         team_id: bytes(team),
         time_zone: "Europe/Helsinki".to_owned(),
         warehouse_id: bytes(world.warehouse),
+        ..Territory::default()
     };
     let shop = Outlet { territory_id: bytes(territory), ..world.outlet(&world.anna, 0) };
     let records = vec![
@@ -625,6 +626,7 @@ async fn nothing_grants_more_than_a_device_holds(kind: Kind) {
         team_id: bytes(world.team),
         time_zone: "Europe/Helsinki".to_owned(),
         warehouse_id: bytes(world.warehouse),
+        ..Territory::default()
     };
     import(&app, vec![entry(nobodys, Record::Territory(empty))]).await;
     let outlets = |territory: Uuid, agreements: &[Uuid]| {

@@ -1,6 +1,6 @@
 //! `roundsman verify` finds nothing after a busy day, and exactly what was damaged when something was.
 
-use prost::Message as _;
+use prost::Message;
 use std::sync::Arc;
 
 use roundsman::internal::{
@@ -19,9 +19,9 @@ use roundsman_proto::trade::promotion::Benefit;
 use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    ArchiveOutlet, Chain, CheckIn, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet, PaymentMethod,
-    PlanTrip, PriceList, Promotion, QuotaHolder, Reason, Receivable, Route, RouteStop, Shipment, ShownPromotion,
-    StockQuota, Survey, Territory, Vehicle,
+    ArchiveOutlet, Chain, CheckIn, ClaimCause, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet,
+    PaymentMethod, PlanTrip, PriceList, Promotion, QuotaHolder, Reason, Receivable, Reclamation, ReclamationCause,
+    Route, RouteStop, Shipment, ShownPromotion, StockQuota, Survey, Territory, Vehicle,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::allocation::Demand;
@@ -31,6 +31,7 @@ use roundsman_sync::trade::debt::{Allocated, Debts};
 use roundsman_sync::trade::hand_in::{CollectedCash, InHand};
 use roundsman_sync::trade::quota::{Quotas, Share};
 use roundsman_sync::trade::reclamation::Claims;
+use roundsman_sync::trade::reclamation::cause::Causes;
 use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::visit::RepDay;
 use roundsman_sync::trade::waiting::{Scarce, Waiting};
@@ -61,7 +62,7 @@ async fn with_survey(app: &TestApp) -> Uuid {
     id
 }
 
-/// A chain with a branch that has an outlet, a quota, and a contract under which something is owed.
+/// A chain with a branch that has an outlet, a quota, a cause of claims, and a contract under which something is owed.
 async fn with_chain_and_quota(app: &TestApp, world: &World) {
     let [root, branch] = [app.id(), app.id()];
     let chain = |parent_id| Chain { name: "Chain".to_owned(), parent_id, ..Chain::default() };
@@ -79,6 +80,9 @@ async fn with_chain_and_quota(app: &TestApp, world: &World) {
         entry(app.id(), Record::StockQuota(quota)),
     ];
     import(app, records).await;
+    let record =
+        ClaimCause { name: "Crushed".to_owned(), cause: ReclamationCause::Damaged.into(), ..ClaimCause::default() };
+    import(app, vec![entry(app.id(), Record::ClaimCause(record))]).await;
     let contract = Contract {
         number: "7/26".to_owned(),
         customer_id: bytes(world.customers[1]),
@@ -255,6 +259,15 @@ impl Day {
         tx.commit().await.expect("commits");
     }
 
+    /// Changes a record, and says what is found then, before it is as it was.
+    async fn found_in(&self, id: Uuid, damaged: &impl Message) -> Vec<String> {
+        let before = self.stored(id).await.expect("it is there");
+        self.write(id, Stored { document: damaged.encode_to_vec().into(), ..before.clone() }).await;
+        let found = self.findings().await;
+        self.write(id, before).await;
+        found
+    }
+
     /// Changes an internal record, and says what is found then, before it is as it was.
     async fn found<T: Internal>(&self, key: T::Key, change: impl FnOnce(&mut T)) -> Vec<String> {
         let (id, before) = (T::id(&key), self.stored(T::id(&key)).await);
@@ -294,7 +307,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 43, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 44, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -454,6 +467,12 @@ async fn goods(day: &Day) {
     let none = bytes(Uuid::from_u128(7));
     let found = day.found::<Claims>(*shipment, |claims| claims.lines[0].first_reclamation_id = none).await;
     assert_one(&found, &[&Claims::name(shipment), "that does not claim it"]);
+    let found = day.found::<Causes>((), |causes| causes.nodes.clear()).await;
+    assert_one(&found, &["causes{}", "lacks 1"]);
+    let claims = day.app.stored::<Reclamation>(world.tenant).await;
+    let (id, claim) = claims.into_iter().next().expect("a claim");
+    let found = day.found_in(id, &Reclamation { due_at_us: 0, ..claim }).await;
+    assert!(found.iter().any(|finding| finding.contains("open while nothing is")), "{found:?}");
 }
 
 /// What is shared out at a moment to come.
@@ -614,6 +633,7 @@ fn territory(world: &World, time_zone: &str) -> Record {
         team_id: bytes(world.team),
         time_zone: time_zone.to_owned(),
         warehouse_id: bytes(world.warehouse),
+        ..Territory::default()
     })
 }
 

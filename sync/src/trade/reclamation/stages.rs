@@ -9,6 +9,7 @@ use roundsman_proto::trade::{
 use uuid::Uuid;
 
 use super::Claims;
+use super::deadline::{self, Due};
 use crate::trade::order::{self, fulfil};
 use crate::trade::rejection::Rejection;
 use crate::trade::verdict::Verdict;
@@ -47,6 +48,8 @@ pub struct Setting<'a> {
     pub case: Option<&'a Reclamation>,
     /// Who decides.
     pub actor: Actor,
+    /// By when the customer is to get what is accepted.
+    pub due: Due,
 }
 
 /// What is to be stored of a reclamation.
@@ -150,6 +153,7 @@ pub fn decide(current: &Reclamation, command: &DecideClaim, setting: &Setting<'_
         decision.as_reclamation_id.clone_from(&current.case_reclamation_id);
         reclamation.decision = Some(decision);
         enter(&mut reclamation, state, setting.actor.now_us);
+        deadline::go_on(&mut reclamation, setting.due);
         return Ok(Staged { reclamation, claims: setting.claims.clone(), verdict: Verdict::done() });
     }
     let mut claims = setting.claims.clone();
@@ -175,6 +179,7 @@ pub fn decide(current: &Reclamation, command: &DecideClaim, setting: &Setting<'_
     let verdict = Verdict::done().fact(None, "accepted_minor", decision.accepted_minor);
     reclamation.decision = Some(decision);
     enter(&mut reclamation, state, setting.actor.now_us);
+    deadline::go_on(&mut reclamation, setting.due);
     Ok(Staged { reclamation, claims, verdict })
 }
 
@@ -315,6 +320,7 @@ pub fn decide_settle(
     }
     let mut reclamation = current.clone();
     enter(&mut reclamation, ReclamationState::Settled, actor.now_us);
+    deadline::go_on(&mut reclamation, Due::default());
     reclamation.settlement = Some(ReclamationSettlement {
         settled_by_id: actor.by.as_bytes().to_vec(),
         settled_at_us: actor.now_us,

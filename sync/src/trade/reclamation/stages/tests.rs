@@ -64,7 +64,8 @@ fn decided_with(
     case: Option<&Reclamation>,
 ) -> Result<Staged, Rejection> {
     let orders = orders();
-    decide(claim, command, &Setting { shipment: Some(shipment), orders: &orders, claims, case, actor: ACTOR })
+    let due = Due { day: 3, at_us: 300 };
+    decide(claim, command, &Setting { shipment: Some(shipment), orders: &orders, claims, case, actor: ACTOR, due })
 }
 
 fn state(staged: &Staged) -> (ReclamationState, i64) {
@@ -79,13 +80,14 @@ fn what_is_accepted_says_how_it_ends_and_what_it_is_worth() {
     let of = |milli, text| decided(&three, &accept(milli, text), (&whole, &claims));
     let all = of(3_000, "").expect("decided");
     assert_eq!(state(&all), (ReclamationState::Satisfied, 270));
-    assert_eq!(all.reclamation.stage_since_us, 99);
+    assert_eq!((all.reclamation.stage_since_us, all.reclamation.due_day), (99, 3));
     assert_eq!(all.reclamation.decision.as_ref().map(|decision| decision.currency.as_str()), Some("EUR"));
     assert_eq!(all.claims.accepted_milli(&id(10)), (3_000, 0));
     assert_eq!(of(1_000, "").expect_err("why?").field, "text");
     assert_eq!(state(&of(1_000, "two are fine").expect("decided")), (ReclamationState::PartlySatisfied, 90));
     let none = of(0, "they are fine").expect("decided");
     assert_eq!((state(&none), is_closed(&none.reclamation)), ((ReclamationState::Rejected, 0), true));
+    assert_eq!((none.reclamation.due_day, none.reclamation.escalates_at_us), (0, 0), "nothing is to be done any more");
 }
 
 #[test]
