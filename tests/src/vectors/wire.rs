@@ -40,7 +40,8 @@ messages! {
     trade {
         Command, Customer, Outlet, Agreement, Product, PriceList, Price, Warehouse, Stock, Rep, Team, Territory, Assignment,
         Route, Visit, Order, Payment, Receivable, Shipment, Reclamation, Survey, SurveyResponse, Task,
-    Promotion, ChangeRequest, CashHandIn, Chain, StockQuota, MustSellList, Contract, Wave, Vehicle, Trip,
+    Promotion, ChangeRequest, CashHandIn, Chain, StockQuota, MustSellList, Contract, Wave, Vehicle, Trip, GoodsReturn, StockTransfer,
+    StockCount,
     }
 }
 
