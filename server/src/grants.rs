@@ -101,18 +101,18 @@ pub fn buckets(scope: Scope) -> usize {
         Scope::Tenant => 9,
         Scope::Supervision => 0,
         // Outlets, routes, the territory; customers, agreements, receivables; visits, orders, shipments, payments, claims,
-        // responses, tasks.
-        Scope::Territory(_) => 13,
-        Scope::TerritoryMonth(..) => 7,
+        // responses, tasks, returns.
+        Scope::Territory(_) => 14,
+        Scope::TerritoryMonth(..) => 8,
         // Its prices; those of its base, of its lowest prices, and of their base come at most beside them.
         Scope::PriceList(_) => 4,
         Scope::Warehouse(_) => 1,
         // The customer, its agreements, its receivables.
         Scope::Customer(_) => 3,
-        // The rep or the team with its reps, their assignments, what they handed in; tasks.
-        Scope::Rep(_) | Scope::Team(_) => 4,
         // The trip, its shipments.
         Scope::Trip(_) => 2,
+        // The rep or the team with its reps, their assignments, what they handed in; tasks, counts of vans.
+        Scope::Rep(_) | Scope::Team(_) => 5,
     }
 }
 

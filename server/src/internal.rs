@@ -10,6 +10,7 @@ use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::debt::Debts;
+use roundsman_sync::trade::goods_return::Returned;
 use roundsman_sync::trade::hand_in::InHand;
 use roundsman_sync::trade::promotion::Spent;
 use roundsman_sync::trade::quota::Quotas;
@@ -73,6 +74,12 @@ impl fmt::Write for Hashing {
 #[must_use]
 pub fn planned_visit_id(route: Uuid, outlet: Uuid, day: i32) -> Uuid {
     server_id(format_args!("visit{{route:{route} outlet:{outlet} {day}}}"))
+}
+
+/// The id of the stock record that the server makes when goods come into a warehouse of which nobody knew what it has of them.
+#[must_use]
+pub fn stock_id(warehouse: Uuid, product: Uuid) -> Uuid {
+    server_id(format_args!("stock{{warehouse:{warehouse} product:{product}}}"))
 }
 
 /// Whether this is an id that only the server makes.
@@ -993,6 +1000,16 @@ impl Internal for Causes {
 
     fn display((): &()) -> impl fmt::Display {
         "causes{}"
+    }
+}
+
+impl Internal for Returned {
+    /// The shipment.
+    type Key = Uuid;
+    const KIND: i64 = 1_055;
+
+    fn display(shipment: &Uuid) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "returned{{shipment:{shipment}}}"))
     }
 }
 

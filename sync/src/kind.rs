@@ -35,7 +35,8 @@ records! {
     Reclamation "reclamation_id", Survey "survey_id", SurveyResponse "survey_response_id", Task "task_id",
     Promotion "promotion_id", CashHandIn "hand_in_id", ChangeRequest "change_request_id", Chain "chain_id",
     StockQuota "quota_id", MustSellList "must_sell_list_id", Contract "contract_id",
-    ClaimCause "cause_id", Wave "wave_id", Vehicle "vehicle_id", Trip "trip_id",
+    ClaimCause "cause_id", Wave "wave_id", Vehicle "vehicle_id", Trip "trip_id", GoodsReturn "return_id",
+    StockTransfer "transfer_id", StockCount "count_id",
 }
 
 /// When a follower hears of a change; the most urgent first.
@@ -66,12 +67,13 @@ pub fn wake_class(kind: Kind) -> WakeClass {
     match kind {
         Kind::Visit | Kind::Task | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation => WakeClass::Now,
         Kind::Outlet | Kind::Route | Kind::Assignment | Kind::Rep | Kind::Team | Kind::Territory => WakeClass::Now,
-        Kind::CashHandIn | Kind::Trip => WakeClass::Now,
+        Kind::CashHandIn | Kind::Trip | Kind::GoodsReturn | Kind::StockCount => WakeClass::Now,
         Kind::Stock | Kind::Price | Kind::Receivable | Kind::Customer | Kind::Agreement => WakeClass::Soon,
         Kind::ChangeRequest => WakeClass::Now,
         Kind::Promotion | Kind::Chain | Kind::StockQuota | Kind::Contract => WakeClass::Soon,
         Kind::Product | Kind::PriceList | Kind::Warehouse | Kind::Survey | Kind::SurveyResponse => WakeClass::Ride,
-        Kind::MustSellList | Kind::ClaimCause | Kind::Wave | Kind::Vehicle | Kind::Unspecified => WakeClass::Ride,
+        Kind::MustSellList | Kind::ClaimCause | Kind::Wave | Kind::Vehicle => WakeClass::Ride,
+        Kind::StockTransfer | Kind::Unspecified => WakeClass::Ride,
     }
 }
 
@@ -86,9 +88,10 @@ pub fn group(scope: Scope, kind: Kind, current: Month) -> Group {
         Kind::Promotion | Kind::MustSellList | Kind::StockQuota | Kind::ClaimCause => Group::Sell,
         Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Rep | Kind::Team | Kind::Territory => Group::Today,
         Kind::Assignment | Kind::Route | Kind::Visit | Kind::Order | Kind::Payment | Kind::Receivable => Group::Today,
-        Kind::Shipment | Kind::Reclamation | Kind::SurveyResponse | Kind::Task | Kind::Trip => Group::Today,
-        Kind::ChangeRequest | Kind::CashHandIn | Kind::Chain | Kind::Contract => Group::Today,
-        Kind::Wave | Kind::Vehicle | Kind::Unspecified => Group::History,
+        Kind::Shipment | Kind::Reclamation | Kind::SurveyResponse | Kind::Task | Kind::GoodsReturn => Group::Today,
+        Kind::ChangeRequest | Kind::CashHandIn | Kind::Chain | Kind::Contract | Kind::StockCount => Group::Today,
+        Kind::Trip => Group::Today,
+        Kind::Wave | Kind::Vehicle | Kind::StockTransfer | Kind::Unspecified => Group::History,
     }
 }
 

@@ -4,7 +4,7 @@ use prost::Message;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::{
-    ArchiveOutlet, ChangeRequest, HoldReason, Order, OrderStatus, Outlet, Payment, Reclamation, Shipment,
+    ArchiveOutlet, ChangeRequest, GoodsReturn, HoldReason, Order, OrderStatus, Outlet, Payment, Reclamation, Shipment,
     SurveyResponse, Task, Visit, VisitState,
 };
 use roundsman_sync::kind::{self, Kind, Record};
@@ -186,6 +186,7 @@ fn rehang(workspace: &mut Workspace, id: Uuid, outlet: Uuid, territory: Uuid) ->
         Kind::Payment => at.write(workspace, |payment: &mut Payment| &mut payment.outlet_id),
         Kind::Shipment => at.write(workspace, |shipment: &mut Shipment| &mut shipment.outlet_id),
         Kind::Reclamation => at.write(workspace, |reclamation: &mut Reclamation| &mut reclamation.outlet_id),
+        Kind::GoodsReturn => at.write(workspace, |goods_return: &mut GoodsReturn| &mut goods_return.outlet_id),
         Kind::ChangeRequest => at.write(workspace, |request: &mut ChangeRequest| &mut request.outlet_id),
         Kind::SurveyResponse => at.write(workspace, |response: &mut SurveyResponse| &mut response.outlet_id),
         Kind::Task => at.write(workspace, |task: &mut Task| &mut task.outlet_id),
@@ -194,6 +195,7 @@ fn rehang(workspace: &mut Workspace, id: Uuid, outlet: Uuid, territory: Uuid) ->
         Kind::Route | Kind::Receivable | Kind::Survey | Kind::Promotion | Kind::CashHandIn => Ok(()),
         Kind::Chain | Kind::StockQuota | Kind::MustSellList | Kind::Contract | Kind::Wave => Ok(()),
         Kind::Vehicle | Kind::Trip => Ok(()),
+        Kind::StockTransfer | Kind::StockCount => Ok(()),
         Kind::ClaimCause | Kind::Unspecified => Ok(()),
     }
 }

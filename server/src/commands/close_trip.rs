@@ -87,14 +87,16 @@ fn currencies(workspace: &Workspace, shipments: &[(Uuid, Shipment)]) -> Result<B
     Ok(currencies)
 }
 
-/// What can be sold lies in the warehouse again, as far as anybody knows what that one has.
+/// What can be sold lies in the warehouse again, and what can't is in quarantine there, as far as anybody knows what that one has.
 fn take_back(workspace: &mut Workspace, warehouse: Uuid, goods: &TripGoods) -> Result<(), Stop> {
     let key = (warehouse, stored_id(&goods.product_id)?);
-    if goods.sellable_milli == 0 {
+    if (goods.sellable_milli, goods.unsellable_milli) == (0, 0) {
         return Ok(());
     }
     match workspace.find_internal::<Available>(&key)? {
-        Some(stock) => ordering::put_available(workspace, key, &stock.came_back(goods.sellable_milli)),
+        Some(stock) => {
+            ordering::put_available(workspace, key, &stock.came_back(goods.sellable_milli, goods.unsellable_milli))
+        }
         None => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::{Fact, Outcome};
 use roundsman_proto::trade::{
-    Agreement, Contract, Customer, MergeCustomers, Order, Outlet, Payment, Reason, Receivable, Reclamation,
+    Agreement, Contract, Customer, GoodsReturn, MergeCustomers, Order, Outlet, Payment, Reason, Receivable, Reclamation,
 };
 use roundsman_sync::kind::{self, Kind};
 use roundsman_sync::trade::check;
@@ -189,7 +189,9 @@ fn owner_of(workspace: &Workspace, id: Uuid) -> Option<(Uuid, Option<String>)> {
     let order = workspace.find::<Order>(id).ok().flatten().map(|order| (order.customer_id, Some(order.currency)));
     let paid = || workspace.find::<Payment>(id).ok().flatten().map(|paid| (paid.customer_id, Some(paid.currency)));
     let claimed = || workspace.find::<Reclamation>(id).ok().flatten().map(|claim| (claim.customer_id, None));
-    let (owner, currency) = order.or_else(paid).or_else(claimed)?;
+    let returned =
+        || workspace.find::<GoodsReturn>(id).ok().flatten().map(|back| (back.customer_id, Some(back.currency)));
+    let (owner, currency) = order.or_else(paid).or_else(claimed).or_else(returned)?;
     Some((Uuid::from_slice(&owner).ok()?, currency))
 }
 
@@ -260,6 +262,7 @@ impl Moving {
             Some(Kind::Order) => self.order(workspace, id),
             Some(Kind::Payment) => self.payment(workspace, id),
             Some(Kind::Reclamation) => self.reclamation(workspace, id),
+            Some(Kind::GoodsReturn) => self.goods_return(workspace, id),
             _ => Ok(()),
         }
     }
@@ -292,6 +295,20 @@ impl Moving {
         let debts: Debts = workspace.internal(&is)?;
         workspace.put_internal(&is, &debts.with_payment(None, &payment))?;
         workspace.update(id, &payment)
+    }
+
+    fn goods_return(&mut self, workspace: &mut Workspace, id: Uuid) -> Result<(), Stop> {
+        let Some(goods_return) = workspace.find::<GoodsReturn>(id)? else { return Ok(()) };
+        if !self.takes(workspace, &goods_return.customer_id)? {
+            return Ok(());
+        }
+        let (was, is) = self.debtors(&goods_return.customer_id, &goods_return.currency)?;
+        let credit: Credit = workspace.internal(&was)?;
+        workspace.put_internal(&was, &credit.without_return(&goods_return))?;
+        let goods_return = GoodsReturn { customer_id: self.to(), ..goods_return };
+        let credit: Credit = workspace.internal(&is)?;
+        workspace.put_internal(&is, &credit.with_return(None, &goods_return)?)?;
+        workspace.update(id, &goods_return)
     }
 
     fn reclamation(&mut self, workspace: &mut Workspace, id: Uuid) -> Result<(), Stop> {

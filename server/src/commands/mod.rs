@@ -6,6 +6,7 @@
 mod advance_horizon;
 mod allocate_stock;
 pub(crate) mod allocate_wave;
+mod announce_return;
 mod answer_change_request;
 mod answer_survey;
 mod apply_assignments;
@@ -14,6 +15,7 @@ mod assign_rep;
 mod assign_task;
 mod block_outlet;
 mod cancel_order;
+mod cancel_return;
 mod cancel_shipment;
 mod cancel_trip;
 mod cancel_visit;
@@ -27,6 +29,7 @@ mod close_trip;
 mod collect_payment;
 mod complete_task;
 mod confirm_hand_in;
+mod count_stock;
 mod decide_claim;
 mod deliver_shipment;
 mod depart_trip;
@@ -48,11 +51,14 @@ mod pick_shipment;
 mod plan_trip;
 mod plan_visits;
 mod prepare_shipment;
+mod receive_return;
 mod register_outlet;
 mod release_hold;
 mod release_order;
+mod release_quarantine;
 mod requests;
 mod restamp_records;
+mod returning;
 mod review_claim;
 mod revoke_device;
 mod set_prices;
@@ -62,8 +68,10 @@ mod settle_claim;
 mod ship_shipment;
 pub(crate) mod shipping;
 mod start_wave;
+mod stock_keeping;
 mod submit_order;
 mod terms;
+mod transfer_stock;
 mod trips;
 mod turn_month;
 
@@ -299,6 +307,12 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::DepartTrip(command) => command,
         Command::CloseTrip(command) => command,
         Command::CancelTrip(command) => command,
+        Command::AnnounceReturn(command) => command,
+        Command::ReceiveReturn(command) => command,
+        Command::CancelReturn(command) => command,
+        Command::ReleaseQuarantine(command) => command,
+        Command::TransferStock(command) => command,
+        Command::CountStock(command) => command,
         Command::MarkMissedVisits(command) => command,
         Command::ApplyAssignments(command) => command,
         Command::TurnMonth(command) => command,

@@ -17,7 +17,7 @@ use roundsman_sync::trade::price::{self, Known, List};
 use roundsman_sync::trade::promotion::{self, Spent};
 use roundsman_sync::trade::quota::{Quota, Quotas};
 use roundsman_sync::trade::rejection::Rejection;
-use roundsman_sync::trade::stock::{Available, coarse};
+use roundsman_sync::trade::stock::Available;
 use roundsman_sync::trade::verdict::Verdict;
 use roundsman_sync::trade::waiting::{SERVED_AT_ONCE, Scarce, Waiting};
 use uuid::Uuid;
@@ -567,6 +567,13 @@ pub fn stock_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspa
     }
 }
 
+/// Asks for what is needed when goods come into a warehouse: figures, and the orders that wait for them.
+pub fn back_keys(warehouse: Uuid, products: BTreeSet<Uuid>, workspace: &Workspace, keys: &mut Keys) {
+    let scarce = products.iter().map(|product| Scarce::Stock { warehouse, product: *product });
+    waiting_keys(scarce, workspace, keys);
+    stock_keys(warehouse, products.into_iter(), workspace, keys);
+}
+
 /// Asks how products are shared out that are.
 fn quota_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspace: &Workspace, keys: &mut Keys) {
     for product in products {
@@ -741,15 +748,16 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
 }
 
 /// Writes the exact figures of a product in a warehouse. Devices hear of it when what is free has changed by a step
-/// that is large enough to matter.
+/// that is large enough to matter, or something was put into quarantine, or taken out.
 ///
 /// # Errors
 /// See [`Stop`].
 pub fn put_available(workspace: &mut Workspace, key: (Uuid, Uuid), available: &Available) -> Result<(), Stop> {
     let before: Available = workspace.internal(&key)?;
     waiting::put_available(workspace, key, *available)?;
-    let free_milli = coarse(available.free_milli());
-    if free_milli == coarse(before.free_milli()) {
+    let told = |of: &Available| (of.told_free_milli(), of.quarantined_milli);
+    let (free_milli, quarantined_milli) = told(available);
+    if told(available) == told(&before) {
         return Ok(());
     }
     let (warehouse, product) = key;
@@ -759,7 +767,8 @@ pub fn put_available(workspace: &mut Workspace, key: (Uuid, Uuid), available: &A
     let Some(stock) = workspace.find::<Stock>(id)? else {
         return Ok(());
     };
-    workspace.update(id, &Stock { free_milli, on_hand_milli: available.on_hand_milli, ..stock })
+    let on_hand_milli = available.on_hand_milli;
+    workspace.update(id, &Stock { free_milli, on_hand_milli, quarantined_milli, ..stock })
 }
 
 /// Asks for what [`release_held`] needs when the credit will be `after`.
@@ -810,7 +819,7 @@ fn fitting(workspace: &Workspace, debtor: &Debtor) -> Result<Vec<Uuid>, Stop> {
     if fitting.is_empty() || is_gathering(workspace, debtor)? { Ok(Vec::new()) } else { Ok(fitting) }
 }
 
-/// Whether the debtor's account is not complete: orders or payments are still to come to it from customers that were merged into
+/// Whether the debtor's account is not complete: orders, payments or returns are still to come to it from customers that were merged into
 /// this one, or what was its own goes over to another. Whoever waits for it waits on: the merge decides that with the last of them.
 fn is_gathering(workspace: &Workspace, (customer, currency): &Debtor) -> Result<bool, Stop> {
     let notes: Restampings = workspace.internal(&())?;
@@ -821,7 +830,7 @@ fn is_gathering(workspace: &Workspace, (customer, currency): &Debtor) -> Result<
         }
         if network::remaining_customer(workspace, left)? == *customer {
             let account = workspace.internal::<Credit>(&(left, currency.clone()))?.all;
-            if (account.orders_minor, account.payments_minor) != (0, 0) {
+            if (account.orders_minor, account.payments_minor, account.returns_minor) != (0, 0, 0) {
                 return Ok(true);
             }
         }

@@ -1,10 +1,12 @@
-//! Sets what a customer owes, and says which orders and payments the figure contains.
+//! Sets what a customer owes, and says which orders, payments and returns the figure contains.
 
 use std::collections::BTreeSet;
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{Order, OrderStatus, Payment, Reason, Receivable, SetReceivable};
+use roundsman_proto::trade::{
+    GoodsReturn, Order, OrderStatus, Payment, Reason, Receivable, ReturnState, SetReceivable,
+};
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::credit::Credit;
@@ -18,7 +20,7 @@ use crate::internal::Debtor;
 use crate::reference;
 use crate::workspace::{Keys, Stop, Workspace};
 
-/// At most so many orders, and so many payments, in one command.
+/// At most so many orders, so many payments, and so many returns, in one command.
 const BOOKED: usize = 1_000;
 
 impl Decide for SetReceivable {
@@ -36,12 +38,13 @@ impl Decide for SetReceivable {
 
     fn sizes(&self) -> Result<(), Rejection> {
         check::count(self.booked_payment_ids.len(), BOOKED, "booked_payment_ids")?;
-        check::count(self.booked_order_ids.len(), BOOKED, "booked_order_ids")
+        check::count(self.booked_order_ids.len(), BOOKED, "booked_order_ids")?;
+        check::count(self.booked_return_ids.len(), BOOKED, "booked_return_ids")
     }
 
     fn keys(&self, _: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
         keys.record(&self.receivable_id);
-        for id in self.booked_payment_ids.iter().chain(&self.booked_order_ids) {
+        for id in self.booked_payment_ids.iter().chain(&self.booked_order_ids).chain(&self.booked_return_ids) {
             keys.record(id);
         }
         let Some(receivable) = &self.receivable else { return Ok(()) };
@@ -56,6 +59,9 @@ impl Decide for SetReceivable {
         for order in &self.booked_order_ids {
             credit = booked::<Order>(workspace, order, receivable)?.credited(credit)?;
         }
+        for goods_return in &self.booked_return_ids {
+            credit = booked::<GoodsReturn>(workspace, goods_return, receivable)?.credited(credit)?;
+        }
         ordering::held_keys(&credit, workspace, keys);
         Ok(())
     }
@@ -67,9 +73,11 @@ impl Decide for SetReceivable {
         let before: Option<Receivable> = workspace.find(id)?;
         let payments = all_booked::<Payment>(workspace, &self.booked_payment_ids, receivable)?;
         let orders = all_booked::<Order>(workspace, &self.booked_order_ids, receivable)?;
+        let returns = all_booked::<GoodsReturn>(workspace, &self.booked_return_ids, receivable)?;
         // What an older figure contained is contained in the newer one that came before it.
         let outdated = before.as_ref().is_some_and(|before| reference::is_older(receivable, before));
-        if (outdated || before.as_ref() == Some(receivable)) && payments.is_empty() && orders.is_empty() {
+        let nothing_booked = payments.is_empty() && orders.is_empty() && returns.is_empty();
+        if (outdated || before.as_ref() == Some(receivable)) && nothing_booked {
             return Ok(applied_because(Reason::NothingToDo));
         }
         if !outdated {
@@ -87,6 +95,10 @@ impl Decide for SetReceivable {
         for order in orders {
             workspace.update(order.id, &order.after)?;
             credit = order.credited(credit)?;
+        }
+        for goods_return in returns {
+            workspace.update(goods_return.id, &goods_return.after)?;
+            credit = goods_return.credited(credit)?;
         }
         workspace.put_internal(&debtor, &credit)?;
         ordering::release_held(context, workspace, &debtor)?;
@@ -154,6 +166,26 @@ impl Bookable for Order {
 
     fn credited(credit: Credit, id: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection> {
         credit.with_order(id, Some(before), after)
+    }
+}
+
+impl Bookable for GoodsReturn {
+    const FIELD: &'static str = "booked_return_ids";
+
+    fn debtor(&self) -> (&[u8], &str) {
+        (&self.customer_id, &self.currency)
+    }
+
+    fn mark(&mut self) -> &mut bool {
+        &mut self.booked
+    }
+
+    fn is_bookable(&self) -> bool {
+        self.state() == ReturnState::Received
+    }
+
+    fn credited(credit: Credit, _: Uuid, before: &Self, after: &Self) -> Result<Credit, Rejection> {
+        credit.with_return(Some(before), after)
     }
 }
 

@@ -66,17 +66,27 @@ pub fn order_keys(id: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<()
     quotas::keys(&order, keys);
     waiting::keys(&order, keys);
     ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
-    keys.record(&order.agreement_id);
-    if let Ok(agreement) = Uuid::from_slice(&order.agreement_id)
-        && let Ok(Some(agreement)) = workspace.find::<Agreement>(agreement)
-    {
-        keys.record(&agreement.price_list_id);
-    }
+    price_keys(id, workspace, keys)?;
     if let Some(debtor) = debtor(&order) {
         keys.internal::<Credit>(&debtor);
         let credit: Credit = workspace.internal(&debtor)?;
         // How much becomes free is not known yet: at most what the order was worth.
         ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
+    }
+    Ok(())
+}
+
+/// Asks for what [`ordered`] needs.
+///
+/// # Errors
+/// [`Stop::Load`] when it can't ask for more yet.
+pub fn price_keys(order: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
+    let (_, order) = workspace.live::<Order>(order.as_bytes())?;
+    keys.record(&order.agreement_id);
+    if let Ok(agreement) = Uuid::from_slice(&order.agreement_id)
+        && let Ok(Some(agreement)) = workspace.find::<Agreement>(agreement)
+    {
+        keys.record(&agreement.price_list_id);
     }
     Ok(())
 }

@@ -28,6 +28,8 @@ const CASES: &[(u8, &[Reason])] = &[
     (30, &[Reason::DeviceRevoked]),
     (31, &[Reason::AppTooOld]),
     (32, &[Reason::HeldDuplicateSuspect]),
+    (33, &[Reason::ReturnExceedsDelivered, Reason::QuarantineExceeded]),
+    (34, &[Reason::StockNotFree, Reason::StockDiffers]),
 ];
 
 /// The number of the case, if the outcome tells of one.

@@ -253,6 +253,7 @@ impl Office {
                     as_of_us: shared.now_us(),
                     expected_milli: stock.expected.map_or(0, |expected| expected.quantity_milli),
                     expected_day: stock.expected.map_or(0, |expected| expected.day),
+                    quarantined_milli: 0,
                 };
                 let stock_id = bytes(shared.world.stock_id(stock.warehouse, stock.article));
                 StockToSet { stock_id, stock: Some(figure) }

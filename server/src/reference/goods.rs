@@ -1,13 +1,14 @@
 //! Goods and what they cost: products, price lists, prices, promotions, stock.
 
-use roundsman_proto::trade::{Price, PriceList, Product, Promotion, Reason, Stock, Warehouse};
+use roundsman_proto::trade::{Price, PriceList, Product, Promotion, Reason, Rep, Stock, Warehouse};
 use roundsman_sync::scope::Scope;
 use roundsman_sync::trade::check;
 use roundsman_sync::trade::placement::Stamps;
 use roundsman_sync::trade::price;
 use roundsman_sync::trade::promotion;
 use roundsman_sync::trade::rejection::Rejection;
-use roundsman_sync::trade::stock::{Available, coarse};
+use roundsman_sync::trade::stock::Available;
+use roundsman_sync::trade::stock_keeping::is_van;
 use roundsman_sync::trade::waiting::Scarce;
 use uuid::Uuid;
 
@@ -47,6 +48,37 @@ pub fn stock_keys(stock: &Stock, keys: &mut Keys) {
     keys.id(product);
     keys.internal::<Available>(&(warehouse, product));
     keys.internal::<ProductStocks>(&product);
+}
+
+/// Writes a warehouse. The rep whose van it is holds its stock.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn put_warehouse(workspace: &mut Workspace, id: Uuid, warehouse: &Warehouse) -> Result<(), Stop> {
+    check::required_text(&warehouse.name, check::NAME_CHARS, "name")?;
+    check::text(&warehouse.address, check::TEXT_CHARS, "address")?;
+    check::point(warehouse.point.as_ref(), "point")?;
+    let before = workspace.find::<Warehouse>(id)?;
+    let was = before.map(|before| network::optional_id(&before.rep_id)).transpose()?.flatten();
+    let is = check::optional_id(&warehouse.rep_id, "rep_id")?;
+    if was != is {
+        if is.is_some() {
+            workspace.live::<Rep>(&warehouse.rep_id)?;
+        }
+        for (rep, by) in was.map(|rep| (rep, -1)).into_iter().chain(is.map(|rep| (rep, 1))) {
+            network::grant(workspace, Scope::Rep(rep), Scope::Warehouse(id), by)?;
+        }
+    }
+    workspace.put(id, warehouse, &Stamps::default())
+}
+
+/// Asks for what [`put_warehouse`] needs, beside the record itself.
+pub fn warehouse_keys(own: Uuid, warehouse: &Warehouse, workspace: &Workspace, keys: &mut Keys) {
+    keys.record(&warehouse.rep_id);
+    let before = workspace.find::<Warehouse>(own).ok().flatten();
+    for rep in before.iter().chain([warehouse]).filter_map(|of| Uuid::from_slice(&of.rep_id).ok()) {
+        keys.internal::<Granted>(&Scope::Rep(rep));
+    }
 }
 
 /// What a stock figure may set free.
@@ -283,7 +315,7 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
     if stock.expected_day != 0 && stock.expected_milli == 0 {
         return Err(check::missing("expected_milli").about(id).into());
     }
-    let (warehouse, _) = workspace.live::<Warehouse>(&stock.warehouse_id)?;
+    let (warehouse, place) = workspace.live::<Warehouse>(&stock.warehouse_id)?;
     let (product, _) = workspace.live::<Product>(&stock.product_id)?;
     if let Some(before) = workspace.find::<Stock>(id)? {
         if (&before.warehouse_id, &before.product_id) != (&stock.warehouse_id, &stock.product_id) {
@@ -300,9 +332,11 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
         return Err(check::mismatch("product_id").about(id).fact(Some(other), "stock_id", other).into());
     }
     let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
+    let available = Available { exact: is_van(&place), ..available };
     waiting::put_available(workspace, key, available)?;
     stocks.note(warehouse, id);
     workspace.put_internal(&product, &stocks)?;
-    let published = Stock { free_milli: coarse(available.free_milli()), ..stock.clone() };
+    let (free_milli, quarantined_milli) = (available.told_free_milli(), available.quarantined_milli);
+    let published = Stock { free_milli, quarantined_milli, ..stock.clone() };
     workspace.put(id, &published, &Stamps::default())
 }

@@ -112,7 +112,8 @@ pub fn keys(entry: &RecordToImport, workspace: &Workspace, keys: &mut Keys) -> R
         Record::Contract(contract) => contract::keys(contract, workspace, keys),
         Record::Vehicle(vehicle) => keys.record(&vehicle.warehouse_id),
         Record::ClaimCause(cause) => causes::keys(cause, keys),
-        Record::Warehouse(_) | Record::Team(_) | Record::MustSellList(_) => {}
+        Record::Warehouse(warehouse) => goods::warehouse_keys(own, warehouse, workspace, keys),
+        Record::Team(_) | Record::MustSellList(_) => {}
     }
     Ok(())
 }
@@ -279,7 +280,9 @@ pub fn month(number: i32) -> Result<Month, Rejection> {
 #[must_use]
 pub fn rank(record: &Record) -> u32 {
     match record {
-        Record::Customer(_) | Record::Warehouse(_) | Record::Team(_) => 0,
+        Record::Customer(_) | Record::Team(_) => 0,
+        // A van is a rep's, and a rep's territory may have a warehouse.
+        Record::Warehouse(warehouse) => 2 * u32::from(!warehouse.rep_id.is_empty()),
         // A list of lowest prices may be computed from another, and has none itself.
         Record::PriceList(list) => {
             u32::from(!list.base_list_id.is_empty()) + 2 * u32::from(!list.floor_list_id.is_empty())
@@ -315,12 +318,7 @@ pub fn put(workspace: &mut Workspace, entry: &RecordToImport, moment: Moment) ->
         Record::PriceList(list) => goods::put_price_list(workspace, id, list, moment.now_us),
         Record::Promotion(promotion) => goods::put_promotion(workspace, id, promotion, moment.now_us),
         Record::Price(price) => goods::put_price(workspace, id, price, moment.now_us),
-        Record::Warehouse(warehouse) => {
-            check::required_text(&warehouse.name, check::NAME_CHARS, "name")?;
-            check::text(&warehouse.address, check::TEXT_CHARS, "address")?;
-            check::point(warehouse.point.as_ref(), "point")?;
-            workspace.put(id, warehouse, &Stamps::default())
-        }
+        Record::Warehouse(warehouse) => goods::put_warehouse(workspace, id, warehouse),
         Record::Stock(stock) => goods::put_stock(workspace, id, stock),
         Record::StockQuota(quota) => quota::put(workspace, id, quota, moment.now_us),
         Record::Rep(rep) => put_rep(workspace, id, rep),

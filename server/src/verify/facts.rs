@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use prost::Message;
 use roundsman_proto::trade::{
-    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, ClaimCause, Contract, Hold,
-    HoldReason, LineDifference, LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price,
-    PriceList, Promotion, Receivable, Reclamation, ReclamationCause, Rep, Route, Shipment, ShipmentState, Stock,
-    StockQuota, SurveyResponse, Task, TaskState, Territory, Visit, VisitState,
+    Agreement, Assignment, CashHandIn, Chain, ChangeRequest, ChangeRequestState, ClaimCause, Contract, GoodsReturn,
+    Hold, HoldReason, LineDifference, LineQuota, Order, OrderLine, OrderStatus, Outlet, Payment, PaymentMethod, Price,
+    PriceList, Promotion, Receivable, Reclamation, ReclamationCause, Rep, ReturnOrigin, ReturnState, Route, Shipment,
+    ShipmentState, Stock, StockQuota, SurveyResponse, Task, TaskState, Territory, Visit, VisitState, Warehouse,
 };
 use roundsman_sync::kind::Kind;
 use roundsman_sync::scope::Month;
@@ -133,6 +133,14 @@ pub(super) struct ClaimFacts {
     pub(super) reclamations: BTreeSet<Uuid>,
 }
 
+/// What has come back of a line of a shipment, and what is to.
+#[derive(Default)]
+pub(super) struct ReturnFacts {
+    pub(super) not_taken_milli: i64,
+    pub(super) given_back_milli: i64,
+    pub(super) announced_milli: i64,
+}
+
 /// A share: warehouse and product, quota, and holder as it is stored.
 pub(super) type ShareName = ((Uuid, Uuid), Uuid, Vec<u8>);
 
@@ -201,6 +209,8 @@ pub(super) struct Facts {
     pub(super) quotas: BTreeMap<(Uuid, Uuid), BTreeMap<Uuid, QuotaFacts>>,
     /// What orders count for in shares.
     pub(super) used: BTreeMap<ShareName, i64>,
+    /// By warehouse, the rep whose van it is.
+    pub(super) vans: BTreeMap<Uuid, Uuid>,
     /// By rep, the team.
     pub(super) reps: BTreeMap<Uuid, Uuid>,
     pub(super) assignments: BTreeMap<Uuid, AssignmentFacts>,
@@ -208,8 +218,8 @@ pub(super) struct Facts {
     pub(super) routes: BTreeMap<Uuid, Uuid>,
     pub(super) visits: BTreeMap<Uuid, VisitFacts>,
     pub(super) documents: BTreeMap<Uuid, DocumentFacts>,
-    /// What devices are told to be free, by stock record: with its warehouse and product.
-    pub(super) free: BTreeMap<Uuid, (Uuid, Uuid, i64)>,
+    /// What devices are told to be free and in quarantine, by stock record: with its warehouse and product.
+    pub(super) free: BTreeMap<Uuid, (Uuid, Uuid, (i64, i64))>,
     /// What lines of orders have set aside, by warehouse and product.
     pub(super) reserved: BTreeMap<(Uuid, Uuid), i64>,
     /// What shipments that have not left are to bring, by warehouse and product: of what is set aside, and in all. What nobody knew
@@ -241,6 +251,10 @@ pub(super) struct Facts {
     pub(super) claim_causes: BTreeMap<Uuid, Option<Uuid>>,
     /// Reclamations that are closed while something is due, or open while nothing is.
     pub(super) undue: BTreeSet<Uuid>,
+    /// By shipment, then by its line.
+    pub(super) returns: BTreeMap<Uuid, BTreeMap<Vec<u8>, ReturnFacts>>,
+    /// What can have come back of a line of a shipment: what was not delivered, and what was.
+    pub(super) went: BTreeMap<(Uuid, Vec<u8>), (i64, i64)>,
     /// Of everything but documents.
     pub(super) stamps: BTreeMap<Uuid, (Kind, Stamps)>,
 }
@@ -298,7 +312,7 @@ impl Facts {
             Kind::Visit | Kind::Order | Kind::Shipment | Kind::Payment | Kind::Reclamation | Kind::SurveyResponse => {
                 self.note_document(kind, record, stored)
             }
-            Kind::Task | Kind::ChangeRequest => self.note_document(kind, record, stored),
+            Kind::Task | Kind::ChangeRequest | Kind::GoodsReturn => self.note_document(kind, record, stored),
             Kind::Customer | Kind::Outlet | Kind::Agreement | Kind::Receivable => self.note_trade(kind, record, stored),
             Kind::Chain | Kind::Contract => self.note_trade(kind, record, stored),
             Kind::Rep | Kind::Team | Kind::Territory | Kind::Assignment | Kind::Route => {
@@ -309,7 +323,6 @@ impl Facts {
             }
             Kind::Promotion | Kind::MustSellList | Kind::StockQuota => self.note_goods(kind, record, stored),
             Kind::CashHandIn => self.note_hand_in(record, stored),
-            Kind::Wave | Kind::Vehicle => self.note_stamps(kind, record, stored),
             Kind::Trip => {
                 self.note_stamps(kind, record, stored)?;
                 self.trips.note_trip(record, &read(stored)?)
@@ -317,6 +330,9 @@ impl Facts {
             Kind::ClaimCause => {
                 let cause: ClaimCause = read(stored)?;
                 self.claim_causes.insert(record, optional(&cause.parent_id, "parent_id")?);
+                self.note_stamps(kind, record, stored)
+            }
+            Kind::Wave | Kind::Vehicle | Kind::StockTransfer | Kind::StockCount => {
                 self.note_stamps(kind, record, stored)
             }
             Kind::Unspecified => Err("it has no kind".to_owned()),
@@ -412,7 +428,10 @@ impl Facts {
             let stock: Stock = read(stored)?;
             let (warehouse, product) = (id(&stock.warehouse_id, "warehouse_id")?, id(&stock.product_id, "product_id")?);
             self.stocks.entry(product).or_default().entry(warehouse).or_default().insert(record);
-            self.free.insert(record, (warehouse, product, stock.free_milli));
+            self.free.insert(record, (warehouse, product, (stock.free_milli, stock.quarantined_milli)));
+        } else if kind == Kind::Warehouse {
+            let warehouse: Warehouse = read(stored)?;
+            self.vans.extend(optional(&warehouse.rep_id, "rep_id")?.map(|rep| (record, rep)));
         } else if kind == Kind::PriceList {
             let list: PriceList = read(stored)?;
             if let Some(base) = optional(&list.base_list_id, "base_list_id")? {
@@ -471,8 +490,9 @@ impl Facts {
             Kind::Shipment => {
                 let shipment = read(stored)?;
                 self.trips.note_shipment(record, &shipment)?;
-                self.note_shipment(&shipment)?
+                self.note_shipment(record, &shipment)?
             }
+            Kind::GoodsReturn => self.note_return(&read(stored)?)?,
             Kind::Payment => self.note_payment(record, &read(stored)?)?,
             Kind::Reclamation => self.note_claim(record, &read(stored)?)?,
             Kind::SurveyResponse => (read::<SurveyResponse>(stored)?.outlet_id, Age::Closed),
@@ -485,6 +505,7 @@ impl Facts {
             Kind::Price | Kind::Warehouse | Kind::Stock | Kind::Survey | Kind::Promotion => return Ok(()),
             Kind::StockQuota | Kind::CashHandIn | Kind::Chain | Kind::MustSellList | Kind::Contract => return Ok(()),
             Kind::ClaimCause | Kind::Wave | Kind::Vehicle | Kind::Trip | Kind::Unspecified => return Ok(()),
+            Kind::StockTransfer | Kind::StockCount => return Ok(()),
         };
         let Some(outlet) = optional(&outlet, "outlet_id")? else {
             // A task that is to be done at no outlet.
@@ -701,7 +722,36 @@ impl Facts {
         Ok((request.outlet_id.clone(), Age::Open))
     }
 
-    fn note_shipment(&mut self, shipment: &Shipment) -> Result<(Vec<u8>, Age), Unreadable> {
+    fn note_return(&mut self, back: &GoodsReturn) -> Result<(Vec<u8>, Age), Unreadable> {
+        self.note_bought(&back.outlet_id, &back.customer_id)?;
+        let lines = self.returns.entry(id(&back.shipment_id, "shipment_id")?).or_default();
+        for line in &back.lines {
+            let facts = lines.entry(line.shipment_line_id.clone()).or_default();
+            let came = line.sellable_milli.saturating_add(line.damaged_milli).saturating_add(line.expired_milli);
+            match (back.state(), back.origin()) {
+                (ReturnState::Announced, _) => facts.announced_milli += line.announced_milli,
+                (ReturnState::Received, ReturnOrigin::NotTaken) => facts.not_taken_milli += came,
+                (ReturnState::Received, _) => facts.given_back_milli += came,
+                (ReturnState::Cancelled | ReturnState::Unspecified, _) => {}
+            }
+        }
+        if back.state() == ReturnState::Received && !back.booked && back.value_minor != 0 {
+            let debtor = (id(&back.customer_id, "customer_id")?, back.currency.clone());
+            self.count(&debtor, &back.contract_id, |account| {
+                account.returns_minor = account.returns_minor.saturating_add(back.value_minor);
+            });
+        }
+        let is_open = matches!(back.state(), ReturnState::Announced | ReturnState::Unspecified);
+        Ok((back.outlet_id.clone(), if is_open { Age::Open } else { Age::Closed }))
+    }
+
+    fn note_shipment(&mut self, record: Uuid, shipment: &Shipment) -> Result<(Vec<u8>, Age), Unreadable> {
+        if !matches!(shipment.state(), ShipmentState::Shipped | ShipmentState::Cancelled) {
+            for line in shipment.lines.iter().filter(|line| line.loaded_milli > 0) {
+                let went = (line.loaded_milli - line.delivered_milli, line.delivered_milli);
+                self.went.insert((record, line.line_id.clone()), went);
+            }
+        }
         let (age, has_left) = match shipment.state() {
             ShipmentState::NotAttempted | ShipmentState::Cancelled => {
                 return Ok((shipment.outlet_id.clone(), Age::Closed));

@@ -23,6 +23,9 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             grant(Scope::Territory(*id), Scope::Warehouse(warehouse));
         }
     }
+    for (van, rep) in &facts.vans {
+        grant(Scope::Rep(*rep), Scope::Warehouse(*van));
+    }
     for outlet in facts.outlets.values() {
         for agreement in outlet.agreements.iter().filter_map(|agreement| facts.agreements.get(agreement)) {
             grant(Scope::Territory(outlet.territory), Scope::PriceList(agreement.price_list));

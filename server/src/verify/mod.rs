@@ -10,8 +10,8 @@
 //! - `granted{}` of territories and teams but for the months, `reach{}` but for the own scope (`grants`, `reach`);
 //! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
 //! - `outlets{}` and `branches{}` of chains, and what outlets inherit down their trees (`chains`);
-//! - the quantities of orders' lines that are in shipments (`shipments`); which shipments trips bring, and what became of their goods
-//!   (`trips`);
+//! - the quantities of orders' lines that are in shipments (`shipments`), and `returned{}`, what has come back of them (`returns`);
+//!   which shipments trips bring, and what became of their goods (`trips`);
 //! - `assignments{}`, `routes{}`, the ids in `prices{}`, `stocks{}`, the sums of `claims{}` (`people`, `calendars`, `goods`,
 //!   `claims`);
 //! - how `causes{}` hang together, and that nothing is due of a reclamation that is closed, and something of any other (`claims`);
@@ -50,7 +50,7 @@
 //!   outlets inherit what they did.
 //!
 //! **Only read**: `revoked{}`, which records that an administrator decided something, and what lies in a warehouse
-//! (`available{}`), which the ERP counted and shipments have lowered since.
+//! (`available{}`), which was counted, and which shipments, returns and transfers have changed since; the simulation holds them to it command by command.
 
 mod buckets;
 mod calendars;
@@ -65,6 +65,7 @@ mod internals;
 mod people;
 mod quotas;
 mod reach;
+mod returns;
 mod shipments;
 mod stamps;
 mod sums;
@@ -206,6 +207,7 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
     claims::check(&facts, &derived, &mut report);
     shipments::check(&facts, &mut report);
     facts.trips.check(&mut report);
+    returns::check(&facts, &derived, &mut report);
     cash::check(&facts, &derived, &mut report);
     sums::check(&facts, &derived, &mut report);
     quotas::check(&facts, &derived, &mut report);
@@ -284,6 +286,7 @@ struct Derived {
     stocks: Internals<crate::internal::ProductStocks>,
     claims: Internals<roundsman_sync::trade::reclamation::Claims>,
     causes: Internals<roundsman_sync::trade::reclamation::cause::Causes>,
+    returned: Internals<roundsman_sync::trade::goods_return::Returned>,
     available: Internals<Available>,
     quotas: Internals<Quotas>,
     allocations: Internals<crate::internal::AllocationCalendar>,
@@ -333,6 +336,7 @@ impl Derived {
             stocks: reader.read("stocks{}").await?,
             claims: reader.read("claims{}").await?,
             causes: reader.read("causes{}").await?,
+            returned: reader.read("returned{}").await?,
             available: reader.read("available{}").await?,
             quotas: reader.read("quotas{}").await?,
             allocations: reader.read("allocations{}").await?,

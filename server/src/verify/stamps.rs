@@ -37,8 +37,9 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
             }
             Kind::CashHandIn | Kind::Chain | Kind::StockQuota | Kind::MustSellList => Stamps::default(),
             Kind::ClaimCause | Kind::Wave | Kind::Vehicle | Kind::Trip => Stamps::default(),
+            Kind::StockTransfer | Kind::StockCount => Stamps::default(),
             Kind::Visit | Kind::Order | Kind::Payment | Kind::Shipment | Kind::Reclamation => continue,
-            Kind::SurveyResponse | Kind::ChangeRequest | Kind::Unspecified => continue,
+            Kind::SurveyResponse | Kind::ChangeRequest | Kind::GoodsReturn | Kind::Unspecified => continue,
         };
         if *stored != right {
             report.find(format!("{kind:?} {id} is placed by {}, and it should be by {}", words(stored), words(&right)));

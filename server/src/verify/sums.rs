@@ -41,11 +41,16 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     check_picking(facts, derived, report);
     check_waiting(facts, derived, report);
     check_demand(facts, derived, report);
-    for (record, (warehouse, product, free_milli)) in &facts.free {
+    for (record, (warehouse, product, (free_milli, quarantined_milli))) in &facts.free {
         let named = derived.stocks.of(product).at(*warehouse) == Some(*record);
-        let right = coarse(derived.available.of(&(*warehouse, *product)).free_milli());
+        let available = derived.available.of(&(*warehouse, *product));
+        let right = if available.exact { available.free_milli() } else { coarse(available.free_milli()) };
         if named && *free_milli != right {
             report.find(format!("the stock {record} tells devices of {free_milli}, and {right} are free"));
+        }
+        let right = available.quarantined_milli;
+        if named && *quarantined_milli != right {
+            report.find(format!("the stock {record} tells of {quarantined_milli} in quarantine, and it is {right}"));
         }
     }
     let mut expected = BTreeMap::new();
@@ -145,6 +150,7 @@ fn wrong_sums(stored: &Account, right: &Account) -> Vec<String> {
         ("an overdue debt", stored.overdue_minor, right.overdue_minor),
         ("open orders", stored.orders_minor, right.orders_minor),
         ("open payments", stored.payments_minor, right.payments_minor),
+        ("open returns", stored.returns_minor, right.returns_minor),
     ];
     let wrong = sums.iter().filter(|(_, stored, right)| stored != right);
     wrong.map(|(what, stored, right)| format!("counts {what} of {stored}, and they come to {right}")).collect()

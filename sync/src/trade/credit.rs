@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
-use roundsman_proto::trade::{Agreement, Contract, HoldReason, Order, OrderStatus, Payment, Receivable};
+use roundsman_proto::trade::{
+    Agreement, Contract, GoodsReturn, HoldReason, Order, OrderStatus, Payment, Receivable, ReturnState,
+};
 use uuid::Uuid;
 
 use super::check::{self, out_of_range};
@@ -31,6 +33,9 @@ pub struct Account {
     /// What payments will take off the debt: the sum of [`unbooked`].
     #[prost(sint64, tag = "4")]
     pub payments_minor: i64,
+    /// What goods that came back will take off the debt: the sum of [`returned`].
+    #[prost(sint64, tag = "5")]
+    pub returns_minor: i64,
 }
 
 /// The internal record `credit{customer, currency}`. It does not grow with the orders that are open: what each of them counts
@@ -134,6 +139,16 @@ pub fn unbooked(payment: &Payment) -> i64 {
     if payment.booked { 0 } else { payment.amount_minor }
 }
 
+/// What goods that came back take off the exposure: what they cost, until the booked debt contains it.
+#[must_use]
+pub fn returned(goods_return: &GoodsReturn) -> i64 {
+    match goods_return.state() {
+        ReturnState::Received if !goods_return.booked => goods_return.value_minor,
+        ReturnState::Received | ReturnState::Announced => 0,
+        ReturnState::Cancelled | ReturnState::Unspecified => 0,
+    }
+}
+
 /// Whether an order waits for credit and for nothing else.
 #[must_use]
 pub fn waits(order: &Order) -> bool {
@@ -148,14 +163,15 @@ fn waits_for_terms(order: &Order) -> bool {
 
 impl Account {
     /// The credit exposure: booked debt, plus the confirmed value of orders without holds that is not yet in it, minus
-    /// the payments that are not yet in it.
+    /// the payments and the returned goods that are not yet in it.
     #[must_use]
     pub fn exposure_minor(&self) -> i64 {
         self.exposure_with(0)
     }
 
     fn exposure_with(&self, value_minor: i64) -> i64 {
-        let open = i128::from(self.orders_minor) - i128::from(self.payments_minor);
+        let less = i128::from(self.payments_minor) + i128::from(self.returns_minor);
+        let open = i128::from(self.orders_minor) - less;
         money::saturated(i128::from(self.booked_debt_minor) + open + i128::from(value_minor))
     }
 
@@ -187,6 +203,7 @@ impl Account {
             overdue_minor: sum(self.overdue_minor, more.overdue_minor)?,
             orders_minor: sum(self.orders_minor, more.orders_minor)?,
             payments_minor: sum(self.payments_minor, more.payments_minor)?,
+            returns_minor: sum(self.returns_minor, more.returns_minor)?,
         })
     }
 
@@ -196,6 +213,7 @@ impl Account {
             overdue_minor: self.overdue_minor.saturating_sub(less.overdue_minor),
             orders_minor: self.orders_minor.saturating_sub(less.orders_minor),
             payments_minor: self.payments_minor.saturating_sub(less.payments_minor),
+            returns_minor: self.returns_minor.saturating_sub(less.returns_minor),
         }
     }
 }
@@ -218,6 +236,13 @@ impl<'a> From<&'a Payment> for Counted<'a> {
     fn from(payment: &'a Payment) -> Self {
         let account = Account { payments_minor: unbooked(payment), ..Account::default() };
         Self { contract_id: &payment.contract_id, account }
+    }
+}
+
+impl<'a> From<&'a GoodsReturn> for Counted<'a> {
+    fn from(goods_return: &'a GoodsReturn) -> Self {
+        let account = Account { returns_minor: returned(goods_return), ..Account::default() };
+        Self { contract_id: &goods_return.contract_id, account }
     }
 }
 
@@ -276,6 +301,12 @@ impl Credit {
     #[must_use]
     pub fn without_payment(self, payment: &Payment) -> Self {
         self.discounting(payment.into())
+    }
+
+    /// Without a return that is counted as it stands here.
+    #[must_use]
+    pub fn without_return(self, goods_return: &GoodsReturn) -> Self {
+        self.discounting(goods_return.into())
     }
 
     /// Without a receivable that is counted as it stands here.
@@ -340,6 +371,14 @@ impl Credit {
     /// `REASON_OUT_OF_RANGE` when the sum is too large to be counted.
     pub fn with_payment(self, before: Option<&Payment>, payment: &Payment) -> Result<Self, Rejection> {
         self.replacing(before.map(Counted::from), payment.into())
+    }
+
+    /// With a return as it is now; `before`, as it was counted.
+    ///
+    /// # Errors
+    /// `REASON_OUT_OF_RANGE` when the sum is too large to be counted.
+    pub fn with_return(self, before: Option<&GoodsReturn>, goods_return: &GoodsReturn) -> Result<Self, Rejection> {
+        self.replacing(before.map(Counted::from), goods_return.into())
     }
 
     /// With a receivable as the books have it now; `before`, as it was counted.

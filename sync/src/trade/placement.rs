@@ -104,12 +104,16 @@ fn scopes(kind: Kind, record: Uuid, document: &[u8], stamps: &Stamps) -> Result<
             by_age(stamps)?.into_iter().chain(trip).collect()
         }
         Kind::Trip => vec![Scope::Trip(record)],
-        Kind::ChangeRequest => by_age(stamps)?,
+        Kind::ChangeRequest | Kind::GoodsReturn => by_age(stamps)?,
         Kind::Task => {
             let task = decode::<proto::Task>(document)?;
             if task.outlet_id.is_empty() { vec![Scope::Rep(id(&task.rep_id)?)] } else { by_age(stamps)? }
         }
-        Kind::Wave | Kind::Vehicle => Vec::new(),
+        Kind::Wave | Kind::Vehicle | Kind::StockTransfer => Vec::new(),
+        Kind::StockCount => {
+            let rep = decode::<proto::StockCount>(document)?.rep_id;
+            if rep.is_empty() { Vec::new() } else { vec![Scope::Rep(id(&rep)?)] }
+        }
         Kind::Rep => with_team(record, stamps)?,
         Kind::Assignment => with_team(id(&decode::<proto::Assignment>(document)?.rep_id)?, stamps)?,
         Kind::Team => vec![Scope::Team(record)],

@@ -24,6 +24,12 @@ pub struct Available {
     /// What shipments that have not left are to bring: it lies there, and can't be put into another one.
     #[prost(sint64, tag = "5")]
     pub picking_milli: i64,
+    /// What came back and is not fit to be sold, until somebody decides about it. It is no part of what lies there.
+    #[prost(sint64, tag = "6")]
+    pub quarantined_milli: i64,
+    /// It is a van's: its rep is told exactly.
+    #[prost(bool, tag = "7")]
+    pub exact: bool,
 }
 
 impl Available {
@@ -31,6 +37,12 @@ impl Available {
     #[must_use]
     pub fn free_milli(&self) -> i64 {
         self.on_hand_milli.saturating_sub(self.reserved_milli)
+    }
+
+    /// What devices are told to be free.
+    #[must_use]
+    pub fn told_free_milli(&self) -> i64 {
+        if self.exact { self.free_milli() } else { coarse(self.free_milli()) }
     }
 
     /// The most that an order may be promised which has `own_milli` of it already: what is free, and never less than
@@ -73,10 +85,14 @@ impl Available {
         Self { on_hand_milli: self.on_hand_milli.saturating_sub(lost_milli.clamp(0, most)), ..self }
     }
 
-    /// Goods that had left are there again.
+    /// Goods have come back: what can be sold lies there again, and what can't is in quarantine. Negative: so much less is there.
     #[must_use]
-    pub fn came_back(self, quantity_milli: i64) -> Self {
-        self.counted(self.on_hand_milli.saturating_add(quantity_milli))
+    pub fn came_back(self, sellable_milli: i64, quarantined_milli: i64) -> Self {
+        Self {
+            on_hand_milli: self.on_hand_milli.saturating_add(sellable_milli),
+            quarantined_milli: self.quarantined_milli.saturating_add(quarantined_milli),
+            ..self
+        }
     }
 
     /// Another figure of what lies there.

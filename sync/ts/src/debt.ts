@@ -1,4 +1,5 @@
 import type { ContractRecord } from "./contract.js";
+import { type GoodsReturn, ReturnState } from "./gen/roundsman/trade/v1/goods_return_pb.js";
 import type { DueItem, Payment, PaymentAllocation, Receivable } from "./gen/roundsman/trade/v1/money_pb.js";
 import { type Order, OrderStatus } from "./gen/roundsman/trade/v1/order_pb.js";
 import { type Id, toHex } from "./id.js";
@@ -15,6 +16,8 @@ export interface Ledger {
   readonly receivables: readonly Receivable[];
   readonly orders: readonly OrderRecord[];
   readonly payments: readonly Payment[];
+  /** What the customer has given back. */
+  readonly returns?: readonly GoodsReturn[];
   /** The customer's contracts in this currency. */
   readonly contracts?: readonly ContractRecord[];
 }
@@ -67,14 +70,15 @@ export const AGES = ["not due", "1 to 7", "8 to 14", "15 to 30", "31 to 60", "mo
 export type Age = (typeof AGES)[number];
 
 /**
- * The credit exposure, as far as the device sees it: booked debt, and what confirmed orders will add to it, less the payments that
- * it does not contain. Negative: the customer has paid in advance.
+ * The credit exposure, as far as the device sees it: booked debt, and what confirmed orders will add to it, less the payments and
+ * the returned goods that it does not contain. Negative: the customer has paid in advance.
  */
-export function exposureOf({ receivables, orders, payments }: Ledger): bigint {
+export function exposureOf({ receivables, orders, payments, returns = [] }: Ledger): bigint {
   return (
     sum(receivables.map((receivable) => receivable.debtMinor)) +
     sum(orders.map(({ order }) => comingOf(order))) -
-    sum(payments.filter(({ booked }) => !booked).map((payment) => payment.amountMinor))
+    sum(payments.filter(({ booked }) => !booked).map((payment) => payment.amountMinor)) -
+    sum(returns.filter(({ state, booked }) => state === ReturnState.RECEIVED && !booked).map((back) => back.valueMinor))
   );
 }
 
@@ -86,6 +90,7 @@ export function underContract(ledger: Ledger, contractId: Id): Ledger {
     receivables: ledger.receivables.filter(isUnder),
     orders: ledger.orders.filter(({ order }) => isUnder(order)),
     payments: ledger.payments.filter(isUnder),
+    returns: (ledger.returns ?? []).filter(isUnder),
   };
 }
 

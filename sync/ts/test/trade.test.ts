@@ -9,6 +9,7 @@ import { agreementsOf } from "../src/chain.js";
 import { promisedDay } from "../src/delivery.js";
 import { CollectPaymentSchema, NewOrderLineSchema } from "../src/gen/roundsman/trade/v1/command_pb.js";
 import { PriceListSchema, PriceSchema, ProductSchema } from "../src/gen/roundsman/trade/v1/goods_pb.js";
+import { GoodsReturnSchema } from "../src/gen/roundsman/trade/v1/goods_return_pb.js";
 import { PaymentSchema, type PaymentShare, ReceivableSchema } from "../src/gen/roundsman/trade/v1/money_pb.js";
 import { MustSellListSchema } from "../src/gen/roundsman/trade/v1/must_sell_pb.js";
 import { AgreementSchema, ContractSchema, OutletSchema } from "../src/gen/roundsman/trade/v1/network_pb.js";
@@ -162,6 +163,7 @@ interface WrittenLedger {
   readonly receivables: readonly Hex[];
   readonly orders: readonly Written[];
   readonly payments: readonly Hex[];
+  readonly returns?: readonly Hex[];
   readonly contracts?: readonly Written[];
 }
 
@@ -235,11 +237,12 @@ function contractRecordOf({ record_id: id, document }: Written): ContractRecord 
   return { id, contract: fromBinary(ContractSchema, fromHex(document)) };
 }
 
-function ledgerOf({ receivables, orders, payments, contracts = [] }: WrittenLedger): Ledger {
+function ledgerOf({ receivables, orders, payments, returns = [], contracts = [] }: WrittenLedger): Ledger {
   return {
     receivables: receivables.map((document) => fromBinary(ReceivableSchema, fromHex(document))),
     orders: orders.map(({ record_id: id, document }) => ({ id, order: fromBinary(OrderSchema, fromHex(document)) })),
     payments: payments.map((document) => fromBinary(PaymentSchema, fromHex(document))),
+    returns: returns.map((document) => fromBinary(GoodsReturnSchema, fromHex(document))),
     contracts: contracts.map(contractRecordOf),
   };
 }

@@ -10,20 +10,23 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record as Imported;
 use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
-    AdvanceHorizon, AllocateStock, AllocateWave, AnswerChangeRequest, AnswerSurvey, ApplyAssignments, ArchiveOutlet,
-    AssignRep, AssignTask, Assignment, BlockOutlet, BytesChange, CancelOrder, CancelShipment, CancelVisit, CashHandIn,
-    Chain, ChangeOrder, ChangeRequest, ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimCause, ClaimLine,
-    CloseOrder, CollectPayment, CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountedCash, Customer,
-    DecideClaim, DecidedClaimLine, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, EscalateClaims,
-    FileClaim, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
+    AdvanceHorizon, AllocateStock, AllocateWave, AnnounceReturn, AnnouncedReturnLine, AnswerChangeRequest,
+    AnswerSurvey, ApplyAssignments, ArchiveOutlet, AssignRep, AssignTask, Assignment, BlockOutlet, BytesChange,
+    CancelOrder, CancelReturn, CancelShipment, CancelVisit, CashHandIn, Chain, ChangeOrder, ChangeRequest,
+    ChangeRequestState, CheckIn, CheckOut, CheckShipment, ClaimCause, ClaimLine, CloseOrder, CollectPayment,
+    CompleteTask, ConfirmHandIn, Contact, ContactEdit, Contract, CountStock, CountedCash, Customer, DecideClaim,
+    DecidedClaimLine, DeliverShipment, DeliveredLine, DismissRep, DueItem, EditOutlet, EscalateClaims, FileClaim,
+    GoodsReturn, HandInCash, HandTerritoryOver, HoldReason, ImportRecords, Int64Change, Kind, MarkMissedVisits,
     MergeCustomers, MoveOutlet, MustSellItem, MustSellList, NewOrderLine, Order, OrderLine, OrderLineChange,
     OrderLineEdit, OrderLineRemoval, OrderStatus, Outlet, OutletStatus, Payment, PaymentMethod, PaymentShare,
     PickShipment, PlanVisits, PrepareShipment, PreparedLine, Price, PriceList, PriceToSet, Product, Promotion,
-    QuotaEntry, QuotaHolder, Receivable, Reclamation, ReclamationCause, ReclamationLine, RefusalReason, RegisterOutlet,
-    ReleaseHold, ReleaseOrder, ReleaseReason, Rep, ReviewClaim, Scan, SetPrices, SetReceivable, SetStock, SettleClaim,
-    SettlementKind, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason, ShownPromotion,
-    StartWave, Stock, StockQuota, StockToSet, StringChange, SubmitOrder, Survey, SurveyAnswer, SurveyState, Task,
-    TurnMonth, UnproductiveReason, Visit, VisitState, Wave, WaveState, contact_edit,
+    QuarantineDecision, QuotaEntry, QuotaHolder, Receivable, ReceiveReturn, ReceivedReturnLine, Reclamation,
+    ReclamationCause, ReclamationLine, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseQuarantine,
+    ReleaseReason, Rep, ReturnOrigin, ReturnReason, ReturnState, ReviewClaim, Scan, SetPrices, SetReceivable, SetStock,
+    SettleClaim, SettlementKind, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
+    ShownPromotion, StartWave, Stock, StockCountLine, StockQuota, StockToSet, StringChange, SubmitOrder, Survey,
+    SurveyAnswer, SurveyState, Task, TransferLine, TransferStock, TurnMonth, UnproductiveReason, Visit, VisitState,
+    Warehouse, Wave, WaveState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -106,6 +109,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Rep, 4, hand_in_cash),
     recipe(Who::Rep, 5, answer_survey),
     recipe(Who::Rep, 5, file_claim),
+    recipe(Who::Rep, 3, announce_return),
     recipe(Who::Rep, 4, register_outlet),
     recipe(Who::Rep, 6, edit_outlet),
     recipe(Who::Rep, 3, complete_task),
@@ -151,6 +155,13 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Logistics, 5, pick_shipment),
     recipe(Who::Logistics, 3, check_shipment),
     recipe(Who::Logistics, 2, cancel_shipment),
+    recipe(Who::Logistics, 6, receive_return),
+    recipe(Who::Logistics, 2, cancel_return),
+    recipe(Who::Logistics, 3, release_quarantine),
+    recipe(Who::Logistics, 3, transfer_stock),
+    recipe(Who::Logistics, 1, count_stock),
+    recipe(Who::Rep, 1, count_stock),
+    recipe(Who::Office, 1, import_van),
     recipe(Who::Logistics, 2, close_order),
     recipe(Who::Logistics, 6, plan_trip),
     recipe(Who::Logistics, 8, load_shipment),
@@ -178,12 +189,8 @@ impl Scene<'_> {
 
     /// One of the records of a kind that are seen and meet a condition.
     pub(super) fn one<R: Record>(&self, when: impl Fn(&R) -> bool) -> Option<(Uuid, i64, R)> {
-        let seen = self.eyes.records(R::KIND);
-        let mut records: Vec<(Uuid, i64, R)> = seen
-            .into_iter()
-            .filter_map(|(id, version, document)| Some((id, version, R::decode(document).ok()?)))
-            .filter(|(_, _, record)| when(record))
-            .collect();
+        let mut records = self.all::<R>();
+        records.retain(|(_, _, record)| when(record));
         let index = self.dice.index(records.len())?;
         Some(records.swap_remove(index))
     }
@@ -710,6 +717,8 @@ fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
     let payment = |payment: &Payment| payment.customer_id == old.customer_id && !payment.booked;
     let released = |order: &Order| matches!(order.status(), OrderStatus::Released | OrderStatus::Closed);
     let order = |order: &Order| order.customer_id == old.customer_id && released(order) && !order.booked;
+    let has_come = |back: &GoodsReturn| back.state() == ReturnState::Received && !back.booked;
+    let back = |back: &GoodsReturn| back.customer_id == old.customer_id && has_come(back);
     // The books may begin to tell the debt by contracts.
     let any = scene.dice.chance(3);
     let contract = |contract: &Contract| any || contract.customer_id == old.customer_id;
@@ -728,6 +737,7 @@ fn set_receivable(scene: &Scene<'_>) -> Option<Command> {
         receivable: Some(figures),
         booked_payment_ids: to_be_booked(scene, payment),
         booked_order_ids: to_be_booked(scene, order),
+        booked_return_ids: to_be_booked(scene, back),
     }))
 }
 
@@ -1138,6 +1148,117 @@ fn deliver_shipment(scene: &Scene<'_>) -> Option<Command> {
         reclamation_id: bytes(scene.dice.id()),
         ..DeliverShipment::default()
     }))
+}
+
+fn announce_return(scene: &Scene<'_>) -> Option<Command> {
+    let arrived = |shipment: &Shipment| shipment.delivered_at_us != 0;
+    let (id, _, shipment) = scene.one::<Shipment>(|shipment| scene.dice.chance(5) || arrived(shipment))?;
+    let lines = shipment.lines.iter().filter(|_| scene.dice.chance(60)).map(|line| AnnouncedReturnLine {
+        shipment_line_id: line.line_id.clone(),
+        quantity_milli: some_of(scene, line.delivered_milli),
+        reason: ReturnReason::Unsold.into(),
+    });
+    let reclamation = scene.one::<Reclamation>(|claim| scene.dice.chance(1) || claim.shipment_id == bytes(id));
+    let reclamation = reclamation.filter(|_| scene.dice.chance(50));
+    Some(Command::AnnounceReturn(AnnounceReturn {
+        return_id: bytes(scene.dice.id()),
+        shipment_id: bytes(id),
+        lines: lines.collect(),
+        reclamation_id: reclamation.map(|(id, _, _)| bytes(id)).unwrap_or_default(),
+        comment: String::new(),
+    }))
+}
+
+/// About as much as there is, and now and then more.
+fn some_of(scene: &Scene<'_>, milli: i64) -> i64 {
+    scene.dice.between(1, milli / 1_000 + 1) * 1_000
+}
+
+fn receive_return(scene: &Scene<'_>) -> Option<Command> {
+    let has_left = |shipment: &Shipment| shipment.delivered_at_us != 0 || scene.dice.chance(3);
+    let announced = scene.one::<GoodsReturn>(|back| scene.dice.chance(5) || back.state() == ReturnState::Announced);
+    let announced = announced.filter(|_| scene.dice.chance(60));
+    let (id, shipment_id) = match &announced {
+        Some((id, _, back)) => (*id, Uuid::from_slice(&back.shipment_id).ok()?),
+        None => (scene.dice.id(), scene.one::<Shipment>(has_left)?.0),
+    };
+    let not_taken = announced.is_none() && scene.dice.chance(60);
+    let origin = match announced {
+        Some(_) => ReturnOrigin::Unspecified,
+        None if not_taken => ReturnOrigin::NotTaken,
+        None => ReturnOrigin::GivenBack,
+    };
+    let (_, _, shipment) = scene.all::<Shipment>().into_iter().find(|(id, _, _)| *id == shipment_id)?;
+    let lines = shipment.lines.iter().filter(|_| scene.dice.chance(80)).map(|line| {
+        let undelivered = line.loaded_milli - line.delivered_milli;
+        let came = some_of(scene, if not_taken { undelivered } else { line.delivered_milli });
+        let unfit = if scene.dice.chance(40) { came / 2 } else { 0 };
+        ReceivedReturnLine {
+            shipment_line_id: line.line_id.clone(),
+            sellable_milli: came - unfit,
+            damaged_milli: unfit,
+            expired_milli: 0,
+            reason: ReturnReason::Quality.into(),
+        }
+    });
+    Some(Command::ReceiveReturn(ReceiveReturn {
+        return_id: bytes(id),
+        shipment_id: bytes(shipment_id),
+        warehouse_id: Vec::new(),
+        origin: origin.into(),
+        lines: lines.collect(),
+        comment: String::new(),
+    }))
+}
+
+fn cancel_return(scene: &Scene<'_>) -> Option<Command> {
+    let (id, _, _) = scene.one::<GoodsReturn>(|back| scene.dice.chance(5) || back.state() == ReturnState::Announced)?;
+    Some(Command::CancelReturn(CancelReturn { return_id: bytes(id), reason: "sold after all".to_owned() }))
+}
+
+fn release_quarantine(scene: &Scene<'_>) -> Option<Command> {
+    let (_, _, stock) = scene.one::<Stock>(|stock| scene.dice.chance(2) || stock.quarantined_milli > 0)?;
+    let to_stock = scene.dice.chance(50);
+    let decision = if to_stock { QuarantineDecision::ToStock } else { QuarantineDecision::WrittenOff };
+    Some(Command::ReleaseQuarantine(ReleaseQuarantine {
+        warehouse_id: stock.warehouse_id,
+        product_id: stock.product_id,
+        quantity_milli: scene.dice.between(1, stock.quarantined_milli / 500 + 1) * 500,
+        decision: decision.into(),
+    }))
+}
+
+fn transfer_stock(scene: &Scene<'_>) -> Option<Command> {
+    let (_, _, stock) = scene.one::<Stock>(|stock| scene.dice.chance(5) || stock.on_hand_milli > 0)?;
+    let (to, _, _) = scene.one::<Warehouse>(|_| true)?;
+    let line = TransferLine { product_id: stock.product_id, quantity_milli: some_of(scene, stock.on_hand_milli) };
+    Some(Command::TransferStock(TransferStock {
+        transfer_id: bytes(scene.dice.id()),
+        from_warehouse_id: stock.warehouse_id,
+        to_warehouse_id: bytes(to),
+        lines: vec![line],
+        promised: scene.dice.chance(20),
+        comment: String::new(),
+    }))
+}
+
+fn count_stock(scene: &Scene<'_>) -> Option<Command> {
+    let own = |van: &Warehouse| scene.rep.is_none_or(|rep| van.rep_id == bytes(rep));
+    let (warehouse, _, _) = scene.one::<Warehouse>(|van| scene.dice.chance(5) || own(van))?;
+    let (product, _, _) = scene.one::<Product>(|_| true)?;
+    let counted_milli = scene.dice.between(0, 60) * 1_000;
+    let line = StockCountLine { product_id: bytes(product), counted_milli, expected_milli: None };
+    let (count_id, warehouse_id) = (bytes(scene.dice.id()), bytes(warehouse));
+    Some(Command::CountStock(CountStock { count_id, warehouse_id, lines: vec![line], comment: String::new() }))
+}
+
+/// A rep has a van, or another one has it now.
+fn import_van(scene: &Scene<'_>) -> Option<Command> {
+    let known = scene.one::<Warehouse>(|van| !van.rep_id.is_empty()).map(|(id, _, _)| id);
+    let rep = scene.dice.pick(&scene.world.reps)?;
+    let van = Warehouse { name: "Van".to_owned(), rep_id: bytes(*rep), ..Warehouse::default() };
+    let records = vec![entry(known.unwrap_or_else(|| scene.dice.id()), Imported::Warehouse(van))];
+    Some(Command::ImportRecords(ImportRecords { records }))
 }
 
 fn plan_visits(scene: &Scene<'_>) -> Option<Command> {

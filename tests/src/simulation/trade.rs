@@ -10,9 +10,9 @@ use roundsman_proto::sync::Outcome;
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::{
-    Agreement, CashHandIn, ChangeRequest, ChangeRequestState, Contract, Hold, HoldReason, Kind, Order, OrderStatus,
-    Payment, PaymentMethod, Promotion, Reason, Receivable, Reclamation, ReclamationCause, Shipment, Survey,
-    SurveyAnswer, SurveyResponse,
+    Agreement, CashHandIn, ChangeRequest, ChangeRequestState, Contract, GoodsReturn, Hold, HoldReason, Kind, Order,
+    OrderStatus, Payment, PaymentMethod, Promotion, QuarantineDecision, Reason, Receivable, Reclamation,
+    ReclamationCause, ReturnOrigin, ReturnState, Shipment, ShipmentState, Survey, SurveyAnswer, SurveyResponse, Trip,
 };
 use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::credit::Credit;
@@ -62,6 +62,7 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
             changed.budget(change, &orders, journal)?;
         } else if change.after.kind == Available::KIND {
             changed.stock(change, journal)?;
+            changed.conserved(change, journal)?;
             changed.shares(change, &orders, journal)?;
         } else if change.after.kind == Kind::Order as i64 || change.after.kind == Kind::ChangeRequest as i64 {
             changed.requests(change, journal)?;
@@ -69,11 +70,26 @@ pub fn check(changed: &Changed<'_>, journal: &mut Journal) -> Checked<()> {
             changed.allocation(change, journal)?;
         } else if change.after.kind == Kind::Reclamation as i64 {
             changed.claim(change, journal)?;
+        } else if change.after.kind == Kind::GoodsReturn as i64 {
+            changed.came_back(change, journal)?;
         } else if change.after.kind == i64::from(Kind::SurveyResponse as i32) {
             changed.answers(change, journal)?;
         }
     }
     Ok(())
+}
+
+/// What a command has moved of a product in a warehouse.
+#[derive(Debug, Default)]
+struct Moved {
+    /// What came in, and can be sold.
+    came: i64,
+    /// What went out.
+    left: i64,
+    /// At most so much was found to be gone.
+    lost: i64,
+    /// So much more is in quarantine.
+    quarantined: i64,
 }
 
 /// Whether these are answers to questions of a survey.
@@ -471,6 +487,104 @@ impl Changed<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// No more of a line has come back than went out, in all returns together, and nobody is given more for it than it cost.
+    fn came_back(&self, change: &Change, journal: &mut Journal) -> Checked<()> {
+        let Some(own) = read::<GoodsReturn>(&change.after) else { return Ok(()) };
+        let of_others = self.were::<GoodsReturn>(Kind::GoodsReturn).filter(|(id, _)| *id != change.id);
+        let returns: Vec<GoodsReturn> = of_others
+            .map(|(_, other)| other)
+            .chain([own.clone()])
+            .filter(|of| of.shipment_id == own.shipment_id && of.state() == ReturnState::Received)
+            .collect();
+        let shipment = Uuid::from_slice(&own.shipment_id).ok().and_then(|id| self.now::<Shipment>(id));
+        for line in shipment.iter().flat_map(|shipment| &shipment.lines) {
+            let came = |origin: ReturnOrigin| -> i64 {
+                let of_origin = returns.iter().filter(|of| of.origin() == origin).flat_map(|of| &of.lines);
+                let of_line = of_origin.filter(|back| back.shipment_line_id == line.line_id);
+                of_line.map(|back| back.sellable_milli + back.damaged_milli + back.expired_milli).sum()
+            };
+            let right = came(ReturnOrigin::GivenBack) <= line.delivered_milli
+                && came(ReturnOrigin::NotTaken) <= line.loaded_milli - line.delivered_milli;
+            journal.check(Law::Trade, right, || format!("more of {line:?} came back than went out: {returns:?}"))?;
+            let back = returns.iter().flat_map(|of| &of.lines).filter(|back| back.shipment_line_id == line.line_id);
+            let given: i64 = back.map(|back| back.value_minor).sum();
+            let order = Uuid::from_slice(&line.order_id).ok().and_then(|id| self.now::<Order>(id));
+            let cost = order.and_then(|order| order.lines.into_iter().find(|ordered| ordered.line_id == line.line_id));
+            let cost = cost.map_or(i64::MAX, |ordered| ordered.amount_minor);
+            journal
+                .check(Law::Trade, given <= cost, || format!("{given} are given for what cost {cost}: {returns:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// What lies in a warehouse, and what is in quarantine there, changes by what a command has moved, to the unit.
+    fn conserved(&self, change: &Change, journal: &mut Journal) -> Checked<()> {
+        let before: Available = self.records.get(&change.id).and_then(read).unwrap_or_default();
+        let Some(after) = read::<Available>(&change.after) else { return Ok(()) };
+        let name = String::from_utf8_lossy(&change.after.stamps).into_owned();
+        let is_counted = matches!(self.command, "SetStock" | "ImportRecords" | "CountStock");
+        let (least, most, quarantined) = if is_counted {
+            (i64::MIN, i64::MAX, 0)
+        } else {
+            let moved = self.moved(&name);
+            (moved.came - moved.left - moved.lost, moved.came - moved.left, moved.quarantined)
+        };
+        let by = after.on_hand_milli - before.on_hand_milli;
+        let right = (least..=most).contains(&by)
+            && after.quarantined_milli - before.quarantined_milli == quarantined
+            && after.quarantined_milli >= 0;
+        journal.check(Law::Trade, right, || {
+            format!("{} moves {least} to {most} and {quarantined} of {name}: {before:?} became {after:?}", self.command)
+        })
+    }
+
+    /// What the command has moved of the goods of `available{…}`, by the documents that it changed.
+    fn moved(&self, name: &str) -> Moved {
+        let is_it = |warehouse: &[u8], product: &[u8]| {
+            let ids = Uuid::from_slice(warehouse).ok().zip(Uuid::from_slice(product).ok());
+            ids.is_some_and(|ids| Available::name(&ids) == name)
+        };
+        let mut moved = Moved::default();
+        for change in self.changes {
+            if change.after.kind == Kind::Shipment as i64 {
+                let Some(now) = read::<Shipment>(&change.after) else { continue };
+                let was: Shipment = self.records.get(&change.id).and_then(read).unwrap_or_default();
+                for line in now.lines.iter().filter(|line| is_it(&now.warehouse_id, &line.product_id)) {
+                    let leaves = now.state() == ShipmentState::Shipped && was.state() != ShipmentState::Shipped;
+                    moved.left += if leaves { line.loaded_milli } else { 0 };
+                    moved.lost += line.ordered_milli - line.picked_milli;
+                }
+            } else if change.after.kind == Kind::Trip as i64 && self.command == "CloseTrip" {
+                let Some(trip) = read::<Trip>(&change.after) else { continue };
+                for goods in trip.goods.iter().filter(|goods| is_it(&trip.warehouse_id, &goods.product_id)) {
+                    moved.came += goods.sellable_milli;
+                    moved.quarantined += goods.unsellable_milli;
+                }
+            } else if change.after.kind == Kind::GoodsReturn as i64 {
+                let Some(now) = read::<GoodsReturn>(&change.after) else { continue };
+                let is_new = now.state() == ReturnState::Received && self.command == "ReceiveReturn";
+                for line in now.lines.iter().filter(|line| is_new && is_it(&now.warehouse_id, &line.product_id)) {
+                    moved.came += line.sellable_milli;
+                    moved.quarantined += line.damaged_milli + line.expired_milli;
+                }
+            }
+        }
+        if let (Command::TransferStock(transfer), _) = self.told {
+            for line in &transfer.lines {
+                let at = |warehouse: &[u8]| if is_it(warehouse, &line.product_id) { line.quantity_milli } else { 0 };
+                moved.left += at(&transfer.from_warehouse_id);
+                moved.came += at(&transfer.to_warehouse_id);
+            }
+        }
+        if let (Command::ReleaseQuarantine(release), _) = self.told
+            && is_it(&release.warehouse_id, &release.product_id)
+        {
+            moved.quarantined -= release.quantity_milli;
+            moved.came += if release.decision() == QuarantineDecision::ToStock { release.quantity_milli } else { 0 };
+        }
+        moved
     }
 
     /// Nothing more is set aside than lies there. A shipment may be prepared in a warehouse that does not have it all.

@@ -3,8 +3,8 @@
 use prost::Message;
 use roundsman_proto::trade::payment_share::Document;
 use roundsman_proto::trade::{
-    CollectPayment, Contract, DueItem, Order, OrderStatus, Payment, PaymentAllocation, PaymentMethod, PaymentShare,
-    Receivable,
+    CollectPayment, Contract, DueItem, GoodsReturn, Order, OrderStatus, Payment, PaymentAllocation, PaymentMethod,
+    PaymentShare, Receivable, ReturnState,
 };
 use roundsman_sync::trade::capture::Capture;
 use roundsman_sync::trade::contract::{Standing, standing};
@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::dice::Dice;
 use super::{Case, Family, hex, id, id_hex, naive_credit, wide};
 
-const ABOUT: &str = "What a customer owes in one currency. `of` says what is asked. `exposure`: of all receivables, orders and \
-                     payments of the customer, as serialized messages of roundsman.trade.v1, orders with their record ids; \
+const ABOUT: &str = "What a customer owes in one currency. `of` says what is asked. `exposure`: of all receivables, orders, \
+                     payments and returns of the customer, as serialized messages of roundsman.trade.v1, orders with their record ids; \
                      expected are the credit exposure, and whether a value fits under a limit (null: there is none). \
                      `allocation`: of the same, and a serialized CollectPayment; expected are what is an advance, and which \
                      documents are paid. `aging`: of a serialized Receivable on a day; expected is how much is not due, 1 to 7 \
@@ -42,6 +42,7 @@ pub(super) struct Ledger {
     pub(super) receivables: Vec<Receivable>,
     pub(super) orders: Vec<(Uuid, Order)>,
     pub(super) payments: Vec<Payment>,
+    pub(super) returns: Vec<GoodsReturn>,
     pub(super) contracts: Vec<(Uuid, Contract)>,
 }
 
@@ -80,6 +81,8 @@ impl Ledger {
             .payments
             .iter()
             .try_fold(credit.expect("small sums"), |credit, payment| credit.with_payment(None, payment));
+        let credit =
+            self.returns.iter().try_fold(credit.expect("small sums"), |credit, back| credit.with_return(None, back));
         credit.expect("small sums")
     }
 
@@ -92,6 +95,9 @@ impl Ledger {
             "orders": self.orders.iter().map(order).collect::<Vec<_>>(),
             "payments": documents(self.payments.iter().map(Message::encode_to_vec).collect()),
         });
+        if !self.returns.is_empty() {
+            written["returns"] = documents(self.returns.iter().map(Message::encode_to_vec).collect()).into();
+        }
         if !self.contracts.is_empty() {
             written["contracts"] = written_contracts(&self.contracts);
         }
@@ -175,6 +181,16 @@ fn exposures() -> Vec<Case> {
         exposure("a payment that is not", &ledger(Vec::new(), vec![paid(200, &[], false)]), (0, Some(299))),
         exposure("paid in advance", &ledger(Vec::new(), vec![paid(700, &[], false)]), (0, Some(-200))),
     ];
+    for (name, state, booked, exposure_minor) in [
+        ("goods that came back", ReturnState::Received, false, 300),
+        ("what came back is in the debt", ReturnState::Received, true, 500),
+        ("goods that are to come back", ReturnState::Announced, false, 500),
+        ("goods that do not come back", ReturnState::Cancelled, false, 500),
+    ] {
+        let back = GoodsReturn { value_minor: 200, state: state.into(), booked, ..GoodsReturn::default() };
+        let ledger = Ledger { returns: vec![back], ..ledger(Vec::new(), Vec::new()) };
+        cases.push(exposure(name, &ledger, (0, Some(exposure_minor))));
+    }
     for status in [Submitted, Confirmed, Released, Closed, Cancelled, Refused] {
         cases.push(exposure(status.as_str_name(), &ledger(vec![all(status)], Vec::new()), (0, Some(500))));
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use roundsman_proto::trade::payment_share::Document;
-use roundsman_proto::trade::{CollectPayment, Contract, DueItem, Order, OrderStatus, Payment, Receivable};
+use roundsman_proto::trade::{CollectPayment, Contract, DueItem, Order, OrderStatus, Payment, Receivable, ReturnState};
 use uuid::Uuid;
 
 use super::credit::{Held, Ledger};
@@ -17,7 +17,7 @@ pub(super) struct Open {
     pub(super) paid: i64,
 }
 
-/// Booked debt, and orders that are not in it, less payments that are not in it.
+/// Booked debt, and orders that are not in it, less payments and goods that came back that are not in it.
 pub(super) fn exposure(ledger: &Ledger) -> i128 {
     let mut sum = 0;
     for receivable in &ledger.receivables {
@@ -29,6 +29,11 @@ pub(super) fn exposure(ledger: &Ledger) -> i128 {
     for payment in &ledger.payments {
         if !payment.booked {
             sum -= i128::from(payment.amount_minor);
+        }
+    }
+    for back in &ledger.returns {
+        if back.state() == ReturnState::Received && !back.booked {
+            sum -= i128::from(back.value_minor);
         }
     }
     sum
@@ -128,6 +133,7 @@ pub(super) fn only(ledger: &Ledger, contract: Uuid) -> Ledger {
     only.receivables.retain(|receivable| receivable.contract_id == contract.as_bytes());
     only.orders.retain(|(_, order)| order.contract_id == contract.as_bytes());
     only.payments.retain(|payment| payment.contract_id == contract.as_bytes());
+    only.returns.retain(|back| back.contract_id == contract.as_bytes());
     only
 }
 

@@ -41,6 +41,7 @@ messages! {
         Command, Customer, Outlet, Agreement, Product, PriceList, Price, Warehouse, Stock, Rep, Team, Territory, Assignment,
         Route, Visit, Order, Payment, Receivable, Shipment, Reclamation, Survey, SurveyResponse, Task,
     Promotion, ChangeRequest, CashHandIn, Chain, StockQuota, MustSellList, Contract, ClaimCause, Wave, Vehicle, Trip,
+    GoodsReturn, StockTransfer, StockCount,
     }
 }
 

@@ -44,20 +44,20 @@ on_both_databases!(
 );
 
 /// A shipment of five pieces that has arrived.
-struct Arrived {
-    app: TestApp,
-    world: World,
-    anna: TestDevice,
-    lars: String,
+pub(crate) struct Arrived {
+    pub(crate) app: TestApp,
+    pub(crate) world: World,
+    pub(crate) anna: TestDevice,
+    pub(crate) lars: String,
     order: Uuid,
-    shipment: Uuid,
-    line: Vec<u8>,
+    pub(crate) shipment: Uuid,
+    pub(crate) line: Vec<u8>,
     /// Opened by the server, if less than five pieces were delivered.
     opened: Uuid,
 }
 
 impl Arrived {
-    async fn with(kind: Kind, delivered: i64) -> Self {
+    pub(crate) async fn with(kind: Kind, delivered: i64) -> Self {
         let (app, world, mut anna) = ready(kind).await;
         app.user("lars", Role::Logistics, None, None).await;
         let lars = app.token("lars").await;
@@ -90,11 +90,11 @@ impl Arrived {
         house
     }
 
-    async fn logistics(&self, command: Command) -> Outcome {
+    pub(crate) async fn logistics(&self, command: Command) -> Outcome {
         self.app.office_as(&self.lars, self.app.id(), command).await.expect("logistics is answered")
     }
 
-    fn claim(&self, cause: ReclamationCause, claimed_milli: i64) -> FileClaim {
+    pub(crate) fn claim(&self, cause: ReclamationCause, claimed_milli: i64) -> FileClaim {
         let line = ClaimLine {
             line_id: bytes(self.app.id()),
             product_id: bytes(self.world.products[0]),
@@ -113,7 +113,7 @@ impl Arrived {
     }
 
     /// The rep files a claim.
-    async fn files(&mut self, claim: FileClaim) -> (Uuid, Outcome) {
+    pub(crate) async fn files(&mut self, claim: FileClaim) -> (Uuid, Outcome) {
         let id = Uuid::from_slice(&claim.reclamation_id).expect("an id");
         (id, self.app.decide(&mut self.anna, Command::FileClaim(claim)).await)
     }
@@ -138,7 +138,7 @@ impl Arrived {
         self.app.shown::<Reclamation>(&self.anna, id).expect("the rep sees it").state()
     }
 
-    async fn closes(mut self) {
+    pub(crate) async fn closes(mut self) {
         done(self.app, &self.world, &mut self.anna).await;
     }
 }
@@ -148,7 +148,7 @@ fn settle(id: Uuid, kind: SettlementKind, amount_minor: i64) -> SettleClaim {
     SettleClaim { reclamation_id: bytes(id), kind: kind.into(), amount_minor, reference, order_id: Vec::new() }
 }
 
-fn fact(outcome: &Outcome, name: &str) -> String {
+pub(crate) fn fact(outcome: &Outcome, name: &str) -> String {
     outcome.facts.iter().find(|fact| fact.name == name).map(|fact| fact.value.clone()).unwrap_or_default()
 }
 

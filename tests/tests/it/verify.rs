@@ -20,14 +20,16 @@ use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     ArchiveOutlet, Chain, CheckIn, ClaimCause, CollectPayment, Contract, MoveOutlet, Order, OrderStatus, Outlet,
-    PaymentMethod, PlanTrip, PriceList, Promotion, QuotaHolder, Reason, Receivable, Reclamation, ReclamationCause,
-    Route, RouteStop, Shipment, ShownPromotion, StockQuota, Survey, Territory, Vehicle,
+    PaymentMethod, PlanTrip, PriceList, Promotion, QuotaHolder, Reason, Receivable, ReceiveReturn, ReceivedReturnLine,
+    Reclamation, ReclamationCause, ReturnOrigin, Route, RouteStop, Shipment, ShownPromotion, StockQuota, Survey,
+    Territory, Vehicle,
 };
 use roundsman_sync::scope::{Month, Scope};
 use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::assignment::{Assigned, Placed};
 use roundsman_sync::trade::credit::{ContractCredit, Credit, HeldOrder};
 use roundsman_sync::trade::debt::{Allocated, Debts};
+use roundsman_sync::trade::goods_return::Returned;
 use roundsman_sync::trade::hand_in::{CollectedCash, InHand};
 use roundsman_sync::trade::quota::{Quotas, Share};
 use roundsman_sync::trade::reclamation::Claims;
@@ -122,6 +124,22 @@ async fn with_trip(app: &TestApp, world: &World) {
         ..PlanTrip::default()
     };
     assert_eq!(app.server(world.tenant, Command::PlanTrip(plan)).await.status(), Status::Applied);
+}
+
+/// What was not taken of a shipment is back in the warehouse.
+async fn with_return(app: &TestApp, world: &World, shipment: Uuid) {
+    let shipment_line_id = app.stored::<Shipment>(world.tenant).await[&shipment].lines[0].line_id.clone();
+    let line = ReceivedReturnLine { shipment_line_id, damaged_milli: 1_000, ..ReceivedReturnLine::default() };
+    let receive = ReceiveReturn {
+        return_id: bytes(app.id()),
+        shipment_id: bytes(shipment),
+        origin: ReturnOrigin::NotTaken.into(),
+        lines: vec![line],
+        ..ReceiveReturn::default()
+    };
+    let lars = app.token("lars").await;
+    let outcome = app.office_as(&lars, app.id(), Command::ReceiveReturn(receive)).await.expect("is answered");
+    assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
 }
 
 /// A day with something of everything.
@@ -222,6 +240,7 @@ impl Day {
         let promotion = offers(&app, &world, &mut anna).await;
         with_allocation(&app, &world, &mut anna).await;
         let shipment = short_delivery(&app, &world, order).await;
+        with_return(&app, &world, shipment).await;
         let moved = MoveOutlet { outlet_id: bytes(world.anna.outlets[1]), territory_id: bytes(world.boris.territory) };
         let [survivor, duplicate] = [0, 1].map(|index| bytes(world.boris.outlets[index]));
         let merged = ArchiveOutlet { outlet_id: duplicate, survivor_id: survivor };
@@ -307,7 +326,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 44, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 45, "{:?}", report.compared);
     day.app.finish().await;
 }
 
@@ -473,6 +492,8 @@ async fn goods(day: &Day) {
     let (id, claim) = claims.into_iter().next().expect("a claim");
     let found = day.found_in(id, &Reclamation { due_at_us: 0, ..claim }).await;
     assert!(found.iter().any(|finding| finding.contains("open while nothing is")), "{found:?}");
+    let found = day.found::<Returned>(*shipment, |returned| returned.lines[0].not_taken_milli += 1).await;
+    assert_one(&found, &[&Returned::name(shipment), "counts 1001, 0 and 0", "by the returns it is 1000, 0 and 0"]);
 }
 
 /// What is shared out at a moment to come.

@@ -1,0 +1,210 @@
+//! Stock that changes its place without an order: vans are loaded, unloaded and counted, and their reps see what they have.
+
+use roundsman_proto::auth::Role;
+use roundsman_proto::sync::{Outcome, Status};
+use roundsman_proto::trade::command::Command;
+use roundsman_proto::trade::record_to_import::Record;
+use roundsman_proto::trade::{
+    Agreement, CountStock, Order, Reason, ShortageRule, Stock, StockCount, StockCountLine, StockTransfer, TransferLine,
+    TransferStock, Warehouse,
+};
+use roundsman_tests::app::{TestApp, TestDevice};
+use roundsman_tests::database::Kind;
+use roundsman_tests::world::{ON_HAND_MILLI, PRICE_MINOR, World, bytes};
+use uuid::Uuid;
+
+use crate::cash::announced;
+use crate::conflicts::{counted, done, order, ready, status};
+use crate::desk::{entry, import};
+
+on_both_databases!(
+    a_van_is_loaded_and_its_rep_sees_exactly_what_it_has,
+    c34_what_is_promised_is_not_taken_away_unless_logistics_says_so,
+    c11_who_waits_gets_what_is_unloaded,
+    a_rep_counts_his_own_van_and_no_other,
+    a_van_that_changes_hands_is_seen_by_its_new_rep,
+);
+
+/// A warehouse, and the van of a rep.
+struct Yard {
+    app: TestApp,
+    world: World,
+    anna: TestDevice,
+    lars: String,
+    van: Uuid,
+}
+
+impl Yard {
+    async fn make(kind: Kind) -> Self {
+        let (app, world, anna) = ready(kind).await;
+        app.user("lars", Role::Logistics, None, None).await;
+        let lars = app.token("lars").await;
+        let van = app.id();
+        let yard = Self { app, world, anna, lars, van };
+        yard.drives(yard.world.anna.rep).await;
+        yard
+    }
+
+    /// The van is this rep's.
+    async fn drives(&self, rep: Uuid) {
+        let van = Warehouse { name: "Van 7".to_owned(), rep_id: bytes(rep), ..Warehouse::default() };
+        import(&self.app, vec![entry(self.van, Record::Warehouse(van))]).await;
+    }
+
+    fn transfer(&self, from: Uuid, to: Uuid, quantity_milli: i64) -> TransferStock {
+        TransferStock {
+            transfer_id: bytes(self.app.id()),
+            from_warehouse_id: bytes(from),
+            to_warehouse_id: bytes(to),
+            lines: vec![TransferLine { product_id: bytes(self.world.products[0]), quantity_milli }],
+            ..TransferStock::default()
+        }
+    }
+
+    fn loads(&self, quantity_milli: i64) -> TransferStock {
+        self.transfer(self.world.warehouse, self.van, quantity_milli)
+    }
+
+    async fn asks(&self, command: Command) -> Outcome {
+        self.app.office_as(&self.lars, self.app.id(), command).await.expect("logistics is answered")
+    }
+
+    async fn moves(&self, transfer: TransferStock) {
+        let outcome = self.asks(Command::TransferStock(transfer)).await;
+        assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
+    }
+
+    fn count(&self, counted_milli: i64) -> CountStock {
+        let product_id = bytes(self.world.products[0]);
+        let lines = vec![StockCountLine { product_id, counted_milli, expected_milli: None }];
+        let (count_id, warehouse_id) = (bytes(self.app.id()), bytes(self.van));
+        CountStock { count_id, warehouse_id, lines, comment: String::new() }
+    }
+
+    /// What a device sees of the van.
+    fn seen(&self, device: &TestDevice, id: Uuid) -> Option<(i64, i64)> {
+        let stock: Option<Stock> = self.app.shown(device, id);
+        stock.map(|stock| (stock.on_hand_milli, stock.free_milli))
+    }
+
+    /// The stock record of the van.
+    async fn in_van(&self) -> (Uuid, Stock) {
+        let stocks = self.app.stored::<Stock>(self.world.tenant).await;
+        stocks.into_iter().find(|(_, stock)| stock.warehouse_id == bytes(self.van)).expect("the van has stock")
+    }
+
+    async fn closes(mut self) {
+        done(self.app, &self.world, &mut self.anna).await;
+    }
+}
+
+fn fact(outcome: &Outcome, name: &str) -> String {
+    outcome.facts.iter().find(|fact| fact.name == name).map(|fact| fact.value.clone()).unwrap_or_default()
+}
+
+async fn a_van_is_loaded_and_its_rep_sees_exactly_what_it_has(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    let load = yard.loads(123_000);
+    yard.moves(load.clone()).await;
+    let again = yard.asks(Command::TransferStock(load.clone())).await;
+    assert_eq!(status(&again), (Status::Applied, Reason::NothingToDo), "exactly once");
+    let id = Uuid::from_slice(&load.transfer_id).expect("an id");
+    let other = TransferStock { lines: yard.loads(1).lines, ..load };
+    assert_eq!(yard.asks(Command::TransferStock(other)).await.reason(), Reason::IdTaken);
+    assert_eq!(yard.app.stored::<StockTransfer>(yard.world.tenant).await.len(), 1);
+    assert_eq!(announced(&yard.app, "stock.transferred", id).await, 1);
+    yard.app.sync(&mut yard.anna).await;
+    let (stock, _) = yard.in_van().await;
+    assert_eq!(yard.seen(&yard.anna, stock), Some((123_000, 123_000)), "to the piece");
+    yard.moves(yard.transfer(yard.van, yard.world.warehouse, 1_000)).await;
+    yard.app.sync(&mut yard.anna).await;
+    assert_eq!(yard.seen(&yard.anna, stock), Some((122_000, 122_000)));
+    let main = yard.app.stored::<Stock>(yard.world.tenant).await[&yard.world.stocks[0]].clone();
+    assert_eq!(main.free_milli, 370_000, "in steps, of {}", ON_HAND_MILLI - 122_000);
+    yard.closes().await;
+}
+
+async fn c34_what_is_promised_is_not_taken_away_unless_logistics_says_so(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    counted(&yard.app, &yard.world, 0, 10_000).await;
+    let (id, submit) = order(&yard.app, &yard.anna, &yard.world, &yard.world.anna, &[(0, 7, PRICE_MINOR)]);
+    assert_eq!(yard.app.decide(&mut yard.anna, Command::SubmitOrder(submit)).await.status(), Status::Applied);
+    let refused = yard.asks(Command::TransferStock(yard.loads(4_000))).await;
+    assert_eq!(status(&refused), (Status::Rejected, Reason::StockNotFree), "{refused:?}");
+    assert_eq!(
+        (fact(&refused, "free_milli"), fact(&refused, "on_hand_milli")),
+        ("3000".to_owned(), "10000".to_owned())
+    );
+    yard.moves(yard.loads(3_000)).await;
+    yard.moves(TransferStock { promised: true, ..yard.loads(2_000) }).await;
+    let more = yard.asks(Command::TransferStock(TransferStock { promised: true, ..yard.loads(6_000) })).await;
+    assert_eq!(status(&more), (Status::Rejected, Reason::StockNotFree), "more than lies there");
+    let kept = yard.app.stored::<Order>(yard.world.tenant).await.remove(&id).expect("the order");
+    assert_eq!(kept.lines[0].confirmed_milli, 7_000, "a promise is a promise");
+    let within = yard.asks(Command::TransferStock(yard.transfer(yard.van, yard.van, 1_000))).await;
+    assert_eq!(status(&within), (Status::Rejected, Reason::Mismatch));
+    let trespass = yard.loads(1_000);
+    let trespass = yard.app.decide(&mut yard.anna, Command::TransferStock(trespass)).await;
+    assert_eq!(status(&trespass), (Status::Rejected, Reason::RoleNotAllowed));
+    yard.closes().await;
+}
+
+async fn c11_who_waits_gets_what_is_unloaded(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    yard.moves(yard.loads(5_000)).await;
+    counted(&yard.app, &yard.world, 0, 0).await;
+    let terms = Agreement { shortage_rule: ShortageRule::BackOrder.into(), ..yard.world.agreement(0) };
+    import(&yard.app, vec![entry(yard.world.agreements[0], Record::Agreement(terms))]).await;
+    yard.app.sync(&mut yard.anna).await;
+    let (id, submit) = order(&yard.app, &yard.anna, &yard.world, &yard.world.anna, &[(0, 4, PRICE_MINOR)]);
+    yard.app.decide(&mut yard.anna, Command::SubmitOrder(submit)).await;
+    yard.moves(yard.transfer(yard.van, yard.world.warehouse, 3_000)).await;
+    let served = yard.app.stored::<Order>(yard.world.tenant).await.remove(&id).expect("the order");
+    assert_eq!(served.lines[0].reserved_milli, 3_000);
+    yard.closes().await;
+}
+
+async fn a_rep_counts_his_own_van_and_no_other(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    yard.moves(yard.loads(10_000)).await;
+    yard.app.sync(&mut yard.anna).await;
+    let count = yard.count(8_000);
+    let id = Uuid::from_slice(&count.count_id).expect("an id");
+    let differs = yard.app.decide(&mut yard.anna, Command::CountStock(count.clone())).await;
+    assert_eq!(status(&differs), (Status::Applied, Reason::StockDiffers), "{differs:?}");
+    assert_eq!(fact(&differs, "expected_milli"), "10000");
+    let again = yard.asks(Command::CountStock(count)).await;
+    assert_eq!(status(&again), (Status::Applied, Reason::NothingToDo));
+    let told: StockCount = yard.app.shown(&yard.anna, id).expect("the rep holds it");
+    assert_eq!((told.lines[0].expected_milli, told.rep_id), (Some(10_000), bytes(yard.world.anna.rep)));
+    let (stock, _) = yard.in_van().await;
+    assert_eq!(yard.seen(&yard.anna, stock), Some((8_000, 8_000)));
+    let right = yard.asks(Command::CountStock(yard.count(8_000))).await;
+    assert_eq!(status(&right), (Status::Applied, Reason::Unspecified), "nothing differs");
+    let mut boris = yard.app.device("boris").await;
+    yard.app.sync(&mut boris).await;
+    let of_another = yard.app.decide(&mut boris, Command::CountStock(yard.count(1_000))).await;
+    assert_eq!(status(&of_another), (Status::Rejected, Reason::NotInScope));
+    let of_none = CountStock { warehouse_id: bytes(yard.world.warehouse), ..yard.count(1_000) };
+    let of_none = yard.app.decide(&mut yard.anna, Command::CountStock(of_none)).await;
+    assert_eq!(status(&of_none), (Status::Rejected, Reason::NotInScope));
+    let negative = yard.asks(Command::CountStock(yard.count(-1))).await;
+    assert_eq!(status(&negative), (Status::Rejected, Reason::OutOfRange));
+    assert_eq!(yard.in_van().await.1.on_hand_milli, 8_000);
+    yard.closes().await;
+}
+
+async fn a_van_that_changes_hands_is_seen_by_its_new_rep(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    yard.moves(yard.loads(10_000)).await;
+    let (stock, _) = yard.in_van().await;
+    let mut boris = yard.app.device("boris").await;
+    yard.app.sync(&mut boris).await;
+    assert_eq!(yard.seen(&boris, stock), None);
+    yard.drives(yard.world.boris.rep).await;
+    yard.app.sync(&mut boris).await;
+    yard.app.sync(&mut yard.anna).await;
+    assert_eq!((yard.seen(&boris, stock), yard.seen(&yard.anna, stock)), (Some((10_000, 10_000)), None));
+    yard.app.assert_converged(&boris, &yard.world.caller(&yard.world.boris)).await;
+    yard.closes().await;
+}
