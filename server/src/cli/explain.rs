@@ -13,11 +13,13 @@ use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::quota_holder::Holder;
 use roundsman_proto::trade::{
     Agreement, ChangeOrder, ChangeRequest, ChangeRequestState, Customer, Hold, Int64Change, LineDifference, Order,
-    OrderLine, Outlet, PastPromise, Price, PriceList, Product, PromiseOutcome, Promotion, Reclamation, ReleaseReason,
-    Rep, Territory,
+    OrderLine, Outlet, PastPromise, Price, PriceList, Product, PromiseOutcome, Promotion, Reclamation,
+    ReclamationDecision, ReclamationLine, ReclamationSettlement, RefusalReason, ReleaseReason, Rep, Shipment,
+    ShipmentLine, ShipmentState, ShortReason, Territory, Trip, Wave,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::money::UNIT_MILLI;
+use roundsman_sync::trade::order::fulfil;
 use roundsman_sync::trade::price::per;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
@@ -27,6 +29,7 @@ use super::client::{Login, Session};
 use super::device::moment;
 use super::print;
 use super::user::{self, id};
+use crate::papers;
 
 /// Changes of an order that are read: the last ones.
 const CHANGES: i32 = 1_000;
@@ -35,9 +38,9 @@ const CHANGES: i32 = 1_000;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Explains an order: where each price comes from, what is off and by which promotion, what stock allowed, why it waited and
-    /// who let it go, in which share of scarce goods it counts, what was promised and what became of it, how far its reclamations are
-    /// and by when something is to be done about them – and then everything that happened to it, and what was wanted of it, one after
-    /// the other.
+    /// who let it go, in which share of scarce goods it counts, what was promised and what became of it; with which waves and trips
+    /// its goods went, what was picked, loaded, taken and missing; how far its reclamations are and by when something is to be done
+    /// about them – and then everything that happened to it, and what was wanted of it, one after the other.
     Order {
         /// The administrator who does this.
         #[command(flatten)]
@@ -84,8 +87,18 @@ pub struct Explained {
     order: Order,
     history: Vec<RecordChange>,
     background: ExplainOrderResponse,
+    shipments: Vec<Journey>,
     names: Names,
     decimals: u32,
+}
+
+/// A shipment of the order, and with what it went.
+#[derive(Debug)]
+struct Journey {
+    id: Uuid,
+    shipment: Shipment,
+    wave: Option<Wave>,
+    trip: Option<Trip>,
 }
 
 /// How what an order names is called.
@@ -127,8 +140,21 @@ pub async fn order_of(session: &mut Session, id: Uuid, decimals: u32) -> anyhow:
     let background = session
         .call(request, async |channel, request| InspectServiceClient::new(channel).explain_order(request).await)
         .await?;
-    let names = names(session, &order, &background).await?;
-    Ok(Explained { id, order, history: history.changes, background, names, decimals })
+    let shipments = journeys(session, &order).await?;
+    let names = names(session, &order, &background, &shipments).await?;
+    Ok(Explained { id, order, history: history.changes, background, shipments, names, decimals })
+}
+
+/// The order's shipments that are still there, the first one first.
+async fn journeys(session: &mut Session, order: &Order) -> anyhow::Result<Vec<Journey>> {
+    let mut journeys = Vec::new();
+    for id in order.earlier_shipment_ids.iter().chain([&order.shipment_id]) {
+        let Some(shipment) = read::<Shipment>(session, id).await? else { continue };
+        let wave = read(session, &shipment.wave_id).await?;
+        let trip = read(session, &shipment.trip_id).await?;
+        journeys.push(Journey { id: Uuid::from_slice(id)?, shipment, wave, trip });
+    }
+    Ok(journeys)
 }
 
 /// A record as it is; `None`: it is not there, or no more.
@@ -154,7 +180,12 @@ async fn get_record(
     }
 }
 
-async fn names(session: &mut Session, order: &Order, background: &ExplainOrderResponse) -> anyhow::Result<Names> {
+async fn names(
+    session: &mut Session,
+    order: &Order,
+    background: &ExplainOrderResponse,
+    shipments: &[Journey],
+) -> anyhow::Result<Names> {
     let mut names = Names::default();
     if let Some(outlet) = read::<Outlet>(session, &order.outlet_id).await? {
         names.records.insert(order.outlet_id.clone(), outlet.name);
@@ -191,6 +222,11 @@ async fn names(session: &mut Session, order: &Order, background: &ExplainOrderRe
             Holder::OutletLabel(_) | Holder::OrderId(_) => None,
         };
         names.records.extend(name.map(|(id, name)| (id.clone(), name)));
+    }
+    for trip in shipments.iter().filter_map(|journey| journey.trip.as_ref()) {
+        if let Some(driver) = read::<Rep>(session, &trip.driver_id).await? {
+            names.records.insert(trip.driver_id.clone(), driver.name);
+        }
     }
     for user in user::list(session).await? {
         names.users.insert(user.user_id, user.login);
@@ -237,12 +273,7 @@ impl Explained {
             parts.push(Part::Table(&["PRODUCT", "COUNTS IN", "SHARE", "USED BY ALL", "SHARED OUT"], shares));
             parts.push(Part::Line(String::new()));
         }
-        if !self.background.reclamations.is_empty() {
-            let claims = self.background.reclamations.iter().map(claim).collect();
-            parts
-                .push(Part::Table(&["FILED", "CLAIMED FOR", "LINES", "STAGE", "SINCE", "WITH", "DUE", "TOLD"], claims));
-            parts.push(Part::Line(String::new()));
-        }
+        parts.extend(self.deliveries());
         let happened = self.events().into_iter().map(|event| vec![moment(event.at_us), event.who, event.what]);
         parts.push(Part::Table(&["WHEN", "WHO", "WHAT"], happened.collect()));
         parts
@@ -357,6 +388,148 @@ impl Explained {
         wanted
     }
 
+    /// With what the goods went and what became of them, and what was claimed; nothing, if there is no shipment.
+    fn deliveries(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        if !self.shipments.is_empty() {
+            let journeys = self.shipments.iter().map(|journey| self.journey(journey)).collect();
+            parts.push(Part::Table(
+                &["SHIPMENT", "STATE", "WAVE", "VEHICLE", "DRIVER", "LEFT", "AT THE DOOR", "TAKEN BY"],
+                journeys,
+            ));
+            parts.push(Part::Line(String::new()));
+            let goods = self.shipments.iter().flat_map(|journey| self.goods(journey)).collect();
+            parts.push(Part::Table(
+                &["PRODUCT", "ASKED FOR", "PICKED", "LOADED", "DELIVERED", "REFUSED", "MISSING", "WHY", "SHIPMENT"],
+                goods,
+            ));
+            parts.push(Part::Line(String::new()));
+        }
+        if !self.background.reclamations.is_empty() {
+            let claims = self.background.reclamations.iter().map(|filed| self.claim(filed)).collect();
+            parts.push(Part::Table(
+                &[
+                    "FILED",
+                    "CLAIMED FOR",
+                    "LINES",
+                    "STAGE",
+                    "SINCE",
+                    "WITH",
+                    "DUE",
+                    "TOLD",
+                    "CLAIMED",
+                    "ACCEPTED",
+                    "WORTH",
+                    "SETTLED",
+                ],
+                claims,
+            ));
+            parts.push(Part::Line(String::new()));
+        }
+        parts
+    }
+
+    fn journey(&self, journey: &Journey) -> Vec<String> {
+        let Journey { id, shipment, wave, trip } = journey;
+        let at = |at_us: i64| if at_us == 0 { String::new() } else { moment(at_us) };
+        vec![
+            short_id(id.as_bytes()),
+            code(shipment.state().as_str_name(), "SHIPMENT_STATE_"),
+            wave.as_ref().map_or_else(String::new, |wave| wave.name.clone()),
+            trip.as_ref().map_or_else(String::new, |trip| trip.vehicle_name.clone()),
+            trip.as_ref().map_or_else(String::new, |trip| self.names.of(&trip.driver_id)),
+            at(shipment.shipped_at_us),
+            at(shipment.delivered_at_us),
+            shipment.proof.as_ref().map_or_else(String::new, |proof| proof.received_by.clone()),
+        ]
+    }
+
+    /// What became of the order's lines in a shipment, which may bring those of other orders as well.
+    fn goods(&self, Journey { id, shipment, .. }: &Journey) -> Vec<Vec<String>> {
+        let own = shipment.lines.iter().filter(|line| fulfil::order_of(shipment, line) == self.id.as_bytes());
+        let goods = own.map(|line| {
+            let mut why = Vec::new();
+            if line.short_reason() != ShortReason::Unspecified {
+                why.push(format!("picked short: {}", code(line.short_reason().as_str_name(), "SHORT_REASON_")));
+            }
+            if line.refusal_reason() != RefusalReason::Unspecified {
+                why.push(format!("refused: {}", code(line.refusal_reason().as_str_name(), "REFUSAL_REASON_")));
+            }
+            vec![
+                self.names.of(&line.product_id),
+                quantity(line.ordered_milli),
+                quantity(line.picked_milli),
+                quantity(line.loaded_milli),
+                quantity(line.delivered_milli),
+                quantity(line.refused_milli),
+                quantity(missing_milli(shipment, line)),
+                why.join(", "),
+                short_id(id.as_bytes()),
+            ]
+        });
+        goods.collect()
+    }
+
+    /// How far a reclamation is, and what the customer gets for it.
+    fn claim(&self, filed: &Reclamation) -> Vec<String> {
+        let worth =
+            |decision: &ReclamationDecision| format!("{} {}", self.money(decision.accepted_minor), decision.currency);
+        let mut cells = claim(filed);
+        cells.push(filed.decision.as_ref().map_or_else(String::new, worth).trim().to_owned());
+        cells.push(filed.settlement.as_ref().map_or_else(String::new, |settled| self.settlement(settled)));
+        cells
+    }
+
+    fn settlement(&self, settled: &ReclamationSettlement) -> String {
+        let kind = code(settled.kind().as_str_name(), "SETTLEMENT_KIND_");
+        if settled.amount_minor == 0 { kind } else { format!("{kind} {}", self.money(settled.amount_minor)) }
+    }
+
+    /// When goods left and arrived; it stands beside the commands, which say who has told so and when.
+    fn travelled(&self, journey: &Journey) -> Vec<Event> {
+        let Journey { id, shipment, trip, .. } = journey;
+        let mut events = Vec::new();
+        let short = short_id(id.as_bytes());
+        let driver = trip.as_ref().map_or_else(|| "rule".to_owned(), |trip| self.names.of(&trip.driver_id));
+        if shipment.shipped_at_us != 0 {
+            let with = trip.as_ref().map_or_else(String::new, |trip| format!(" with {}", trip.vehicle_name));
+            events.push(Event::new(
+                shipment.shipped_at_us,
+                1,
+                driver.clone(),
+                format!("shipment {short} leaves{with}"),
+            ));
+        }
+        if shipment.delivered_at_us != 0 {
+            let state = code(shipment.state().as_str_name(), "SHIPMENT_STATE_");
+            events.push(Event::new(shipment.delivered_at_us, 1, driver, format!("shipment {short} is {state}")));
+        }
+        events
+    }
+
+    /// What was claimed, and what was said to it.
+    fn claimed(&self, claim: &Reclamation) -> Vec<Event> {
+        let who = if claim.rep_id.is_empty() { "rule" } else { "rep" }.to_owned();
+        let cause = code(claim.cause().as_str_name(), "RECLAMATION_CAUSE_");
+        let mut events = vec![Event::new(claim.filed_at_us, 5, who, format!("a reclamation is filed: {cause}"))];
+        if let Some(decision) = &claim.decision {
+            let accepted: i64 = claim.lines.iter().map(|line| line.accepted_milli).sum();
+            let claimed: i64 = claim.lines.iter().map(|line| line.claimed_milli).sum();
+            let what = format!(
+                "of what was claimed, {} of {} is accepted, worth {}",
+                quantity(accepted),
+                quantity(claimed),
+                self.money(decision.accepted_minor)
+            );
+            events.push(Event::new(decision.decided_at_us, 5, self.names.who(&decision.decided_by_id), what));
+        }
+        if let Some(settled) = &claim.settlement {
+            let what = format!("a reclamation is settled: {}", self.settlement(settled));
+            events.push(Event::new(settled.settled_at_us, 5, self.names.who(&settled.settled_by_id), what));
+        }
+        events
+    }
+
     /// All that happened, in the order in which it did.
     fn events(&self) -> Vec<Event> {
         let mut events: Vec<Event> = self.history.iter().map(|change| self.command(change)).collect();
@@ -369,6 +542,8 @@ impl Explained {
             events.push(Event::new(self.order.promised_at_us, 3, self.names.who(&self.order.promised_by_id), what));
         }
         events.extend(self.order.past_promises.iter().map(|past| self.past(past)));
+        events.extend(self.shipments.iter().flat_map(|journey| self.travelled(journey)));
+        events.extend(self.background.reclamations.iter().flat_map(|claim| self.claimed(claim)));
         events.sort_by_key(|event| (event.at_us, event.turn));
         events
     }
@@ -433,6 +608,18 @@ impl Explained {
     }
 }
 
+/// What of a line was gone when the driver handed the goods over.
+fn missing_milli(shipment: &Shipment, line: &ShipmentLine) -> i64 {
+    match shipment.state() {
+        ShipmentState::Delivered | ShipmentState::PartlyDelivered | ShipmentState::Refused => {
+            line.loaded_milli.saturating_sub(line.delivered_milli).saturating_sub(line.refused_milli).max(0)
+        }
+        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking | ShipmentState::Checking => 0,
+        ShipmentState::Checked | ShipmentState::Loaded | ShipmentState::Shipped => 0,
+        ShipmentState::NotAttempted | ShipmentState::Cancelled => 0,
+    }
+}
+
 /// The products that somebody wanted to have beside what is ordered.
 fn added_products(request: &ChangeRequest) -> Vec<Vec<u8>> {
     let lines = match &request.wish {
@@ -494,6 +681,7 @@ fn why(difference: LineDifference) -> String {
 
 /// How far a reclamation is, and by when something is to be done about it.
 fn claim(claim: &Reclamation) -> Vec<String> {
+    let sum = |of: fn(&ReclamationLine) -> i64| quantity(claim.lines.iter().map(of).sum());
     let since_us = if claim.stage_since_us == 0 { claim.filed_at_us } else { claim.stage_since_us };
     let told = match claim.escalation_level {
         ..=0 => String::new(),
@@ -509,7 +697,14 @@ fn claim(claim: &Reclamation) -> Vec<String> {
         claim.department.clone(),
         if claim.due_day == 0 { String::new() } else { day(claim.due_day) },
         told,
+        sum(|line| line.claimed_milli),
+        sum(|line| line.accepted_milli),
     ]
+}
+
+/// The number by which people name a record, as papers show it; nothing for what is no id.
+fn short_id(id: &[u8]) -> String {
+    Uuid::from_slice(id).map_or_else(|_| String::new(), papers::short)
 }
 
 /// The name of a code, in words.

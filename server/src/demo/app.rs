@@ -1,4 +1,4 @@
-//! A representative's app: the device half of the protocol, and around it what an app does about a bad connection, a used
+//! The app of a representative, or of somebody who drives: the device half of the protocol, and around it what an app does about a bad connection, a used
 //! up token, a crash, and a new installation. What it shows and reckons with comes from its own replica alone.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::desk::{RENEW_AFTER, is_passing};
 use super::shared::{Arrival, News, Shared};
-use super::world::{PASSWORD, REPS, TENANT, TODAY, id, login};
+use super::world::{PASSWORD, TENANT, TODAY, id, login, rep_name};
 use crate::device::{self, Device, DeviceError, Synced};
 use crate::verify::Content;
 
@@ -102,6 +102,10 @@ pub struct Journal {
     pub cut_pushes: u32,
     /// Times that the app was installed.
     pub installations: u32,
+    /// The versions that it reached, each with the moment, in microseconds since the Unix epoch by the day's clock.
+    pub reached: Vec<(i64, i64)>,
+    /// From when to when it had a connection, likewise; of the last stretch the end is missing.
+    pub connected: Vec<(i64, Option<i64>)>,
 }
 
 /// How an app ends the day.
@@ -210,11 +214,11 @@ impl<S: Storages> App<S> {
     }
 
     fn installation(&self) -> Uuid {
-        id("installation", format!("{}/{}", REPS[self.rep], self.journal.installations))
+        id("installation", format!("{}/{}", rep_name(self.rep), self.journal.installations))
     }
 
     async fn log_in(&mut self) -> anyhow::Result<Tokens> {
-        let login = login(REPS[self.rep]);
+        let login = login(rep_name(self.rep));
         for _ in 0..ATTEMPTS {
             let who = (TENANT, &*login, PASSWORD);
             self.renewed = Some(Instant::now());
@@ -277,7 +281,7 @@ impl<S: Storages> App<S> {
         if status.code() == Code::Unauthenticated {
             self.renewed = None;
         } else if !is_passing(status) {
-            anyhow::bail!("{} is refused: {status}", REPS[self.rep]);
+            anyhow::bail!("{} is refused: {status}", rep_name(self.rep));
         }
         Ok(())
     }
@@ -310,7 +314,18 @@ impl<S: Storages> App<S> {
             *first = if now == 0 { 0 } else { self.journal.traffic.bytes_down + now };
         }
         self.count(&synced);
-        self.settle(result).await
+        let done = self.settle(result).await?;
+        self.note_position();
+        Ok(done)
+    }
+
+    /// Notes how far it has come, if that is farther than before.
+    fn note_position(&mut self) {
+        let Some(position) = self.held().replica.position() else { return };
+        let last = self.journal.reached.last().map_or(0, |(version, _)| *version);
+        if position.version > last {
+            self.journal.reached.push((position.version, self.shared.now_us()));
+        }
     }
 
     /// Pushes and pulls until both went through.
@@ -318,6 +333,7 @@ impl<S: Storages> App<S> {
     /// # Errors
     /// When they don't for too long, or never will.
     pub async fn sync(&mut self) -> anyhow::Result<()> {
+        self.unfollow();
         for _ in 0..ATTEMPTS {
             let damaged = self.journal.traffic.damaged;
             if self.push().await? && self.pull().await? && self.journal.traffic.damaged == damaged {
@@ -328,7 +344,7 @@ impl<S: Storages> App<S> {
                 return Ok(());
             }
         }
-        anyhow::bail!("{} can't synchronize", REPS[self.rep])
+        anyhow::bail!("{} can't synchronize", rep_name(self.rep))
     }
 
     fn count(&mut self, synced: &Synced) {
@@ -348,12 +364,18 @@ impl<S: Storages> App<S> {
 
     /// The connection is back.
     pub fn go_online(&mut self) {
+        if !self.is_online() {
+            self.journal.connected.push((self.shared.now_us(), None));
+        }
         self.online_since = Some(Instant::now());
     }
 
     /// The connection is lost.
     pub fn go_offline(&mut self) {
         self.online_since = None;
+        if let Some((_, until)) = self.journal.connected.last_mut() {
+            *until = Some(self.shared.now_us());
+        }
         self.unfollow();
     }
 
@@ -409,6 +431,7 @@ impl<S: Storages> App<S> {
                     Event::Checkpoint { damaged, .. } if !damaged.is_empty() => self.device().replica.cut(),
                     Event::Checkpoint { .. } | Event::Alive { .. } => {
                         self.stream = Some(stream);
+                        self.note_position();
                         self.look_for_news()?;
                     }
                     Event::Fork { .. } | Event::Planned { .. } | Event::Staged { .. } => self.stream = Some(stream),
@@ -467,7 +490,7 @@ impl<S: Storages> App<S> {
     /// When a storage fails, or the server refuses the push.
     pub async fn capture(&mut self, command: Command) -> anyhow::Result<()> {
         self.captured += 1;
-        let id = id("command", format!("{}/{}", REPS[self.rep], self.captured));
+        let id = id("command", format!("{}/{}", rep_name(self.rep), self.captured));
         let at = (self.shared.now_us(), TODAY);
         self.device().capture(id, command, at).map_err(|error| anyhow::anyhow!(error))?;
         if self.is_online() {
@@ -481,7 +504,6 @@ impl<S: Storages> App<S> {
     /// # Errors
     /// When the server refuses.
     pub async fn reinstall(&mut self) -> anyhow::Result<()> {
-        self.unfollow();
         self.sync().await?;
         self.install().await?;
         self.sync().await

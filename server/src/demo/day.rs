@@ -13,13 +13,14 @@ use tokio::time::Instant;
 
 use super::app::{App, Evening, InFiles, InMemory, Storages};
 use super::desk::Desk;
+use super::driver;
 use super::logistics;
 use super::office::{self, Ledger};
 use super::plan::{BEGIN_S, KILL_S};
 use super::rep;
 use super::server::Server;
 use super::shared::Shared;
-use super::world::{SUPERVISORS, TEAMS, TERRITORIES, TODAY};
+use super::world::{DRIVERS, SUPERVISORS, TEAMS, TERRITORIES, TODAY};
 
 /// Between two representatives who begin their day, in seconds.
 const STAGGER_S: i32 = 60;
@@ -39,6 +40,8 @@ const WATCH: Duration = Duration::from_millis(100);
 pub struct Lived {
     /// The representatives' evenings, in their order.
     pub evenings: Vec<Evening>,
+    /// Those of who drives, likewise.
+    pub drivers: Vec<Evening>,
     /// The office, and logistics.
     pub desks: Vec<(&'static str, Ledger)>,
     /// What the supervisors saw, by team.
@@ -47,6 +50,13 @@ pub struct Lived {
     pub killed: Killed,
     /// How long it took.
     pub took: Duration,
+}
+
+impl Lived {
+    /// All phones: the representatives', then those of who drives.
+    pub fn phones(&self) -> impl Iterator<Item = &Evening> {
+        self.evenings.iter().chain(&self.drivers)
+    }
 }
 
 /// What a supervisor saw.
@@ -72,6 +82,7 @@ pub struct Killed {
 /// What one of those who take part comes home with.
 enum Home {
     Rep(Box<Evening>),
+    Driver(Box<Evening>),
     Desk(&'static str, Ledger),
     Supervisor(Watched),
 }
@@ -84,8 +95,14 @@ pub async fn live(shared: &Arc<Shared>, server: &mut Server, folder: &Path) -> a
     let begun = Instant::now();
     let mut tasks: JoinSet<anyhow::Result<Home>> = JoinSet::new();
     // Those who change anything wait for each other in the evening.
-    let quiet = Arc::new(Barrier::new(TERRITORIES + TEAMS + 1));
-    let synced = Arc::new(Barrier::new(TERRITORIES));
+    let quiet = Arc::new(Barrier::new(TERRITORIES + DRIVERS.len() + TEAMS + 1));
+    let synced = Arc::new(Barrier::new(TERRITORIES + DRIVERS.len()));
+    // The warehouses count what the last vans have brought.
+    let home = Arc::new(Barrier::new(DRIVERS.len() + TEAMS));
+    for driver in TERRITORIES..TERRITORIES + DRIVERS.len() {
+        let app = App::new(driver, Arc::clone(shared), InMemory);
+        tasks.spawn(live_driver(app, Arc::clone(&home), (Arc::clone(&quiet), Arc::clone(&synced))));
+    }
     for rep in 0..TERRITORIES {
         let barriers = (Arc::clone(&quiet), Arc::clone(&synced));
         if shared.day.reps[rep].in_files {
@@ -102,9 +119,9 @@ pub async fn live(shared: &Arc<Shared>, server: &mut Server, folder: &Path) -> a
         Ok(Home::Desk("office", ledger))
     });
     for team in 0..TEAMS {
-        let (warehouse, done) = (Arc::clone(shared), Arc::clone(&quiet));
+        let (warehouse, home, done) = (Arc::clone(shared), Arc::clone(&home), Arc::clone(&quiet));
         tasks.spawn(async move {
-            let ledger = logistics::work(warehouse, team).await?;
+            let ledger = logistics::work(warehouse, team, home).await?;
             done.wait().await;
             Ok(Home::Desk("logistics", ledger))
         });
@@ -115,6 +132,7 @@ pub async fn live(shared: &Arc<Shared>, server: &mut Server, folder: &Path) -> a
         while let Some(home) = tasks.join_next().await {
             match home?? {
                 Home::Rep(evening) => lived.evenings.push(*evening),
+                Home::Driver(evening) => lived.drivers.push(*evening),
                 Home::Desk(name, ledger) => lived.desks.push((name, ledger)),
                 Home::Supervisor(watched) => lived.coverage.push(watched),
             }
@@ -124,17 +142,35 @@ pub async fn live(shared: &Arc<Shared>, server: &mut Server, folder: &Path) -> a
     let ((), killed) = tokio::try_join!(homecoming, kill(shared, server))?;
     lived.killed = killed;
     lived.evenings.sort_by_key(|evening| evening.rep);
+    lived.drivers.sort_by_key(|evening| evening.rep);
     lived.coverage.sort_by_key(|watched| watched.team);
     lived.took = begun.elapsed();
     Ok(lived)
 }
 
 async fn live_rep<S: Storages>(mut app: App<S>, barriers: (Arc<Barrier>, Arc<Barrier>)) -> anyhow::Result<Home> {
-    let (quiet, synced) = barriers;
     let stagger = i32::try_from(app.rep).unwrap_or(0) * STAGGER_S;
     app.shared.wait(BEGIN_S + stagger).await;
     rep::morning(&mut app).await?;
     rep::work(&mut app).await?;
+    Ok(Home::Rep(Box::new(last_sync(app, barriers).await?)))
+}
+
+async fn live_driver<S: Storages>(
+    mut app: App<S>,
+    home: Arc<Barrier>,
+    barriers: (Arc<Barrier>, Arc<Barrier>),
+) -> anyhow::Result<Home> {
+    app.shared.wait(BEGIN_S).await;
+    rep::morning(&mut app).await?;
+    driver::work(&mut app).await?;
+    home.wait().await;
+    Ok(Home::Driver(Box::new(last_sync(app, barriers).await?)))
+}
+
+/// The evening of a phone: when nobody changes anything any more, it fetches what the last ones have changed.
+async fn last_sync<S: Storages>(mut app: App<S>, barriers: (Arc<Barrier>, Arc<Barrier>)) -> anyhow::Result<Evening> {
+    let (quiet, synced) = barriers;
     app.go_online();
     app.sync().await?;
     quiet.wait().await;
@@ -143,7 +179,7 @@ async fn live_rep<S: Storages>(mut app: App<S>, barriers: (Arc<Barrier>, Arc<Bar
     if synced.wait().await.is_leader() {
         app.shared.over.store(true, Ordering::SeqCst);
     }
-    Ok(Home::Rep(Box::new(rep::evening(app).await?)))
+    rep::evening(app).await
 }
 
 /// Kills the server while a device pushes, and starts it again in the same day.

@@ -1,139 +1,191 @@
-//! A logistician's day: in waves, from confirmed orders to delivered goods, with what goes wrong on the way.
+//! A logistician's day: orders are put into shipments in waves, picked, counted, planned into trips and loaded; what the vans
+//! bring back is counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roundsman_proto::logistics::logistics_service_client::LogisticsServiceClient;
 use roundsman_proto::logistics::{
-    AnswerChangeRequestRequest, DeliverShipmentRequest, ListChangeRequestsRequest, ListShipmentsRequest, ListedOrder,
-    ListedShipment, PrepareShipmentRequest, ReleaseOrderRequest, ShipShipmentRequest,
+    AnswerChangeRequestRequest, CheckShipmentRequest, CloseTripRequest, ListChangeRequestsRequest,
+    ListShipmentsRequest, ListTripsRequest, ListedShipment, ListedTrip, LoadShipmentRequest, PickShipmentRequest,
+    PlanTripRequest, ProposeTripsRequest, ProposedTrip, ReleaseOrderRequest, StartWaveRequest, VehicleShift,
 };
 use roundsman_proto::sync::Status as Decision;
 use roundsman_proto::trade::{
-    AnswerChangeRequest, DeliverShipment, DeliveredLine, DeliveryProof, OrderStatus, PrepareShipment, RefusalReason,
-    ReleaseOrder, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
+    AnswerChangeRequest, CheckShipment, CloseTrip, LoadShipment, Order, OrderStatus, PickShipment, PlanTrip,
+    ReleaseOrder, Scan, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason, StartWave, TripState,
 };
+use roundsman_sync::trade::order::fulfil::can_be_shipped;
+use roundsman_sync::trade::trip::is_open;
+use tokio::sync::Barrier;
 use uuid::Uuid;
 
+use super::catalogue::ONE_UNIT_MILLI;
 use super::desk::Desk;
 use super::office::{Ledger, orders};
+use super::plan::{HOUR, MINUTE};
 use super::records::moment_us;
 use super::shared::Shared;
 use super::trade::LEFT_UNTIL_S;
-use super::world::{LOGISTICIANS, TODAY, bytes, id};
+use super::world::{DRIVERS_A_TEAM, LOGISTICIANS, TODAY, bytes, driver, id, rep_id, vehicle_id};
 
 /// A wave takes so many orders, at most.
 const WAVE: usize = 10;
-/// Of so many lines one is picked short …
-const SHORT: u8 = 12;
-/// … and one refused in part.
-const REFUSED: u8 = 10;
+/// With every third look a wave begins.
+const LOOKS_A_WAVE: usize = 3;
+/// Of so many lines one is picked short.
+const SHORT: u8 = 24;
+/// Of so many shipments one is not counted.
+const NOT_COUNTED: u8 = 4;
 /// Of so many changes one is refused.
 const CHANGE_REFUSED: u8 = 3;
-/// Of so many deliveries one is not attempted …
-const NOT_ATTEMPTED: u8 = 16;
-/// … and one refused as a whole.
-const REFUSED_WHOLE: u8 = 20;
+/// A trip takes so long, at most, in seconds.
+const TRIP_S: i32 = 75 * MINUTE;
+/// No van leaves later.
+const LAST_TRIP_S: i32 = 16 * HOUR + 36 * MINUTE;
+/// Unloading takes so long at an outlet, in seconds.
+const SERVICE_S: i32 = 5 * MINUTE;
 
 struct Logistician {
     desk: Desk,
     shared: Arc<Shared>,
     ledger: Ledger,
-    /// The outlets of the team whose warehouse this is.
+    /// Whose warehouse this is.
+    team: usize,
+    /// The outlets of the team.
     outlets: BTreeSet<Vec<u8>>,
-    /// Orders that were released and are not prepared yet.
-    left: BTreeSet<Vec<u8>>,
-    /// The number of the wave: an order that was changed meanwhile may be released again in a later one.
-    wave: usize,
+    /// The barcodes of single units, by product.
+    barcodes: BTreeMap<Vec<u8>, String>,
+    /// So many looks there were: an order that was changed meanwhile may be released again in a later one.
+    looks: usize,
 }
 
-/// The day of a team's logistician.
+/// The day of a team's logistician; in the evening those who drive come `home`.
 ///
 /// # Errors
 /// When the server refuses a call.
-pub async fn work(shared: Arc<Shared>, team: usize) -> anyhow::Result<Ledger> {
+pub async fn work(shared: Arc<Shared>, team: usize, home: Arc<Barrier>) -> anyhow::Result<Ledger> {
     let world = &shared.world;
     let own = world.city.outlets.iter().enumerate().filter(|(_, outlet)| world.team_of(outlet.territory) == team);
     let outlets = own.map(|(index, _)| bytes(world.outlet_id(index))).collect();
-    let desk = Desk::new(LOGISTICIANS[team], shared.channel.clone());
+    let barcodes = world.catalogue.articles.iter().enumerate().filter_map(|(index, article)| {
+        let barcode = article.packagings.first()?.barcodes.first()?;
+        Some((bytes(world.product_id(index)), barcode.clone()))
+    });
     let mut logistician = Logistician {
-        desk,
+        desk: Desk::new(LOGISTICIANS[team], shared.channel.clone()),
         shared: Arc::clone(&shared),
         ledger: Ledger::default(),
+        team,
         outlets,
-        left: BTreeSet::new(),
-        wave: 0,
+        barcodes: barcodes.collect(),
+        looks: 0,
     };
-    for &wave in &shared.day.waves {
-        shared.wait(wave).await;
-        logistician.wave().await?;
+    for &look in &shared.day.looks {
+        shared.wait(look).await;
+        logistician.look().await?;
     }
+    home.wait().await;
+    logistician.close_trips().await?;
     Ok(logistician.ledger)
 }
 
 /// Whether chance, which is in an id, picks this one of `n`.
-fn picks(id: &[u8], n: u8, salt: u8) -> bool {
+pub fn picks(id: &[u8], n: u8, salt: u8) -> bool {
     id.last().is_some_and(|byte| byte.wrapping_add(salt) % n == 0)
 }
 
-/// A command id that belongs to a step of a document.
-fn step_id(step: &str, document: &[u8]) -> Vec<u8> {
+/// The id of a step of a document.
+pub fn step_id(step: &str, document: &[u8]) -> Vec<u8> {
     bytes(id(step, Uuid::from_slice(document).unwrap_or_default()))
 }
 
 impl Logistician {
-    /// Delivers what is on its way, ships what is ready, takes new orders.
-    async fn wave(&mut self) -> anyhow::Result<()> {
-        self.wave += 1;
+    /// Goes on with everything that waits, and takes new orders every now and then.
+    async fn look(&mut self) -> anyhow::Result<()> {
         self.answer_requests().await?;
-        for listed in self.shipments().await? {
-            let shipment = listed.shipment.unwrap_or_default();
+        self.close_trips().await?;
+        let mut ready = Vec::new();
+        for ListedShipment { shipment_id, shipment } in self.shipments().await? {
+            let shipment = shipment.unwrap_or_default();
             match shipment.state() {
-                ShipmentState::Shipped => self.deliver(listed.shipment_id, &shipment).await?,
-                ShipmentState::Prepared => self.ship(listed.shipment_id, &shipment).await?,
-                ShipmentState::Unspecified
-                | ShipmentState::Picking
-                | ShipmentState::Checking
-                | ShipmentState::Checked
-                | ShipmentState::Loaded
-                | ShipmentState::Delivered
-                | ShipmentState::PartlyDelivered
-                | ShipmentState::Refused
-                | ShipmentState::NotAttempted
-                | ShipmentState::Cancelled => {}
-            }
-        }
-        let mut confirmed = orders(&mut self.desk, &mut self.ledger, OrderStatus::Confirmed).await?;
-        confirmed.retain(|listed| {
-            let id = Uuid::from_slice(&listed.order_id).unwrap_or_default();
-            let own = listed.order.as_ref().is_some_and(|order| self.outlets.contains(&order.outlet_id));
-            own && !self.shared.day.held_back.contains(&id)
-        });
-        let is_asked = |listed: &ListedOrder| {
-            Uuid::from_slice(&listed.order_id).is_ok_and(|id| self.shared.day.trade.asked.contains(&id))
-        };
-        let leaves = self.shared.now_us() < moment_us(TODAY, LEFT_UNTIL_S / 60);
-        let asked: Vec<ListedOrder> =
-            if leaves { confirmed.extract_if(.., |listed| is_asked(listed)).collect() } else { Vec::new() };
-        for listed in asked {
-            if self.release(&listed.order_id).await? {
-                self.left.insert(listed.order_id);
-            }
-        }
-        if !leaves && !self.left.is_empty() {
-            // What was changed and is held again is released anew when it is confirmed.
-            let left = std::mem::take(&mut self.left);
-            for listed in orders(&mut self.desk, &mut self.ledger, OrderStatus::Released).await? {
-                if left.contains(&listed.order_id) {
-                    self.prepare(listed.order_id).await?;
+                ShipmentState::Prepared => self.pick(shipment_id, &shipment).await?,
+                ShipmentState::Checking | ShipmentState::Checked if shipment.trip_id.is_empty() => {
+                    self.count(&shipment_id, &shipment).await?;
+                    ready.push(shipment_id);
                 }
+                ShipmentState::Unspecified | ShipmentState::Picking | ShipmentState::Checking => {}
+                ShipmentState::Checked | ShipmentState::Loaded | ShipmentState::Shipped => {}
+                ShipmentState::Delivered | ShipmentState::PartlyDelivered | ShipmentState::Refused => {}
+                ShipmentState::NotAttempted | ShipmentState::Cancelled => {}
             }
         }
-        confirmed.sort_by_key(|listed| listed.order.as_ref().map(|order| order.submitted_at_us));
-        for listed in confirmed.into_iter().take(WAVE) {
-            if self.release(&listed.order_id).await? {
-                self.prepare(listed.order_id).await?;
+        self.plan_trips(ready).await?;
+        if self.looks.is_multiple_of(LOOKS_A_WAVE) && self.shared.second() < LAST_TRIP_S {
+            self.wave().await?;
+        }
+        self.looks += 1;
+        Ok(())
+    }
+
+    /// Takes new orders, and what of earlier ones was not delivered, in the order in which they were handed in.
+    async fn wave(&mut self) -> anyhow::Result<()> {
+        let leaves = self.shared.now_us() < moment_us(TODAY, LEFT_UNTIL_S / 60);
+        let mut wave: Vec<(Vec<u8>, Order)> = Vec::new();
+        for listed in orders(&mut self.desk, &mut self.ledger, OrderStatus::Confirmed).await? {
+            let id = Uuid::from_slice(&listed.order_id).unwrap_or_default();
+            let order = listed.order.unwrap_or_default();
+            if !self.outlets.contains(&order.outlet_id) || self.shared.day.held_back.contains(&id) {
+                continue;
             }
+            // Some are released early, and left until representatives have asked for something else.
+            if leaves && self.is_asked(id) {
+                self.release(&listed.order_id).await?;
+            } else {
+                wave.push((listed.order_id, order));
+            }
+        }
+        wave.sort_by_key(|(_, order)| order.submitted_at_us);
+        wave.truncate(WAVE);
+        let mut released = Vec::new();
+        for (id, _) in wave {
+            if self.release(&id).await? {
+                released.push(id);
+            }
+        }
+        for listed in orders(&mut self.desk, &mut self.ledger, OrderStatus::Released).await? {
+            let id = Uuid::from_slice(&listed.order_id).unwrap_or_default();
+            let order = listed.order.unwrap_or_default();
+            let waits = order.lines.iter().any(|line| can_be_shipped(line) > 0);
+            let own = self.outlets.contains(&order.outlet_id) && !(leaves && self.is_asked(id));
+            if own && waits && !released.contains(&listed.order_id) {
+                released.push(listed.order_id);
+            }
+        }
+        self.start_wave(released).await
+    }
+
+    fn is_asked(&self, order: Uuid) -> bool {
+        self.shared.day.trade.asked.contains(&order)
+    }
+
+    async fn start_wave(&mut self, order_ids: Vec<Vec<u8>>) -> anyhow::Result<()> {
+        if order_ids.is_empty() {
+            return Ok(());
+        }
+        let key = format!("{}/{}", LOGISTICIANS[self.team], self.looks);
+        let wave = StartWave {
+            wave_id: bytes(id("wave", &key)),
+            warehouse_id: bytes(self.shared.world.warehouse_id(self.team)),
+            name: format!("Wave {}", self.looks / LOOKS_A_WAVE + 1),
+            departure_at_us: 0,
+            order_ids,
+        };
+        let request = StartWaveRequest { command_id: bytes(id("start-wave", key)), wave: Some(wave) };
+        let send = |channel, request| async move { LogisticsServiceClient::new(channel).start_wave(request).await };
+        let answer = self.desk.call(request, send).await;
+        if let Some(answer) = self.ledger.excuse("LogisticsService", answer)? {
+            self.ledger.note("StartWave", answer.outcome);
         }
         Ok(())
     }
@@ -189,15 +241,15 @@ impl Logistician {
         Ok(shipments)
     }
 
-    /// A command id that belongs to a step of an order in this wave.
-    fn wave_id(&self, step: &str, order_id: &[u8]) -> Vec<u8> {
-        bytes(id(step, format!("{}/{}", Uuid::from_slice(order_id).unwrap_or_default(), self.wave)))
+    /// A command id that belongs to a step of an order in this look.
+    fn look_id(&self, step: &str, order_id: &[u8]) -> Vec<u8> {
+        bytes(id(step, format!("{}/{}", Uuid::from_slice(order_id).unwrap_or_default(), self.looks)))
     }
 
     /// Whether the warehouse has the order now.
     async fn release(&mut self, order_id: &[u8]) -> anyhow::Result<bool> {
         let release = Some(ReleaseOrder { order_id: order_id.to_vec(), ..ReleaseOrder::default() });
-        let request = ReleaseOrderRequest { command_id: self.wave_id("release", order_id), release };
+        let request = ReleaseOrderRequest { command_id: self.look_id("release", order_id), release };
         let send = |channel, request| async move { LogisticsServiceClient::new(channel).release_order(request).await };
         let answer = self.desk.call(request, send).await;
         let Some(answer) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(false) };
@@ -206,83 +258,141 @@ impl Logistician {
         Ok(released)
     }
 
-    async fn prepare(&mut self, order_id: Vec<u8>) -> anyhow::Result<()> {
-        let shipment_id = step_id("shipment", &order_id);
-        let command_id = self.wave_id("prepare", &order_id);
-        let shipment = Some(PrepareShipment { shipment_id, order_id, ..PrepareShipment::default() });
-        let request = PrepareShipmentRequest { command_id, shipment };
-        let send =
-            |channel, request| async move { LogisticsServiceClient::new(channel).prepare_shipment(request).await };
-        let answer = self.desk.call(request, send).await;
-        if let Some(answer) = self.ledger.excuse("LogisticsService", answer)? {
-            self.ledger.note("PrepareShipment", answer.outcome);
-        }
-        Ok(())
-    }
-
-    async fn ship(&mut self, shipment_id: Vec<u8>, shipment: &Shipment) -> anyhow::Result<()> {
+    async fn pick(&mut self, shipment_id: Vec<u8>, shipment: &Shipment) -> anyhow::Result<()> {
         let short = shipment.lines.iter().filter(|line| picks(&line.line_id, SHORT, 0));
         let lines = short.map(|line| ShippedLine {
             line_id: line.line_id.clone(),
             picked_milli: line.ordered_milli / 2,
             short_reason: ShortReason::NotFound.into(),
         });
-        let command_id = step_id("ship", &shipment_id);
-        let departure = Some(ShipShipment { shipment_id, lines: lines.collect(), comment: String::new() });
-        let request = ShipShipmentRequest { command_id, departure };
-        let send = |channel, request| async move { LogisticsServiceClient::new(channel).ship_shipment(request).await };
+        let command_id = step_id("pick", &shipment_id);
+        let picking =
+            Some(PickShipment { shipment_id, lines: lines.collect(), finished: true, comment: String::new() });
+        let request = PickShipmentRequest { command_id, picking };
+        let send = |channel, request| async move { LogisticsServiceClient::new(channel).pick_shipment(request).await };
         let answer = self.desk.call(request, send).await;
         if let Some(answer) = self.ledger.excuse("LogisticsService", answer)? {
-            self.ledger.note("ShipShipment", answer.outcome);
+            self.ledger.note("PickShipment", answer.outcome);
         }
         Ok(())
     }
 
-    async fn deliver(&mut self, shipment_id: Vec<u8>, shipment: &Shipment) -> anyhow::Result<()> {
-        let not_attempted = picks(&shipment_id, NOT_ATTEMPTED, 1);
-        let whole = picks(&shipment_id, REFUSED_WHOLE, 2);
-        let lines = if not_attempted {
-            Vec::new()
-        } else {
-            shipment.lines.iter().filter_map(|line| delivered(line, whole)).collect()
+    /// Counts what was picked, unless there is no time, or something has to be weighed.
+    async fn count(&mut self, shipment_id: &[u8], shipment: &Shipment) -> anyhow::Result<()> {
+        let scan = |line: &ShipmentLine| {
+            let barcode = self.barcodes.get(&line.product_id)?.clone();
+            let whole = line.picked_milli % ONE_UNIT_MILLI == 0;
+            whole.then_some(Scan { barcode, count: line.picked_milli / ONE_UNIT_MILLI })
         };
-        let proof = DeliveryProof {
-            received_by: "The shift leader".to_owned(),
-            at_us: self.shared.now_us(),
-            ..DeliveryProof::default()
-        };
-        let delivery = DeliverShipment {
-            lines,
-            not_attempted,
-            proof: (!not_attempted).then_some(proof),
-            reclamation_id: step_id("reclamation", &shipment_id),
-            comment: String::new(),
-            shipment_id,
-        };
-        let command_id = step_id("deliver", &delivery.shipment_id);
-        let request = DeliverShipmentRequest { command_id, delivery: Some(delivery) };
-        let send =
-            |channel, request| async move { LogisticsServiceClient::new(channel).deliver_shipment(request).await };
+        let picked = shipment.lines.iter().filter(|line| line.picked_milli > 0);
+        let Some(scans) = picked.map(scan).collect::<Option<Vec<Scan>>>() else { return Ok(()) };
+        let is_counted = shipment.state() == ShipmentState::Checked;
+        if is_counted || scans.is_empty() || picks(shipment_id, NOT_COUNTED, 0) {
+            return Ok(());
+        }
+        let count = Some(CheckShipment { shipment_id: shipment_id.to_vec(), scans });
+        let request = CheckShipmentRequest { command_id: step_id("count", shipment_id), count };
+        let send = |channel, request| async move { LogisticsServiceClient::new(channel).check_shipment(request).await };
         let answer = self.desk.call(request, send).await;
         if let Some(answer) = self.ledger.excuse("LogisticsService", answer)? {
-            self.ledger.note("DeliverShipment", answer.outcome);
+            self.ledger.note("CheckShipment", answer.outcome);
         }
         Ok(())
     }
-}
 
-/// What became of a line, if it was not just delivered.
-fn delivered(line: &ShipmentLine, whole: bool) -> Option<DeliveredLine> {
-    let part = picks(&line.line_id, REFUSED, 3);
-    if !(whole || part) || line.loaded_milli == 0 {
-        return None;
+    /// The trips of this warehouse.
+    async fn trips(&mut self) -> anyhow::Result<Vec<ListedTrip>> {
+        let request = ListTripsRequest { page_size: 1_000, from_day: TODAY, through_day: TODAY, ..Default::default() };
+        let send = |channel, request| async move { LogisticsServiceClient::new(channel).list_trips(request).await };
+        let answer = self.desk.call(request, send).await;
+        let Some(page) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(Vec::new()) };
+        let warehouse = bytes(self.shared.world.warehouse_id(self.team));
+        let own = |listed: &ListedTrip| listed.trip.as_ref().is_some_and(|trip| trip.warehouse_id == warehouse);
+        Ok(page.trips.into_iter().filter(own).collect())
     }
-    let refused_milli = if whole { line.loaded_milli } else { line.loaded_milli - line.loaded_milli / 2 };
-    let reason = if whole { RefusalReason::NoMoney } else { RefusalReason::Damaged };
-    Some(DeliveredLine {
-        line_id: line.line_id.clone(),
-        delivered_milli: line.loaded_milli - refused_milli,
-        refused_milli,
-        refusal_reason: reason.into(),
-    })
+
+    /// Counts what the vans that are back have brought.
+    async fn close_trips(&mut self) -> anyhow::Result<()> {
+        for ListedTrip { trip_id, trip } in self.trips().await? {
+            let on_its_way = trip.is_some_and(|trip| trip.state() == TripState::Departed);
+            let Some(returned) = self.shared.on_ramp(Uuid::from_slice(&trip_id)?).filter(|_| on_its_way) else {
+                continue;
+            };
+            let command_id = step_id("close", &trip_id);
+            let closing = Some(CloseTrip { trip_id, returned, comment: String::new() });
+            let request = CloseTripRequest { command_id, closing };
+            let send = |channel, request| async move { LogisticsServiceClient::new(channel).close_trip(request).await };
+            let answer = self.desk.call(request, send).await;
+            if let Some(answer) = self.ledger.excuse("LogisticsService", answer)? {
+                self.ledger.note("CloseTrip", answer.outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the vans that are here with what is ready.
+    async fn plan_trips(&mut self, shipment_ids: Vec<Vec<u8>>) -> anyhow::Result<()> {
+        let now_s = self.shared.second();
+        let trips = self.trips().await?;
+        let open = trips.iter().filter_map(|listed| listed.trip.as_ref()).filter(|trip| is_open(trip));
+        let busy: BTreeSet<&[u8]> = open.map(|trip| trip.driver_id.as_slice()).collect();
+        let drivers = (0..DRIVERS_A_TEAM).map(|number| driver(self.team, number));
+        let here: Vec<usize> = drivers.filter(|rep| !busy.contains(rep_id(*rep).as_bytes().as_slice())).collect();
+        if shipment_ids.is_empty() || here.is_empty() || now_s > LAST_TRIP_S {
+            return Ok(());
+        }
+        let van =
+            |rep: &usize| VehicleShift { vehicle_id: bytes(vehicle_id(*rep)), from_s: now_s, to_s: now_s + TRIP_S };
+        let request = ProposeTripsRequest {
+            warehouse_id: bytes(self.shared.world.warehouse_id(self.team)),
+            day: TODAY,
+            shipment_ids,
+            vehicles: here.iter().map(van).collect(),
+            service_s: SERVICE_S,
+            speed_m_per_h: 0,
+        };
+        let send = |channel, request| async move { LogisticsServiceClient::new(channel).propose_trips(request).await };
+        let answer = self.desk.call(request, send).await;
+        let Some(proposal) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(()) };
+        for proposed in proposal.trips {
+            let rep = here.iter().find(|rep| vehicle_id(**rep).as_bytes() == proposed.vehicle_id.as_slice());
+            if let Some(rep) = rep {
+                self.send_off(*rep, proposed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans a trip as it was proposed, and loads it; whoever drives leaves then.
+    async fn send_off(&mut self, rep: usize, proposed: ProposedTrip) -> anyhow::Result<()> {
+        let key = format!("{rep}/{}", self.looks);
+        let shipment_ids: Vec<Vec<u8>> = proposed.calls.into_iter().map(|call| call.shipment_id).collect();
+        let plan = PlanTrip {
+            trip_id: bytes(id("trip", &key)),
+            vehicle_id: proposed.vehicle_id,
+            driver_id: bytes(rep_id(rep)),
+            warehouse_id: bytes(self.shared.world.warehouse_id(self.team)),
+            day: TODAY,
+            departure_at_us: moment_us(TODAY, proposed.leaves_s / MINUTE),
+            shipment_ids: shipment_ids.clone(),
+            ..PlanTrip::default()
+        };
+        let request = PlanTripRequest { command_id: bytes(id("plan", &key)), plan: Some(plan) };
+        let send = |channel, request| async move { LogisticsServiceClient::new(channel).plan_trip(request).await };
+        let answer = self.desk.call(request, send).await;
+        let Some(answer) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(()) };
+        self.ledger.note("PlanTrip", answer.outcome);
+        for shipment_id in shipment_ids {
+            let command_id = bytes(id("load", format!("{key}/{}", Uuid::from_slice(&shipment_id)?)));
+            let loading = Some(LoadShipment { shipment_id, ..LoadShipment::default() });
+            let request = LoadShipmentRequest { command_id, loading };
+            let send =
+                |channel, request| async move { LogisticsServiceClient::new(channel).load_shipment(request).await };
+            let answer = self.desk.call(request, send).await;
+            if let Some(answer) = self.ledger.excuse("LogisticsService", answer)? {
+                self.ledger.note("LoadShipment", answer.outcome);
+            }
+        }
+        Ok(())
+    }
 }

@@ -12,7 +12,10 @@ pub mod cases;
 pub mod catalogue;
 pub mod city;
 pub mod day;
+pub mod deliveries;
 pub mod desk;
+pub mod driver;
+pub mod heard;
 pub mod history;
 pub mod logistics;
 pub mod office;
@@ -40,7 +43,7 @@ use desk::Desk;
 use plan::Day;
 use server::Server;
 use shared::Shared;
-use world::{ADMIN, PASSWORD, REPS, TENANT, TODAY, World, login};
+use world::{ADMIN, DRIVERS, PASSWORD, REPS, TENANT, TODAY, World, login};
 
 /// The clock of the set-up begins at this minute of the day …
 const SETUP_MINUTE: i32 = 5 * 60;
@@ -99,12 +102,13 @@ async fn play(options: &Options, folder: &Path, server: &mut Server) -> anyhow::
     let world = World::generate(options.seed)?;
     let day = Day::plan(&world);
     say(&format!(
-        "Monday 2026-11-23 in Helsinki, seed {}: {} outlets, {} articles, {} representatives, {} visits planned.\n\
+        "Monday 2026-11-23 in Helsinki, seed {}: {} outlets, {} articles, {} representatives, {} drivers, {} visits planned.\n\
          The server is {} on {}; its log is {}.",
         options.seed,
         world.city.outlets.len(),
         world.catalogue.articles.len(),
         REPS.len(),
+        DRIVERS.len(),
         day.reps.iter().map(|rep| rep.visits.len()).sum::<usize>(),
         server.address(),
         server.database(),
@@ -130,7 +134,7 @@ async fn play(options: &Options, folder: &Path, server: &mut Server) -> anyhow::
     let evening_us = clock.now_us();
     server.stop().await?;
 
-    let verdict = verdict::judge(&server.database(), &shared, &lived.evenings).await?;
+    let verdict = verdict::judge(&server.database(), &shared, &lived).await?;
     let told =
         report::Told { shared: &shared, loaded: &loaded, lived: &lived, verdict: &verdict, speed: options.speed };
     say(&report::report(told));
@@ -145,9 +149,9 @@ async fn show_time(shared: &Shared) {
         bar.set_style(style);
     }
     loop {
-        let s = (shared.now_us() - records::moment_us(TODAY, 0)) / 1_000_000;
+        let s = shared.second();
         bar.set_prefix(format!("{:02}:{:02}", s / 3_600, s / 60 % 60));
-        bar.set_position(u64::try_from(s - i64::from(plan::BEGIN_S)).unwrap_or(0));
+        bar.set_position(u64::try_from(s - plan::BEGIN_S).unwrap_or(0));
         tokio::time::sleep(TICK).await;
     }
 }
@@ -168,11 +172,11 @@ fn folder(data: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::Temp
 /// How to call the server that is left running.
 fn invitation(server: &Server) -> String {
     let address = server.address();
-    let (admin, rep) = (login(ADMIN), login(REPS[0]));
+    let (admin, rep, driver) = (login(ADMIN), login(REPS[0]), login(DRIVERS[0]));
     format!(
         "The server is left running on {address} until Ctrl-C. Everybody's password is \"{PASSWORD}\".\n\
          Logins: {admin}, outi (office), laila and martti (logistics), veera and yrjo (supervisors), {rep} and the other \
-         representatives.\n\n\
+         representatives, {driver} and the others who drive.\n\n\
          \x20 grpcurl -plaintext {address} list\n\
          \x20 TOKEN=$(grpcurl -plaintext -d '{{\"tenant\":\"{TENANT}\",\"login\":\"{admin}\",\"password\":\"{PASSWORD}\"}}' \\\n\
          \x20   {address} roundsman.auth.v1.AuthService/Login | sed -n 's/.*\"accessToken\": \"\\(.*\\)\",/\\1/p')\n\

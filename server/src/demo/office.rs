@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roundsman_proto::logistics::logistics_service_client::LogisticsServiceClient;
-use roundsman_proto::logistics::{ListOrdersRequest, ListedOrder};
+use roundsman_proto::logistics::{ListOrdersRequest, ListReclamationsRequest, ListedOrder};
 use roundsman_proto::sync::{Outcome, Status as Decision};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::order_line_edit::Edit;
 use roundsman_proto::trade::{
-    AssignTask, BlockOutlet, CancelVisit, ChangeOrder, HandTerritoryOver, HoldReason, Int64Change, MergeCustomers,
-    OrderLineChange, OrderLineEdit, OrderStatus, Price, PriceToSet, Receivable, ReleaseHold, ReleaseReason, SetPrices,
-    SetReceivable, SetStock, Stock, StockToSet, StringChange,
+    AssignTask, BlockOutlet, CancelVisit, ChangeOrder, DecideClaim, DecidedClaimLine, HandTerritoryOver, HoldReason,
+    Int64Change, MergeCustomers, OrderLineChange, OrderLineEdit, OrderStatus, Price, PriceToSet, Receivable,
+    Reclamation, ReclamationState, ReleaseHold, ReleaseReason, ReviewClaim, SetPrices, SetReceivable, SetStock,
+    SettleClaim, SettlementKind, Stock, StockToSet, StringChange,
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -164,6 +165,7 @@ impl Office {
             OfficeAct::SetOverdue(customers, overdue) => self.set_overdue(customers, *overdue).await,
             OfficeAct::MergeCustomers(duplicate, survivor) => self.merge((*duplicate, *survivor)).await,
             OfficeAct::ReleaseHolds => self.release_holds().await,
+            OfficeAct::HandleClaims => self.handle_claims().await,
             OfficeAct::AssignTask(rep, outlet) => {
                 let task = id("task", format!("{rep}/{outlet}"));
                 let command = Command::AssignTask(AssignTask {
@@ -356,4 +358,56 @@ impl Office {
         }
         Ok(())
     }
+
+    /// Takes every second new reclamation up for somebody to look at, decides the others, and settles what was accepted.
+    async fn handle_claims(&mut self) -> anyhow::Result<()> {
+        let request = ListReclamationsRequest { page_size: 1_000, ..ListReclamationsRequest::default() };
+        let send =
+            |channel, request| async move { LogisticsServiceClient::new(channel).list_reclamations(request).await };
+        let answer = self.desk.call(request, send).await;
+        let Some(page) = self.ledger.excuse("LogisticsService", answer)? else { return Ok(()) };
+        for listed in page.reclamations {
+            let reclamation_id = Uuid::from_slice(&listed.reclamation_id).unwrap_or_default();
+            let reclamation = listed.reclamation.unwrap_or_default();
+            let shows = (reclamation_id, self.territory(&reclamation.outlet_id));
+            match reclamation.state() {
+                ReclamationState::Registered if reclamation_id.as_bytes()[15].is_multiple_of(2) => {
+                    let (department, note) = ("warehouse".to_owned(), "Is there a photo?".to_owned());
+                    let review = ReviewClaim { reclamation_id: listed.reclamation_id, department, note };
+                    self.execute("a reclamation taken up", shows, Command::ReviewClaim(review)).await?;
+                }
+                ReclamationState::Registered | ReclamationState::InReview => {
+                    let decision = decision(listed.reclamation_id, &reclamation);
+                    self.execute("a reclamation decided", shows, Command::DecideClaim(decision)).await?;
+                }
+                ReclamationState::Satisfied | ReclamationState::PartlySatisfied => {
+                    let settlement = settlement(listed.reclamation_id, &reclamation);
+                    self.execute("a reclamation settled", shows, Command::SettleClaim(settlement)).await?;
+                }
+                ReclamationState::Unspecified | ReclamationState::Rejected | ReclamationState::Settled => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What came is believed, of what a representative has filed; what the driver has reported is.
+fn decision(reclamation_id: Vec<u8>, reclamation: &Reclamation) -> DecideClaim {
+    if !reclamation.case_reclamation_id.is_empty() {
+        return DecideClaim { reclamation_id, as_case: true, ..DecideClaim::default() };
+    }
+    let filed = !reclamation.rep_id.is_empty();
+    let lines = reclamation.lines.iter().map(|line| DecidedClaimLine {
+        line_id: line.line_id.clone(),
+        accepted_milli: if filed { line.claimed_milli.min(line.delivered_milli) } else { line.claimed_milli },
+    });
+    let text = "We give back what came and was claimed".to_owned();
+    DecideClaim { reclamation_id, lines: lines.collect(), text, as_case: false }
+}
+
+/// A credit note, or if nobody knows what it is worth, the goods are fetched.
+fn settlement(reclamation_id: Vec<u8>, reclamation: &Reclamation) -> SettleClaim {
+    let amount_minor = reclamation.decision.as_ref().map_or(0, |decision| decision.accepted_minor);
+    let kind = if amount_minor > 0 { SettlementKind::CreditNote } else { SettlementKind::PickUp };
+    SettleClaim { reclamation_id, kind: kind.into(), amount_minor, ..SettleClaim::default() }
 }

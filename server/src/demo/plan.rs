@@ -41,6 +41,13 @@ const HANDOVER: (usize, usize) = (11, 10);
 const HANDOVER_S: i32 = 15 * HOUR + 40 * MINUTE;
 /// Two customers turn out to be one.
 const MERGE_S: i32 = 15 * HOUR;
+/// Logistics looks for work so often, from then on, every so many seconds.
+const LOOKS: i32 = 35;
+const FIRST_LOOK_S: i32 = 9 * HOUR + 20 * MINUTE;
+const BETWEEN_LOOKS_S: i32 = 15 * MINUTE;
+/// The office looks at claims then.
+const CLAIMS_S: [i32; 5] =
+    [12 * HOUR, 14 * HOUR + 10 * MINUTE, 15 * HOUR + 50 * MINUTE, 17 * HOUR, 17 * HOUR + 50 * MINUTE];
 /// Both register the same new outlet.
 const FINDERS: [usize; 2] = [3, 4];
 
@@ -61,7 +68,7 @@ pub struct Day {
     /// The office's.
     pub office: Vec<At<OfficeAct>>,
     /// When logistics looks for work: the same for all logisticians.
-    pub waves: Vec<i32>,
+    pub looks: Vec<i32>,
     /// Orders that logistics leaves alone, since the office is still talking about them.
     pub held_back: BTreeSet<Uuid>,
     /// What is arranged about terms and scarce goods.
@@ -163,6 +170,8 @@ pub enum OfficeAct {
     SetOverdue(Vec<usize>, bool),
     /// Looks through the held orders and releases some.
     ReleaseHolds,
+    /// Looks through the reclamations: takes up, decides, settles.
+    HandleClaims,
     /// Gives a representative something to do at an outlet.
     AssignTask(usize, usize),
     /// Finds that a customer is another one: duplicate, survivor.
@@ -211,8 +220,8 @@ impl Day {
         for day in &mut reps {
             day.acts.sort_by_key(|at| at.s);
         }
-        let waves = (0..11).map(|wave| 9 * HOUR + 20 * MINUTE + wave * 45 * MINUTE).collect();
-        Self { reps, office, waves, held_back, trade }
+        let looks = (0..LOOKS).map(|look| FIRST_LOOK_S + look * BETWEEN_LOOKS_S).collect();
+        Self { reps, office, looks, held_back, trade }
     }
 }
 
@@ -394,6 +403,7 @@ fn office(world: &World, reps: &[RepDay], rng: &mut ChaCha8Rng) -> Vec<At<Office
     for s in [10 * HOUR, 12 * HOUR + 30 * MINUTE, 14 * HOUR + 40 * MINUTE, 16 * HOUR + 40 * MINUTE] {
         acts.push(At { s, act: OfficeAct::ReleaseHolds });
     }
+    acts.extend(CLAIMS_S.map(|s| At { s, act: OfficeAct::HandleClaims }));
     acts.push(At { s: HANDOVER_S, act: OfficeAct::HandOver(HANDOVER.0, HANDOVER.1) });
     acts
 }

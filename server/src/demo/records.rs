@@ -8,8 +8,8 @@ use roundsman_proto::trade::{
     Agreement, Assignment, Customer, DueItem, Exchange, FreeGoods, Fulfilment, GeoPoint, Order, OrderLine, OrderStatus,
     Outlet, OutletClass, OutletStatus, Packaging, Price, PriceBreak, PriceList as PriceListRecord, Product, Promotion,
     QuestionType, Receivable, RecordToImport, Rep, RepStatus, Route, RouteStop, ShortageRule as ShortageRuleRecord,
-    Stacking, Stock, Survey, SurveyOption, SurveyQuestion, SurveyState, Team, Territory, UnproductiveReason, Visit,
-    VisitFlag, VisitState, Warehouse,
+    Stacking, Stock, Survey, SurveyOption, SurveyQuestion, SurveyState, Team, Territory, UnproductiveReason, Vehicle,
+    Visit, VisitFlag, VisitState, Warehouse,
 };
 use roundsman_sync::scope::Month;
 use roundsman_sync::trade::money::{self, Rate};
@@ -20,8 +20,8 @@ use super::city::{Class, Position, ShortageRule, WORKING_DAYS};
 use super::history::{NoOrderReason, PastOrder, PastVisit, SkipReason, VisitOutcome};
 use super::trade::Trade;
 use super::world::{
-    REPS, SUPERVISORS, TEAM_NAMES, TERRITORIES, TIME_ZONE, TODAY, World, assignment_id, bytes, id, price_list_id,
-    rep_id, survey_id, team_id, user_id,
+    DRIVERS_A_TEAM, SUPERVISORS, TEAM_NAMES, TEAMS, TERRITORIES, TIME_ZONE, TODAY, World, assignment_id, bytes, driver,
+    id, price_list_id, rep_id, rep_name, survey_id, team_id, user_id, vehicle_id,
 };
 use crate::calendar;
 
@@ -37,6 +37,16 @@ const LATE_PAYERS: usize = 14;
 const METRES_TO_E7_TIMES_1000: i64 = 89_932;
 /// A check-in from farther away than this is flagged, as the server does by default.
 const RADIUS_METRES: i64 = 200;
+
+/// Where the warehouses are: in Pitäjänmäki and in Herttoniemi.
+const DEPOTS: [Position; 2] = [
+    Position { latitude_e7: 602_230_000, longitude_e7: 248_620_000 },
+    Position { latitude_e7: 601_950_000, longitude_e7: 250_330_000 },
+];
+/// What a van carries, in grams …
+const VAN_GRAMS: i64 = 1_200_000;
+/// … and holds, in cubic centimetres.
+const VAN_CM3: i64 = 8_000_000;
 
 /// Records of one sort, in the order in which sorts are imported.
 pub struct Sort {
@@ -110,7 +120,8 @@ fn finished(id: Uuid, record: Record, day: i32) -> RecordToImport {
 fn organisation(world: &World) -> Vec<RecordToImport> {
     let mut records = Vec::new();
     for (index, warehouse) in world.catalogue.warehouses.iter().enumerate() {
-        let record = Warehouse { name: warehouse.name.to_owned(), ..Warehouse::default() };
+        let point = Some(point(DEPOTS[index], 0, 0));
+        let record = Warehouse { name: warehouse.name.to_owned(), point, ..Warehouse::default() };
         records.push(entry(world.warehouse_id(index), Record::Warehouse(record)));
     }
     for list in PriceList::ALL {
@@ -136,17 +147,36 @@ fn organisation(world: &World) -> Vec<RecordToImport> {
         records.push(entry(world.territory_id(index), Record::Territory(record)));
     }
     records.extend((0..TERRITORIES).flat_map(|rep| representative(world, rep)));
+    let vans = (0..TEAMS).flat_map(|team| (0..DRIVERS_A_TEAM).map(move |number| (team, driver(team, number))));
+    records.extend(vans.flat_map(|(team, driver)| van(world, team, driver)));
     records.extend((0..2).map(|number| entry(survey_id(number), Record::Survey(survey(number)))));
     records
 }
 
-fn representative(world: &World, rep: usize) -> [RecordToImport; 2] {
-    let person = Rep {
-        name: REPS[rep].to_owned(),
-        team_id: bytes(team_id(world.team_of(rep))),
-        user_id: bytes(user_id(REPS[rep])),
+fn person(team: usize, rep: usize) -> Rep {
+    Rep {
+        name: rep_name(rep).to_owned(),
+        team_id: bytes(team_id(team)),
+        user_id: bytes(user_id(rep_name(rep))),
         status: RepStatus::Active.into(),
+    }
+}
+
+/// Somebody who drives, and the van.
+fn van(world: &World, team: usize, driver: usize) -> [RecordToImport; 2] {
+    let vehicle = Vehicle {
+        name: format!("{}'s van", rep_name(driver)),
+        plate: format!("RND-{driver}"),
+        warehouse_id: bytes(world.warehouse_id(team)),
+        max_weight_g: VAN_GRAMS,
+        max_volume_cm3: VAN_CM3,
+        out_of_use: false,
     };
+    [entry(rep_id(driver), Record::Rep(person(team, driver))), entry(vehicle_id(driver), Record::Vehicle(vehicle))]
+}
+
+fn representative(world: &World, rep: usize) -> [RecordToImport; 2] {
+    let person = person(world.team_of(rep), rep);
     let assignment = Assignment {
         rep_id: bytes(rep_id(rep)),
         territory_id: bytes(world.territory_id(rep)),

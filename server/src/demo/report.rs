@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use super::cases;
 use super::day::Lived;
+use super::deliveries;
+use super::heard::{self, Waits};
 use super::setup::Loaded;
 use super::shared::{Arrival, Shared};
 use super::verdict::{Stored, Verdict};
@@ -49,29 +51,45 @@ pub fn report(told: Told<'_>) -> String {
     part("Holds", holds(&told.verdict.stored));
     part("Orders and shipments", states(&told.verdict.stored));
     part("Promises", promises(&told.verdict.stored) + &trade(told));
+    part("From the promise to the door, in pieces", deliveries::orders(&told.verdict.stored));
+    part("Trips, in pieces", deliveries::trips(&told.verdict.stored));
     part("Coverage by team", coverage(told));
     part("From the office's answer to the device, in machine time", latencies(told.lived));
+    part("From the server's decision to the rep's phone, in machine time", deliveries::waits(&waits(told)));
     part("Faults", faults(told));
     part("Verdict", verdict(told));
     text
 }
 
 /// A table whose first `left` columns are text, and the others numbers.
-struct Table {
+pub struct Table {
     left: usize,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    fn new<const N: usize>(left: usize, titles: [&str; N]) -> Self {
+    /// A table with its titles.
+    #[must_use]
+    pub fn new<const N: usize>(left: usize, titles: [&str; N]) -> Self {
         Self { left, rows: vec![titles.map(str::to_owned).into()] }
     }
 
-    fn row<const N: usize>(&mut self, cells: [String; N]) {
+    /// Adds a row.
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());
     }
 
-    fn text(&self) -> String {
+    /// Aligns the last column, which is text, to the left.
+    pub fn align_last(&mut self) {
+        let width = self.rows.iter().filter_map(|row| row.last()).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        for cell in self.rows.iter_mut().filter_map(|row| row.last_mut()) {
+            *cell = format!("{cell:<width$}");
+        }
+    }
+
+    /// The table as it is printed.
+    #[must_use]
+    pub fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
@@ -109,7 +127,9 @@ pub fn grouped(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
-fn euros(minor: i64) -> String {
+/// A sum in whole euros.
+#[must_use]
+pub fn euros(minor: i64) -> String {
     grouped(minor / 100)
 }
 
@@ -253,7 +273,7 @@ const KINDS: [Status; 4] = [Status::Applied, Status::Merged, Status::Held, Statu
 
 fn commands(lived: &Lived) -> String {
     let mut names: BTreeMap<&str, [usize; 5]> = BTreeMap::new();
-    for answered in lived.evenings.iter().flat_map(|evening| &evening.answered) {
+    for answered in lived.phones().flat_map(|evening| &evening.answered) {
         let kind = KINDS.iter().position(|kind| *kind == answered.outcome.status()).unwrap_or(KINDS.len());
         names.entry(answered.name).or_default()[kind] += 1;
     }
@@ -285,11 +305,7 @@ fn decisions<'a>(outcomes: impl Iterator<Item = (&'static str, &'a Outcome)>) ->
         let example = format!("  {example}");
         table.row([case, name.to_owned(), status.to_lowercase(), reason.to_owned(), times.to_string(), example]);
     }
-    let examples = table.rows.iter().filter_map(|row| row.last()).map(|cell| cell.chars().count());
-    let width = examples.max().unwrap_or(0);
-    for cell in table.rows.iter_mut().filter_map(|row| row.last_mut()) {
-        *cell = format!("{cell:<width$}");
-    }
+    table.align_last();
     table.text()
 }
 
@@ -312,7 +328,7 @@ fn because(outcome: &Outcome) -> String {
 }
 
 fn conflicts(lived: &Lived) -> String {
-    let answered = lived.evenings.iter().flat_map(|evening| &evening.answered);
+    let answered = lived.phones().flat_map(|evening| &evening.answered);
     let outcomes = answered.map(|answered| (answered.name, &answered.outcome));
     decisions(
         outcomes.filter(|(_, outcome)| outcome.status() != Status::Applied || outcome.reason() != Reason::Unspecified),
@@ -414,6 +430,7 @@ fn promises(stored: &Stored) -> String {
             format!("  {}", because.join(", ")),
         ]);
     }
+    table.align_last();
     text.push_str(&table.text());
     text
 }
@@ -434,6 +451,7 @@ fn trade(told: Told<'_>) -> String {
         let because = format!("  {}", because.to_lowercase().replace('_', " "));
         table.row([sort.to_owned(), order.to_string(), wanted, got, because]);
     }
+    table.align_last();
     times.text() + &table.text()
 }
 
@@ -496,8 +514,13 @@ fn latencies(lived: &Lived) -> String {
     table.text()
 }
 
+fn waits(told: Told<'_>) -> BTreeMap<&'static str, Waits> {
+    let stored = &told.verdict.stored;
+    heard::waits(&stored.decided, &stored.places(), (&told.shared.world, &told.lived.evenings), told.speed)
+}
+
 fn faults(told: Told<'_>) -> String {
-    let journals = || told.lived.evenings.iter().map(|evening| &evening.journal);
+    let journals = || told.lived.phones().map(|evening| &evening.journal);
     let killed = told.lived.killed;
     let mut table = Table::new(2, ["", ""]);
     table.rows.clear();

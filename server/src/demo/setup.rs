@@ -18,7 +18,8 @@ use super::desk::Desk;
 use super::records;
 use super::trade::Trade;
 use super::world::{
-    ADMIN, LOGISTICIANS, OFFICE, PASSWORD, REPS, SUPERVISORS, TENANT, World, bytes, id, login, rep_id, team_id, user_id,
+    ADMIN, DRIVERS, LOGISTICIANS, OFFICE, PASSWORD, SUPERVISORS, TENANT, TERRITORIES, World, bytes, id, login, rep_id,
+    rep_name, team_id, user_id,
 };
 
 /// At most so many records in a chunk …
@@ -110,7 +111,10 @@ fn chunks(records: Vec<RecordToImport>) -> Vec<Vec<RecordToImport>> {
 
 async fn users(desk: &mut Desk) -> anyhow::Result<usize> {
     let mut people: Vec<(&str, Role, Option<Uuid>, Option<Uuid>)> = Vec::new();
-    people.extend(REPS.iter().enumerate().map(|(rep, name)| (*name, Role::Rep, Some(rep_id(rep)), None)));
+    people.extend((0..TERRITORIES + DRIVERS.len()).map(|rep| {
+        let role = if rep < TERRITORIES { Role::Rep } else { Role::Driver };
+        (rep_name(rep), role, Some(rep_id(rep)), None)
+    }));
     let supervisors = SUPERVISORS.iter().enumerate();
     people.extend(supervisors.map(|(team, name)| (*name, Role::Supervisor, None, Some(team_id(team)))));
     people.extend(LOGISTICIANS.iter().map(|name| (*name, Role::Logistics, None, None)));

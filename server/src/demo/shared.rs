@@ -1,9 +1,11 @@
 //! What all who take part in the day share, and the news by which it is measured how fast the office is heard.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use roundsman_proto::trade::ReturnedGoods;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
@@ -31,6 +33,7 @@ pub struct Shared {
     pub over: AtomicBool,
     news: Mutex<Vec<News>>,
     told: watch::Sender<usize>,
+    ramp: Mutex<BTreeMap<Uuid, Vec<ReturnedGoods>>>,
 }
 
 /// A change by the office that devices are to hear of.
@@ -64,13 +67,31 @@ impl Shared {
     #[must_use]
     pub fn new(world: World, day: Day, clock: Arc<Clock>, channel: Channel) -> Self {
         let (pushing, over, news) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::default());
-        Self { world, day, clock, channel, pushing, over, news, told: watch::Sender::default() }
+        let ramp = Mutex::default();
+        Self { world, day, clock, channel, pushing, over, news, told: watch::Sender::default(), ramp }
+    }
+
+    /// Somebody who drives is back, and puts on the ramp what nobody took.
+    pub fn unload(&self, trip: Uuid, goods: Vec<ReturnedGoods>) {
+        self.ramp.lock().expect("nobody panics at the ramp").insert(trip, goods);
+    }
+
+    /// What lies on the ramp from a trip; `None`: its van is not back.
+    #[must_use]
+    pub fn on_ramp(&self, trip: Uuid) -> Option<Vec<ReturnedGoods>> {
+        self.ramp.lock().expect("nobody panics at the ramp").get(&trip).cloned()
     }
 
     /// The moment by the simulated clock, in microseconds since the Unix epoch.
     #[must_use]
     pub fn now_us(&self) -> i64 {
         self.clock.now_us()
+    }
+
+    /// The second of the day.
+    #[must_use]
+    pub fn second(&self) -> i32 {
+        i32::try_from((self.now_us() - moment_us(TODAY, 0)) / 1_000_000).unwrap_or(i32::MAX)
     }
 
     /// How long the machine has to wait until this second of the day.

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Status;
-use roundsman_proto::trade::{ChangeRequest, Order, Outlet, Shipment, Visit};
+use roundsman_proto::trade::{ChangeRequest, Order, Outlet, Payment, Reclamation, Shipment, Trip, Visit};
 use roundsman_sync::kind::Record;
 use uuid::Uuid;
 
 use super::app::{Answered, Evening};
+use super::day::Lived;
+use super::deliveries;
+use super::heard::{self, Decided, Places};
 use super::shared::Shared;
 use super::trade::Played;
-use super::world::{REPS, rep_id, user_id};
+use super::world::{TERRITORIES, rep_id, rep_name, user_id};
 use crate::auth::caller::Caller;
 use crate::store::sql::{Db, Tx};
 use crate::store::{record, tenant};
@@ -46,6 +49,14 @@ pub struct Stored {
     pub outlets: BTreeMap<Uuid, Outlet>,
     /// What was wanted of orders that the warehouse has.
     pub requests: BTreeMap<Uuid, ChangeRequest>,
+    /// All trips.
+    pub trips: BTreeMap<Uuid, Trip>,
+    /// All reclamations.
+    pub reclamations: BTreeMap<Uuid, Reclamation>,
+    /// All payments.
+    pub payments: BTreeMap<Uuid, Payment>,
+    /// What was decided about goods and claims, in order.
+    pub decided: Vec<Decided>,
     /// The last committed version.
     pub version: i64,
 }
@@ -70,22 +81,41 @@ impl Verdict {
         let wrong = wrong.map(|played| format!("the day had no {}", played.what)).collect();
         self.judge("contracts, chains, scarce goods, changes and a merge: each came about".to_owned(), wrong);
     }
+
+    /// The goods are where the trips say, and everything that can go wrong on the way has.
+    fn judge_deliveries(&mut self) {
+        let trips = self.stored.trips.len();
+        let wrong = deliveries::wrong_trips(&self.stored);
+        self.judge(
+            format!(
+                "{trips} trips: each is at its end, and what left is with a customer, came back or is told as missing"
+            ),
+            wrong,
+        );
+        let played = deliveries::played(&self.stored);
+        let wrong = played.iter().filter(|played| played.times == 0);
+        let wrong = wrong.map(|played| format!("the day had no {}", played.what)).collect();
+        let told: Vec<String> = played.iter().map(|played| format!("{} {}", played.times, played.what)).collect();
+        self.judge(told.join(", "), wrong);
+    }
 }
 
 /// Judges the evenings by the database of a server that has stopped.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn judge(database: &str, shared: &Shared, evenings: &[Evening]) -> anyhow::Result<Verdict> {
+pub async fn judge(database: &str, shared: &Shared, lived: &Lived) -> anyhow::Result<Verdict> {
     let db = Db::connect(database).await?;
-    let verdict = judge_by(&db, evenings).await;
+    let phones: Vec<&Evening> = lived.phones().collect();
+    let verdict = judge_by(&db, &phones).await;
     db.close().await;
     let mut verdict = verdict?;
+    verdict.judge_deliveries();
     verdict.judge_trade(&shared.day.trade.played(&shared.world, &verdict.stored));
     Ok(verdict)
 }
 
-async fn judge_by(db: &Db, evenings: &[Evening]) -> anyhow::Result<Verdict> {
+async fn judge_by(db: &Db, evenings: &[&Evening]) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
     let mut tx = db.read().await?;
     let tenants = tenant::all(&mut tx).await?;
@@ -96,8 +126,13 @@ async fn judge_by(db: &Db, evenings: &[Evening]) -> anyhow::Result<Verdict> {
         shipments: all(&mut tx, tenant).await?,
         outlets: all(&mut tx, tenant).await?,
         requests: all(&mut tx, tenant).await?,
+        trips: all(&mut tx, tenant).await?,
+        reclamations: all(&mut tx, tenant).await?,
+        payments: all(&mut tx, tenant).await?,
+        decided: Vec::new(),
         version: tenant::head(&mut tx, tenant).await?.map_or(0, |head| head.position.version),
     };
+    verdict.stored.decided = heard::decided(&mut tx, tenant, &verdict.stored.places()).await?;
     commands(&mut tx, tenant, evenings, &mut verdict).await?;
     tx.commit().await?;
     replicas(db, tenant, evenings, &mut verdict).await?;
@@ -120,7 +155,7 @@ async fn all<R: Record>(tx: &mut Tx, tenant: i64) -> anyhow::Result<BTreeMap<Uui
 }
 
 /// Each command that was acknowledged is decided once, and what it was to make is there.
-async fn commands(tx: &mut Tx, tenant: i64, evenings: &[Evening], verdict: &mut Verdict) -> anyhow::Result<()> {
+async fn commands(tx: &mut Tx, tenant: i64, evenings: &[&Evening], verdict: &mut Verdict) -> anyhow::Result<()> {
     let rows: Vec<(Uuid, i64)> = tx
         .query_as(
             "SELECT id, CAST(COUNT(*) AS BIGINT) FROM command WHERE tenant = $1 AND device IS NOT NULL GROUP BY id",
@@ -168,6 +203,12 @@ fn is_taken(status: Status) -> bool {
 }
 
 impl Stored {
+    /// Where what is decided about is.
+    #[must_use]
+    pub fn places(&self) -> Places<'_> {
+        Places { trips: &self.trips, shipments: &self.shipments, reclamations: &self.reclamations }
+    }
+
     /// The orders that representatives took today.
     pub fn today(&self) -> impl Iterator<Item = (&Uuid, &Order)> {
         self.orders.iter().filter(|(_, order)| order.order_day == super::world::TODAY)
@@ -175,12 +216,13 @@ impl Stored {
 }
 
 /// Each replica is what the server's records say that the representative should hold, byte for byte.
-async fn replicas(db: &Db, tenant: i64, evenings: &[Evening], verdict: &mut Verdict) -> anyhow::Result<()> {
+async fn replicas(db: &Db, tenant: i64, evenings: &[&Evening], verdict: &mut Verdict) -> anyhow::Result<()> {
     let (mut records, mut bytes, mut wrong) = (0, 0, Vec::new());
     for evening in evenings {
-        let name = REPS[evening.rep];
+        let name = rep_name(evening.rep);
         let (rep, user) = (Some(rep_id(evening.rep)), user_id(name));
-        let caller = Caller { tenant, user, role: Role::Rep, rep, team: None, device: None };
+        let role = if evening.rep < TERRITORIES { Role::Rep } else { Role::Driver };
+        let caller = Caller { tenant, user, role, rep, team: None, device: None };
         let expected = verify::projection(db, &caller).await?;
         for rows in expected.values() {
             records += rows.len();

@@ -31,6 +31,10 @@ const SPACE: Uuid = Uuid::from_u128(0x7d0b_2c41_9f1e_5a60_8c35_d0e9_61a2_4b17);
 /// The first names of the representatives, which are their logins too.
 pub const REPS: [&str; TERRITORIES] =
     ["Aino", "Eero", "Helmi", "Ilmari", "Kaisa", "Lauri", "Meri", "Onni", "Pihla", "Risto", "Saara", "Tuomas"];
+/// Those who drive: each team's, in turn. Whoever drives is recorded as a representative is.
+pub const DRIVERS: [&str; DRIVERS_A_TEAM * TEAMS] = ["Anssi", "Heikki", "Jenni", "Kari", "Noora", "Ville"];
+/// So many of them a team has, each with a van.
+pub const DRIVERS_A_TEAM: usize = 3;
 /// The supervisors, one for each team.
 pub const SUPERVISORS: [&str; TEAMS] = ["Veera", "Yrjo"];
 /// The logisticians, one for each warehouse.
@@ -206,10 +210,31 @@ pub fn team_id(team: usize) -> Uuid {
     id("team", TEAM_NAMES[team])
 }
 
+/// The login of a representative; those who drive are counted after the others.
+#[must_use]
+pub fn rep_name(rep: usize) -> &'static str {
+    match rep.checked_sub(TERRITORIES) {
+        None => REPS[rep],
+        Some(driver) => DRIVERS[driver],
+    }
+}
+
 /// A representative's id.
 #[must_use]
 pub fn rep_id(rep: usize) -> Uuid {
-    id("rep", REPS[rep])
+    id("rep", rep_name(rep))
+}
+
+/// Somebody who drives, as a representative.
+#[must_use]
+pub fn driver(team: usize, number: usize) -> usize {
+    TERRITORIES + team * DRIVERS_A_TEAM + number
+}
+
+/// The van of somebody who drives.
+#[must_use]
+pub fn vehicle_id(driver: usize) -> Uuid {
+    id("vehicle", rep_name(driver))
 }
 
 /// The id of a representative's assignment to the territory of the same number.

@@ -30,7 +30,7 @@ pub mod reclamation;
 pub mod recommend;
 pub mod rejection;
 pub mod reprice;
-
+pub mod service_level;
 pub mod shipment;
 pub mod step;
 pub mod stock;

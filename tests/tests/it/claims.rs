@@ -587,7 +587,7 @@ async fn claims_are_listed_by_what_is_due(kind: Kind) {
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     }
     let tables = explained(&house.app, house.order).await;
-    let claims = &tables[1];
+    let claims = &tables[3];
     assert_eq!(claims.len(), 4, "{claims:?}");
     assert_eq!(
         (claims[1][1].as_str(), claims[1][3].as_str(), claims[1][5].as_str()),

@@ -12,10 +12,11 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    CancelShipment, CancelTrip, CashHandIn, CloseTrip, CollectPayment, CountedCash, DeliverShipment, DeliveredLine,
-    DepartTrip, GeoPoint, HandInCash, LoadShipment, Order, Outlet, Payment, PaymentMethod, PlanTrip, Product, Reason,
-    RefusalReason, Rep, ReturnedGoods, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule,
-    Trip, TripState, Vehicle, Warehouse as Depot,
+    CancelShipment, CancelTrip, CashHandIn, CloseTrip, CollectPayment, CountedCash, DecideClaim, DecidedClaimLine,
+    DeliverShipment, DeliveredLine, DeliveryProof, DepartTrip, GeoPoint, HandInCash, LoadShipment, Order, Outlet,
+    Payment, PaymentMethod, PickShipment, PlanTrip, Product, Reason, Reclamation, RefusalReason, Rep, ReturnedGoods,
+    ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule, Trip, TripState, Vehicle,
+    Warehouse as Depot,
 };
 use roundsman_tests::app::{TODAY, TestDevice};
 use roundsman_tests::database::Kind;
@@ -36,6 +37,7 @@ on_both_databases!(
     what_contradicts_a_trip_is_refused_and_nothing_is_half_done,
     a_driver_tells_only_of_the_own_trips_and_not_after_they_are_closed,
     a_trip_is_closed_when_the_cash_is_handed_in,
+    an_order_is_explained_to_the_end,
     what_came_back_is_promised_to_those_who_wait,
     a_trip_that_is_called_off_leaves_its_shipments_to_others,
     trips_are_proposed_by_where_outlets_are_and_what_vehicles_carry,
@@ -451,6 +453,52 @@ async fn a_trip_is_closed_when_the_cash_is_handed_in(kind: Kind) {
     assert_eq!(status(&handed), (Status::Applied, Reason::Unspecified), "{handed:?}");
     assert_eq!(fleet.house.app.stored::<CashHandIn>(fleet.house.world.tenant).await.len(), 1);
     fleet.house.does(close(trip, &[])).await;
+    fleet.closes().await;
+}
+
+/// `roundsman explain order` tells with which trip the goods went, what was short, who took the rest, and what was claimed.
+async fn an_order_is_explained_to_the_end(kind: Kind) {
+    let mut fleet = Fleet::make(kind).await;
+    let (order, first) = fleet.prepared(0, 5).await;
+    let line_id = fleet.house.shipment(first).await.lines[0].line_id.clone();
+    let short =
+        ShippedLine { line_id: line_id.clone(), picked_milli: 4_000, short_reason: ShortReason::NotFound.into() };
+    let pick = PickShipment { shipment_id: bytes(first), lines: vec![short], finished: true, comment: String::new() };
+    fleet.house.does(Command::PickShipment(pick)).await;
+    let trip = fleet.departed(&[first]).await;
+    let refused = DeliveredLine {
+        line_id,
+        delivered_milli: 2_000,
+        refused_milli: 1_000,
+        refusal_reason: RefusalReason::Damaged.into(),
+    };
+    let (claim, proof) =
+        (fleet.house.app.id(), DeliveryProof { received_by: "Mrs Smith".to_owned(), ..Default::default() });
+    let arrived =
+        DeliverShipment { lines: vec![refused], reclamation_id: bytes(claim), proof: Some(proof), ..deliver(first) };
+    fleet.house.does(Command::DeliverShipment(arrived)).await;
+    let filed = fleet.house.app.stored::<Reclamation>(fleet.house.world.tenant).await.remove(&claim).expect("opened");
+    let lines =
+        filed.lines.iter().map(|line| DecidedClaimLine { line_id: line.line_id.clone(), accepted_milli: 1_000 });
+    let text = "One was damaged".to_owned();
+    let decision = DecideClaim { reclamation_id: bytes(claim), lines: lines.collect(), text, as_case: false };
+    let decided = fleet.house.app.office(Command::DecideClaim(decision)).await;
+    assert_eq!(decided.status(), Status::Applied, "{decided:?}");
+    let tables = crate::desk::explained(&fleet.house.app, order).await;
+    let [_, shipments, goods, claims, events] = tables.as_slice() else { panic!("{tables:#?}") };
+    assert_eq!(shipments[0][1..5], ["partly delivered", "", "Van 1 A 123 BC", "dora"]);
+    assert_eq!((shipments[0][5].is_empty(), shipments[0][7].as_str()), (false, "Mrs Smith"));
+    let line: Vec<&str> = goods[0].iter().map(String::as_str).collect();
+    let why = "picked short: not found, refused: damaged";
+    assert_eq!(line[..8], ["Article 0", "5", "4", "4", "2", "1", "1", why]);
+    assert_eq!((claims[0][1].as_str(), claims[0][3].as_str()), ("delivery discrepancy", "partly satisfied"));
+    assert_eq!(claims[0][8..], ["2", "1", "10.00 EUR", ""]);
+    let told: Vec<String> = events.iter().map(|event| event[1..].join(": ")).collect();
+    for expected in ["leaves with Van 1 A 123 BC", "is partly delivered", "is filed", "1 of 2 is accepted, worth 10.00"]
+    {
+        assert!(told.iter().any(|told| told.contains(expected)), "{expected} is not in {told:#?}");
+    }
+    fleet.house.does(close(trip, &[(fleet.house.world.products[0], 0, 1_000)])).await;
     fleet.closes().await;
 }
 
