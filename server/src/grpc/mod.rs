@@ -19,3 +19,4 @@ pub mod stream;
 pub mod supervision;
 pub mod sync;
 mod trips;
+mod watcher;
