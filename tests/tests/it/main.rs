@@ -3,6 +3,7 @@
 #[macro_use]
 mod both;
 mod attack;
+mod attack_logistics;
 mod bad_input;
 mod cash;
 mod chains;
