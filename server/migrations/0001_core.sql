@@ -36,6 +36,8 @@ CREATE TABLE record (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX record_by_kind ON record (tenant, kind, id);
+-- What logistics' apps watch: orders, shipments, reclamations, change requests, waves and trips.
+CREATE INDEX record_watched ON record (tenant, version, id) WHERE kind IN (15, 18, 19, 25, 31, 33);
 
 -- A bucket: all records of one kind in one scope.
 CREATE TABLE bucket (

@@ -30,10 +30,18 @@ CREATE TABLE sales_order (
     shipment            UUID,
     booked              BIGINT NOT NULL,
     contract            UUID,
+    -- The one that serves it.
+    warehouse           UUID,
+    -- Something of it can be put into a shipment.
+    to_ship             BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
 CREATE INDEX sales_order_by_delivery ON sales_order (tenant, delivery_day, id);
 CREATE INDEX sales_order_by_status ON sales_order (tenant, status, delivery_day, id);
+CREATE INDEX sales_order_by_warehouse ON sales_order (tenant, warehouse, delivery_day, id);
+CREATE INDEX sales_order_by_outlet ON sales_order (tenant, outlet, delivery_day, id);
+CREATE INDEX sales_order_by_customer ON sales_order (tenant, customer, delivery_day, id);
+CREATE INDEX sales_order_to_ship ON sales_order (tenant, delivery_day, id) WHERE to_ship = 1;
 
 -- Lines are numbered from 1 in their document's order; `line` is the line's id, which never changes.
 CREATE TABLE sales_order_line (
@@ -105,10 +113,33 @@ CREATE TABLE shipment (
     comment      TEXT   NOT NULL,
     wave         UUID,
     trip         UUID,
+    prepared_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
-CREATE INDEX shipment_by_order ON shipment (tenant, sales_order);
 CREATE INDEX shipment_by_delivery ON shipment (tenant, delivered_at);
+CREATE INDEX shipment_by_preparation ON shipment (tenant, prepared_at, id);
+CREATE INDEX shipment_by_state ON shipment (tenant, state, prepared_at, id);
+CREATE INDEX shipment_by_warehouse ON shipment (tenant, warehouse, prepared_at, id);
+CREATE INDEX shipment_by_outlet ON shipment (tenant, outlet, prepared_at, id);
+CREATE INDEX shipment_by_wave ON shipment (tenant, wave, prepared_at, id);
+CREATE INDEX shipment_by_trip ON shipment (tenant, trip, prepared_at, id);
+CREATE INDEX shipment_without_trip ON shipment (tenant, prepared_at, id) WHERE trip IS NULL;
+
+CREATE TABLE wave (
+    tenant       BIGINT NOT NULL,
+    id           UUID   NOT NULL,
+    name         TEXT   NOT NULL,
+    warehouse    UUID,
+    state        BIGINT NOT NULL,
+    orders       BIGINT NOT NULL,
+    departure_at BIGINT NOT NULL,
+    started_at   BIGINT NOT NULL,
+    allocated_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX wave_by_start ON wave (tenant, started_at, id);
+CREATE INDEX wave_by_state ON wave (tenant, state, started_at, id);
+CREATE INDEX wave_by_warehouse ON wave (tenant, warehouse, started_at, id);
 
 CREATE TABLE vehicle (
     tenant         BIGINT NOT NULL,
@@ -170,8 +201,11 @@ CREATE TABLE shipment_line (
     delivered_milli BIGINT NOT NULL,
     refused_milli   BIGINT NOT NULL,
     refusal_reason  BIGINT NOT NULL,
+    -- The order whose line it is: a shipment may be of several.
+    sales_order     UUID,
     PRIMARY KEY (tenant, shipment, line_number)
 ) /* WITHOUT ROWID */;
+CREATE INDEX shipment_line_by_order ON shipment_line (tenant, sales_order, shipment);
 
 CREATE TABLE payment (
     tenant         BIGINT NOT NULL,

@@ -31,6 +31,14 @@ pub enum Verb {
         #[command(flatten)]
         printed: Printed,
     },
+    /// Tells the driver where to go, in which order, and what to bring.
+    RouteSheet {
+        /// The trip.
+        id: Uuid,
+        /// How.
+        #[command(flatten)]
+        printed: Printed,
+    },
 }
 
 /// How a paper is printed, and where it goes.
@@ -42,7 +50,7 @@ pub struct Printed {
     /// The language of the paper.
     #[arg(long, value_enum, default_value = "en")]
     pub language: Language,
-    /// The day that stands on it, as YYYY-MM-DD [default: none].
+    /// The day that stands on it, as YYYY-MM-DD [default: the trip's, or none].
     #[arg(long, value_name = "DAY")]
     pub day: Option<NaiveDate>,
     /// The file [default: the kind of paper and its number, in this folder].
@@ -67,6 +75,7 @@ pub async fn run(verb: Verb) -> anyhow::Result<()> {
     let (kind, id, printed) = match verb {
         Verb::PickList { id, printed } => (PaperKind::PickList, id, printed),
         Verb::DeliveryNote { id, printed } => (PaperKind::DeliveryNote, id, printed),
+        Verb::RouteSheet { id, printed } => (PaperKind::RouteSheet, id, printed),
     };
     let mut session = printed.login.open().await?;
     let paper = render(&mut session, kind, id, (printed.language, printed.day)).await;

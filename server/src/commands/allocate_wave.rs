@@ -133,8 +133,10 @@ fn allocate(
         let lines = allotment.lines;
         let command = PrepareShipment { shipment_id: bytes, order_id, lines, ..PrepareShipment::default() };
         let prepared = shipment::decide_prepare(None, &[(id, &after)], &command)?;
-        let shipment = Shipment { wave_id: wave_id.as_bytes().to_vec(), ..prepared.shipment };
+        let (wave_id, prepared_at_us) = (wave_id.as_bytes().to_vec(), context.now_us);
+        let shipment = Shipment { wave_id, prepared_at_us, ..prepared.shipment };
         workspace.put_own(shipment_id, &shipment, &place.open())?;
+        workspace.announce("shipment.prepared", shipment_id);
         field::hang(context, workspace, &place, shipment_id)?;
         shipping::put_picking(workspace, &shipment, 1)?;
         wave.lines = wave.lines.saturating_add(i32::try_from(shipment.lines.len()).unwrap_or(i32::MAX));

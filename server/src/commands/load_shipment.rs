@@ -40,6 +40,7 @@ impl Decide for LoadShipment {
         {
             let state = TripState::Loading.into();
             workspace.update(id, &Trip { state, ..trip })?;
+            workspace.announce("trip.loading", id);
         }
         workspace.announce("shipment.loaded", moving.id);
         let verdict = moving.store(context, workspace, decision)?;

@@ -743,7 +743,9 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
         OrderStatus::Confirmed => Some("order.confirmed"),
         OrderStatus::Released => (was != Some(OrderStatus::Released)).then_some("order.released"),
         OrderStatus::Cancelled => Some("order.cancelled"),
-        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Closed | OrderStatus::Refused => None,
+        OrderStatus::Closed => (was != Some(OrderStatus::Closed)).then_some("order.closed"),
+        OrderStatus::Refused => (was != Some(OrderStatus::Refused)).then_some("order.refused"),
+        OrderStatus::Unspecified | OrderStatus::Draft => None,
     }
 }
 

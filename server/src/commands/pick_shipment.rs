@@ -2,7 +2,7 @@
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::PickShipment;
+use roundsman_proto::trade::{PickShipment, ShipmentState};
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::{check, shipment};
 
@@ -32,9 +32,12 @@ impl Decide for PickShipment {
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {
         let (moving, goods) = shipping::read(workspace, &self.shipment_id)?;
+        let begins = goods.shipment.state() == ShipmentState::Prepared;
         let decision = shipment::decide_pick(goods, self, shipping::mover(context))?;
         if self.finished {
             workspace.announce("shipment.picked", moving.id);
+        } else if begins {
+            workspace.announce("shipment.picking", moving.id);
         }
         let verdict = moving.store(context, workspace, decision)?;
         moving.place.outcome(context, workspace, verdict)

@@ -65,7 +65,9 @@ impl Decide for PrepareShipment {
         let before: Vec<(Uuid, &Order)> = orders.iter().map(|(id, order)| (*id, order)).collect();
         let prepared = shipment::decide_prepare(current.as_ref(), &before, self)?;
         if current.is_none() {
-            workspace.put(id, &prepared.shipment, &place.open())?;
+            let shipment = Shipment { prepared_at_us: context.now_us, ..prepared.shipment.clone() };
+            workspace.put(id, &shipment, &place.open())?;
+            workspace.announce("shipment.prepared", id);
             field::hang(context, workspace, &place, id)?;
             for ((id, before), (_, mut after)) in before.into_iter().zip(prepared.orders) {
                 move_reservation(workspace, before, &mut after)?;

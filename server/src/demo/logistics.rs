@@ -221,7 +221,7 @@ impl Logistician {
     }
 
     async fn shipments(&mut self) -> anyhow::Result<Vec<ListedShipment>> {
-        let mut request = ListShipmentsRequest { page_size: 1_000, page_token: String::new() };
+        let mut request = ListShipmentsRequest { page_size: 1_000, ..ListShipmentsRequest::default() };
         let mut shipments = Vec::new();
         loop {
             let send =

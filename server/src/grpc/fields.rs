@@ -76,6 +76,25 @@ impl Fields {
         id
     }
 
+    /// One of the values of an enum that may be missing.
+    pub fn optional_choice<E: TryFrom<i32> + Default + PartialEq>(&mut self, field: &str, value: i32) -> Option<E> {
+        match E::try_from(value) {
+            Ok(choice) => Some(choice).filter(|choice| *choice != E::default()),
+            Err(_) => {
+                self.wrong(field, Reason::UnknownValue, "is unknown");
+                None
+            }
+        }
+    }
+
+    /// A day that may be missing, in days since 1970-01-01.
+    pub fn optional_day(&mut self, field: &str, value: i32) -> Option<i64> {
+        if value < 0 {
+            self.wrong(field, Reason::OutOfRange, "is negative");
+        }
+        Some(value.into()).filter(|_| value > 0)
+    }
+
     /// How long a page may be: 100 unless told, 1,000 at most.
     pub fn page_size(&mut self, field: &str, value: i32) -> i64 {
         match value {
@@ -172,6 +191,20 @@ mod tests {
         fields.id("id", &[0; 16]);
         assert_eq!(fields.optional_id("id", &[1; 17]), None);
         assert_eq!(reasons(fields), [Reason::MissingField, Reason::BadId, Reason::BadId, Reason::BadId]);
+    }
+
+    #[test]
+    fn what_may_be_missing_is_known_or_refused() {
+        use roundsman_proto::trade::OrderStatus;
+        let mut fields = Fields::default();
+        assert_eq!(fields.optional_choice::<OrderStatus>("status", 0), None);
+        assert_eq!(fields.optional_choice("status", OrderStatus::Closed.into()), Some(OrderStatus::Closed));
+        assert_eq!([0, 1].map(|day| fields.optional_day("day", day)), [None, Some(1)]);
+        assert_eq!(reasons(fields), []);
+        let mut fields = Fields::default();
+        assert_eq!(fields.optional_choice::<OrderStatus>("status", 99), None);
+        assert_eq!(fields.optional_day("day", -1), None);
+        assert_eq!(reasons(fields), [Reason::UnknownValue, Reason::OutOfRange]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The door of logistics: lists of orders, shipments and reclamations, papers, and the commands from release to delivery and to the
-//! settlement of reclamations.
+//! The door of logistics: lists, what changes, papers, and the commands from release to delivery and to the settlement of
+//! reclamations.
 
 use std::sync::Arc;
 
@@ -8,26 +8,25 @@ use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::logistics_service_server::LogisticsService;
 use roundsman_proto::sync::{self, Outcome};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, AllocateWave, ChangeRequest, Kind, Order, OrderStatus, Reason, Shipment, Wave};
+use roundsman_proto::trade::{self, AllocateWave, Kind, Reason, Wave};
 use roundsman_sync::trade::check;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::changes::{Asked, Streams, Watch};
 use super::detached::detached;
-use super::fields::Fields;
-use super::paging::{Filter, Listed, documents};
+use super::paging::{List, Page};
 use super::papers::AskedPaper;
 use super::reclamations::{Range, ReclamationPage};
-use super::trips::{Question, TripPage, VehiclePage};
-use super::{office, status};
+use super::trips::Question;
+use super::watcher::{Answers, Watcher};
+use super::{lists, office, status};
 use crate::app::Core;
-use crate::auth::authenticate::caller;
+use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
-use crate::projection::{self, OrderFilter};
 use crate::store::record;
-use crate::store::sql::Db;
 
 /// `roundsman.logistics.v1.LogisticsService`.
 #[derive(Clone, Debug)]
@@ -35,13 +34,15 @@ pub struct LogisticsDoor {
     core: Arc<Core>,
     /// A proposal of trips keeps a processor busy: one at a time.
     proposals: Arc<Semaphore>,
+    /// What is watched.
+    streams: Streams,
 }
 
 impl LogisticsDoor {
     /// The door.
     #[must_use]
     pub fn new(core: Arc<Core>) -> Self {
-        Self { core, proposals: Arc::new(Semaphore::new(1)) }
+        Self { core, proposals: Arc::new(Semaphore::new(1)), streams: Streams::default() }
     }
 
     /// Decides a command that came in a message of its own.
@@ -60,6 +61,17 @@ impl LogisticsDoor {
 }
 
 impl LogisticsDoor {
+    /// A page of a list, with the token of the next one.
+    async fn page<T, L: List>(
+        &self,
+        request: &Request<T>,
+        page: Page<L>,
+    ) -> Result<(Vec<(Uuid, L::Record)>, String), Status> {
+        let caller = caller(request)?;
+        let db = self.core.db.clone();
+        detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await
+    }
+
     /// A wave, as it is now.
     async fn wave(&self, caller: &Caller, id: &[u8]) -> Result<Option<Wave>, Status> {
         let id = check::id(id, "wave_id").map_err(|error| status::rejected(&error))?;
@@ -77,26 +89,39 @@ impl LogisticsDoor {
 
 #[tonic::async_trait]
 impl LogisticsService for LogisticsDoor {
+    type WatchChangesStream = Answers<proto::WatchChangesResponse>;
+
+    async fn watch_changes(
+        &self,
+        request: Request<proto::WatchChangesRequest>,
+    ) -> Result<Response<Self::WatchChangesStream>, Status> {
+        let (caller, lease) = (caller(&request)?, lease(&request)?);
+        let asked = Asked::of(request.get_ref())?;
+        let open = self.streams.open(&caller)?;
+        let (watcher, answers) = Watcher::new(&self.core, caller.tenant, lease);
+        let watch = Watch::new((self.core.db.clone(), caller.tenant), asked, watcher, open);
+        tokio::spawn(watch.serve());
+        Ok(Response::new(answers))
+    }
+
     async fn list_orders(
         &self,
         request: Request<proto::ListOrdersRequest>,
     ) -> Result<Response<proto::ListOrdersResponse>, Status> {
-        let caller = caller(&request)?;
-        let page = OrderPage::of(&request.into_inner())?;
-        let db = self.core.db.clone();
-        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
-        Ok(Response::new(answer))
+        let page = lists::orders(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let orders = found.into_iter().map(lists::listed_order).collect();
+        Ok(Response::new(proto::ListOrdersResponse { orders, next_page_token }))
     }
 
     async fn list_shipments(
         &self,
         request: Request<proto::ListShipmentsRequest>,
     ) -> Result<Response<proto::ListShipmentsResponse>, Status> {
-        let caller = caller(&request)?;
-        let page = ShipmentPage::of(&request.into_inner())?;
-        let db = self.core.db.clone();
-        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
-        Ok(Response::new(answer))
+        let page = lists::shipments(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let shipments = found.into_iter().map(lists::listed_shipment).collect();
+        Ok(Response::new(proto::ListShipmentsResponse { shipments, next_page_token }))
     }
 
     async fn release_order(
@@ -147,11 +172,10 @@ impl LogisticsService for LogisticsDoor {
         &self,
         request: Request<proto::ListChangeRequestsRequest>,
     ) -> Result<Response<proto::ListChangeRequestsResponse>, Status> {
-        let caller = caller(&request)?;
-        let page = ChangeRequestPage::of(&request.into_inner())?;
-        let db = self.core.db.clone();
-        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
-        Ok(Response::new(answer))
+        let page = lists::change_requests(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let change_requests = found.into_iter().map(lists::listed_change_request).collect();
+        Ok(Response::new(proto::ListChangeRequestsResponse { change_requests, next_page_token }))
     }
 
     async fn answer_change_request(
@@ -202,6 +226,16 @@ impl LogisticsService for LogisticsDoor {
         let wave = self.wave(&caller, &request.get_ref().wave_id).await?;
         let wave = Some(wave.ok_or_else(|| Status::not_found("there is no such wave"))?);
         Ok(Response::new(proto::GetWaveResponse { wave }))
+    }
+
+    async fn list_waves(
+        &self,
+        request: Request<proto::ListWavesRequest>,
+    ) -> Result<Response<proto::ListWavesResponse>, Status> {
+        let page = lists::waves(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let waves = found.into_iter().map(lists::listed_wave).collect();
+        Ok(Response::new(proto::ListWavesResponse { waves, next_page_token }))
     }
 
     async fn pick_shipment(
@@ -362,22 +396,20 @@ impl LogisticsService for LogisticsDoor {
         &self,
         request: Request<proto::ListTripsRequest>,
     ) -> Result<Response<proto::ListTripsResponse>, Status> {
-        let caller = caller(&request)?;
-        let page = TripPage::of(&request.into_inner())?;
-        let db = self.core.db.clone();
-        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
-        Ok(Response::new(answer))
+        let page = lists::trips(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let trips = found.into_iter().map(lists::listed_trip).collect();
+        Ok(Response::new(proto::ListTripsResponse { trips, next_page_token }))
     }
 
     async fn list_vehicles(
         &self,
         request: Request<proto::ListVehiclesRequest>,
     ) -> Result<Response<proto::ListVehiclesResponse>, Status> {
-        let caller = caller(&request)?;
-        let page = VehiclePage::of(&request.into_inner())?;
-        let db = self.core.db.clone();
-        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
-        Ok(Response::new(answer))
+        let page = lists::vehicles(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let vehicles = found.into_iter().map(lists::listed_vehicle).collect();
+        Ok(Response::new(proto::ListVehiclesResponse { vehicles, next_page_token }))
     }
 
     async fn propose_trips(
@@ -404,149 +436,5 @@ impl LogisticsService for LogisticsDoor {
         let db = self.core.db.clone();
         let answer = detached(async move { paper.render(&db, caller.tenant).await }).await?;
         Ok(Response::new(answer))
-    }
-}
-
-/// A moment or a day, and an id: where a list in this order goes on.
-pub(super) fn key_of((number, id): &(i64, Uuid)) -> [u8; 24] {
-    let mut key = [0; 24];
-    key[..8].copy_from_slice(&number.to_be_bytes());
-    key[8..].copy_from_slice(id.as_bytes());
-    key
-}
-
-pub(super) fn read_key(key: [u8; 24]) -> (i64, Uuid) {
-    let (number, id) = key.split_at(8);
-    let number = number.try_into().map_or(i64::MAX, i64::from_be_bytes);
-    (number, Uuid::from_slice(id).unwrap_or_default())
-}
-
-/// A page of orders, checked.
-#[derive(Debug)]
-struct OrderPage {
-    token: Filter,
-    filter: OrderFilter,
-    after: (i64, Uuid),
-    size: i64,
-}
-
-impl OrderPage {
-    fn of(request: &proto::ListOrdersRequest) -> Result<Self, Status> {
-        let mut fields = Fields::default();
-        let status = match OrderStatus::try_from(request.status) {
-            Ok(OrderStatus::Unspecified) => None,
-            Ok(status) => Some(status),
-            Err(_) => {
-                fields.wrong("status", Reason::UnknownValue, "is unknown");
-                None
-            }
-        };
-        let through_delivery_day = match request.through_delivery_day {
-            0 => i64::MAX,
-            1.. => request.through_delivery_day.into(),
-            ..0 => {
-                fields.wrong("through_delivery_day", Reason::OutOfRange, "is negative");
-                0
-            }
-        };
-        let values = [request.status.to_be_bytes(), request.through_delivery_day.to_be_bytes()];
-        let token = Filter::of("orders", &[&values[0], &values[1]]);
-        let after = token.after(&mut fields, &request.page_token).map(read_key);
-        let size = fields.page_size("page_size", request.page_size);
-        fields.check()?;
-        let filter = OrderFilter { status, through_delivery_day };
-        Ok(Self { token, filter, after: after.unwrap_or((i64::MIN, Uuid::nil())), size })
-    }
-
-    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListOrdersResponse, StoreError> {
-        let mut tx = db.read().await?;
-        // One more than asked for tells whether there is a next page.
-        let keys = projection::orders(&mut tx, tenant, self.filter, self.after, self.size + 1).await?;
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let ids: Vec<Uuid> = keys.iter().take(size).map(|(_, id)| *id).collect();
-        let Listed { documents, covered } = documents::<Order>(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
-        let last = keys[..covered].last().filter(|_| covered < keys.len());
-        let orders = documents
-            .into_iter()
-            .map(|(id, order)| proto::ListedOrder { order_id: id.as_bytes().to_vec(), order: Some(order) });
-        Ok(proto::ListOrdersResponse {
-            orders: orders.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
-        })
-    }
-}
-
-/// A page of shipments, checked.
-#[derive(Debug)]
-struct ShipmentPage {
-    token: Filter,
-    before: Uuid,
-    size: i64,
-}
-
-impl ShipmentPage {
-    fn of(request: &proto::ListShipmentsRequest) -> Result<Self, Status> {
-        let mut fields = Fields::default();
-        let token = Filter::of("shipments", &[]);
-        let before = token.after(&mut fields, &request.page_token).map(Uuid::from_bytes);
-        let size = fields.page_size("page_size", request.page_size);
-        fields.check()?;
-        Ok(Self { token, before: before.unwrap_or(Uuid::max()), size })
-    }
-
-    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListShipmentsResponse, StoreError> {
-        let mut tx = db.read().await?;
-        let mut ids = projection::shipments(&mut tx, tenant, self.before, self.size + 1).await?;
-        let found = ids.len();
-        ids.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
-        let Listed { documents, covered } = documents::<Shipment>(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
-        let last = ids[..covered].last().filter(|_| covered < found);
-        let shipments = documents.into_iter().map(|(id, shipment)| proto::ListedShipment {
-            shipment_id: id.as_bytes().to_vec(),
-            shipment: Some(shipment),
-        });
-        Ok(proto::ListShipmentsResponse {
-            shipments: shipments.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(last.into_bytes())),
-        })
-    }
-}
-
-/// A page of change requests, checked.
-#[derive(Debug)]
-struct ChangeRequestPage {
-    token: Filter,
-    after: (i64, Uuid),
-    size: i64,
-}
-
-impl ChangeRequestPage {
-    fn of(request: &proto::ListChangeRequestsRequest) -> Result<Self, Status> {
-        let mut fields = Fields::default();
-        let token = Filter::of("change_requests", &[]);
-        let after = token.after(&mut fields, &request.page_token).map(read_key);
-        let size = fields.page_size("page_size", request.page_size);
-        fields.check()?;
-        Ok(Self { token, after: after.unwrap_or((i64::MIN, Uuid::nil())), size })
-    }
-
-    async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListChangeRequestsResponse, StoreError> {
-        let mut tx = db.read().await?;
-        let keys = projection::change_requests(&mut tx, tenant, self.after, self.size + 1).await?;
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let ids: Vec<Uuid> = keys.iter().take(size).map(|(_, id)| *id).collect();
-        let Listed { documents, covered } = documents::<ChangeRequest>(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
-        let last = keys[..covered].last().filter(|_| covered < keys.len());
-        let change_requests = documents.into_iter().map(|(id, request)| proto::ListedChangeRequest {
-            change_request_id: id.as_bytes().to_vec(),
-            change_request: Some(request),
-        });
-        Ok(proto::ListChangeRequestsResponse {
-            change_requests: change_requests.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
-        })
     }
 }

@@ -2,11 +2,13 @@
 
 pub mod admin;
 pub mod auth;
+mod changes;
 pub mod detached;
 mod duplicates;
 mod explain;
 mod fields;
 pub mod inspect;
+mod lists;
 pub mod logistics;
 pub mod office;
 mod paging;
@@ -19,3 +21,4 @@ pub mod stream;
 pub mod supervision;
 pub mod sync;
 mod trips;
+mod watcher;

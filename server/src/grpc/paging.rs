@@ -1,13 +1,16 @@
 //! Pages of documents: a token goes with the filter of its list, and a page is bounded by bytes as well as by number.
 
+use std::future::Future;
+
 use roundsman_sync::kind::Record;
+use tonic::Status;
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::fields::{Fields, next_page};
 use crate::error::StoreError;
 use crate::store::record;
-use crate::store::sql::Tx;
+use crate::store::sql::{Db, Tx};
 
 /// The documents of a page have together at most this many bytes, unless it is a single one: clients take messages of
 /// 4 MiB.
@@ -55,6 +58,118 @@ impl Filter {
             fields.wrong_page_token(field);
         }
         key
+    }
+}
+
+/// A moment or a day, and an id: where a list in this order goes on.
+pub(super) fn key_of((number, id): &(i64, Uuid)) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..8].copy_from_slice(&number.to_be_bytes());
+    key[8..].copy_from_slice(id.as_bytes());
+    key
+}
+
+pub(super) fn read_key(key: [u8; 24]) -> (i64, Uuid) {
+    let (number, id) = key.split_at(8);
+    let number = number.try_into().map_or(i64::MAX, i64::from_be_bytes);
+    (number, Uuid::from_slice(id).unwrap_or_default())
+}
+
+/// By what a list is ordered; it ends with the record's id, so that no two are equal.
+pub trait Key: Copy + Send + Sync + 'static {
+    /// The record.
+    fn id(&self) -> Uuid;
+    /// The token of the page after this key.
+    fn token(&self, filter: Filter) -> String;
+    /// What [`Key::token`] has made; `None`: the first page.
+    fn after(filter: Filter, fields: &mut Fields, token: &str) -> Option<Self>;
+}
+
+impl Key for Uuid {
+    fn id(&self) -> Uuid {
+        *self
+    }
+
+    fn token(&self, filter: Filter) -> String {
+        filter.token(self.into_bytes())
+    }
+
+    fn after(filter: Filter, fields: &mut Fields, token: &str) -> Option<Self> {
+        filter.after(fields, token).map(Self::from_bytes)
+    }
+}
+
+impl Key for (i64, Uuid) {
+    fn id(&self) -> Uuid {
+        self.1
+    }
+
+    fn token(&self, filter: Filter) -> String {
+        filter.token(key_of(self))
+    }
+
+    fn after(filter: Filter, fields: &mut Fields, token: &str) -> Option<Self> {
+        filter.after(fields, token).map(read_key)
+    }
+}
+
+/// Which records are listed, and in which order.
+pub trait List: Send + Sync + 'static {
+    /// The records.
+    type Record: Record + Send;
+    /// By what they are ordered.
+    type Key: Key;
+    /// Before the first of them.
+    const START: Self::Key;
+
+    /// The keys that follow one, at most so many.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    fn keys(
+        &self,
+        tx: &mut Tx,
+        tenant: i64,
+        after: Self::Key,
+        limit: i64,
+    ) -> impl Future<Output = Result<Vec<Self::Key>, StoreError>> + Send;
+}
+
+/// A page of a list, checked.
+#[derive(Debug)]
+pub struct Page<L: List> {
+    list: L,
+    filter: Filter,
+    after: L::Key,
+    size: i64,
+}
+
+impl<L: List> Page<L> {
+    /// The page of a list that its token and its size ask for.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with all that is wrong with the request.
+    pub fn of(mut fields: Fields, list: L, filter: Filter, (token, size): (&str, i32)) -> Result<Self, Status> {
+        let after = L::Key::after(filter, &mut fields, token).unwrap_or(L::START);
+        let size = fields.page_size("page_size", size);
+        fields.check()?;
+        Ok(Self { list, filter, after, size })
+    }
+
+    /// Reads it: its records, and the token of the next page, which is empty after the last.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a document can't be read.
+    pub async fn read(&self, db: &Db, tenant: i64) -> Result<(Vec<(Uuid, L::Record)>, String), StoreError> {
+        let mut tx = db.read().await?;
+        // One more than asked for tells whether there is a next page.
+        let keys = self.list.keys(&mut tx, tenant, self.after, self.size + 1).await?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let ids: Vec<Uuid> = keys.iter().take(size).map(Key::id).collect();
+        let Listed { documents, covered } = documents(&mut tx, tenant, &ids).await?;
+        tx.commit().await?;
+        let last = keys[..covered].last().filter(|_| covered < keys.len());
+        Ok((documents, last.map_or_else(String::new, |last| last.token(self.filter))))
     }
 }
 

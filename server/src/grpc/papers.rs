@@ -6,13 +6,13 @@ use std::hash::Hash;
 use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::{PaperKind, PaperLanguage};
 use roundsman_proto::trade::{
-    Agreement, Customer, Order, OrderLine, Outlet, PriceList, Product, Reason, Shipment, ShipmentLine, ShipmentState,
-    Warehouse, Wave,
+    Agreement, Customer, Order, OrderLine, Outlet, PriceList, Product, Reason, Rep, Shipment, ShipmentLine,
+    ShipmentState, Trip, TripState, TripStop, Warehouse, Wave,
 };
 use roundsman_sync::kind::{self, Record};
 use roundsman_sync::trade::order::fulfil::order_of;
 use roundsman_sync::trade::rejection::Rejection;
-use roundsman_sync::trade::{check, money, order, price};
+use roundsman_sync::trade::{check, delivery, money, order, price, trip};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use crate::commands::shipping::order_ids;
 use crate::error::StoreError;
 use crate::papers::delivery_note::{DeliveryNote, NoteLine, NotePrice};
 use crate::papers::pick_list::{PickLine, PickList};
+use crate::papers::route_sheet::{RouteSheet, Stop};
 use crate::papers::{Goods, Language, Party, short};
 use crate::store::record;
 use crate::store::sql::{Db, Tx};
@@ -49,6 +50,7 @@ pub struct AskedPaper {
 enum Kind {
     PickList,
     DeliveryNote,
+    RouteSheet,
 }
 
 /// What stands on a paper.
@@ -56,6 +58,7 @@ enum Kind {
 enum Paper {
     PickList(PickList),
     DeliveryNote(DeliveryNote),
+    RouteSheet(RouteSheet),
 }
 
 impl AskedPaper {
@@ -72,6 +75,7 @@ impl AskedPaper {
         let kind = match PaperKind::try_from(request.kind) {
             Ok(PaperKind::PickList) => Kind::PickList,
             Ok(PaperKind::DeliveryNote) => Kind::DeliveryNote,
+            Ok(PaperKind::RouteSheet) => Kind::RouteSheet,
             Ok(PaperKind::Unspecified) => wrong_kind(Reason::MissingField, "is missing"),
             Err(_) => wrong_kind(Reason::UnknownValue, "is unknown"),
         };
@@ -103,45 +107,76 @@ impl AskedPaper {
         let rendered = tokio::task::spawn_blocking(move || match paper {
             Paper::PickList(list) => list.render(language),
             Paper::DeliveryNote(note) => note.render(language),
+            Paper::RouteSheet(sheet) => sheet.render(language),
         });
         let pdf = rendered.await.map_err(status::internal)?;
         limit(pdf.len(), BYTES)?;
         let name = match self.kind {
             Kind::PickList => "pick-list",
             Kind::DeliveryNote => "delivery-note",
+            Kind::RouteSheet => "route-sheet",
         };
         Ok(proto::RenderPaperResponse { pdf, file_name: format!("{name}-{}.pdf", short(self.id)) })
     }
 
     async fn read(self, tx: &mut Tx, tenant: i64) -> Result<Paper, Status> {
-        if let Some(shipment) = one::<Shipment>(tx, tenant, self.id.as_bytes()).await? {
-            return self.of_shipment(tx, tenant, shipment).await;
-        }
-        match self.kind {
-            Kind::DeliveryNote => Err(Status::not_found("there is no such shipment")),
-            Kind::PickList => {
-                let wave = one::<Wave>(tx, tenant, self.id.as_bytes()).await?;
-                let wave = wave.ok_or_else(|| Status::not_found("there is no such shipment or wave"))?;
-                Ok(Paper::PickList(self.of_wave(tx, tenant, wave).await?))
+        Ok(match self.kind {
+            Kind::DeliveryNote => {
+                let shipped = self.shipment(tx, tenant).await?;
+                let shipped = shipped.ok_or_else(|| Status::not_found("there is no such shipment"))?;
+                Paper::DeliveryNote(shipped.delivery_note(tx, tenant, self.day).await?)
             }
-        }
+            Kind::PickList => Paper::PickList(match self.shipment(tx, tenant).await? {
+                Some(shipped) => shipped.pick_list(self.day),
+                None => self.of_wave(tx, tenant).await?,
+            }),
+            Kind::RouteSheet => Paper::RouteSheet(self.route_sheet(tx, tenant).await?),
+        })
     }
 
-    async fn of_shipment(self, tx: &mut Tx, tenant: i64, shipment: Shipment) -> Result<Paper, Status> {
+    /// The shipment that is asked for, if it is one.
+    async fn shipment(self, tx: &mut Tx, tenant: i64) -> Result<Option<Shipped>, Status> {
+        let Some(shipment) = one::<Shipment>(tx, tenant, self.id.as_bytes()).await? else { return Ok(None) };
         if shipment.state() == ShipmentState::Cancelled {
-            let state = shipment.state().as_str_name();
-            let wrong = Rejection::new(Reason::WrongState).fact(Some(self.id), "state", state);
-            return Err(status::rejected(&wrong));
+            return Err(self.wrong_state(shipment.state().as_str_name()));
         }
-        let shipped = Shipped::read(tx, tenant, (self.id, shipment)).await?;
-        Ok(match self.kind {
-            Kind::PickList => Paper::PickList(shipped.pick_list(self.day)),
-            Kind::DeliveryNote => Paper::DeliveryNote(shipped.delivery_note(tx, tenant, self.day).await?),
+        Shipped::read(tx, tenant, (self.id, shipment)).await.map(Some)
+    }
+
+    fn wrong_state(self, state: &str) -> Status {
+        status::rejected(&Rejection::new(Reason::WrongState).fact(Some(self.id), "state", state))
+    }
+
+    /// Where a trip goes.
+    async fn route_sheet(self, tx: &mut Tx, tenant: i64) -> Result<RouteSheet, Status> {
+        let trip = one::<Trip>(tx, tenant, self.id.as_bytes()).await?;
+        let trip = trip.ok_or_else(|| Status::not_found("there is no such trip"))?;
+        if trip.state() == TripState::Cancelled {
+            return Err(self.wrong_state(trip.state().as_str_name()));
+        }
+        let driver = one::<Rep>(tx, tenant, &trip.driver_id).await?;
+        let warehouse = one::<Warehouse>(tx, tenant, &trip.warehouse_id).await?;
+        let ids: Vec<Uuid> = trip::shipment_ids(&trip).collect();
+        let shipments = live::<Shipment>(tx, tenant, &ids).await?;
+        let products = products(tx, tenant, shipments.values()).await?;
+        let outlets = trip.stops.iter().filter_map(|stop| Uuid::from_slice(&stop.outlet_id).ok());
+        let outlets = live::<Outlet>(tx, tenant, &outlets.collect::<Vec<_>>()).await?;
+        let stop = |stop: &TripStop| stop_of(stop, trip.day, &outlets, (&shipments, &products));
+        Ok(RouteSheet {
+            trip: self.id,
+            day: if self.day == 0 { trip.day } else { self.day },
+            vehicle: trip.vehicle_name.clone(),
+            driver: driver.map(|driver| driver.name).unwrap_or_default(),
+            warehouse: warehouse.map(place_of_warehouse).unwrap_or_default(),
+            stops: trip.stops.iter().map(stop).collect(),
+            comment: trip.comment.clone(),
         })
     }
 
     /// What is collected for all shipments of a wave.
-    async fn of_wave(self, tx: &mut Tx, tenant: i64, wave: Wave) -> Result<PickList, Status> {
+    async fn of_wave(self, tx: &mut Tx, tenant: i64) -> Result<PickList, Status> {
+        let wave = one::<Wave>(tx, tenant, self.id.as_bytes()).await?;
+        let wave = wave.ok_or_else(|| Status::not_found("there is no such shipment or wave"))?;
         let orders = wave.order_ids.iter().filter_map(|id| Uuid::from_slice(id).ok());
         let ids: Vec<Uuid> = orders.map(|order| shipment_id(self.id, order)).collect();
         let mut shipments = live::<Shipment>(tx, tenant, &ids).await?;
@@ -231,6 +266,43 @@ impl Shipped {
         });
         (quantity_milli > 0).then_some(NoteLine { goods, quantity_milli, price })
     }
+}
+
+/// A stop of a trip as its sheet names it.
+fn stop_of(
+    stop: &TripStop,
+    day: i32,
+    outlets: &HashMap<Uuid, Outlet>,
+    (shipments, products): (&HashMap<Uuid, Shipment>, &HashMap<Uuid, Product>),
+) -> Stop {
+    let outlet = Uuid::from_slice(&stop.outlet_id).ok().and_then(|id| outlets.get(&id));
+    let hours = outlet.into_iter().flat_map(|outlet| &outlet.opening_hours);
+    let open = hours.filter(|hours| delivery::is_among(hours.weekdays, day));
+    let ids: Vec<Uuid> = stop.shipment_ids.iter().filter_map(|id| Uuid::from_slice(id).ok()).collect();
+    Stop {
+        outlet: stop.outlet_name.clone(),
+        address: stop.address.clone(),
+        windows: open.map(|hours| (hours.from_s, hours.to_s)).collect(),
+        weight_g: weight_g(ids.iter().filter_map(|id| shipments.get(id)), products).unwrap_or(0),
+        shipments: ids,
+        to_collect: None,
+    }
+}
+
+/// What comes with these shipments, in grams, rounded up. `None`: not all of it is known.
+fn weight_g<'a>(shipments: impl Iterator<Item = &'a Shipment>, products: &HashMap<Uuid, Product>) -> Option<i64> {
+    let mut ug = 0_i128;
+    for shipment in shipments {
+        for line in &shipment.lines {
+            let product = products.get(&Uuid::from_slice(&line.product_id).ok()?)?;
+            let quantity_milli = carried(shipment, line);
+            if quantity_milli > 0 && product.weight_mg == 0 {
+                return None;
+            }
+            ug += i128::from(quantity_milli) * i128::from(product.weight_mg);
+        }
+    }
+    i64::try_from((ug + 999_999) / 1_000_000).ok()
 }
 
 /// How much of a line comes: what was loaded, or else what was picked, or else what was asked for.

@@ -11,8 +11,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::fields::Fields;
-use super::logistics::{key_of, read_key};
-use super::paging::{Filter, Listed, documents};
+use super::paging::{Filter, Listed, documents, key_of, read_key};
 use crate::calendar;
 use crate::error::StoreError;
 use crate::projection::{self, Claimed, Group, Grouping, ReclamationFilter, ReclamationKey};

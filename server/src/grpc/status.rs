@@ -95,6 +95,13 @@ pub fn exhausted(reason: &'static str, text: &'static str, retry_after: Duration
     Status::with_error_details(Code::ResourceExhausted, text, details)
 }
 
+/// The position is no point of the tenant's history, or too old to go on from: OUT_OF_RANGE.
+#[must_use]
+pub fn position_unknown() -> Status {
+    let text = "the server does not know this position; begin anew";
+    Status::with_error_details(Code::OutOfRange, text, info("POSITION_UNKNOWN"))
+}
+
 /// Come back later, here or elsewhere: UNAVAILABLE.
 #[must_use]
 pub fn unavailable(text: &'static str) -> Status {

@@ -1,7 +1,6 @@
 //! The door of supervisors: the day's coverage as it changes, lists of visits, and what waits on phones.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::supervision as proto;
@@ -10,10 +9,6 @@ use roundsman_proto::sync::WaitingCommands;
 use roundsman_proto::trade::{Reason, Visit};
 use roundsman_sync::kind::Kind;
 use roundsman_sync::trade::rejection::Rejection;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{broadcast, mpsc};
-use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -21,11 +16,11 @@ use super::detached::detached;
 use super::fields::Fields;
 use super::paging::{Filter, Listed, documents};
 use super::status;
+use super::watcher::{Answers, Watcher};
 use crate::app::Core;
 use crate::auth::Refusal;
-use crate::auth::authenticate::{Lease, caller, lease};
+use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
-use crate::clock::Clock;
 use crate::describe;
 use crate::error::StoreError;
 use crate::projection::{self, CoveredRep, VisitFilter, Whose};
@@ -34,18 +29,13 @@ use crate::store::sql::Db;
 use crate::store::tenant;
 use crate::tail::Tail;
 
-/// Between two answers passes at least this much time, however much happens.
-const PAUSE: Duration = Duration::from_millis(200);
-/// After so much silence a watcher looks by itself: whether it may still watch, and what other processes have written.
-const POLL: Duration = Duration::from_secs(20);
-
 /// `roundsman.supervision.v1.SupervisionService`.
 #[derive(Clone, Debug)]
 pub struct SupervisionDoor(pub Arc<Core>);
 
 #[tonic::async_trait]
 impl SupervisionService for SupervisionDoor {
-    type WatchCoverageStream = ReceiverStream<Result<proto::WatchCoverageResponse, Status>>;
+    type WatchCoverageStream = Answers<proto::WatchCoverageResponse>;
 
     async fn watch_coverage(
         &self,
@@ -58,20 +48,10 @@ impl SupervisionService for SupervisionDoor {
         let asked = fields.optional_id("team_id", &request.team_id);
         fields.check()?;
         let team = team_within(team_of(&caller)?, asked)?;
-        // One answer that waits is enough: a slow watcher gets fewer, and each is up to date.
-        let (out, answers) = mpsc::channel(1);
-        let watch = Watch {
-            db: self.0.db.clone(),
-            clock: Arc::clone(&self.0.clock),
-            lease,
-            tenant: caller.tenant,
-            day,
-            team,
-            tails: self.0.lanes.of(caller.tenant).follow(),
-            out,
-        };
+        let (watcher, answers) = Watcher::new(&self.0, caller.tenant, lease);
+        let watch = Watch { db: self.0.db.clone(), tenant: caller.tenant, day, team, watcher };
         tokio::spawn(watch.serve());
-        Ok(Response::new(ReceiverStream::new(answers)))
+        Ok(Response::new(answers))
     }
 
     async fn list_visits(
@@ -200,24 +180,19 @@ fn day(fields: &mut Fields, day: i32) -> i64 {
     day.into()
 }
 
-/// Somebody who watches.
+/// Somebody who watches the coverage.
 struct Watch {
     db: Db,
-    clock: Arc<Clock>,
-    lease: Lease,
     tenant: i64,
     day: i64,
     team: Option<Uuid>,
-    /// What is committed from before the first read on.
-    tails: broadcast::Receiver<Arc<Tail>>,
-    out: mpsc::Sender<Result<proto::WatchCoverageResponse, Status>>,
+    watcher: Watcher<proto::WatchCoverageResponse>,
 }
 
 impl Watch {
     async fn serve(mut self) {
         if let Err(end) = self.watch().await {
-            // Whoever went away needs no reason.
-            let _ = self.out.send(Err(end)).await;
+            self.watcher.end(end).await;
         }
     }
 
@@ -225,16 +200,16 @@ impl Watch {
     async fn watch(&mut self) -> Result<(), Status> {
         let mut shown = None;
         loop {
-            self.lease.check()?;
+            self.watcher.check()?;
             let (reps, version) = self.read().await?;
             if shown.as_ref() != Some(&reps) {
                 let answer = proto::WatchCoverageResponse { reps: reps.iter().map(rep_coverage).collect(), version };
-                if self.out.send(Ok(answer)).await.is_err() {
+                if !self.watcher.tell(answer).await {
                     return Ok(());
                 }
                 shown = Some(reps);
             }
-            if !self.wait().await? {
+            if !self.watcher.wait(concerns).await? {
                 return Ok(());
             }
         }
@@ -247,30 +222,6 @@ impl Watch {
         let reps = projection::coverage(&mut tx, self.tenant, self.day, self.team).await?;
         tx.commit().await?;
         Ok((reps, head.map_or(0, |head| head.position.version)))
-    }
-
-    /// Waits for news, and until the next answer may be given; false: the watcher has gone.
-    async fn wait(&mut self) -> Result<bool, Status> {
-        let now = Instant::now();
-        let (earliest, latest) = (now + self.clock.machine_time(PAUSE), now + self.clock.machine_time(POLL));
-        loop {
-            let heard = tokio::select! {
-                () = self.out.closed() => return Ok(false),
-                heard = timeout_at(latest, self.tails.recv()) => heard,
-            };
-            match heard {
-                Ok(Ok(tail)) if !concerns(&tail) => self.lease.check()?,
-                Ok(Err(RecvError::Closed)) => return Err(status::unavailable("the server is stopping")),
-                Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => break,
-            }
-        }
-        tokio::select! {
-            () = self.out.closed() => return Ok(false),
-            () = sleep_until(earliest) => {}
-        }
-        // What is told by now is committed, and the next read sees it.
-        while !matches!(self.tails.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
-        Ok(true)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Lists of trips and vehicles, and trips that could be made.
+//! Trips that could be made.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use roundsman_proto::logistics as proto;
-use roundsman_proto::trade::{GeoPoint, Outlet, Product, Reason, Shipment, Trip, TripState, Vehicle, Warehouse};
+use roundsman_proto::trade::{GeoPoint, Outlet, Product, Reason, Shipment, Vehicle, Warehouse};
 use roundsman_sync::kind::Record;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::tour;
@@ -13,11 +13,8 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::fields::Fields;
-use super::logistics::{key_of, read_key};
-use super::paging::{Filter, Listed, documents};
 use super::status;
 use crate::error::StoreError;
-use crate::projection::{self, TripFilter};
 use crate::store::record;
 use crate::store::sql::{Db, Tx};
 use crate::workspace::Stored;
@@ -34,117 +31,6 @@ const SERVICE_S: i32 = 600;
 const SPEED_M_PER_H: i32 = 25_000;
 /// It makes no more.
 const SPEED_MOST_M_PER_H: i32 = 200_000;
-
-/// A page of trips, checked.
-#[derive(Debug)]
-pub struct TripPage {
-    token: Filter,
-    filter: TripFilter,
-    after: (i64, Uuid),
-    size: i64,
-}
-
-impl TripPage {
-    /// Checks a request.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT with all that is wrong.
-    pub fn of(request: &proto::ListTripsRequest) -> Result<Self, Status> {
-        let mut fields = Fields::default();
-        let state = match TripState::try_from(request.state) {
-            Ok(TripState::Unspecified) => None,
-            Ok(state) => Some(state),
-            Err(_) => {
-                fields.wrong("state", Reason::UnknownValue, "is unknown");
-                None
-            }
-        };
-        let driver = fields.optional_id("driver_id", &request.driver_id).unwrap_or_default();
-        let mut day = |field: &str, day: i32, none: i64| match day {
-            0 => none,
-            1.. => i64::from(day),
-            ..0 => {
-                fields.wrong(field, Reason::OutOfRange, "is negative");
-                none
-            }
-        };
-        let from_day = day("from_day", request.from_day, i64::MIN);
-        let through_day = day("through_day", request.through_day, i64::MAX);
-        let numbers = [request.state, request.from_day, request.through_day].map(i32::to_be_bytes);
-        let token = Filter::of("trips", &[&numbers[0], &numbers[1], &numbers[2], driver.as_bytes()]);
-        let after = token.after(&mut fields, &request.page_token).map(read_key);
-        let size = fields.page_size("page_size", request.page_size);
-        fields.check()?;
-        let filter = TripFilter { state, driver, from_day, through_day };
-        Ok(Self { token, filter, after: after.unwrap_or((i64::MIN, Uuid::nil())), size })
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When the database does not answer, or a document can't be read.
-    pub async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListTripsResponse, StoreError> {
-        let mut tx = db.read().await?;
-        // One more than asked for tells whether there is a next page.
-        let keys = projection::trips(&mut tx, tenant, self.filter, self.after, self.size + 1).await?;
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let ids: Vec<Uuid> = keys.iter().take(size).map(|(_, id)| *id).collect();
-        let Listed { documents, covered } = documents::<Trip>(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
-        let last = keys[..covered].last().filter(|_| covered < keys.len());
-        let trips = documents
-            .into_iter()
-            .map(|(id, trip)| proto::ListedTrip { trip_id: id.as_bytes().to_vec(), trip: Some(trip) });
-        Ok(proto::ListTripsResponse {
-            trips: trips.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(key_of(last))),
-        })
-    }
-}
-
-/// A page of vehicles, checked.
-#[derive(Debug)]
-pub struct VehiclePage {
-    token: Filter,
-    after: Uuid,
-    size: i64,
-}
-
-impl VehiclePage {
-    /// Checks a request.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT with all that is wrong.
-    pub fn of(request: &proto::ListVehiclesRequest) -> Result<Self, Status> {
-        let mut fields = Fields::default();
-        let token = Filter::of("vehicles", &[]);
-        let after = token.after(&mut fields, &request.page_token).map(Uuid::from_bytes);
-        let size = fields.page_size("page_size", request.page_size);
-        fields.check()?;
-        Ok(Self { token, after: after.unwrap_or_default(), size })
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When the database does not answer, or a document can't be read.
-    pub async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListVehiclesResponse, StoreError> {
-        let mut tx = db.read().await?;
-        let mut ids = projection::vehicles(&mut tx, tenant, self.after, self.size + 1).await?;
-        let found = ids.len();
-        ids.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
-        let Listed { documents, covered } = documents::<Vehicle>(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
-        let last = ids[..covered].last().filter(|_| covered < found);
-        let vehicles = documents
-            .into_iter()
-            .map(|(id, vehicle)| proto::ListedVehicle { vehicle_id: id.as_bytes().to_vec(), vehicle: Some(vehicle) });
-        Ok(proto::ListVehiclesResponse {
-            vehicles: vehicles.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(last.into_bytes())),
-        })
-    }
-}
 
 /// What is to be brought and what could bring it, checked.
 #[derive(Debug)]

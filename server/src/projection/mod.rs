@@ -20,8 +20,8 @@ use crate::store::sql::{Cell, Db, Rows, Tx};
 use crate::workspace::{Change, Stored};
 
 pub use query::{
-    CoveredRep, OrderFilter, PlacedOutlet, TripFilter, VisitFilter, Whose, change_requests, change_requests_of,
-    coverage, debts, orders, outlets, shipments, team_of_rep, trips, vehicles, visits,
+    CoveredRep, OrderFilter, PlacedOutlet, ShipmentFilter, TripFilter, VisitFilter, WaveFilter, Whose, change_requests,
+    change_requests_of, coverage, debts, orders, outlets, shipments, team_of_rep, trips, vehicles, visits, waves,
 };
 pub use reclamations::{
     Claimed, Delivered, Group, Grouping, ReclamationFilter, ReclamationKey, claimed, delivered, reclamations,

@@ -1,7 +1,7 @@
 //! What the office asks of the projections: keys in the order of a list, to which the documents are read from the
 //! records, and sums.
 
-use roundsman_proto::trade::{ChangeRequestState, OrderStatus, TripState, VisitState};
+use roundsman_proto::trade::{ChangeRequestState, OrderStatus, ShipmentState, TripState, VisitState, WaveState};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -14,6 +14,51 @@ pub struct OrderFilter {
     pub status: Option<OrderStatus>,
     /// Only those to be delivered on this day or before, in days since 1970-01-01.
     pub through_delivery_day: i64,
+    /// Only those that this warehouse serves; `None`: any.
+    pub warehouse: Option<Uuid>,
+    /// Only those of this outlet; `None`: of all.
+    pub outlet: Option<Uuid>,
+    /// Only those of this customer; `None`: of all.
+    pub customer: Option<Uuid>,
+    /// Only those of which something can be put into a shipment.
+    pub to_ship: bool,
+}
+
+// One thing that is asked for drives: its index is walked in the order of the list. SQLite is told by which, since it has no idea how
+// many rows there are of each before statistics are gathered. What is asked for beside it is only compared.
+macro_rules! orders_sql {
+    ($index:literal $by:literal) => {
+        concat!(
+            "SELECT delivery_day, id FROM sales_order /* INDEXED BY ",
+            $index,
+            " */ WHERE tenant = $1 AND (delivery_day, id) > ($2, $3) AND delivery_day <= $4 AND (status = $6 OR $6 = 0) ",
+            "AND (warehouse = $7 OR $7 = $11) AND (outlet = $8 OR $8 = $11) AND (customer = $9 OR $9 = $11) ",
+            "AND to_ship >= $10",
+            $by,
+            " ORDER BY delivery_day, id LIMIT $5"
+        )
+    };
+}
+
+impl OrderFilter {
+    /// The statement whose index has the fewest others: few orders are of one outlet, and few are open, but most of a warehouse are
+    /// closed.
+    fn sql(&self) -> &'static str {
+        let is_closed = self.status == Some(OrderStatus::Closed);
+        if self.outlet.is_some() {
+            orders_sql!("sales_order_by_outlet" " AND outlet = $8")
+        } else if self.customer.is_some() {
+            orders_sql!("sales_order_by_customer" " AND customer = $9")
+        } else if self.to_ship {
+            orders_sql!("sales_order_to_ship" " AND to_ship = 1")
+        } else if self.warehouse.is_some() && (is_closed || self.status.is_none()) {
+            orders_sql!("sales_order_by_warehouse" " AND warehouse = $7")
+        } else if self.status.is_some() {
+            orders_sql!("sales_order_by_status" " AND status = $6")
+        } else {
+            orders_sql!("sales_order_by_delivery" "")
+        }
+    }
 }
 
 /// The keys (delivery day and id) of the orders after `after`, in ascending order.
@@ -23,42 +68,170 @@ pub struct OrderFilter {
 pub async fn orders(
     tx: &mut Tx,
     tenant: i64,
-    filter: OrderFilter,
+    filter: &OrderFilter,
     after: (i64, Uuid),
     limit: i64,
 ) -> Result<Vec<(i64, Uuid)>, StoreError> {
-    let query = match filter.status {
-        None => tx.query_as(
-            "SELECT delivery_day, id FROM sales_order \
-             WHERE tenant = $1 AND (delivery_day, id) > ($2, $3) AND delivery_day <= $4 \
-             ORDER BY delivery_day, id LIMIT $5",
-        ),
-        Some(_) => tx.query_as(
-            "SELECT delivery_day, id FROM sales_order \
-             WHERE tenant = $1 AND (delivery_day, id) > ($2, $3) AND delivery_day <= $4 AND status = $6 \
-             ORDER BY delivery_day, id LIMIT $5",
-        ),
+    tx.query_as(filter.sql())
+        .bind(tenant)
+        .bind(after.0)
+        .bind(after.1)
+        .bind(filter.through_delivery_day)
+        .bind(limit)
+        .bind(filter.status.map_or(0, |status| i64::from(status as i32)))
+        .bind(filter.warehouse.unwrap_or_default())
+        .bind(filter.outlet.unwrap_or_default())
+        .bind(filter.customer.unwrap_or_default())
+        .bind(i64::from(filter.to_ship))
+        .bind(Uuid::nil())
+        .all()
+        .await
+}
+
+/// Which shipments are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShipmentFilter {
+    /// Only in this state; `None`: in any.
+    pub state: Option<ShipmentState>,
+    /// Only those from this warehouse; `None`: from all.
+    pub warehouse: Option<Uuid>,
+    /// Only those to this outlet; `None`: to all.
+    pub outlet: Option<Uuid>,
+    /// Only those with goods of this order; `None`: of all.
+    pub order: Option<Uuid>,
+    /// Only those of this wave; `None`: of all.
+    pub wave: Option<Uuid>,
+    /// Only those of this trip; `None`: of all.
+    pub trip: Option<Uuid>,
+    /// Only those that are on no trip.
+    pub without_trip: bool,
+}
+
+macro_rules! shipments_sql {
+    ($index:literal $by:literal) => {
+        concat!(
+            "SELECT prepared_at, id FROM shipment ",
+            $index,
+            " WHERE tenant = $1 AND (prepared_at, id) < ($2, $3) AND (state = $5 OR $5 = 0) ",
+            "AND (warehouse = $6 OR $6 = $10) AND (outlet = $7 OR $7 = $10) AND (wave = $8 OR $8 = $10) ",
+            "AND (trip = $9 OR $9 = $10) AND (trip IS NULL OR $11 = 0)",
+            $by,
+            " ORDER BY prepared_at DESC, id DESC LIMIT $4"
+        )
     };
-    let query = query.bind(tenant).bind(after.0).bind(after.1).bind(filter.through_delivery_day).bind(limit);
-    match filter.status {
-        None => query.all().await,
-        Some(status) => query.bind(i64::from(status as i32)).all().await,
+}
+
+impl ShipmentFilter {
+    /// As with orders: most shipments of a warehouse are delivered.
+    fn sql(&self) -> &'static str {
+        let is_delivered = self.state == Some(ShipmentState::Delivered);
+        if self.order.is_some() {
+            shipments_sql!("" " AND id IN (SELECT shipment FROM shipment_line WHERE tenant = $1 AND sales_order = $12)")
+        } else if self.trip.is_some() {
+            shipments_sql!("/* INDEXED BY shipment_by_trip */" " AND trip = $9")
+        } else if self.wave.is_some() {
+            shipments_sql!("/* INDEXED BY shipment_by_wave */" " AND wave = $8")
+        } else if self.outlet.is_some() {
+            shipments_sql!("/* INDEXED BY shipment_by_outlet */" " AND outlet = $7")
+        } else if self.warehouse.is_some() && (is_delivered || self.state.is_none()) {
+            shipments_sql!("/* INDEXED BY shipment_by_warehouse */" " AND warehouse = $6")
+        } else if self.state.is_some() {
+            shipments_sql!("/* INDEXED BY shipment_by_state */" " AND state = $5")
+        } else if self.without_trip {
+            shipments_sql!("/* INDEXED BY shipment_without_trip */" " AND trip IS NULL")
+        } else {
+            shipments_sql!("/* INDEXED BY shipment_by_preparation */" "")
+        }
     }
 }
 
-/// The ids of the shipments before `before`, in descending order: ids are made in the order of time.
+/// The keys (moment of preparation and id) of the shipments before `before`, in descending order.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn shipments(tx: &mut Tx, tenant: i64, before: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
-    let rows: Vec<(Uuid,)> = tx
-        .query_as("SELECT id FROM shipment WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+pub async fn shipments(
+    tx: &mut Tx,
+    tenant: i64,
+    filter: &ShipmentFilter,
+    before: (i64, Uuid),
+    limit: i64,
+) -> Result<Vec<(i64, Uuid)>, StoreError> {
+    let query = tx
+        .query_as(filter.sql())
         .bind(tenant)
-        .bind(before)
+        .bind(before.0)
+        .bind(before.1)
         .bind(limit)
+        .bind(filter.state.map_or(0, |state| i64::from(state as i32)))
+        .bind(filter.warehouse.unwrap_or_default())
+        .bind(filter.outlet.unwrap_or_default())
+        .bind(filter.wave.unwrap_or_default())
+        .bind(filter.trip.unwrap_or_default())
+        .bind(Uuid::nil())
+        .bind(i64::from(filter.without_trip));
+    match filter.order {
+        None => query.all().await,
+        Some(order) => query.bind(order).all().await,
+    }
+}
+
+/// Which waves are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaveFilter {
+    /// Only in this state; `None`: in any.
+    pub state: Option<WaveState>,
+    /// Only those of this warehouse; `None`: of all.
+    pub warehouse: Option<Uuid>,
+}
+
+macro_rules! waves_sql {
+    ($index:literal $by:literal) => {
+        concat!(
+            "SELECT started_at, id FROM wave /* INDEXED BY ",
+            $index,
+            " */ WHERE tenant = $1 AND (started_at, id) < ($2, $3) ",
+            "AND (state = $5 OR $5 = 0) AND (warehouse = $6 OR $6 = $7)",
+            $by,
+            " ORDER BY started_at DESC, id DESC LIMIT $4"
+        )
+    };
+}
+
+impl WaveFilter {
+    /// As with orders: most waves of a warehouse are allocated.
+    fn sql(&self) -> &'static str {
+        let is_allocating = self.state == Some(WaveState::Allocating);
+        if self.warehouse.is_some() && !is_allocating {
+            waves_sql!("wave_by_warehouse" " AND warehouse = $6")
+        } else if self.state.is_some() {
+            waves_sql!("wave_by_state" " AND state = $5")
+        } else {
+            waves_sql!("wave_by_start" "")
+        }
+    }
+}
+
+/// The keys (moment of start and id) of the waves before `before`, in descending order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waves(
+    tx: &mut Tx,
+    tenant: i64,
+    filter: &WaveFilter,
+    before: (i64, Uuid),
+    limit: i64,
+) -> Result<Vec<(i64, Uuid)>, StoreError> {
+    tx.query_as(filter.sql())
+        .bind(tenant)
+        .bind(before.0)
+        .bind(before.1)
+        .bind(limit)
+        .bind(filter.state.map_or(0, |state| i64::from(state as i32)))
+        .bind(filter.warehouse.unwrap_or_default())
+        .bind(Uuid::nil())
         .all()
-        .await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+        .await
 }
 
 /// Which trips are listed.
@@ -81,7 +254,7 @@ pub struct TripFilter {
 pub async fn trips(
     tx: &mut Tx,
     tenant: i64,
-    filter: TripFilter,
+    filter: &TripFilter,
     after: (i64, Uuid),
     limit: i64,
 ) -> Result<Vec<(i64, Uuid)>, StoreError> {

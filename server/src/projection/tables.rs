@@ -8,10 +8,11 @@ use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
     CashHandIn, Chain, ChangeRequest, ClaimCause, Contract, Order, Outlet, Payment, Product, Receivable, Reclamation,
-    Rep, Shipment, SurveyResponse, Trip, Vehicle, Visit,
+    Rep, Shipment, SurveyResponse, Trip, Vehicle, Visit, Wave,
 };
 use roundsman_sync::kind::{Kind, Record as _};
 use roundsman_sync::trade::delivery;
+use roundsman_sync::trade::order::fulfil;
 use uuid::Uuid;
 
 use crate::store::sql::{Cell, Column, Table};
@@ -113,12 +114,13 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 22] = [
+pub(super) static PROJECTIONS: [&Projection; 23] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
     &SHIPMENT,
     &SHIPMENT_LINE,
+    &WAVE,
     &VEHICLE,
     &TRIP,
     &TRIP_GOODS,
@@ -162,6 +164,8 @@ projection! {
         shipment: Id = reference(&order.shipment_id),
         booked: Int = i64::from(order.booked),
         contract: Id = reference(&order.contract_id),
+        warehouse: Id = reference(&order.warehouse_id),
+        to_ship: Int = i64::from(fulfil::is_to_ship(&order)),
     }
 }
 
@@ -229,6 +233,20 @@ projection! {
         comment: Text = text(&shipment.comment),
         wave: Id = reference(&shipment.wave_id),
         trip: Id = reference(&shipment.trip_id),
+        prepared_at: Int = shipment.prepared_at_us,
+    }
+}
+
+projection! {
+    /// Orders that are picked together.
+    WAVE: "wave" (id) of Wave(wave) {
+        name: Text = text(&wave.name),
+        warehouse: Id = reference(&wave.warehouse_id),
+        state: Int = i64::from(wave.state),
+        orders: Int = i64::try_from(wave.order_ids.len()).unwrap_or(i64::MAX),
+        departure_at: Int = wave.departure_at_us,
+        started_at: Int = wave.started_at_us,
+        allocated_at: Int = wave.allocated_at_us,
     }
 }
 
@@ -287,6 +305,7 @@ projection! {
         delivered_milli: Int = line.delivered_milli,
         refused_milli: Int = line.refused_milli,
         refusal_reason: Int = i64::from(line.refusal_reason),
+        sales_order: Id = reference(fulfil::order_of(goods, line)),
     }
 }
 

@@ -217,6 +217,20 @@ pub async fn known(tx: &mut Tx, tenant: i64, positions: &[Position]) -> Result<H
     Ok(positions.iter().copied().filter(|position| found.contains(position)).collect())
 }
 
+/// The point of the tenant's history with this version; `None`: it is forgotten, or not yet made.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn point(tx: &mut Tx, tenant: i64, version: i64) -> Result<Option<Position>, StoreError> {
+    let found: Option<(i64,)> = tx
+        .query_as("SELECT nonce FROM commit_point WHERE tenant = $1 AND version = $2")
+        .bind(tenant)
+        .bind(version)
+        .optional()
+        .await?;
+    Ok(found.map(|(nonce,)| Position { version, nonce: nonce.cast_unsigned() }))
+}
+
 /// When these versions were committed, in microseconds since the Unix epoch; those that are forgotten are left out.
 ///
 /// # Errors

@@ -123,22 +123,20 @@ pub(crate) async fn import(app: &TestApp, records: Vec<RecordToImport>) -> Outco
 
 /// The access token of an administrator of another tenant, which has nothing. `user` is any user of ours.
 pub(crate) async fn stranger(app: &TestApp, user: Uuid) -> String {
+    stranger_as(app, user, ("Other", Role::Admin)).await
+}
+
+/// The access token of somebody with this role in another tenant, which is made for that. `user` is any user of ours.
+pub(crate) async fn stranger_as(app: &TestApp, user: Uuid, (name, role): (&str, Role)) -> String {
     let ours = app.tenant().await;
     let mut tx = app.core.db.write().await.expect("begins");
     let (_, hash) = account::find_user(&mut tx, ours, user).await.expect("answers").expect("is there");
-    let tenant = account::create_tenant(&mut tx, "Other").await.expect("answers").expect("is new");
-    let stranger = User {
-        tenant,
-        id: app.id(),
-        login: "eve".to_owned(),
-        role: Role::Admin,
-        rep: None,
-        team: None,
-        disabled: false,
-    };
+    let tenant = account::create_tenant(&mut tx, name).await.expect("answers").expect("is new");
+    let (id, login) = (app.id(), "eve".to_owned());
+    let stranger = User { tenant, id, login, role, rep: None, team: None, disabled: false };
     assert!(account::insert_user(&mut tx, &stranger, &hash, app.now_us()).await.expect("answers"));
     tx.commit().await.expect("commits");
-    let answer = roundsman::device::login(app.channel.clone(), ("Other", "eve", PASSWORD), None).await;
+    let answer = roundsman::device::login(app.channel.clone(), (name, "eve", PASSWORD), None).await;
     answer.expect("logs in").tokens.expect("tokens").access_token
 }
 

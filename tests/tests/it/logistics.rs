@@ -198,7 +198,7 @@ async fn shipments_come_newest_first(kind: Kind) {
     for page_size in [1, 2, 0] {
         let (mut found, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = ListShipmentsRequest { page_size, page_token };
+            let request = ListShipmentsRequest { page_size, page_token, ..ListShipmentsRequest::default() };
             let answer = client(&app).list_shipments(by(&lars, request)).await.expect("is answered").into_inner();
             for listed in answer.shipments {
                 assert_eq!(listed.shipment.expect("a document").state(), ShipmentState::Prepared);
@@ -257,7 +257,8 @@ async fn a_page_token_goes_with_its_filter_only(kind: Kind) {
         let status = client(&app).list_orders(by(&lars, request)).await.expect_err("is refused");
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     }
-    let request = ListShipmentsRequest { page_size: 1, page_token: page_token.clone() };
+    let request =
+        ListShipmentsRequest { page_size: 1, page_token: page_token.clone(), ..ListShipmentsRequest::default() };
     let status = client(&app).list_shipments(by(&lars, request)).await.expect_err("is refused");
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     let larger = ListOrdersRequest { page_size: 3, page_token, ..first };

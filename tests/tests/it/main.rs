@@ -3,6 +3,7 @@
 #[macro_use]
 mod both;
 mod attack;
+mod attack_logistics;
 mod bad_input;
 mod cash;
 mod chains;
@@ -26,6 +27,7 @@ mod inspect;
 mod jobs;
 mod killed;
 mod layering;
+mod lists;
 mod logistics;
 mod metrics;
 mod papers;
@@ -57,3 +59,4 @@ mod vans;
 mod vectors;
 mod verify;
 mod wake;
+mod watching;

@@ -5,6 +5,7 @@ use roundsman::cli::client::Session;
 use roundsman::cli::paper;
 use roundsman::papers::delivery_note::{DeliveryNote, NoteLine, NotePrice};
 use roundsman::papers::pick_list::{PickLine, PickList};
+use roundsman::papers::route_sheet::{RouteSheet, Stop};
 use roundsman::papers::{Goods, Language, Party, short};
 use roundsman_proto::auth::Role;
 use roundsman_proto::logistics::{PaperKind, PaperLanguage, RenderPaperRequest, StartWaveRequest};
@@ -12,8 +13,8 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    CancelShipment, Customer, PickShipment, PrepareShipment, Product, ReleaseOrder, Shipment, ShippedLine, ShortReason,
-    StartWave, SubmitOrder, Warehouse,
+    CancelShipment, CancelTrip, Customer, PickShipment, PlanTrip, PrepareShipment, Product, ReleaseOrder, Rep,
+    Shipment, ShippedLine, ShortReason, StartWave, SubmitOrder, Trip, Vehicle, Warehouse,
 };
 use roundsman_tests::app::{PASSWORD, TENANT, TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -28,6 +29,7 @@ use crate::logistics::client;
 on_both_databases!(
     papers_of_a_shipment_say_what_the_records_say,
     the_pick_list_of_a_wave_is_of_all_its_shipments,
+    the_route_sheet_of_a_trip_says_where_it_goes,
     only_who_may_see_the_records_gets_papers_of_them,
 );
 
@@ -257,6 +259,62 @@ async fn the_pick_list_of_a_wave_is_of_all_its_shipments(kind: Kind) {
     house.closes().await;
 }
 
+async fn the_route_sheet_of_a_trip_says_where_it_goes(kind: Kind) {
+    let mut house = House::make(kind).await;
+    let (light, unknown) = (house.released(&[(0, 5, PRICE_MINOR)]).await, house.released(&[(1, 3, PRICE_MINOR)]).await);
+    let shipments = [house.prepared(light).await, house.prepared(unknown).await];
+    let (trip, vehicle, driver) = (house.app.id(), house.app.id(), house.app.id());
+    let dora = Rep { name: "Дора".to_owned(), team_id: bytes(house.world.team), ..Rep::default() };
+    let van = Vehicle { name: "Газель".to_owned(), plate: "A 123 BC".to_owned(), ..Vehicle::default() };
+    import(&house.app, vec![entry(vehicle, Record::Vehicle(van)), entry(driver, Record::Rep(dora))]).await;
+    house.app.user("dora", Role::Driver, Some(driver), None).await;
+    let plan = PlanTrip {
+        trip_id: bytes(trip),
+        vehicle_id: bytes(vehicle),
+        driver_id: bytes(driver),
+        warehouse_id: bytes(house.world.warehouse),
+        day: TODAY + 1,
+        shipment_ids: vec![bytes(shipments[0])],
+        comment: "Ключи у охраны".to_owned(),
+        ..PlanTrip::default()
+    };
+    house.does(Command::PlanTrip(plan.clone())).await;
+    let vehicle_name = house.app.stored::<Trip>(house.world.tenant).await[&trip].vehicle_name.clone();
+    assert!(vehicle_name.contains("Газель"), "{vehicle_name}");
+    let stop = Stop {
+        outlet: "Outlet 0 of anna".to_owned(),
+        shipments: vec![shipments[0]],
+        weight_g: 4_750,
+        ..Stop::default()
+    };
+    let sheet = RouteSheet {
+        trip,
+        day: TODAY,
+        vehicle: vehicle_name,
+        driver: "Дора".to_owned(),
+        warehouse: house.warehouse(),
+        stops: vec![stop.clone()],
+        comment: "Ключи у охраны".to_owned(),
+    };
+    assert!(house.paper(PaperKind::RouteSheet, trip).await == sheet.render(Language::Russian));
+    // What nobody has weighed has no weight, and the day is the trip's if no other was asked for.
+    let shipment_ids = shipments.map(bytes).to_vec();
+    house.does(Command::PlanTrip(PlanTrip { shipment_ids, ..plan })).await;
+    let stops = vec![Stop { shipments: shipments.to_vec(), weight_g: 0, ..stop }];
+    let sheet = RouteSheet { day: TODAY + 1, stops, ..sheet };
+    let login = (TENANT, "lars");
+    let mut session = Session::open(house.app.channel.clone(), login, &Secret::new(PASSWORD)).await.expect("logs in");
+    let english = (paper::Language::En, None);
+    let answer = paper::render(&mut session, PaperKind::RouteSheet, trip, english).await.expect("is rendered");
+    session.close().await;
+    assert_eq!(answer.file_name, format!("route-sheet-{}.pdf", short(trip)));
+    assert!(answer.pdf == sheet.render(Language::English));
+    house.does(Command::CancelTrip(CancelTrip { trip_id: bytes(trip), reason: "a flood".to_owned() })).await;
+    let refused = client(&house.app).render_paper(by(&house.lars, asked(PaperKind::RouteSheet, trip))).await;
+    assert_eq!(refused.expect_err("was called off").code(), Code::FailedPrecondition);
+    house.closes().await;
+}
+
 async fn only_who_may_see_the_records_gets_papers_of_them(kind: Kind) {
     let mut house = House::make(kind).await;
     let order = house.released(&[(0, 1, PRICE_MINOR)]).await;
@@ -276,6 +334,7 @@ async fn only_who_may_see_the_records_gets_papers_of_them(kind: Kind) {
         (RenderPaperRequest { id: bytes(nowhere), ..request.clone() }, Code::NotFound),
         (asked(PaperKind::PickList, nowhere), Code::NotFound),
         (asked(PaperKind::PickList, order), Code::NotFound),
+        (asked(PaperKind::RouteSheet, shipment), Code::NotFound),
         (RenderPaperRequest { id: vec![1], ..request.clone() }, Code::InvalidArgument),
         (RenderPaperRequest { kind: 0, ..request.clone() }, Code::InvalidArgument),
         (RenderPaperRequest { kind: 99, ..request.clone() }, Code::InvalidArgument),

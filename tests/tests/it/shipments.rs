@@ -21,6 +21,7 @@ use roundsman_tests::database::Kind;
 use roundsman_tests::world::{PRICE_MINOR, World, bytes};
 use uuid::Uuid;
 
+use crate::cash::announced;
 use crate::conflicts::{Lines, counted, done, order, ready, status};
 use crate::desk::{by, entry, import};
 
@@ -38,6 +39,7 @@ on_both_databases!(
     what_is_picked_short_is_told_at_once,
     what_was_picked_is_counted_by_barcode_before_it_leaves,
     what_contradicts_is_refused_and_nothing_is_half_done,
+    other_systems_hear_of_each_state,
 );
 
 /// The warehouse's side of a day.
@@ -89,6 +91,21 @@ impl Warehouse {
     async fn prepares_with(&self, command: PrepareShipment) -> Uuid {
         let id = self.app.id();
         self.does(Command::PrepareShipment(PrepareShipment { shipment_id: bytes(id), ..command })).await;
+        id
+    }
+
+    /// Puts orders into shipments together.
+    pub(crate) async fn starts_wave(&self, orders: &[Uuid]) -> Uuid {
+        let id = self.app.id();
+        let wave = StartWave {
+            wave_id: bytes(id),
+            warehouse_id: bytes(self.world.warehouse),
+            order_ids: orders.iter().copied().map(bytes).collect(),
+            ..StartWave::default()
+        };
+        let request = StartWaveRequest { command_id: bytes(self.app.id()), wave: Some(wave) };
+        let mut client = LogisticsServiceClient::new(self.app.channel.clone());
+        client.start_wave(by(&self.lars, request)).await.expect("is answered");
         id
     }
 
@@ -433,5 +450,48 @@ async fn what_contradicts_is_refused_and_nothing_is_half_done(kind: Kind) {
     }
     assert_eq!(house.order(id).await, before);
     assert_eq!(house.app.stored::<Shipment>(house.world.tenant).await.len(), 0);
+    house.closes().await;
+}
+
+/// Each state that an order, its shipments and a wave come to is announced once, when it is reached.
+async fn other_systems_hear_of_each_state(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let order = house.released(&[(0, 2, PRICE_MINOR)]).await;
+    let shipment = house.prepares(order).await;
+    let pick = |finished| {
+        let shipment_id = bytes(shipment);
+        Command::PickShipment(PickShipment { shipment_id, finished, ..PickShipment::default() })
+    };
+    for finished in [false, false, true] {
+        house.does(pick(finished)).await;
+    }
+    house.brings(shipment).await;
+    let ended = house.released(&[(0, 1, PRICE_MINOR)]).await;
+    house.does(Command::CloseOrder(CloseOrder { order_id: bytes(ended), reason: "a flood".to_owned() })).await;
+    let waved = house.released(&[(0, 1, PRICE_MINOR)]).await;
+    let wave = house.starts_wave(&[waved]).await;
+    let of_wave = Uuid::from_slice(&house.order(waved).await.shipment_id).expect("has one");
+    let called_off = house.submitted(&[(0, 1, PRICE_MINOR)]).await;
+    let cancel = CancelOrder { order_id: bytes(called_off), reason: "a flood".to_owned() };
+    assert_eq!(house.app.office(Command::CancelOrder(cancel)).await.status(), Status::Applied);
+    let told = [
+        ("order.confirmed", order),
+        ("order.released", order),
+        ("order.closed", order),
+        ("shipment.prepared", shipment),
+        ("shipment.picking", shipment),
+        ("shipment.picked", shipment),
+        ("shipment.shipped", shipment),
+        ("shipment.delivered", shipment),
+        ("order.closed", ended),
+        ("wave.started", wave),
+        ("wave.allocated", wave),
+        ("shipment.prepared", of_wave),
+        ("order.cancelled", called_off),
+    ];
+    for (topic, record) in told {
+        assert_eq!(announced(&house.app, topic, record).await, 1, "{topic}");
+    }
+    assert_eq!(announced(&house.app, "order.closed", waved).await, 0, "it goes on");
     house.closes().await;
 }

@@ -227,9 +227,13 @@ async fn a_trip_is_planned_loaded_driven_and_closed(kind: Kind) {
     let seen: Order = fleet.house.app.shown(&fleet.house.anna, first_order).expect("the rep sees it");
     assert_eq!((seen.lines[0].delivered_milli, seen.lines[0].refused_milli), (3_000, 1_000));
     assert!(fleet.house.order(second_order).await.broken_promises > 0, "it did not come");
-    for (topic, record) in
-        [("trip.planned", trip), ("trip.departed", trip), ("trip.closed", trip), ("shipment.loaded", first)]
-    {
+    for (topic, record) in [
+        ("trip.planned", trip),
+        ("trip.loading", trip),
+        ("trip.departed", trip),
+        ("trip.closed", trip),
+        ("shipment.loaded", first),
+    ] {
         assert_eq!(announced(&fleet.house.app, topic, record).await, 1, "{topic}");
     }
     fleet.closes().await;

@@ -61,9 +61,15 @@ const KEYS: [(&str, &str, &str); 3] =
 /// The bytes of all rows, one after another.
 const JOINED: &str = "JOINED(frame)";
 
+/// By which index a table is searched, as SQLite is told; for PostgreSQL it is a comment.
+const INDEXED: &str = "/* INDEXED BY ";
+
 /// The keys drive: a CROSS JOIN is never turned around. What joins texts joins bytes as they are, and calls them a text.
 pub(super) fn for_sqlite(sql: &str) -> String {
     let mut sql = sql.replace(JOINED, "CAST(string_agg(frame, '') AS BLOB)");
+    if sql.contains(INDEXED) {
+        sql = sql.replace(INDEXED, "INDEXED BY ").replace(" */", "");
+    }
     for (token, value, _) in KEYS {
         sql = rewrite(&sql, &format!("DELETE FROM {token}"), |Keyed { table, column, keys, .. }| {
             let wanted = format!("SELECT {value} FROM json_each({keys})");

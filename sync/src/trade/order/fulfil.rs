@@ -83,6 +83,12 @@ pub fn can_be_shipped(line: &OrderLine) -> i64 {
     }
 }
 
+/// Whether a shipment can be made of an order now.
+#[must_use]
+pub fn is_to_ship(order: &Order) -> bool {
+    order.status() == OrderStatus::Released && order.lines.iter().any(|line| can_be_shipped(line) > 0)
+}
+
 /// The lines of a shipment that are an order's.
 fn lines_of(shipment: &Shipment, order: Uuid) -> impl Iterator<Item = &ShipmentLine> {
     shipment.lines.iter().filter(move |line| order_of(shipment, line) == order.as_bytes())
