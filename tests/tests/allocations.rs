@@ -34,7 +34,7 @@ const DEVICE: Uuid = Uuid::from_u128(1);
 /// Orders in a full batch.
 const ORDERS: usize = 50;
 /// A pull is counted so often.
-const PULLS: usize = 40;
+const PULLS: usize = 150;
 /// A batch is counted so often.
 const BATCHES: usize = 5;
 /// Rows that are packed by themselves.

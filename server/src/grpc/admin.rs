@@ -249,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn every_field_of_a_user_has_its_limits() {
         let (_fixture, door, admin) = fixture().await;
-        let cases: [(Change, &str, &str); 13] = [
+        let cases: [(Change, &str, &str); 14] = [
             (|user| user.user_id = Vec::new(), "user_id", "MISSING_FIELD"),
             (|user| user.user_id = vec![1; 15], "user_id", "BAD_ID"),
             (|user| user.login = String::new(), "login", "MISSING_FIELD"),
@@ -261,7 +261,8 @@ mod tests {
             (|user| user.rep_id = vec![0; 16], "rep_id", "BAD_ID"),
             (|user| user.team_id = vec![1; 16], "team_id", "MISMATCH"),
             (|user| (user.role, user.rep_id) = (0, Vec::new()), "role", "UNKNOWN_VALUE"),
-            (|user| (user.role, user.rep_id) = (7, Vec::new()), "role", "UNKNOWN_VALUE"),
+            (|user| (user.role, user.rep_id) = (8, Vec::new()), "role", "UNKNOWN_VALUE"),
+            (|user| (user.role, user.rep_id) = (7, Vec::new()), "rep_id", "MISSING_FIELD"),
             (|user| (user.role, user.rep_id) = (2, Vec::new()), "team_id", "MISSING_FIELD"),
         ];
         for (change, field, reason) in cases {

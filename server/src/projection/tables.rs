@@ -531,7 +531,9 @@ fn bits(values: impl Iterator<Item = i32>) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use roundsman_proto::trade::{Hold, HoldReason, OrderLine, PaymentAllocation, ReclamationLine, ShipmentLine};
+    use roundsman_proto::trade::{
+        Hold, HoldReason, OrderLine, PaymentAllocation, ReclamationLine, ShipmentLine, TripGoods,
+    };
 
     use super::*;
 
@@ -543,8 +545,10 @@ mod tests {
         let payment = Payment { allocations, ..Payment::default() }.encode_to_vec();
         let claim =
             Reclamation { lines: vec![ReclamationLine::default(); 2], ..Reclamation::default() }.encode_to_vec();
+        let trip = Trip { goods: vec![TripGoods::default(); 2], ..Trip::default() }.encode_to_vec();
         for projection in PROJECTIONS {
             let document = match projection.table.name {
+                "trip" | "trip_goods" => trip.as_slice(),
                 "payment" | "payment_allocation" => payment.as_slice(),
                 "sales_order" | "sales_order_line" => order.as_slice(),
                 "shipment" | "shipment_line" => shipment.as_slice(),
@@ -553,7 +557,8 @@ mod tests {
             };
             let rows = (projection.rows)(7, Uuid::from_u128(1), document).expect("is read");
             assert_eq!(rows.len(), (projection.count)(document).expect("is read"), "{}", projection.table.name);
-            let of_parts = projection.table.name.ends_with("_line") || projection.table.name == "payment_allocation";
+            let parts = ["payment_allocation", "trip_goods"];
+            let of_parts = projection.table.name.ends_with("_line") || parts.contains(&projection.table.name);
             assert_eq!(rows.len(), if of_parts { 2 } else { 1 }, "{}", projection.table.name);
             for row in rows {
                 assert_eq!(row.len(), projection.table.columns.len(), "{}", projection.table.name);
