@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::auth::Role;
 use roundsman_proto::sync::Outcome;
-use roundsman_proto::trade::{CloseTrip, Order, Shipment, Trip, TripGoods};
+use roundsman_proto::trade::{CloseTrip, Order, Shipment, Trip};
 use roundsman_sync::trade::hand_in::InHand;
 use roundsman_sync::trade::rejection::Rejection;
-use roundsman_sync::trade::stock::Available;
-use roundsman_sync::trade::waiting::Scarce;
 use roundsman_sync::trade::{check, trip};
 use uuid::Uuid;
 
@@ -41,9 +39,7 @@ impl Decide for CloseTrip {
         if let Ok(warehouse) = Uuid::from_slice(&trip.warehouse_id) {
             let products: BTreeSet<Uuid> =
                 self.returned.iter().filter_map(|of| Uuid::from_slice(&of.product_id).ok()).collect();
-            ordering::stock_keys(warehouse, products.iter().copied(), workspace, keys);
-            let scarce = products.into_iter().map(|product| Scarce::Stock { warehouse, product });
-            ordering::waiting_keys(scarce, workspace, keys);
+            ordering::back_keys(warehouse, products, workspace, keys);
         }
         let shipments = trips::shipments(workspace, &trip)?;
         orders(&shipments).into_iter().for_each(|order| keys.id(order));
@@ -66,7 +62,8 @@ impl Decide for CloseTrip {
         let closed = trip::decide_close(&current, &shipments, &cash, self, context.captured_at_us)?;
         let warehouse = stored_id(&closed.warehouse_id)?;
         for goods in &closed.goods {
-            take_back(workspace, warehouse, goods)?;
+            let key = (warehouse, stored_id(&goods.product_id)?);
+            ordering::take_back(workspace, key, (goods.sellable_milli, goods.unsellable_milli))?;
         }
         trips::put(workspace, (id, Some(&current)), &closed)?;
         workspace.announce("trip.closed", id);
@@ -85,18 +82,4 @@ fn currencies(workspace: &Workspace, shipments: &[(Uuid, Shipment)]) -> Result<B
         currencies.extend(workspace.find::<Order>(order)?.map(|order| order.currency));
     }
     Ok(currencies)
-}
-
-/// What can be sold lies in the warehouse again, and what can't is in quarantine there, as far as anybody knows what that one has.
-fn take_back(workspace: &mut Workspace, warehouse: Uuid, goods: &TripGoods) -> Result<(), Stop> {
-    let key = (warehouse, stored_id(&goods.product_id)?);
-    if (goods.sellable_milli, goods.unsellable_milli) == (0, 0) {
-        return Ok(());
-    }
-    match workspace.find_internal::<Available>(&key)? {
-        Some(stock) => {
-            ordering::put_available(workspace, key, &stock.came_back(goods.sellable_milli, goods.unsellable_milli))
-        }
-        None => Ok(()),
-    }
 }

@@ -360,7 +360,7 @@ pub fn edit(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Resu
     may_edit(context, workspace, place)?;
     let survivor = (!place.archived).then_some(place.outlet_id);
     outlet::follow(place.named, place.archived || place.merged(), survivor)?;
-    capture(context, place, false)
+    Ok(capture(context, place, false))
 }
 
 /// The circumstances of something that happened in the field: it is taken if the rep has ever held the outlet. One
@@ -373,7 +373,7 @@ pub fn fact(context: &Context<'_>, workspace: &Workspace, place: &Place) -> Resu
         Some(rep) => right(context, workspace, rep, &workspace.internal(&place.named)?)?.for_fact()?,
         None => false,
     };
-    capture(context, place, outside || place.archived)
+    Ok(capture(context, place, outside || place.archived))
 }
 
 /// Whether the caller may edit what belongs to an outlet.
@@ -406,15 +406,13 @@ fn right(context: &Context<'_>, workspace: &Workspace, rep: Uuid, placed: &Place
 
 /// How the command was captured. The business date counts where a device has captured it, if it is believed; at a desk it
 /// is the territory's day.
-///
-/// # Errors
-/// See [`capture::business_day`].
-pub fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Result<Capture, Stop> {
+#[must_use]
+pub fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -> Capture {
     let now = place.local(context.now_us);
     let stated = if context.issuer.rep().is_some() { context.business_day } else { now.day };
     let business_day = capture::business_day(stated, place.day(context.captured_at_us));
     let corrected = context.clock_correction_us.saturating_abs() > context.policy.clock_flag_us;
-    Ok(Capture {
+    Capture {
         captured_at_us: context.captured_at_us,
         decided_at_us: context.now_us,
         business_day,
@@ -424,7 +422,7 @@ pub fn capture(context: &Context<'_>, place: &Place, outside_assignment: bool) -
         outside_assignment,
         outlet_merged: place.merged(),
         by: context.issuer.actor(),
-    })
+    }
 }
 
 /// The record that a command is to create, if its id is there already.

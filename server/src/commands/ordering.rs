@@ -567,6 +567,25 @@ pub fn stock_keys(warehouse: Uuid, products: impl Iterator<Item = Uuid>, workspa
     }
 }
 
+/// Goods that came back to a warehouse are stock there again, or in quarantine; where nobody knows what it has they are not counted.
+/// [`back_keys`] asks for what it needs.
+///
+/// # Errors
+/// See [`Stop`].
+pub fn take_back(
+    workspace: &mut Workspace,
+    key: (Uuid, Uuid),
+    (sellable_milli, quarantined_milli): (i64, i64),
+) -> Result<(), Stop> {
+    if (sellable_milli, quarantined_milli) == (0, 0) {
+        return Ok(());
+    }
+    match workspace.find_internal::<Available>(&key)? {
+        Some(stock) => put_available(workspace, key, &stock.came_back(sellable_milli, quarantined_milli)),
+        None => Ok(()),
+    }
+}
+
 /// Asks for what is needed when goods come into a warehouse: figures, and the orders that wait for them.
 pub fn back_keys(warehouse: Uuid, products: BTreeSet<Uuid>, workspace: &Workspace, keys: &mut Keys) {
     let scarce = products.iter().map(|product| Scarce::Stock { warehouse, product: *product });

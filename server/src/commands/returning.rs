@@ -4,7 +4,6 @@ use roundsman_proto::trade::{GoodsReturn, Shipment};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::goods_return::{self, Returned};
 use roundsman_sync::trade::order::fulfil::Ordered;
-use roundsman_sync::trade::stock::Available;
 use uuid::Uuid;
 
 use super::field::{self, Place};
@@ -57,8 +56,7 @@ pub fn put(
     workspace.put_internal(&stored_id(&goods_return.shipment_id)?, returned)
 }
 
-/// Goods that came back are stock of the warehouse that has them, or in quarantine there; where nobody knows what it has they are not
-/// counted.
+/// The goods of a return are in the warehouse that has them.
 ///
 /// # Errors
 /// See [`Stop`].
@@ -66,10 +64,7 @@ pub fn put_stock(workspace: &mut Workspace, goods_return: &GoodsReturn) -> Resul
     let Ok(warehouse) = Uuid::from_slice(&goods_return.warehouse_id) else { return Ok(()) };
     for line in &goods_return.lines {
         let key = (warehouse, stored_id(&line.product_id)?);
-        if let Some(stock) = workspace.find_internal::<Available>(&key)? {
-            let stock = stock.came_back(line.sellable_milli, goods_return::quarantined(line));
-            ordering::put_available(workspace, key, &stock)?;
-        }
+        ordering::take_back(workspace, key, (line.sellable_milli, goods_return::quarantined(line)))?;
     }
     Ok(())
 }

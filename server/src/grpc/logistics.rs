@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
 use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::logistics_service_server::LogisticsService;
 use roundsman_proto::sync::{self, Outcome};
 use roundsman_proto::trade::command::Command;
-use roundsman_proto::trade::{self, AllocateWave, Kind, Reason, Wave};
+use roundsman_proto::trade::{self, AllocateWave, Reason, Wave};
 use roundsman_sync::trade::check;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
@@ -18,15 +17,14 @@ use super::changes::{Asked, Streams, Watch};
 use super::detached::detached;
 use super::paging::{List, Page};
 use super::papers::AskedPaper;
-use super::reclamations::{Range, ReclamationPage};
+use super::reclamations::Range;
+use super::records::one;
 use super::trips::Question;
 use super::watcher::{Answers, Watcher};
-use super::{lists, office, status};
+use super::{lists, office, reclamations, status};
 use crate::app::Core;
 use crate::auth::authenticate::{caller, lease};
 use crate::auth::caller::Caller;
-use crate::error::StoreError;
-use crate::store::record;
 
 /// `roundsman.logistics.v1.LogisticsService`.
 #[derive(Clone, Debug)]
@@ -77,11 +75,8 @@ impl LogisticsDoor {
         let id = check::id(id, "wave_id").map_err(|error| status::rejected(&error))?;
         let (db, tenant) = (self.core.db.clone(), caller.tenant);
         detached(async move {
-            let found = record::find(&mut db.read().await?, tenant, &[id]).await?;
-            let stored =
-                found.into_iter().map(|(_, stored)| stored).find(|stored| stored.kind == i64::from(Kind::Wave as i32));
-            let wave = stored.map(|stored| Wave::decode(stored.document)).transpose();
-            Ok(wave.map_err(|error| StoreError::Corrupt(format!("wave {id}: {error}")))?)
+            let mut tx = db.read().await?;
+            Ok(one(&mut tx, tenant, id.as_bytes()).await?)
         })
         .await
     }
@@ -286,11 +281,10 @@ impl LogisticsService for LogisticsDoor {
         &self,
         request: Request<proto::ListReclamationsRequest>,
     ) -> Result<Response<proto::ListReclamationsResponse>, Status> {
-        let caller = caller(&request)?;
-        let page = ReclamationPage::of(&request.into_inner(), self.core.clock.now_us())?;
-        let db = self.core.db.clone();
-        let answer = detached(async move { Ok(page.read(&db, caller.tenant).await?) }).await?;
-        Ok(Response::new(answer))
+        let page = reclamations::page(request.get_ref(), self.core.clock.now_us())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let reclamations = found.into_iter().map(reclamations::listed).collect();
+        Ok(Response::new(proto::ListReclamationsResponse { reclamations, next_page_token }))
     }
 
     async fn count_reclamations(

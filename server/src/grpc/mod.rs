@@ -16,6 +16,7 @@ mod papers;
 mod prices;
 pub mod quarantine;
 mod reclamations;
+mod records;
 pub mod status;
 pub mod stream;
 pub mod supervision;

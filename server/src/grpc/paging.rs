@@ -62,14 +62,14 @@ impl Filter {
 }
 
 /// A moment or a day, and an id: where a list in this order goes on.
-pub(super) fn key_of((number, id): &(i64, Uuid)) -> [u8; 24] {
+fn key_of((number, id): &(i64, Uuid)) -> [u8; 24] {
     let mut key = [0; 24];
     key[..8].copy_from_slice(&number.to_be_bytes());
     key[8..].copy_from_slice(id.as_bytes());
     key
 }
 
-pub(super) fn read_key(key: [u8; 24]) -> (i64, Uuid) {
+fn read_key(key: [u8; 24]) -> (i64, Uuid) {
     let (number, id) = key.split_at(8);
     let number = number.try_into().map_or(i64::MAX, i64::from_be_bytes);
     (number, Uuid::from_slice(id).unwrap_or_default())
@@ -110,6 +110,27 @@ impl Key for (i64, Uuid) {
 
     fn after(filter: Filter, fields: &mut Fields, token: &str) -> Option<Self> {
         filter.after(fields, token).map(read_key)
+    }
+}
+
+impl Key for (i64, i64, Uuid) {
+    fn id(&self) -> Uuid {
+        self.2
+    }
+
+    fn token(&self, filter: Filter) -> String {
+        let (first, second, id) = self;
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&first.to_be_bytes());
+        key[8..].copy_from_slice(&key_of(&(*second, *id)));
+        filter.token(key)
+    }
+
+    fn after(filter: Filter, fields: &mut Fields, token: &str) -> Option<Self> {
+        let key = filter.after::<32>(fields, token)?;
+        let (first, rest) = key.split_at(8);
+        let (second, id) = rest.try_into().map_or((i64::MAX, Uuid::max()), read_key);
+        Some((first.try_into().map_or(i64::MAX, i64::from_be_bytes), second, id))
     }
 }
 

@@ -9,7 +9,6 @@ use roundsman_proto::trade::{
     Agreement, Customer, Order, OrderLine, Outlet, PriceList, Product, Reason, Rep, Shipment, ShipmentLine,
     ShipmentState, Trip, TripState, TripStop, Warehouse, Wave,
 };
-use roundsman_sync::kind::{self, Record};
 use roundsman_sync::trade::order::fulfil::order_of;
 use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::{check, delivery, money, order, price, trip};
@@ -17,19 +16,16 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::fields::Fields;
+use super::records::{live, one};
 use super::status;
 use crate::commands::allocate_wave::shipment_id;
 use crate::commands::shipping::order_ids;
-use crate::error::StoreError;
 use crate::papers::delivery_note::{DeliveryNote, NoteLine, NotePrice};
 use crate::papers::pick_list::{PickLine, PickList};
 use crate::papers::route_sheet::{RouteSheet, Stop};
 use crate::papers::{Goods, Language, Party, short};
-use crate::store::record;
 use crate::store::sql::{Db, Tx};
 
-/// Records that are read at a time.
-const READ: usize = 500;
 /// No pick list is of more lines of shipments, …
 const LINES: usize = 50_000;
 /// … or of more products.
@@ -379,7 +375,7 @@ async fn products(
     let lines = shipments.into_iter().flat_map(|shipment| &shipment.lines);
     let ids: BTreeSet<Uuid> = lines.filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect();
     limit(ids.len(), PRODUCTS)?;
-    live(tx, tenant, &ids.into_iter().collect::<Vec<_>>()).await
+    Ok(live(tx, tenant, &ids.into_iter().collect::<Vec<_>>()).await?)
 }
 
 /// By order, the price list that it was made by.
@@ -403,26 +399,6 @@ fn by<K: Copy + Eq + Hash, R>(records: &HashMap<K, R>, id: impl Fn(&R) -> &[u8])
 
 fn distinct<K>(ids: &HashMap<K, Uuid>) -> Vec<Uuid> {
     ids.values().copied().collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// The record of this id. `None`: the id is empty, or there is none of this kind.
-async fn one<R: Record>(tx: &mut Tx, tenant: i64, id: &[u8]) -> Result<Option<R>, Status> {
-    let ids: Vec<Uuid> = Uuid::from_slice(id).into_iter().collect();
-    Ok(live(tx, tenant, &ids).await?.into_values().next())
-}
-
-/// The records with these ids, as far as they are there.
-async fn live<R: Record>(tx: &mut Tx, tenant: i64, ids: &[Uuid]) -> Result<HashMap<Uuid, R>, Status> {
-    let mut live = HashMap::with_capacity(ids.len());
-    for chunk in ids.chunks(READ) {
-        for (id, stored) in record::find(tx, tenant, chunk).await? {
-            if stored.removed_at_us.is_none() && kind::from_number(stored.kind) == Some(R::KIND) {
-                let record = R::decode(stored.document);
-                live.insert(id, record.map_err(|error| StoreError::Corrupt(format!("record {id}: {error}")))?);
-            }
-        }
-    }
-    Ok(live)
 }
 
 fn limit(count: usize, limit: usize) -> Result<(), Status> {

@@ -4,101 +4,54 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
+use prost::Message as _;
 use roundsman_proto::logistics as proto;
-use roundsman_proto::trade::{Reason, Reclamation, ReclamationCause, ReclamationState};
+use roundsman_proto::trade::{Reason, Reclamation};
 use roundsman_sync::trade::check;
 use tonic::Status;
 use uuid::Uuid;
 
 use super::fields::Fields;
-use super::paging::{Filter, Listed, documents, key_of, read_key};
+use super::paging::{Filter, List, Page};
 use crate::calendar;
 use crate::error::StoreError;
 use crate::projection::{self, Claimed, Group, Grouping, ReclamationFilter, ReclamationKey};
-use crate::store::sql::Db;
+use crate::store::sql::{Db, Tx};
 
-/// A page of reclamations, checked.
-#[derive(Debug)]
-pub struct ReclamationPage {
-    token: Filter,
-    filter: ReclamationFilter,
-    after: ReclamationKey,
-    size: i64,
-}
+impl List for ReclamationFilter {
+    type Record = Reclamation;
+    type Key = ReclamationKey;
+    const START: ReclamationKey = (i64::MIN, i64::MIN, Uuid::nil());
 
-impl ReclamationPage {
-    /// Checks a request at a moment, in microseconds since the Unix epoch.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT with all that is wrong.
-    pub fn of(request: &proto::ListReclamationsRequest, now_us: i64) -> Result<Self, Status> {
-        let mut fields = Fields::default();
-        let state = match ReclamationState::try_from(request.state) {
-            Ok(ReclamationState::Unspecified) => None,
-            Ok(state) => Some(state),
-            Err(_) => {
-                fields.wrong("state", Reason::UnknownValue, "is unknown");
-                None
-            }
-        };
-        let cause = match ReclamationCause::try_from(request.cause) {
-            Ok(ReclamationCause::Unspecified) => None,
-            Ok(cause) => Some(cause),
-            Err(_) => {
-                fields.wrong("cause", Reason::UnknownValue, "is unknown");
-                None
-            }
-        };
-        let department = fields.text("department", request.department.clone(), 0..=check::NAME_CHARS);
-        let outlet = fields.optional_id("outlet_id", &request.outlet_id).unwrap_or_default();
-        let claim_cause = fields.optional_id("cause_id", &request.cause_id).unwrap_or_default();
-        let numbers = [request.state, request.cause, i32::from(request.overdue_only), i32::from(request.by_due_day)];
-        let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
-        let values = [&numbers[..], request.department.as_bytes(), &request.outlet_id, &request.cause_id];
-        let token = Filter::of("reclamations", &values);
-        let after = token.after(&mut fields, &request.page_token).map(read_reclamation_key);
-        let size = fields.page_size("page_size", request.page_size);
-        fields.check()?;
-        let due_by_us = request.overdue_only.then_some(now_us);
-        let by_due = request.by_due_day;
-        let filter = ReclamationFilter { state, department, outlet, cause, claim_cause, due_by_us, by_due };
-        Ok(Self { token, filter, after: after.unwrap_or((i64::MIN, i64::MIN, Uuid::nil())), size })
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When the database does not answer, or a document can't be read.
-    pub async fn read(&self, db: &Db, tenant: i64) -> Result<proto::ListReclamationsResponse, StoreError> {
-        let mut tx = db.read().await?;
-        let keys = projection::reclamations(&mut tx, tenant, &self.filter, self.after, self.size + 1).await?;
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let ids: Vec<Uuid> = keys.iter().take(size).map(|(.., id)| *id).collect();
-        let Listed { documents, covered } = documents::<Reclamation>(&mut tx, tenant, &ids).await?;
-        tx.commit().await?;
-        let last = keys[..covered].last().filter(|_| covered < keys.len());
-        let reclamations = documents.into_iter().map(|(id, reclamation)| proto::ListedReclamation {
-            reclamation_id: id.as_bytes().to_vec(),
-            reclamation: Some(reclamation),
-        });
-        Ok(proto::ListReclamationsResponse {
-            reclamations: reclamations.collect(),
-            next_page_token: last.map_or_else(String::new, |last| self.token.token(reclamation_key(last))),
-        })
+    async fn keys(&self, tx: &mut Tx, tenant: i64, after: Self::Key, limit: i64) -> Result<Vec<Self::Key>, StoreError> {
+        projection::reclamations(tx, tenant, self, after, limit).await
     }
 }
 
-fn reclamation_key((first, filed_at, id): &ReclamationKey) -> [u8; 32] {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&first.to_be_bytes());
-    key[8..].copy_from_slice(&key_of(&(*filed_at, *id)));
-    key
+/// A page of reclamations at a moment, in microseconds since the Unix epoch.
+///
+/// # Errors
+/// INVALID_ARGUMENT with all that is wrong.
+pub fn page(request: &proto::ListReclamationsRequest, now_us: i64) -> Result<Page<ReclamationFilter>, Status> {
+    let mut fields = Fields::default();
+    let list = ReclamationFilter {
+        state: fields.optional_choice("state", request.state),
+        cause: fields.optional_choice("cause", request.cause),
+        department: fields.text("department", request.department.clone(), 0..=check::NAME_CHARS),
+        outlet: fields.optional_id("outlet_id", &request.outlet_id).unwrap_or_default(),
+        claim_cause: fields.optional_id("cause_id", &request.cause_id).unwrap_or_default(),
+        due_by_us: request.overdue_only.then_some(now_us),
+        by_due: request.by_due_day,
+    };
+    let asked = proto::ListReclamationsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    let filter = Filter::of("reclamations", &[&asked.encode_to_vec()]);
+    Page::of(fields, list, filter, (&request.page_token, request.page_size))
 }
 
-fn read_reclamation_key(key: [u8; 32]) -> ReclamationKey {
-    let (first, rest) = key.split_at(8);
-    let (filed_at, id) = rest.try_into().map_or((i64::MAX, Uuid::max()), read_key);
-    (first.try_into().map_or(i64::MAX, i64::from_be_bytes), filed_at, id)
+/// A reclamation, as it is listed.
+#[must_use]
+pub fn listed((id, reclamation): (Uuid, Reclamation)) -> proto::ListedReclamation {
+    proto::ListedReclamation { reclamation_id: id.as_bytes().to_vec(), reclamation: Some(reclamation) }
 }
 
 /// So many days are counted at most.

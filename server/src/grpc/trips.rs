@@ -13,11 +13,10 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::fields::Fields;
+use super::records::live;
 use super::status;
-use crate::error::StoreError;
-use crate::store::record;
-use crate::store::sql::{Db, Tx};
-use crate::workspace::Stored;
+use crate::commands::shipping;
+use crate::store::sql::Db;
 
 /// At most so many shipments are looked at for one proposal.
 const SHIPMENTS: usize = 500;
@@ -85,28 +84,29 @@ impl Question {
     /// NOT_FOUND for a record that is not there, FAILED_PRECONDITION for what can't be planned; when the database does not answer.
     pub async fn read(self, db: &Db, tenant: i64) -> Result<Ground, Status> {
         let mut tx = db.read().await?;
-        let warehouses = found::<Warehouse>(&mut tx, tenant, [self.warehouse].into()).await?;
-        let depot = one(&warehouses, self.warehouse)?.point;
+        let warehouses = live::<Warehouse>(&mut tx, tenant, &[self.warehouse]).await?;
+        let depot = named(&warehouses, self.warehouse)?.point;
         let missing = || Rejection::new(Reason::MissingField).field("warehouse.point").about(self.warehouse);
         let depot = depot.ok_or_else(|| status::rejected(&missing()))?;
-        let of_vehicles = self.vehicles.iter().map(|(id, _)| *id).collect();
-        let vehicles = found::<Vehicle>(&mut tx, tenant, of_vehicles).await?;
-        let vehicles = self.vehicles.iter().map(|(id, shift)| Ok((*id, one(&vehicles, *id)?.clone(), *shift)));
+        let of_vehicles: Vec<Uuid> = self.vehicles.iter().map(|(id, _)| *id).collect();
+        let vehicles = live::<Vehicle>(&mut tx, tenant, &of_vehicles).await?;
+        let vehicles = self.vehicles.iter().map(|(id, shift)| Ok((*id, named(&vehicles, *id)?.clone(), *shift)));
         let vehicles = vehicles.collect::<Result<Vec<_>, Status>>()?;
-        let shipments = found::<Shipment>(&mut tx, tenant, self.shipments.iter().copied().collect()).await?;
+        let shipments = live::<Shipment>(&mut tx, tenant, &self.shipments).await?;
         let mut of_outlets = BTreeSet::new();
         let mut of_products = BTreeSet::new();
         for id in &self.shipments {
-            let shipment = one(&shipments, *id)?;
+            let shipment = named(&shipments, *id)?;
             may_go(*id, shipment, self.warehouse)?;
             of_outlets.extend(Uuid::from_slice(&shipment.outlet_id));
-            of_products.extend(shipment.lines.iter().filter_map(|line| Uuid::from_slice(&line.product_id).ok()));
+            of_products.extend(shipping::products(shipment));
         }
-        let outlets = found::<Outlet>(&mut tx, tenant, of_outlets).await?;
-        let products = found::<Product>(&mut tx, tenant, of_products).await?.into_iter().collect();
+        let ids = |of: BTreeSet<Uuid>| of.into_iter().collect::<Vec<_>>();
+        let outlets = live::<Outlet>(&mut tx, tenant, &ids(of_outlets)).await?;
+        let products = live::<Product>(&mut tx, tenant, &ids(of_products)).await?.into_iter().collect();
         tx.commit().await?;
         let load = |id: &Uuid| {
-            let shipment = one(&shipments, *id)?.clone();
+            let shipment = named(&shipments, *id)?.clone();
             let outlet = Uuid::from_slice(&shipment.outlet_id).ok().and_then(|outlet| outlets.get(&outlet));
             Ok(Load { id: *id, outlet: outlet.cloned().unwrap_or_default(), shipment })
         };
@@ -220,19 +220,11 @@ fn each_once(fields: &mut Fields, field: &str, ids: &[Uuid]) {
     }
 }
 
-/// The live records of a kind with these ids.
-async fn found<R: Record>(tx: &mut Tx, tenant: i64, ids: BTreeSet<Uuid>) -> Result<HashMap<Uuid, R>, StoreError> {
-    let ids: Vec<Uuid> = ids.into_iter().collect();
-    let live = |stored: &Stored| stored.removed_at_us.is_none() && stored.kind == i64::from(R::KIND as i32);
-    let records = record::find(tx, tenant, &ids).await?.into_iter().filter(|(_, stored)| live(stored));
-    let read = records.map(|(id, stored)| match R::decode(stored.document) {
-        Ok(record) => Ok((id, record)),
-        Err(error) => Err(StoreError::Corrupt(format!("record {id}: {error}"))),
-    });
-    read.collect()
-}
-
-fn one<R: Record>(found: &HashMap<Uuid, R>, id: Uuid) -> Result<&R, Status> {
+/// One of the records that were read.
+///
+/// # Errors
+/// NOT_FOUND.
+fn named<R: Record>(found: &HashMap<Uuid, R>, id: Uuid) -> Result<&R, Status> {
     let missing = || status::rejected(&Rejection::new(Reason::NotFound).field(R::NAME).about(id));
     found.get(&id).ok_or_else(missing)
 }
