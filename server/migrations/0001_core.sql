@@ -36,8 +36,15 @@ CREATE TABLE record (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX record_by_kind ON record (tenant, kind, id);
--- What logistics' apps watch: orders, shipments, reclamations, change requests, waves and trips.
-CREATE INDEX record_watched ON record (tenant, version, id) WHERE kind IN (15, 18, 19, 25, 31, 33);
+
+-- What each commit has changed of what logistics' apps watch: orders, shipments, reclamations, change requests, waves and trips.
+CREATE TABLE record_change (
+    tenant  BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    record  UUID   NOT NULL,
+    kind    BIGINT NOT NULL,
+    PRIMARY KEY (tenant, version, record)
+) /* WITHOUT ROWID */;
 
 -- A bucket: all records of one kind in one scope.
 CREATE TABLE bucket (

@@ -41,7 +41,6 @@ CREATE INDEX sales_order_by_status ON sales_order (tenant, status, delivery_day,
 CREATE INDEX sales_order_by_warehouse ON sales_order (tenant, warehouse, delivery_day, id);
 CREATE INDEX sales_order_by_outlet ON sales_order (tenant, outlet, delivery_day, id);
 CREATE INDEX sales_order_by_customer ON sales_order (tenant, customer, delivery_day, id);
-CREATE INDEX sales_order_to_ship ON sales_order (tenant, delivery_day, id) WHERE to_ship = 1;
 
 -- Lines are numbered from 1 in their document's order; `line` is the line's id, which never changes.
 CREATE TABLE sales_order_line (
@@ -116,13 +115,13 @@ CREATE TABLE shipment (
     prepared_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 ) /* WITHOUT ROWID */;
-CREATE INDEX shipment_by_delivery ON shipment (tenant, delivered_at);
+CREATE INDEX shipment_by_delivery ON shipment (tenant, delivered_at) WHERE delivered_at > 0;
 CREATE INDEX shipment_by_preparation ON shipment (tenant, prepared_at, id);
 CREATE INDEX shipment_by_state ON shipment (tenant, state, prepared_at, id);
 CREATE INDEX shipment_by_warehouse ON shipment (tenant, warehouse, prepared_at, id);
 CREATE INDEX shipment_by_outlet ON shipment (tenant, outlet, prepared_at, id);
-CREATE INDEX shipment_by_wave ON shipment (tenant, wave, prepared_at, id);
-CREATE INDEX shipment_by_trip ON shipment (tenant, trip, prepared_at, id);
+CREATE INDEX shipment_by_wave ON shipment (tenant, wave, prepared_at, id) WHERE wave IS NOT NULL;
+CREATE INDEX shipment_by_trip ON shipment (tenant, trip, prepared_at, id) WHERE trip IS NOT NULL;
 CREATE INDEX shipment_without_trip ON shipment (tenant, prepared_at, id) WHERE trip IS NULL;
 
 CREATE TABLE wave (

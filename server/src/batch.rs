@@ -28,7 +28,7 @@ use crate::recent::{Epoch, Recent};
 use crate::store::command::{self, Decided, Known, Quarantine, Sequence};
 use crate::store::sql::{Db, Rows, Tx};
 use crate::store::tenant::{self, Head};
-use crate::store::{account, bucket, record, retention};
+use crate::store::{account, bucket, record, retention, watched};
 use crate::workspace::{Announcement, Change, Effects, Keys, Revocation, Stop, Workspace};
 
 /// A batch takes no more commands once it has this many.
@@ -714,6 +714,7 @@ impl<'w> Batch<'w> {
         let mut writes = vec![
             tenant::commit_row(self.tenant, position, self.now_us),
             record::rows(self.tenant, &changes),
+            watched::rows(self.tenant, position.version, &changes),
             sequences,
         ];
         writes.extend(bucket::write(self.tenant, position.version, &publication.buckets, &publication.rows));

@@ -91,7 +91,7 @@ fn order_keys(context: &Context<'_>, id: Uuid, workspace: &Workspace, keys: &mut
     if let Some(warehouse) = optional_id(&order.warehouse_id)? {
         ordering::stock_keys(warehouse, shipping::products_of(&order).into_iter(), workspace, keys);
     }
-    shipping::order_keys(id, workspace, keys)
+    shipping::order_keys((id, &order), workspace, keys)
 }
 
 /// Puts what there is of an order into a shipment; or says why nothing goes.

@@ -29,7 +29,7 @@ impl Decide for CloseOrder {
         if let Some(warehouse) = optional_id(&order.warehouse_id)? {
             ordering::stock_keys(warehouse, shipping::products_of(&order).into_iter(), workspace, keys);
         }
-        shipping::order_keys(id, workspace, keys)
+        shipping::order_keys((id, &order), workspace, keys)
     }
 
     fn decide(&self, context: &Context<'_>, workspace: &mut Workspace) -> Result<Outcome, Stop> {

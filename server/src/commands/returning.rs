@@ -1,6 +1,6 @@
 //! What the commands about goods that come back have in common: a shipment with its orders, read; what follows, stored.
 
-use roundsman_proto::trade::{GoodsReturn, Shipment};
+use roundsman_proto::trade::{GoodsReturn, Order, Shipment};
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::goods_return::{self, Returned};
 use roundsman_sync::trade::order::fulfil::Ordered;
@@ -22,10 +22,11 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
     keys.internal::<Returned>(&id);
     field::keys(context, &shipment.outlet_id, workspace, keys);
     field::hang_keys(context, &shipment.outlet_id, workspace, keys);
-    for order in shipping::order_ids(&shipment) {
-        keys.id(order);
-        // One that can't ask for more yet must not keep the others from asking.
-        let _ = shipping::price_keys(order, workspace, keys);
+    for id in shipping::order_ids(&shipment) {
+        keys.id(id);
+        if let Ok(Some(order)) = workspace.find::<Order>(id) {
+            shipping::price_keys(&order, workspace, keys);
+        }
     }
     Ok(shipment)
 }

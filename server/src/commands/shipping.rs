@@ -47,10 +47,12 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
     if let Ok(warehouse) = Uuid::from_slice(&shipment.warehouse_id) {
         ordering::stock_keys(warehouse, products(&shipment).into_iter(), workspace, keys);
     }
-    for order in order_ids(&shipment) {
-        keys.id(order);
+    for id in order_ids(&shipment) {
+        keys.id(id);
         // One that can't ask for more yet must not keep the others from asking.
-        let _ = order_keys(order, workspace, keys);
+        if let Ok(Some(order)) = workspace.find::<Order>(id) {
+            let _ = order_keys((id, &order), workspace, keys);
+        }
     }
     Ok(())
 }
@@ -59,36 +61,30 @@ pub fn keys(context: &Context<'_>, id: &[u8], workspace: &Workspace, keys: &mut 
 ///
 /// # Errors
 /// [`Stop::Load`] when it can't ask for more yet.
-pub fn order_keys(id: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
-    let (_, order) = workspace.live::<Order>(id.as_bytes())?;
+pub fn order_keys((id, order): (Uuid, &Order), workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
     keys.record(&order.change_request_id);
-    budgets::keys(&order, keys);
-    quotas::keys(&order, keys);
-    waiting::keys(&order, keys);
-    ordering::waiting_keys(ordering::given_back(&order), workspace, keys);
-    price_keys(id, workspace, keys)?;
-    if let Some(debtor) = debtor(&order) {
+    budgets::keys(order, keys);
+    quotas::keys(order, keys);
+    waiting::keys(order, keys);
+    ordering::waiting_keys(ordering::given_back(order), workspace, keys);
+    price_keys(order, workspace, keys);
+    if let Some(debtor) = debtor(order) {
         keys.internal::<Credit>(&debtor);
         let credit: Credit = workspace.internal(&debtor)?;
         // How much becomes free is not known yet: at most what the order was worth.
-        ordering::held_keys(&credit.without_order(id, &order), workspace, keys);
+        ordering::held_keys(&credit.without_order(id, order), workspace, keys);
     }
     Ok(())
 }
 
 /// Asks for what [`ordered`] needs.
-///
-/// # Errors
-/// [`Stop::Load`] when it can't ask for more yet.
-pub fn price_keys(order: Uuid, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
-    let (_, order) = workspace.live::<Order>(order.as_bytes())?;
+pub fn price_keys(order: &Order, workspace: &Workspace, keys: &mut Keys) {
     keys.record(&order.agreement_id);
     if let Ok(agreement) = Uuid::from_slice(&order.agreement_id)
         && let Ok(Some(agreement)) = workspace.find::<Agreement>(agreement)
     {
         keys.record(&agreement.price_list_id);
     }
-    Ok(())
 }
 
 /// The orders of a shipment, in the order of their ids.

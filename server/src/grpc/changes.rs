@@ -21,9 +21,10 @@ use super::status;
 use super::watcher::Watcher;
 use crate::auth::caller::Caller;
 use crate::error::StoreError;
-use crate::store::record::{self, WATCHED};
+use crate::store::record;
 use crate::store::sql::{Db, Tx};
 use crate::store::tenant::{self, Head};
+use crate::store::watched::{self, WATCHED};
 use crate::workspace::Stored;
 
 /// So many streams of one user are open at a time.
@@ -209,10 +210,10 @@ impl Watch {
     async fn news(&self, told: Told) -> Result<News, Status> {
         let mut tx = self.db.read().await?;
         let head = self.head(&mut tx).await?;
-        let keys = record::watched(&mut tx, self.tenant, self.asked.kinds, told.last, KEYS).await?;
-        let changes = changes(&mut tx, self.tenant, &keys).await?;
-        let is_all = changes.len() == keys.len() && keys.len() < usize::try_from(KEYS).unwrap_or(usize::MAX);
-        let told = match keys.get(..changes.len()).and_then(<[_]>::last) {
+        let keys = watched::changes(&mut tx, self.tenant, self.asked.kinds, told.last, KEYS).await?;
+        let (changes, covered) = changes(&mut tx, self.tenant, &keys).await?;
+        let is_all = covered == keys.len() && keys.len() < usize::try_from(KEYS).unwrap_or(usize::MAX);
+        let told = match keys.get(..covered).and_then(<[_]>::last) {
             // Of the last version there may be more.
             Some(last) if !is_all => {
                 let before = last.0 - 1;
@@ -230,23 +231,33 @@ impl Watch {
     }
 }
 
-/// The records of these keys as they are now, as many as fit into an answer, and at least one.
-async fn changes(tx: &mut Tx, tenant: i64, keys: &[(i64, Uuid)]) -> Result<Vec<proto::RecordChange>, StoreError> {
-    let (mut changes, mut bytes) = (Vec::new(), 0);
+/// The records of these keys as they are now, as many as fit into an answer, and at least one; and how many keys that covers: a
+/// record that has changed since is told with its last change.
+async fn changes(
+    tx: &mut Tx,
+    tenant: i64,
+    keys: &[(i64, Uuid)],
+) -> Result<(Vec<proto::RecordChange>, usize), StoreError> {
+    let (mut changes, mut bytes, mut covered) = (Vec::new(), 0, 0);
     for chunk in keys.chunks(READ) {
-        let ids: Vec<Uuid> = chunk.iter().map(|(_, id)| *id).collect();
+        let mut ids: Vec<Uuid> = chunk.iter().map(|(_, id)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
         let mut found: HashMap<Uuid, Stored> = record::find(tx, tenant, &ids).await?.into_iter().collect();
-        for id in ids {
-            let missing = || StoreError::Corrupt(format!("record {id} is in an index and not there"));
-            let stored = found.remove(&id).ok_or_else(missing)?;
-            bytes += stored.document.len();
-            if bytes > PAGE_BYTES && !changes.is_empty() {
-                return Ok(changes);
+        for (version, id) in chunk {
+            let missing = || StoreError::Corrupt(format!("record {id} has changed and is not there"));
+            if found.get(id).ok_or_else(missing)?.version == *version {
+                let stored = found.remove(id).ok_or_else(missing)?;
+                bytes += stored.document.len();
+                if bytes > PAGE_BYTES && !changes.is_empty() {
+                    return Ok((changes, covered));
+                }
+                changes.push(change(*id, stored)?);
             }
-            changes.push(change(id, stored)?);
+            covered += 1;
         }
     }
-    Ok(changes)
+    Ok((changes, covered))
 }
 
 fn change(id: Uuid, stored: Stored) -> Result<proto::RecordChange, StoreError> {

@@ -61,6 +61,7 @@ pub async fn purge(db: &Db, fail: &FailPoints, tenant: i64, purged_from: i64) ->
     for bucket in buckets {
         while fills_a_chunk((db, fail), tenant, Rows::Tombstones(bucket, purged_from, horizon)).await? {}
     }
+    while fills_a_chunk((db, fail), tenant, Rows::Changes).await? {}
     while fills_a_chunk((db, fail), tenant, Rows::Commits).await? {}
     Ok(horizon)
 }
@@ -69,6 +70,8 @@ pub async fn purge(db: &Db, fail: &FailPoints, tenant: i64, purged_from: i64) ->
 enum Rows {
     /// Of a bucket, after one version and through another.
     Tombstones(i64, i64, i64),
+    /// At or below the horizon.
+    Changes,
     /// Below the horizon.
     Commits,
     /// Decided before this moment, in microseconds since the Unix epoch.
@@ -82,6 +85,7 @@ async fn fills_a_chunk((db, fail): (&Db, &FailPoints), tenant: i64, rows: Rows) 
         Rows::Tombstones(bucket, after, through) => {
             retention::purge_tombstones(&mut tx, (tenant, bucket), (after, through), ROWS).await?
         }
+        Rows::Changes => retention::forget_changes(&mut tx, tenant, ROWS).await?,
         Rows::Commits => retention::forget_commits(&mut tx, tenant, ROWS).await?,
         Rows::Commands(before_us) => retention::forget_commands(&mut tx, tenant, before_us, ROWS).await?,
     };

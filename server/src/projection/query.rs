@@ -41,19 +41,22 @@ macro_rules! orders_sql {
 }
 
 impl OrderFilter {
+    /// Of what can be put into a shipment, only released orders have anything.
+    fn status(&self) -> Option<OrderStatus> {
+        self.status.or(self.to_ship.then_some(OrderStatus::Released))
+    }
+
     /// The statement whose index has the fewest others: few orders are of one outlet, and few are open, but most of a warehouse are
     /// closed.
     fn sql(&self) -> &'static str {
-        let is_closed = self.status == Some(OrderStatus::Closed);
+        let is_closed = self.status() == Some(OrderStatus::Closed);
         if self.outlet.is_some() {
             orders_sql!("sales_order_by_outlet" " AND outlet = $8")
         } else if self.customer.is_some() {
             orders_sql!("sales_order_by_customer" " AND customer = $9")
-        } else if self.to_ship {
-            orders_sql!("sales_order_to_ship" " AND to_ship = 1")
-        } else if self.warehouse.is_some() && (is_closed || self.status.is_none()) {
+        } else if self.warehouse.is_some() && (is_closed || self.status().is_none()) {
             orders_sql!("sales_order_by_warehouse" " AND warehouse = $7")
-        } else if self.status.is_some() {
+        } else if self.status().is_some() {
             orders_sql!("sales_order_by_status" " AND status = $6")
         } else {
             orders_sql!("sales_order_by_delivery" "")
@@ -78,7 +81,7 @@ pub async fn orders(
         .bind(after.1)
         .bind(filter.through_delivery_day)
         .bind(limit)
-        .bind(filter.status.map_or(0, |status| i64::from(status as i32)))
+        .bind(filter.status().map_or(0, |status| i64::from(status as i32)))
         .bind(filter.warehouse.unwrap_or_default())
         .bind(filter.outlet.unwrap_or_default())
         .bind(filter.customer.unwrap_or_default())

@@ -215,7 +215,7 @@ macro_rules! delivered_sql {
             ", CAST(COUNT(*) AS BIGINT), CAST(SUM(l.delivered_milli) AS BIGINT) ",
             "FROM shipment s JOIN shipment_line l ON l.tenant = $1 AND l.shipment = s.id ",
             $joined,
-            "WHERE s.tenant = $1 AND s.delivered_at >= $2 AND s.delivered_at < $3 AND l.delivered_milli > 0 ",
+            "WHERE s.tenant = $1 AND s.delivered_at > 0 AND s.delivered_at >= $2 AND s.delivered_at < $3 AND l.delivered_milli > 0 ",
             "GROUP BY 1, 2, 3"
         )
     };

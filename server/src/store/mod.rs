@@ -10,3 +10,4 @@ pub mod record;
 pub mod retention;
 pub mod sql;
 pub mod tenant;
+pub mod watched;

@@ -1,7 +1,6 @@
 //! Records: one row each, the truth.
 
 use bytes::Bytes;
-use roundsman_sync::kind::Kind;
 use uuid::Uuid;
 
 use super::sql::{Cell, Column, Rows, Table, Tx};
@@ -56,42 +55,6 @@ pub async fn changed(tx: &mut Tx, tenant: i64, kind: i64, after: i64) -> Result<
         .all()
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
-}
-
-/// The kinds whose changes are watched, as [`watched`] and its index name them by their numbers.
-pub const WATCHED: [Kind; 6] =
-    [Kind::Order, Kind::Shipment, Kind::Reclamation, Kind::ChangeRequest, Kind::Wave, Kind::Trip];
-
-/// The keys (version and id) of the records of some of the watched kinds that changed after `after`, removed ones too, in ascending
-/// order. What is no watched kind has no records.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn watched(
-    tx: &mut Tx,
-    tenant: i64,
-    kinds: [i64; WATCHED.len()],
-    after: (i64, Uuid),
-    limit: i64,
-) -> Result<Vec<(i64, Uuid)>, StoreError> {
-    let [one, two, three, four, five, six] = kinds;
-    tx.query_as(
-        "SELECT version, id FROM record \
-         WHERE tenant = $1 AND kind IN (15, 18, 19, 25, 31, 33) AND (version, id) > ($2, $3) \
-         AND kind IN ($5, $6, $7, $8, $9, $10) ORDER BY version, id LIMIT $4",
-    )
-    .bind(tenant)
-    .bind(after.0)
-    .bind(after.1)
-    .bind(limit)
-    .bind(one)
-    .bind(two)
-    .bind(three)
-    .bind(four)
-    .bind(five)
-    .bind(six)
-    .all()
-    .await
 }
 
 /// A page of all records of one kind, by id.
@@ -154,14 +117,4 @@ pub fn rows(tenant: i64, changes: &[Change]) -> Rows {
         })
         .collect();
     Rows { table: &TABLE, rows }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_watched_kinds_have_the_numbers_that_the_statement_and_its_index_name() {
-        assert_eq!(WATCHED.map(|kind| kind as i32), [15, 18, 19, 25, 31, 33]);
-    }
 }

@@ -101,6 +101,23 @@ pub async fn forget_commits(tx: &mut Tx, tenant: i64, limit: i64) -> Result<u64,
     .await
 }
 
+/// Deletes what commits at or below the horizon have changed: nobody goes on from before it. Returns how many; fewer than
+/// `limit`: all of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_changes(tx: &mut Tx, tenant: i64, limit: i64) -> Result<u64, StoreError> {
+    tx.query(
+        "DELETE FROM record_change WHERE tenant = $1 AND (version, record) IN (\
+           SELECT version, record FROM record_change WHERE tenant = $1 \
+           AND version <= (SELECT horizon FROM tenant WHERE id = $1) ORDER BY version, record LIMIT $2)",
+    )
+    .bind(tenant)
+    .bind(limit)
+    .execute()
+    .await
+}
+
 /// Deletes commands that were decided before a moment (in microseconds since the Unix epoch) and that nobody will ask
 /// for: their device has stored the outcome, or no device sent them. What a device captured in vain (its body stands
 /// nowhere else) and what is in quarantine stays. Returns how many; fewer than `limit`: all of them.

@@ -6,6 +6,7 @@
 //! - buckets: rows, their hashes and frames, counts, bytes, checksums (`buckets`); documents are compared by their 64-bit
 //!   row hash, so that not all of them are in memory at once;
 //! - projections ([`crate::projection`]);
+//! - the last change of each record that logistics' apps watch (`watched`);
 //! - stamps: the territories, the team and the own scope that a record is placed by (`stamps`);
 //! - `granted{}` of territories and teams but for the months, `reach{}` but for the own scope (`grants`, `reach`);
 //! - which documents hang on an outlet, whatever the month under which they are listed (`documents`);
@@ -70,6 +71,7 @@ mod shipments;
 mod stamps;
 mod sums;
 mod trips;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +93,7 @@ use crate::error::StoreError;
 use crate::internal::Revoked;
 use crate::projection;
 use crate::store::sql::{Db, Tx};
+use crate::store::tenant::Head;
 use crate::store::{record, tenant};
 use crate::workspace::{FIRST_INTERNAL_KIND, Stored};
 
@@ -190,7 +193,7 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
     let mut tx = db.read().await?;
     let mut report = Report::default();
     let head = tenant::head(&mut tx, tenant).await?.unwrap_or_default();
-    let facts = records(&mut tx, (tenant, head.position.version), &mut report, seen).await?;
+    let facts = records(&mut tx, (tenant, &head), &mut report, seen).await?;
     let derived = Derived::read(&mut tx, (tenant, head.at_us), &mut report, seen).await?;
     let (rows, findings) = projection::verify(&mut tx, tenant).await?;
     report.count("projected rows", rows);
@@ -218,11 +221,13 @@ pub async fn report(db: &Db, tenant: i64, seen: &mut Seen<'_>) -> Result<Report,
 /// One pass over all records: buckets are compared kind by kind, and the facts for everything else are collected.
 async fn records(
     tx: &mut Tx,
-    (tenant, version): (i64, i64),
+    (tenant, head): (i64, &Head),
     report: &mut Report,
     seen: &mut Seen<'_>,
 ) -> Result<Facts, StoreError> {
+    let version = head.position.version;
     let mut facts = Facts::default();
+    let mut watched = watched::Watched::default();
     let mut buckets = buckets::Buckets::read(tx, tenant).await?;
     let (mut live, mut removed) = (0, 0);
     for kind in KINDS {
@@ -235,6 +240,7 @@ async fn records(
                     report
                         .find(format!("{kind:?} {id} has version {}, after the last commit {version}", stored.version));
                 }
+                watched.note(id, &stored);
                 if stored.removed_at_us.is_some() {
                     removed += 1;
                     facts.note_removed(*kind, id, &stored);
@@ -255,6 +261,7 @@ async fn records(
     report.count("live records", live);
     report.count("removed records", removed);
     buckets.finish(tx, tenant, report).await?;
+    watched.compare(tx, (tenant, head.horizon), report).await?;
     for (number, count) in record::kinds(tx, tenant).await? {
         if number < FIRST_INTERNAL_KIND && kind::from_number(number).is_none() {
             report.find(format!("{count} records are of kind {number}, which this program does not know"));

@@ -28,6 +28,12 @@ pub async fn digest(db: &Db) -> Result<u64, StoreError> {
         "SELECT id, kind, version, document, stamps, removed_at, survivor FROM record ORDER BY tenant, id",
     )
     .await?;
+    add::<(i64, Uuid, i64)>(
+        &mut sum,
+        &mut tx,
+        "SELECT version, record, kind FROM record_change ORDER BY tenant, version, record",
+    )
+    .await?;
     add::<(i64, String, i64, i64, i64, i64, i64, i64, i64)>(
         &mut sum,
         &mut tx,

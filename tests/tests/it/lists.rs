@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use roundsman::projection::{self, OrderFilter, ShipmentFilter, WaveFilter};
-use roundsman::store::record;
 use roundsman::store::sql::Tx;
+use roundsman::store::{record, watched};
 use roundsman::workspace::{Change, Stored};
 use roundsman_proto::auth::Role;
 use roundsman_proto::logistics::{ListOrdersRequest, ListShipmentsRequest, ListWavesRequest};
@@ -331,7 +331,7 @@ async fn ask(tx: &mut Tx) -> Vec<&'static str> {
         (OrderFilter { status: Some(OrderStatus::Closed), warehouse: one, ..any }, "sales_order_by_warehouse"),
         (OrderFilter { outlet: one, status: Some(OrderStatus::Closed), ..any }, "sales_order_by_outlet"),
         (OrderFilter { customer: one, ..any }, "sales_order_by_customer"),
-        (OrderFilter { to_ship: true, warehouse: one, ..any }, "sales_order_to_ship"),
+        (OrderFilter { to_ship: true, warehouse: one, ..any }, "sales_order_by_status"),
     ];
     for (filter, index) in orders {
         projection::orders(tx, TENANT, &filter, first, 100).await.expect("answers");
@@ -371,8 +371,8 @@ async fn ask(tx: &mut Tx) -> Vec<&'static str> {
         indexes.push(index);
     }
     // What has changed since an early version, of one kind.
-    record::watched(tx, TENANT, [0, 0, 0, 0, 31, 0], (7, Uuid::max()), 100).await.expect("answers");
-    indexes.push("record_watched");
+    watched::changes(tx, TENANT, [0, 0, 0, 0, 31, 0], (7, Uuid::max()), 100).await.expect("answers");
+    indexes.push("record_change");
     indexes
 }
 

@@ -326,7 +326,7 @@ async fn after_a_busy_day_everything_is_compared_and_nothing_found(kind: Kind) {
         let none = ["restampings{}", "revoked{}", "tombstones"];
         assert!(*count > 0 || none.contains(what), "{what} are compared: {:?}", report.compared);
     }
-    assert_eq!(report.compared.len(), 45, "{:?}", report.compared);
+    assert_eq!(report.compared.len(), 46, "{:?}", report.compared);
     day.app.finish().await;
 }
 

@@ -58,6 +58,7 @@ fn written() -> Vec<Written> {
         by("outbox", "record", 1, "record"),
         by("bucket_row", "record", 1, "record"),
         by("record", "id", 1, "id"),
+        by("record_change", "record", 1, "record"),
         by("sales_order_line", "sales_order", LINES, "sales_order, line_number"),
         // By these the others are found: they go last.
         by("sales_order", "id", 1, "id"),
