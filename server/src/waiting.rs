@@ -47,13 +47,16 @@ fn count(workspace: &mut Workspace, scarce: Scarce, waiting: i64) -> Result<(), 
     }
 }
 
-/// Writes the figures of a product in a warehouse, and tells if something is free for which orders wait. How many wait is as it
+/// Writes the figures of a product in a warehouse where there were others before, and tells if something is free for which orders wait. How many wait is as it
 /// was noted.
 ///
 /// # Errors
 /// [`Stop::Load`].
-pub fn put_available(workspace: &mut Workspace, key: (Uuid, Uuid), available: Available) -> Result<(), Stop> {
-    let before: Available = workspace.internal(&key)?;
+pub fn put_available(
+    workspace: &mut Workspace,
+    key: (Uuid, Uuid),
+    (before, available): (&Available, Available),
+) -> Result<(), Stop> {
     workspace.put_internal(&key, &Available { waiting: before.waiting, ..available })?;
     if before.waiting > 0 && available.free_milli() > before.free_milli() {
         workspace.free(Scarce::Stock { warehouse: key.0, product: key.1 });

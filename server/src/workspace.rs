@@ -205,7 +205,8 @@ impl Workspace {
         if stored.removed_at_us.is_some() {
             return Ok(None);
         }
-        let record = R::decode(&*stored.document)
+        // Out of bytes that are shared a record is read with one copy of each part less than out of a slice.
+        let record = R::decode(stored.document.clone())
             .map_err(|error| Stop::Corrupt(format!("record {id} of kind {:?}: {error}", R::KIND)))?;
         Ok(Some(record))
     }

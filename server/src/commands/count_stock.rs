@@ -17,7 +17,7 @@ impl Decide for CountStock {
     }
 
     fn roles(&self) -> &'static [Role] {
-        &[Role::Rep, Role::Logistics, Role::Integration]
+        &[Role::Rep, Role::Driver, Role::Logistics, Role::Integration]
     }
 
     fn target(&self) -> Option<Target<'_>> {

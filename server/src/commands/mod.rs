@@ -61,6 +61,7 @@ mod restamp_records;
 mod returning;
 mod review_claim;
 mod revoke_device;
+mod sell_from_van;
 mod set_prices;
 mod set_receivable;
 mod set_stock;
@@ -313,6 +314,7 @@ pub fn of(command: &Command) -> &dyn Decide {
         Command::ReleaseQuarantine(command) => command,
         Command::TransferStock(command) => command,
         Command::CountStock(command) => command,
+        Command::SellFromVan(command) => command,
         Command::MarkMissedVisits(command) => command,
         Command::ApplyAssignments(command) => command,
         Command::TurnMonth(command) => command,

@@ -89,6 +89,12 @@ impl Needs {
         needs
     }
 
+    /// The same, with another warehouse than that of the outlet's territory.
+    #[must_use]
+    pub fn served_by(self, warehouse: &[u8]) -> Self {
+        Self { warehouse: Some(warehouse.to_vec()), ..self }
+    }
+
     /// Of an order that is there.
     #[must_use]
     pub fn of_order(order: &Order) -> Self {
@@ -381,6 +387,40 @@ impl Needs {
         }
         Ok(found)
     }
+}
+
+/// Asks for what is needed of an order that is handed in beside [`Needs`]: where it hangs, and what it may repeat.
+pub fn submit_keys(context: &Context<'_>, command: &SubmitOrder, workspace: &Workspace, keys: &mut Keys) {
+    keys.record(&command.order_id);
+    keys.record(&command.visit_id);
+    field::keys(context, &command.outlet_id, workspace, keys);
+    field::hang_keys(context, &command.outlet_id, workspace, keys);
+    for outlet in field::named_and_remaining(&command.outlet_id, workspace) {
+        let others = field::orders_of_others(context, workspace, outlet, own(context, command, context.business_day));
+        others.into_iter().flatten().for_each(|other| keys.id(other));
+    }
+}
+
+/// What an order that is handed in for an outlet, on a business day, may be suspected to repeat.
+///
+/// # Errors
+/// [`Stop::Load`]; [`Stop::Corrupt`].
+pub fn others(
+    context: &Context<'_>,
+    workspace: &Workspace,
+    outlet: Uuid,
+    (command, business_day): (&SubmitOrder, i32),
+) -> Result<Vec<(Uuid, Order)>, Stop> {
+    let mut others = Vec::new();
+    for other in field::orders_of_others(context, workspace, outlet, own(context, command, business_day))? {
+        others.extend(workspace.find::<Order>(other)?.map(|order| (other, order)));
+    }
+    Ok(others)
+}
+
+/// The day of an order, and who takes it; nil: the office.
+fn own(context: &Context<'_>, command: &SubmitOrder, business_day: i32) -> (i32, Uuid) {
+    (order::order_day(command, business_day), context.issuer.rep().unwrap_or_default())
 }
 
 /// Asks for a debtor's credit and, if the customer was merged into another, for that one's.
@@ -775,7 +815,7 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
 /// See [`Stop`].
 pub fn put_available(workspace: &mut Workspace, key: (Uuid, Uuid), available: &Available) -> Result<(), Stop> {
     let before: Available = workspace.internal(&key)?;
-    waiting::put_available(workspace, key, *available)?;
+    waiting::put_available(workspace, key, (&before, *available))?;
     let told = |of: &Available| (of.told_free_milli(), of.quarantined_milli);
     let (free_milli, quarantined_milli) = told(available);
     if told(available) == told(&before) {

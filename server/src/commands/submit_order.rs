@@ -7,7 +7,7 @@ use roundsman_sync::trade::rejection::Rejection;
 use roundsman_sync::trade::{check, order};
 
 use super::ordering::Needs;
-use super::{Context, Decide, Target, field};
+use super::{Context, Decide, Target, field, ordering};
 use crate::workspace::{Keys, Stop, Workspace};
 
 impl Decide for SubmitOrder {
@@ -28,16 +28,8 @@ impl Decide for SubmitOrder {
     }
 
     fn keys(&self, context: &Context<'_>, workspace: &Workspace, keys: &mut Keys) -> Result<(), Stop> {
-        keys.record(&self.order_id);
-        keys.record(&self.visit_id);
-        field::keys(context, &self.outlet_id, workspace, keys);
-        field::hang_keys(context, &self.outlet_id, workspace, keys);
+        ordering::submit_keys(context, self, workspace, keys);
         Needs::of_submit(self, field::editor(context), context.business_day).keys(workspace, keys);
-        let own = (order::order_day(self, context.business_day), context.issuer.rep().unwrap_or_default());
-        for outlet in field::named_and_remaining(&self.outlet_id, workspace) {
-            let others = field::orders_of_others(context, workspace, outlet, own);
-            others.into_iter().flatten().for_each(|other| keys.id(other));
-        }
         Ok(())
     }
 
@@ -49,12 +41,8 @@ impl Decide for SubmitOrder {
         let visit: Option<Visit> = field::named(workspace, check::optional_id(&self.visit_id, "visit_id")?)?;
         let editor = field::editor(context);
         let needs = Needs::of_submit(self, editor, capture.business_day);
+        let others = ordering::others(context, workspace, place.outlet_id, (self, capture.business_day))?;
         let ground = needs.read(workspace, id, place.clone(), capture)?;
-        let mut others = Vec::new();
-        let own = (order::order_day(self, capture.business_day), context.issuer.rep().unwrap_or_default());
-        for other in field::orders_of_others(context, workspace, place.outlet_id, own)? {
-            others.extend(workspace.find::<Order>(other)?.map(|order| (other, order)));
-        }
         let decision = ground
             .decide(|setting| order::decide_submit(current.as_ref(), visit.as_ref(), editor, self, &others, setting))?;
         let verdict = ground.store(context, workspace, current.as_ref(), decision)?;

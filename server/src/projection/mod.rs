@@ -99,7 +99,7 @@ fn rows_of(projection: &Projection, tenant: i64, id: Uuid, stored: &Stored) -> R
     if stored.removed_at_us.is_some() {
         return Ok(Vec::new());
     }
-    (projection.rows)(tenant, id, &stored.document).map_err(|error| unreadable(id, &error))
+    (projection.rows)(tenant, id, stored.document.clone()).map_err(|error| unreadable(id, &error))
 }
 
 /// Those of a record's rows that are not as they were. An order whose state changes has its ten lines as before.

@@ -331,9 +331,9 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
         // Two figures of the same goods, of which devices would believe either.
         return Err(check::mismatch("product_id").about(id).fact(Some(other), "stock_id", other).into());
     }
-    let available = workspace.internal::<Available>(&key)?.counted(stock.on_hand_milli);
-    let available = Available { exact: is_van(&place), ..available };
-    waiting::put_available(workspace, key, available)?;
+    let before: Available = workspace.internal(&key)?;
+    let available = Available { exact: is_van(&place), ..before.counted(stock.on_hand_milli) };
+    waiting::put_available(workspace, key, (&before, available))?;
     stocks.note(warehouse, id);
     workspace.put_internal(&product, &stocks)?;
     let (free_milli, quarantined_milli) = (available.told_free_milli(), available.quarantined_milli);

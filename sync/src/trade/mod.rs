@@ -39,6 +39,7 @@ pub mod survey;
 pub mod task;
 pub mod tour;
 pub mod trip;
+pub mod van_sale;
 pub mod verdict;
 pub mod visit;
 pub mod waiting;

@@ -22,11 +22,11 @@ use roundsman_proto::trade::{
     PickShipment, PlanVisits, PrepareShipment, PreparedLine, Price, PriceList, PriceToSet, Product, Promotion,
     QuarantineDecision, QuotaEntry, QuotaHolder, Receivable, ReceiveReturn, ReceivedReturnLine, Reclamation,
     ReclamationCause, ReclamationLine, RefusalReason, RegisterOutlet, ReleaseHold, ReleaseOrder, ReleaseQuarantine,
-    ReleaseReason, Rep, ReturnOrigin, ReturnReason, ReturnState, ReviewClaim, Scan, SetPrices, SetReceivable, SetStock,
-    SettleClaim, SettlementKind, ShipShipment, Shipment, ShipmentLine, ShipmentState, ShippedLine, ShortReason,
-    ShownPromotion, StartWave, Stock, StockCountLine, StockQuota, StockToSet, StringChange, SubmitOrder, Survey,
-    SurveyAnswer, SurveyState, Task, TransferLine, TransferStock, TurnMonth, UnproductiveReason, Visit, VisitState,
-    Warehouse, Wave, WaveState, contact_edit,
+    ReleaseReason, Rep, ReturnOrigin, ReturnReason, ReturnState, ReviewClaim, Scan, SellFromVan, SetPrices,
+    SetReceivable, SetStock, SettleClaim, SettlementKind, ShipShipment, Shipment, ShipmentLine, ShipmentState,
+    ShippedLine, ShortReason, ShownPromotion, StartWave, Stock, StockCountLine, StockQuota, StockToSet, StringChange,
+    SubmitOrder, Survey, SurveyAnswer, SurveyState, Task, TransferLine, TransferStock, TurnMonth, UnproductiveReason,
+    Visit, VisitState, Warehouse, Wave, WaveState, contact_edit,
 };
 use roundsman_sync::kind::Record;
 use roundsman_sync::scope::Month;
@@ -145,6 +145,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Office, 3, assign_task),
     recipe(Who::Office, 3, assign_rep),
     recipe(Who::Office, 4, hand_territory_over),
+    recipe(Who::Logistics, 80, go_on),
     recipe(Who::Logistics, 10, release_order),
     recipe(Who::Logistics, 10, prepare_shipment),
     recipe(Who::Logistics, 14, answer_change_request),
@@ -161,6 +162,7 @@ pub const RECIPES: &[Recipe] = &[
     recipe(Who::Logistics, 3, transfer_stock),
     recipe(Who::Logistics, 1, count_stock),
     recipe(Who::Rep, 1, count_stock),
+    recipe(Who::Rep, 3, sell_from_van),
     recipe(Who::Office, 1, import_van),
     recipe(Who::Logistics, 2, close_order),
     recipe(Who::Logistics, 6, plan_trip),
@@ -1030,6 +1032,23 @@ fn hand_territory_over(scene: &Scene<'_>) -> Option<Command> {
     }))
 }
 
+/// What is farthest on its way goes on, for the most part: or no goods would ever arrive among so much else.
+fn go_on(scene: &Scene<'_>) -> Option<Command> {
+    let steps = [
+        receive_return,
+        close_trip,
+        deliver_shipment,
+        depart_trip,
+        load_shipment,
+        ship_shipment,
+        plan_trip,
+        pick_shipment,
+        prepare_shipment,
+        release_order,
+    ];
+    steps.into_iter().filter(|_| scene.dice.chance(50)).find_map(|step| step(scene))
+}
+
 fn prepare_shipment(scene: &Scene<'_>) -> Option<Command> {
     let any = scene.dice.chance(10);
     let waits = |order: &Order| {
@@ -1250,6 +1269,16 @@ fn count_stock(scene: &Scene<'_>) -> Option<Command> {
     let line = StockCountLine { product_id: bytes(product), counted_milli, expected_milli: None };
     let (count_id, warehouse_id) = (bytes(scene.dice.id()), bytes(warehouse));
     Some(Command::CountStock(CountStock { count_id, warehouse_id, lines: vec![line], comment: String::new() }))
+}
+
+/// Out of the own van, or now and then out of what is not.
+fn sell_from_van(scene: &Scene<'_>) -> Option<Command> {
+    let own = |van: &Warehouse| scene.rep.is_some_and(|rep| van.rep_id == bytes(rep));
+    let (warehouse, _, _) = scene.one::<Warehouse>(|van| scene.dice.chance(5) || own(van))?;
+    let Command::SubmitOrder(order) = submit_order(scene)? else { return None };
+    let order = Some(SubmitOrder { delivery_day: 0, ..order });
+    let (shipment_id, warehouse_id) = (bytes(scene.dice.id()), bytes(warehouse));
+    Some(Command::SellFromVan(SellFromVan { order, shipment_id, warehouse_id, proof: None }))
 }
 
 /// A rep has a van, or another one has it now.

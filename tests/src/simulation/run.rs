@@ -845,8 +845,8 @@ impl<'j> Simulation<'j> {
         let tenant = usize::from(!self.dice.chance(FIRST_TENANT));
         let eyes = laws::look(self, tenant).await?;
         let (role, who) = match self.dice.below(10) {
-            0..6 => (Role::Office, Who::Office),
-            6..9 => (Role::Logistics, Who::Logistics),
+            0..5 => (Role::Office, Who::Office),
+            5..9 => (Role::Logistics, Who::Logistics),
             _ => (Role::Unspecified, Who::Server),
         };
         let recipes: Vec<_> = RECIPES.iter().filter(|recipe| recipe.who == who).collect();

@@ -18,6 +18,7 @@ use roundsman_sync::trade::allocation::Demand;
 use roundsman_sync::trade::credit::Credit;
 use roundsman_sync::trade::quota::{Quota, Quotas, Share};
 use roundsman_sync::trade::stock::Available;
+use roundsman_sync::trade::van_sale::HANDED_OVER;
 use uuid::Uuid;
 
 use super::journal::{Checked, Journal, Law};
@@ -129,10 +130,10 @@ fn promises(before: Option<&Order>, after: &Order, journal: &mut Journal) -> Che
     Ok(())
 }
 
-/// Whether a person has lifted this limit for the order.
+/// Whether a person has lifted this limit for the order, or it was not asked since the goods were with the customer already.
 fn lifted(order: &Order, reason: HoldReason) -> bool {
-    let by_a_person = |hold: &Hold| hold.reason() == reason && !hold.released_by_id.is_empty();
-    order.holds.iter().any(by_a_person)
+    let is_lifted = |hold: &Hold| !hold.released_by_id.is_empty() || hold.released_by == HANDED_OVER;
+    order.holds.iter().any(|hold| hold.reason() == reason && is_lifted(hold))
 }
 
 /// What an order will add to the customer's debt.
@@ -223,7 +224,8 @@ impl Changed<'_> {
         let credit = debtor(order).and_then(|debtor| self.now::<Credit>(Credit::id(&debtor))).unwrap_or_default();
         let under = credit.contracts.iter().find(|known| known.contract_id == contract).map(|known| known.account);
         let account = if contract.is_empty() { credit.all } else { under.unwrap_or_default() };
-        i128::from(account.booked_debt_minor) + i128::from(account.orders_minor) - i128::from(account.payments_minor)
+        let owed = i128::from(account.booked_debt_minor) + i128::from(account.orders_minor);
+        owed - i128::from(account.payments_minor) - i128::from(account.returns_minor)
     }
 
     /// All live records of a kind, as they were.
@@ -552,7 +554,7 @@ impl Changed<'_> {
                 let Some(now) = read::<Shipment>(&change.after) else { continue };
                 let was: Shipment = self.records.get(&change.id).and_then(read).unwrap_or_default();
                 for line in now.lines.iter().filter(|line| is_it(&now.warehouse_id, &line.product_id)) {
-                    let leaves = now.state() == ShipmentState::Shipped && was.state() != ShipmentState::Shipped;
+                    let leaves = has_left(&now) && !has_left(&was);
                     moved.left += if leaves { line.loaded_milli } else { 0 };
                     moved.lost += line.ordered_milli - line.picked_milli;
                 }
@@ -596,5 +598,14 @@ impl Changed<'_> {
             let name = String::from_utf8_lossy(&change.after.stamps);
             format!("{} promises more of {name} than there is: {before:?} became {after:?}", self.command)
         })
+    }
+}
+/// Whether the goods are no longer in the warehouse; out of a van they are with the customer at once.
+fn has_left(shipment: &Shipment) -> bool {
+    match shipment.state() {
+        ShipmentState::Shipped | ShipmentState::Delivered | ShipmentState::PartlyDelivered => true,
+        ShipmentState::Refused | ShipmentState::NotAttempted => true,
+        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => false,
+        ShipmentState::Checking | ShipmentState::Checked | ShipmentState::Loaded | ShipmentState::Cancelled => false,
     }
 }

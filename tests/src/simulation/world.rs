@@ -43,6 +43,8 @@ pub struct World {
     pub warehouses: Vec<Uuid>,
     /// A vehicle that carries whatever there is.
     pub vehicle: Uuid,
+    /// The van of the first rep.
+    pub van: Uuid,
     /// Price lists: two with prices of their own, of which the second has lowest prices, and one that is computed from the first.
     pub price_lists: Vec<Uuid>,
     /// The lowest prices.
@@ -118,6 +120,7 @@ impl World {
             customers: ids(3, 5),
             warehouses: ids(2, 2),
             vehicle: dice.id(),
+            van: dice.id(),
             price_lists: ids(3, 3),
             floor_list: dice.id(),
             promotions: ids(3, 3),
@@ -161,8 +164,10 @@ impl World {
             let name = "Warehouse".to_owned();
             records.push(entry(*warehouse, Record::Warehouse(Warehouse { name, ..Warehouse::default() })));
         }
-        let van = Vehicle { name: "Van".to_owned(), ..Vehicle::default() };
-        records.push(entry(self.vehicle, Record::Vehicle(van)));
+        let truck = Vehicle { name: "Truck".to_owned(), ..Vehicle::default() };
+        records.push(entry(self.vehicle, Record::Vehicle(truck)));
+        let van = Warehouse { name: "Van".to_owned(), rep_id: bytes(self.reps[0]), ..Warehouse::default() };
+        records.push(entry(self.van, Record::Warehouse(van)));
         let list = |index: usize| PriceList {
             name: format!("List {index}"),
             currency: CURRENCY.to_owned(),
@@ -189,7 +194,7 @@ impl World {
             }
             let lowest = price(self.floor_list, *product, 700);
             records.push(entry(dice.id(), Record::Price(lowest)));
-            for warehouse in &self.warehouses {
+            for warehouse in self.warehouses.iter().chain([&self.van]) {
                 let stock = stock(*warehouse, *product, dice.between(0, 60) * 1_000);
                 records.push(entry(dice.id(), Record::Stock(stock)));
             }

@@ -5,7 +5,8 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, CountStock, Order, Reason, ShortageRule, Stock, StockCount, StockCountLine, StockTransfer, TransferLine,
+    Agreement, CancelOrder, CountStock, DeliveryProof, Fulfilment, Order, OrderStatus, Reason, SellFromVan, Shipment,
+    ShipmentState, ShortageRule, Stock, StockCount, StockCountLine, StockTransfer, SubmitOrder, TransferLine,
     TransferStock, Warehouse,
 };
 use roundsman_tests::app::{TestApp, TestDevice};
@@ -23,6 +24,10 @@ on_both_databases!(
     c11_who_waits_gets_what_is_unloaded,
     a_rep_counts_his_own_van_and_no_other,
     a_van_that_changes_hands_is_seen_by_its_new_rep,
+    what_is_sold_from_the_van_is_delivered_at_once,
+    what_would_hold_an_order_flags_a_sale,
+    a_sale_that_makes_no_sense_is_refused_and_changes_nothing,
+    a_driver_counts_his_own_van,
 );
 
 /// A warehouse, and the van of a rep.
@@ -91,6 +96,24 @@ impl Yard {
     async fn in_van(&self) -> (Uuid, Stock) {
         let stocks = self.app.stored::<Stock>(self.world.tenant).await;
         stocks.into_iter().find(|(_, stock)| stock.warehouse_id == bytes(self.van)).expect("the van has stock")
+    }
+
+    /// What anna sells out of the van, for so much a piece.
+    fn sells(&self, pieces: i64, price_minor: i64) -> SellFromVan {
+        let lines = [(0, pieces, price_minor)];
+        let (_, submit) = order(&self.app, &self.anna, &self.world, &self.world.anna, &lines);
+        let order = Some(SubmitOrder { delivery_day: 0, ..submit });
+        let (shipment_id, warehouse_id) = (bytes(self.app.id()), bytes(self.van));
+        SellFromVan { order, shipment_id, warehouse_id, proof: None }
+    }
+
+    /// The order and the shipment of a sale, as they are stored.
+    async fn sold(&self, sale: &SellFromVan) -> (Order, Shipment) {
+        let id = |id: &[u8]| Uuid::from_slice(id).expect("an id");
+        let order_id = &sale.order.as_ref().expect("something was sold").order_id;
+        let order = self.app.stored::<Order>(self.world.tenant).await.remove(&id(order_id)).expect("the order");
+        let shipments = self.app.stored::<Shipment>(self.world.tenant).await;
+        (order, shipments[&id(&sale.shipment_id)].clone())
     }
 
     async fn closes(mut self) {
@@ -206,5 +229,132 @@ async fn a_van_that_changes_hands_is_seen_by_its_new_rep(kind: Kind) {
     yard.app.sync(&mut yard.anna).await;
     assert_eq!((yard.seen(&boris, stock), yard.seen(&yard.anna, stock)), (Some((10_000, 10_000)), None));
     yard.app.assert_converged(&boris, &yard.world.caller(&yard.world.boris)).await;
+    yard.closes().await;
+}
+
+async fn what_is_sold_from_the_van_is_delivered_at_once(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    yard.moves(yard.loads(10_000)).await;
+    yard.app.sync(&mut yard.anna).await;
+    let proof = DeliveryProof { received_by: "Olga".to_owned(), ..DeliveryProof::default() };
+    let sale = SellFromVan { proof: Some(proof), ..yard.sells(3, PRICE_MINOR) };
+    let outcome = yard.app.decide(&mut yard.anna, Command::SellFromVan(sale.clone())).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
+    let (order, shipment) = yard.sold(&sale).await;
+    assert_eq!((order.status(), order.fulfilment()), (OrderStatus::Closed, Fulfilment::Delivered));
+    let line = &order.lines[0];
+    assert_eq!((line.confirmed_milli, line.shipped_milli, line.delivered_milli), (3_000, 3_000, 3_000));
+    assert_eq!((order.value_minor, order.warehouse_id), (3 * PRICE_MINOR, bytes(yard.van)));
+    assert_eq!((order.promised_day, order.broken_promises), (order.order_day, 0), "nothing is promised for later");
+    assert_eq!((shipment.state(), shipment.lines[0].delivered_milli), (ShipmentState::Delivered, 3_000));
+    assert_eq!(shipment.proof.expect("it was taken").received_by, "Olga");
+    yard.app.sync(&mut yard.anna).await;
+    let (stock, _) = yard.in_van().await;
+    assert_eq!(yard.seen(&yard.anna, stock), Some((7_000, 7_000)), "to the piece");
+    let shipment_id = Uuid::from_slice(&sale.shipment_id).expect("an id");
+    assert!(yard.app.shown::<Shipment>(&yard.anna, shipment_id).is_some(), "claims hang on it");
+    assert_eq!(announced(&yard.app, "shipment.delivered", shipment_id).await, 1);
+    let order_id = Uuid::from_slice(&shipment.order_id).expect("an id");
+    assert_eq!(announced(&yard.app, "order.closed", order_id).await, 1);
+    let again = yard.app.decide(&mut yard.anna, Command::SellFromVan(sale.clone())).await;
+    assert_eq!(status(&again), (Status::Applied, Reason::NothingToDo), "exactly once");
+    let other = SellFromVan { shipment_id: bytes(yard.app.id()), ..sale.clone() };
+    let other = yard.app.decide(&mut yard.anna, Command::SellFromVan(other)).await;
+    assert_eq!(status(&other), (Status::Rejected, Reason::IdTaken));
+    let next = SellFromVan { shipment_id: sale.shipment_id, ..yard.sells(1, PRICE_MINOR) };
+    let next = yard.app.decide(&mut yard.anna, Command::SellFromVan(next)).await;
+    assert_eq!(status(&next), (Status::Rejected, Reason::IdTaken), "another sale has this shipment");
+    let order_id = bytes(order_id);
+    let cancel = CancelOrder { order_id, reason: "a mistake".to_owned(), ..CancelOrder::default() };
+    let cancel = yard.app.decide(&mut yard.anna, Command::CancelOrder(cancel)).await;
+    assert_eq!(status(&cancel), (Status::Rejected, Reason::OrderClosed), "what was sold was sold");
+    assert_eq!(yard.in_van().await.1.on_hand_milli, 7_000);
+    yard.closes().await;
+}
+
+async fn what_would_hold_an_order_flags_a_sale(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    yard.moves(yard.loads(2_000)).await;
+    yard.app.sync(&mut yard.anna).await;
+    let too_many = yard.sells(5, PRICE_MINOR);
+    let outcome = yard.app.decide(&mut yard.anna, Command::SellFromVan(too_many.clone())).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::Flagged), "{outcome:?}");
+    assert_eq!(fact(&outcome, "on_hand_milli"), "-3000");
+    assert_eq!(yard.sold(&too_many).await.0.lines[0].delivered_milli, 5_000, "it is with the customer");
+    let too_cheap = yard.sells(1, PRICE_MINOR / 2);
+    let outcome = yard.app.decide(&mut yard.anna, Command::SellFromVan(too_cheap.clone())).await;
+    assert_eq!(status(&outcome), (Status::Applied, Reason::Flagged), "{outcome:?}");
+    assert_eq!(fact(&outcome, "hold"), "HOLD_REASON_PRICE");
+    let (order, _) = yard.sold(&too_cheap).await;
+    assert_eq!((order.status(), order.value_minor), (OrderStatus::Closed, PRICE_MINOR / 2), "what was paid counts");
+    assert!(order.holds[0].released_at_us > 0 && order.holds[0].released_by.starts_with("rule:"), "{order:?}");
+    let terms = Agreement { credit_limit_minor: Some(PRICE_MINOR), ..yard.world.agreement(0) };
+    import(&yard.app, vec![entry(yard.world.agreements[0], Record::Agreement(terms))]).await;
+    let on_credit = yard.sells(4, PRICE_MINOR);
+    let outcome = yard.app.decide(&mut yard.anna, Command::SellFromVan(on_credit)).await;
+    assert_eq!(fact(&outcome, "hold"), "HOLD_REASON_CREDIT_LIMIT", "{outcome:?}");
+    let (_, submit) = order_of(&yard, 1);
+    let held = yard.app.decide(&mut yard.anna, Command::SubmitOrder(submit)).await;
+    assert_eq!(status(&held), (Status::Held, Reason::HeldCreditLimit), "what was sold is owed");
+    assert_eq!(yard.in_van().await.1.on_hand_milli, -8_000);
+    let counted = yard.asks(Command::CountStock(yard.count(0))).await;
+    assert_eq!(status(&counted), (Status::Applied, Reason::StockDiffers), "a count sets it right");
+    yard.closes().await;
+}
+
+/// An ordinary order.
+fn order_of(yard: &Yard, pieces: i64) -> (Uuid, SubmitOrder) {
+    order(&yard.app, &yard.anna, &yard.world, &yard.world.anna, &[(0, pieces, PRICE_MINOR)])
+}
+
+async fn a_sale_that_makes_no_sense_is_refused_and_changes_nothing(kind: Kind) {
+    let mut yard = Yard::make(kind).await;
+    yard.moves(yard.loads(10_000)).await;
+    yard.app.sync(&mut yard.anna).await;
+    let sale = yard.sells(1, PRICE_MINOR);
+    let with = |order: SubmitOrder| SellFromVan { order: Some(order), ..sale.clone() };
+    let submit = sale.order.clone().expect("something is sold");
+    let refused = [
+        (SellFromVan { warehouse_id: bytes(yard.world.warehouse), ..sale.clone() }, Reason::NotInScope),
+        (SellFromVan { warehouse_id: bytes(yard.app.id()), ..sale.clone() }, Reason::NotFound),
+        (SellFromVan { shipment_id: Vec::new(), ..sale.clone() }, Reason::MissingField),
+        (SellFromVan { order: None, ..sale.clone() }, Reason::MissingField),
+        (with(SubmitOrder { lines: Vec::new(), ..submit.clone() }), Reason::MissingField),
+        (with(SubmitOrder { delivery_day: submit.order_day + 1, ..submit.clone() }), Reason::OutOfRange),
+        (
+            with(SubmitOrder { order_day: submit.order_day + 1, delivery_day: submit.order_day + 1, ..submit.clone() }),
+            Reason::OutOfRange,
+        ),
+        (with(SubmitOrder { outlet_id: bytes(yard.world.boris.outlets[0]), ..submit.clone() }), Reason::NotFound),
+    ];
+    for (sale, reason) in refused {
+        let outcome = yard.app.decide(&mut yard.anna, Command::SellFromVan(sale.clone())).await;
+        assert_eq!(status(&outcome), (Status::Rejected, reason), "{sale:?}: {outcome:?}");
+    }
+    let mut boris = yard.app.device("boris").await;
+    yard.app.sync(&mut boris).await;
+    let (_, submit) = order(&yard.app, &boris, &yard.world, &yard.world.boris, &[(0, 1, PRICE_MINOR)]);
+    let foreign = with(SubmitOrder { delivery_day: 0, ..submit });
+    let foreign = yard.app.decide(&mut boris, Command::SellFromVan(foreign)).await;
+    assert_eq!(status(&foreign), (Status::Rejected, Reason::NotInScope), "the van is anna's");
+    let desk = yard.asks(Command::SellFromVan(sale)).await;
+    assert_eq!(status(&desk), (Status::Rejected, Reason::RoleNotAllowed));
+    assert_eq!(yard.app.stored::<Shipment>(yard.world.tenant).await.len(), 0);
+    assert_eq!(yard.in_van().await.1.on_hand_milli, 10_000);
+    yard.closes().await;
+}
+
+async fn a_driver_counts_his_own_van(kind: Kind) {
+    let yard = Yard::make(kind).await;
+    yard.moves(yard.loads(10_000)).await;
+    yard.app.user("dmitri", Role::Driver, Some(yard.world.anna.rep), None).await;
+    yard.app.user("egor", Role::Driver, Some(yard.world.boris.rep), None).await;
+    let mut dmitri = yard.app.device("dmitri").await;
+    let mut egor = yard.app.device("egor").await;
+    let count = Command::CountStock(yard.count(9_000));
+    let foreign = yard.app.decide(&mut egor, count.clone()).await;
+    assert_eq!(status(&foreign), (Status::Rejected, Reason::NotInScope));
+    let own = yard.app.decide(&mut dmitri, count).await;
+    assert_eq!(status(&own), (Status::Applied, Reason::StockDiffers), "{own:?}");
     yard.closes().await;
 }
