@@ -265,7 +265,7 @@ async fn what_is_sold_from_the_van_is_delivered_at_once(kind: Kind) {
     let next = yard.app.decide(&mut yard.anna, Command::SellFromVan(next)).await;
     assert_eq!(status(&next), (Status::Rejected, Reason::IdTaken), "another sale has this shipment");
     let order_id = bytes(order_id);
-    let cancel = CancelOrder { order_id, reason: "a mistake".to_owned(), ..CancelOrder::default() };
+    let cancel = CancelOrder { order_id, reason: "a mistake".to_owned() };
     let cancel = yard.app.decide(&mut yard.anna, Command::CancelOrder(cancel)).await;
     assert_eq!(status(&cancel), (Status::Rejected, Reason::OrderClosed), "what was sold was sold");
     assert_eq!(yard.in_van().await.1.on_hand_milli, 7_000);
