@@ -109,7 +109,7 @@ fn allocate(
     let ordered = shipping::ordered(workspace, id)?;
     let (debtor, books) = shipping::books(workspace, &ordered, warehouse, shipping::products_of(&order))?;
     let mut pickable: BTreeMap<Uuid, i64> =
-        books.available.iter().map(|(product, stock)| (*product, Available::pickable_milli(stock))).collect();
+        known(&books.available).map(|(product, stock)| (*product, Available::pickable_milli(stock))).collect();
     let allotment = match wave::allot(&order, ordered.shortage_rule, &mut pickable) {
         Ok(allotment) => allotment,
         Err(reason) => return Ok(Err(reason)),
@@ -151,6 +151,11 @@ fn allocate(
         ordering::release_held(context, workspace, &debtor)?;
     }
     Ok(passed)
+}
+
+/// The figures of what somebody has counted.
+fn known(figures: &BTreeMap<Uuid, Available>) -> impl Iterator<Item = (&Uuid, &Available)> {
+    figures.iter().filter(|(_, stock)| stock.known)
 }
 
 /// Whether an order can go with a wave at all.

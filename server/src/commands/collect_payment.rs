@@ -107,15 +107,14 @@ impl Decide for CollectPayment {
     }
 }
 
-/// Where money was taken, and how: by a rep at an outlet that was once the rep's, by a driver at one to which the own trip goes.
+/// Where money was taken, and how: on an own trip at an outlet at which it stops, or by a rep at one that was once the rep's. Money
+/// of a trip that is not on its way is taken, and flagged.
 fn taken_at(context: &Context<'_>, workspace: &Workspace, command: &CollectPayment) -> Result<(Place, Capture), Stop> {
-    if matches!(context.issuer, Issuer::User(caller) if caller.role == Role::Driver) {
-        let place = trips::place(context, workspace, (&command.trip_id, &command.outlet_id))?;
-        let capture = field::capture(context, &place, place.archived);
+    let drives = matches!(context.issuer, Issuer::User(caller) if caller.role == Role::Driver);
+    if drives || !command.trip_id.is_empty() {
+        let (place, on_its_way) = trips::place(context, workspace, (&command.trip_id, &command.outlet_id))?;
+        let capture = field::capture(context, &place, place.archived || !on_its_way);
         return Ok((place, capture));
-    }
-    if !command.trip_id.is_empty() {
-        return Err(check::out_of_range("trip_id").into());
     }
     let place = field::known_place(context, workspace, &command.outlet_id)?;
     let capture = field::fact(context, workspace, &place)?;

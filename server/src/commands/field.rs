@@ -236,7 +236,10 @@ pub fn unknown<R: Record>(id: &[u8]) -> Stop {
 }
 
 /// The outlet that stands for this one: itself, or where it was merged into.
-fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
+///
+/// # Errors
+/// [`Stop::Load`]; `REASON_NOT_FOUND`.
+pub fn remaining(workspace: &Workspace, named: Uuid) -> Result<Uuid, Stop> {
     let mut id = named;
     for _ in 0..MERGES {
         match workspace.stored(id)? {

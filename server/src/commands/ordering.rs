@@ -327,7 +327,7 @@ impl Needs {
             let lists = agreements.values().flat_map(Agreed::lists);
             let prices = if priced { prices(workspace, id, lists, named.unwrap_or(&none))? } else { Vec::new() };
             let available = match warehouse {
-                Some(warehouse) => workspace.find_internal::<Available>(&(warehouse, id))?,
+                Some(warehouse) => workspace.internal::<Available>(&(warehouse, id))?.if_known(),
                 None => None,
             };
             let shared_out = warehouse.filter(|_| available.is_some_and(|stock| stock.quotas > 0));
@@ -620,7 +620,7 @@ pub fn take_back(
     if (sellable_milli, quarantined_milli) == (0, 0) {
         return Ok(());
     }
-    match workspace.find_internal::<Available>(&key)? {
+    match workspace.internal::<Available>(&key)?.if_known() {
         Some(stock) => put_available(workspace, key, &stock.came_back(sellable_milli, quarantined_milli)),
         None => Ok(()),
     }

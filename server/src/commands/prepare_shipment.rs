@@ -120,12 +120,12 @@ fn move_reservation(workspace: &mut Workspace, before: &Order, after: &mut Order
     for product in shipping::products_of(before) {
         let own = reserved_by(before, product);
         if let Some(from) = from
-            && let Some(there) = workspace.find_internal::<Available>(&(from, product))?
+            && let Some(there) = workspace.internal::<Available>(&(from, product))?.if_known()
         {
             ordering::put_available(workspace, (from, product), &there.reserving(own, 0))?;
         }
         if let Some(to) = to
-            && let Some(here) = workspace.find_internal::<Available>(&(to, product))?
+            && let Some(here) = workspace.internal::<Available>(&(to, product))?.if_known()
         {
             ordering::put_available(workspace, (to, product), &here.reserving(0, own))?;
         } else {

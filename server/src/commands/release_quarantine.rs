@@ -41,7 +41,7 @@ impl Decide for ReleaseQuarantine {
         let (warehouse, _) = workspace.live::<Warehouse>(&self.warehouse_id)?;
         let (product, _) = workspace.live::<Product>(&self.product_id)?;
         let (key, stocks) = ((warehouse, product), workspace.internal::<ProductStocks>(&product)?);
-        let known = workspace.find_internal::<Available>(&key)?.zip(stocks.at(warehouse));
+        let known = workspace.internal::<Available>(&key)?.if_known().zip(stocks.at(warehouse));
         let (current, stock) = known.ok_or_else(|| Rejection::new(Reason::NotFound).field("product_id"))?;
         let available = goods_return::decide_release(current, self)?;
         ordering::put_available(workspace, key, &available)?;

@@ -201,10 +201,9 @@ pub fn put_picking(workspace: &mut Workspace, shipment: &Shipment, sign: i64) ->
     let Some(warehouse) = optional_id(&shipment.warehouse_id)? else { return Ok(()) };
     for line in &shipment.lines {
         let key = (warehouse, stored_id(&line.product_id)?);
-        if let Some(stock) = workspace.find_internal::<Available>(&key)? {
-            let more = fulfil::in_hand(shipment, line).saturating_mul(sign);
-            ordering::put_available(workspace, key, &stock.picking(more))?;
-        }
+        let stock: Available = workspace.internal(&key)?;
+        let more = fulfil::in_hand(shipment, line).saturating_mul(sign);
+        ordering::put_available(workspace, key, &stock.picking(more))?;
     }
     Ok(())
 }

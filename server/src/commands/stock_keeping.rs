@@ -44,12 +44,12 @@ pub fn read<'a>(
     Ok(figures)
 }
 
-/// Stores the figures of a warehouse. What nobody knew until now gets a stock record.
+/// Stores the figures of a warehouse. What nobody knew until now gets a stock record, and what nobody knows is as it was.
 ///
 /// # Errors
 /// See [`Stop`].
 pub fn put(context: &Context<'_>, workspace: &mut Workspace, warehouse: Uuid, figures: &Figures) -> Result<(), Stop> {
-    for (product, available) in figures {
+    for (product, available) in figures.iter().filter(|(_, available)| available.known) {
         let mut stocks: ProductStocks = workspace.internal(product)?;
         if stocks.at(warehouse).is_none() {
             let id = stock_id(warehouse, *product);

@@ -66,21 +66,44 @@ pub fn goes_on(id: Uuid, trip: &Trip) -> Result<(), Rejection> {
     }
 }
 
-/// Where a command of a driver counts: at an outlet to which the own trip is on its way.
+/// Where something happened on an own trip: at an outlet at which it stops. And whether the trip is on its way, as far as anybody
+/// knows: what a driver tells without network may come when it has been called off, or closed.
 ///
 /// # Errors
-/// `REASON_NOT_FOUND` for what the driver may not know of, `REASON_TRIP_CLOSED`, `REASON_WRONG_STATE` before it has left.
-pub fn place(context: &Context<'_>, workspace: &Workspace, (trip_id, outlet): (&[u8], &[u8])) -> Result<Place, Stop> {
-    let (id, trip) = known(context, workspace, trip_id)?;
-    goes_on(id, &trip)?;
-    if trip.state() != TripState::Departed {
-        let state = trip.state().as_str_name();
-        return Err(Rejection::new(Reason::WrongState).fact(Some(id), "state", state).into());
+/// `REASON_NOT_FOUND` for what whoever drives may not know of.
+pub fn place(
+    context: &Context<'_>,
+    workspace: &Workspace,
+    (trip_id, outlet): (&[u8], &[u8]),
+) -> Result<(Place, bool), Stop> {
+    let (_, trip) = known(context, workspace, trip_id)?;
+    let unknown = || field::unknown::<Outlet>(outlet);
+    let named = Uuid::from_slice(outlet).map_err(|_| unknown())?;
+    if !stops_at(workspace, &trip, named)? {
+        return Err(unknown());
     }
-    if trip.stops.iter().all(|stop| stop.outlet_id != outlet) {
-        return Err(field::unknown::<Outlet>(outlet));
+    Ok((field::place(workspace, outlet)?, trip.state() == TripState::Departed))
+}
+
+/// Whether a trip stops at an outlet, also if that one or the one of the stop was merged into another meanwhile.
+fn stops_at(workspace: &Workspace, trip: &Trip, outlet: Uuid) -> Result<bool, Stop> {
+    if trip.stops.iter().any(|stop| stop.outlet_id == outlet.as_bytes()) {
+        return Ok(true);
     }
-    field::place(workspace, outlet)
+    let outlets = trip.stops.iter().filter_map(|stop| Uuid::from_slice(&stop.outlet_id).ok());
+    let mut keys = Keys::default();
+    outlets.clone().chain([outlet]).for_each(|outlet| keys.id(outlet));
+    keys.load(workspace)?;
+    if workspace.stored(outlet)?.is_none() {
+        return Ok(false);
+    }
+    let remaining = field::remaining(workspace, outlet)?;
+    for stop in outlets {
+        if field::remaining(workspace, stop)? == remaining {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the caller knows only trips of the own.

@@ -222,9 +222,8 @@ pub(super) struct Facts {
     pub(super) free: BTreeMap<Uuid, (Uuid, Uuid, (i64, i64))>,
     /// What lines of orders have set aside, by warehouse and product.
     pub(super) reserved: BTreeMap<(Uuid, Uuid), i64>,
-    /// What shipments that have not left are to bring, by warehouse and product: of what is set aside, and in all. What nobody knew
-    /// the stock of when it was prepared is not counted.
-    pub(super) picking: BTreeMap<(Uuid, Uuid), (i64, i64)>,
+    /// What shipments that have not left are to bring, by warehouse and product.
+    pub(super) picking: BTreeMap<(Uuid, Uuid), i64>,
     /// Which orders wait for what: by goods in a warehouse, or by promotion; each with when it was submitted.
     pub(super) waiting: BTreeMap<Awaited, BTreeSet<(i64, Uuid)>>,
     /// What orders want that wait until it is shared out, by warehouse and product, then by when they were submitted, and order.
@@ -655,11 +654,8 @@ impl Facts {
         self.note_shares(order)?;
         for line in order.lines.iter().filter(|line| line.assigned_milli != 0) {
             let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);
-            let (set_aside, all) = self.picking.entry(key).or_default();
-            *all = all.saturating_add(line.assigned_milli);
-            if line.reserved_milli >= line.assigned_milli {
-                *set_aside = set_aside.saturating_add(line.assigned_milli);
-            }
+            let picking = self.picking.entry(key).or_default();
+            *picking = picking.saturating_add(line.assigned_milli);
         }
         for line in order.lines.iter().filter(|line| line.reserved_milli != 0) {
             let key = (id(&order.warehouse_id, "warehouse_id")?, id(&line.product_id, "product_id")?);

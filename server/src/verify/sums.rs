@@ -18,10 +18,15 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     let mut expected: BTreeMap<String, Available> = derived
         .available
         .iter()
-        .map(|(name, stored)| (name.to_owned(), Available { reserved_milli: 0, waiting: 0, quotas: 0, ..*stored }))
+        .map(|(name, stored)| {
+            (name.to_owned(), Available { reserved_milli: 0, waiting: 0, quotas: 0, picking_milli: 0, ..*stored })
+        })
         .collect();
     for (key, reserved_milli) in &facts.reserved {
         expected.entry(Available::name(key)).or_default().reserved_milli = *reserved_milli;
+    }
+    for (key, picking_milli) in &facts.picking {
+        expected.entry(Available::name(key)).or_default().picking_milli = *picking_milli;
     }
     for (awaited, orders) in &facts.waiting {
         if let Awaited::Goods(warehouse, product) = awaited {
@@ -34,11 +39,11 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
     }
     derived.available.compare(&expected, report, |stored, right| {
         let says = |of: &Available| {
-            format!("{} thousandths, {} waiting orders and {} quotas", of.reserved_milli, of.waiting, of.quotas)
+            let Available { reserved_milli, picking_milli, waiting, quotas, .. } = of;
+            format!("{reserved_milli} thousandths promised, {picking_milli} picked, {waiting} waiting orders and {quotas} quotas")
         };
-        Some(format!("promises {}, and by the orders it is {}", says(stored), says(right)))
+        Some(format!("says {}, and by the orders it is {}", says(stored), says(right)))
     });
-    check_picking(facts, derived, report);
     check_waiting(facts, derived, report);
     check_demand(facts, derived, report);
     for (record, (warehouse, product, (free_milli, quarantined_milli))) in &facts.free {
@@ -67,20 +72,6 @@ pub(super) fn check(facts: &Facts, derived: &Derived, report: &mut Report) {
         expected.insert(Credit::name(debtor), credit);
     }
     derived.credit.compare(&expected, report, |stored, right| Some(differing(stored, right)));
-}
-
-/// What is being picked, in `available{}`.
-fn check_picking(facts: &Facts, derived: &Derived, report: &mut Report) {
-    let names: BTreeMap<String, (i64, i64)> =
-        facts.picking.iter().map(|(key, picking)| (Available::name(key), *picking)).collect();
-    for (name, stored) in derived.available.iter() {
-        let (least, most) = names.get(name).copied().unwrap_or_default();
-        let found = stored.picking_milli;
-        if !(least..=most).contains(&found) {
-            report
-                .find(format!("{name} says that {found} thousandths are being picked, and by the orders it is {most}"));
-        }
-    }
 }
 
 /// `demand{}`: who waits until something is shared out, and for how much.

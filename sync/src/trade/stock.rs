@@ -5,8 +5,9 @@ use roundsman_proto::trade::Order;
 use uuid::Uuid;
 
 /// The internal record `available{warehouse, product}`: the exact figures by which orders are decided. All quantities in
-/// thousandths of the base unit. Where there is none, the product's stock is not known, and not checked. It is of one
-/// size however many orders are open: what each of them was promised stands in its own lines.
+/// thousandths of the base unit. Where nobody has said what lies there, the product's stock is not known, and not checked; what
+/// shipments are to bring, who waits, and the quotas are counted all the same. It is of one size however many orders are open:
+/// what each of them was promised stands in its own lines.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Available {
     /// What lies there. Set by the ERP, and lowered by what is shipped.
@@ -30,9 +31,18 @@ pub struct Available {
     /// It is a van's: its rep is told exactly.
     #[prost(bool, tag = "7")]
     pub exact: bool,
+    /// Somebody has said what lies there.
+    #[prost(bool, tag = "8")]
+    pub known: bool,
 }
 
 impl Available {
+    /// The same, if somebody has said what lies there.
+    #[must_use]
+    pub fn if_known(self) -> Option<Self> {
+        self.known.then_some(self)
+    }
+
     /// What is promised to nobody; negative when more is promised than lies there.
     #[must_use]
     pub fn free_milli(&self) -> i64 {
@@ -74,6 +84,9 @@ impl Available {
     /// Goods have left, and with them what was promised of them.
     #[must_use]
     pub fn shipped(self, own_milli: i64, quantity_milli: i64) -> Self {
+        if !self.known {
+            return self;
+        }
         let on_hand_milli = self.on_hand_milli.saturating_sub(quantity_milli);
         Self { on_hand_milli, ..self.reserving(own_milli, 0) }
     }
@@ -98,7 +111,7 @@ impl Available {
     /// Another figure of what lies there.
     #[must_use]
     pub fn counted(self, on_hand_milli: i64) -> Self {
-        Self { on_hand_milli, ..self }
+        Self { on_hand_milli, known: true, ..self }
     }
 }
 

@@ -13,7 +13,7 @@ use super::rejection::Rejection;
 use super::stock::Available;
 use super::verdict::Verdict;
 
-/// The figures of products in a warehouse, by product; those that nobody knows are left out.
+/// The figures of products in a warehouse, by product.
 pub type Figures = BTreeMap<Uuid, Available>;
 
 /// What is to be stored of a transfer.
@@ -94,13 +94,13 @@ pub fn decide_transfer(
     }
     for (index, (line, product)) in command.lines.iter().zip(products).enumerate() {
         check::quantity(line.quantity_milli, "quantity_milli").map_err(check::at("lines", index))?;
-        if let Some(stock) = from.get_mut(&product) {
+        if let Some(stock) = from.get_mut(&product).filter(|stock| stock.known) {
             *stock = taken(*stock, (product, line), command.promised).map_err(check::at("lines", index))?;
         }
         if to_van {
-            to.entry(product).or_default();
+            to.entry(product).or_default().known = true;
         }
-        if let Some(stock) = to.get_mut(&product) {
+        if let Some(stock) = to.get_mut(&product).filter(|stock| stock.known) {
             *stock = Available { exact: to_van, ..stock.came_back(line.quantity_milli, 0) };
         }
     }
@@ -156,7 +156,7 @@ pub fn decide_count(
     for (index, (line, product)) in command.lines.iter().zip(products).enumerate() {
         check::range(line.counted_milli, 0..=check::QUANTITY_MILLI, "counted_milli")
             .map_err(check::at("lines", index))?;
-        let expected_milli = figures.get(&product).map(|stock| stock.on_hand_milli);
+        let expected_milli = figures.get(&product).filter(|stock| stock.known).map(|stock| stock.on_hand_milli);
         if let Some(expected_milli) = expected_milli.filter(|expected| *expected != line.counted_milli) {
             verdict.reason = Reason::StockDiffers;
             verdict = verdict.fact(Some(product), "expected_milli", expected_milli);

@@ -158,7 +158,11 @@ fn loaded(shipment: &Shipment, setting: &Setting<'_>) -> Figures {
     for line in &shipment.lines {
         let Ok(product) = Uuid::from_slice(&line.product_id) else { continue };
         let known = setting.goods.get(&product).and_then(|goods| goods.available);
-        let of_van = figures.entry(product).or_insert_with(|| Available { exact: true, ..known.unwrap_or_default() });
+        let of_van = figures.entry(product).or_insert_with(|| Available {
+            exact: true,
+            known: true,
+            ..known.unwrap_or_default()
+        });
         *of_van = of_van.picking(line.ordered_milli);
     }
     figures

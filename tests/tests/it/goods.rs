@@ -61,7 +61,7 @@ async fn free(app: &TestApp, world: &World, elsewhere: &Elsewhere) -> (i64, i64)
 }
 
 /// The exact figures of a product in a warehouse.
-async fn exact(app: &TestApp, world: &World, key: (Uuid, Uuid)) -> Available {
+pub(crate) async fn exact(app: &TestApp, world: &World, key: (Uuid, Uuid)) -> Available {
     let mut tx = app.core.db.read().await.expect("reads");
     let found = record::find(&mut tx, world.tenant, &[Available::id(&key)]).await.expect("answers");
     let (_, stored) = found.into_iter().next().expect("there are figures");
@@ -118,7 +118,7 @@ async fn a_shipment_from_elsewhere_takes_what_is_set_aside_along(kind: Kind) {
         "nobody counts the second"
     );
     decided(&app, &world, Command::ShipShipment(ShipShipment { shipment_id, ..ShipShipment::default() })).await;
-    let there = Available { on_hand_milli: ON_HAND_MILLI - 1_000, ..Available::default() };
+    let there = Available { on_hand_milli: ON_HAND_MILLI - 1_000, known: true, ..Available::default() };
     assert_eq!(exact(&app, &world, (elsewhere.warehouse, world.products[0])).await, there);
     let stored = app.stored::<Order>(world.tenant).await[&order].clone();
     assert!(stored.lines.iter().all(|line| line.reserved_milli == 0));

@@ -10,10 +10,11 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, AnswerChangeRequest, CancelOrder, CancelShipment, CheckShipment, CloseOrder, DeliverShipment,
-    Fulfilment, LineDifference, Order, OrderStatus, PassedOrder, PickShipment, PrepareShipment, PreparedLine,
-    PromiseOutcome, Reason, ReleaseOrder, Scan, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason,
-    ShortageRule, StartWave, Wave, WaveState,
+    self as trade, Agreement, AnswerChangeRequest, CancelOrder, CancelShipment, CheckShipment, CloseOrder,
+    DeliverShipment, DeliveredLine, Fulfilment, LineDifference, Order, OrderStatus, PassedOrder, PickShipment,
+    PrepareShipment, PreparedLine, PromiseOutcome, Reason, ReceiveReturn, ReceivedReturnLine, RefusalReason,
+    ReleaseOrder, ReturnOrigin, ReturnReason, Scan, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason,
+    ShortageRule, StartWave, Stock, Wave, WaveState,
 };
 use roundsman_sync::trade::order::fulfil::left_to_ship;
 use roundsman_tests::app::{TestApp, TestDevice};
@@ -24,6 +25,7 @@ use uuid::Uuid;
 use crate::cash::announced;
 use crate::conflicts::{Lines, counted, done, order, ready, status};
 use crate::desk::{by, entry, import};
+use crate::goods::exact;
 
 on_both_databases!(
     an_order_is_shipped_in_parts_and_closed_with_the_last,
@@ -32,6 +34,10 @@ on_both_databases!(
     c11_of_a_back_order_goes_what_is_there_and_the_rest_follows,
     c11_what_the_warehouse_does_not_find_follows_where_the_agreement_wants_it,
     c23_what_was_not_attempted_is_shipped_again_and_the_promise_is_broken,
+    c23_what_comes_back_goes_to_who_was_promised_it_first,
+    c11_who_refuses_a_part_still_waits_for_the_rest,
+    what_nobody_counts_is_not_taken_for_nothing,
+    what_is_being_picked_counts_from_the_first_figure_on,
     what_is_left_of_an_order_is_ended_with_a_reason,
     a_shipment_that_was_called_off_can_be_prepared_anew,
     a_wave_serves_orders_in_turn_with_what_there_is,
@@ -251,7 +257,7 @@ async fn c11_what_the_warehouse_does_not_find_follows_where_the_agreement_wants_
     house.closes().await;
 }
 
-fn order_of(house: &Warehouse, lines: Lines<'_>) -> (Uuid, roundsman_proto::trade::SubmitOrder) {
+fn order_of(house: &Warehouse, lines: Lines<'_>) -> (Uuid, trade::SubmitOrder) {
     order(&house.app, &house.anna, &house.world, &house.world.anna, lines)
 }
 
@@ -273,6 +279,120 @@ async fn c23_what_was_not_attempted_is_shipped_again_and_the_promise_is_broken(k
     house.brings(second).await;
     let delivered = house.order(id).await;
     assert_eq!((state(&delivered).0, delivered.broken_promises), (OrderStatus::Closed, 1), "late, and not twice");
+    house.closes().await;
+}
+
+async fn c23_what_comes_back_goes_to_who_was_promised_it_first(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::BackOrder).await;
+    counted(&house.app, &house.world, 0, 5_000).await;
+    let first = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let shipment = house.prepares(first).await;
+    house.ships(shipment, Vec::new()).await;
+    let second = house.submitted(&[(0, 5, PRICE_MINOR)]).await;
+    assert_eq!(house.order(second).await.lines[0].reserved_milli, 0, "nothing is there");
+    let told = DeliverShipment { shipment_id: bytes(shipment), not_attempted: true, ..DeliverShipment::default() };
+    house.does(Command::DeliverShipment(told)).await;
+    let line = house.order(first).await.lines[0].clone();
+    assert_eq!((line.reserved_milli, line.difference()), (0, LineDifference::BackOrdered), "it is in the vehicle");
+    let again =
+        PrepareShipment { shipment_id: bytes(house.app.id()), order_id: bytes(first), ..PrepareShipment::default() };
+    let again = house.asks(Command::PrepareShipment(again)).await;
+    assert_eq!(status(&again), (Status::Rejected, Reason::StockAwaited));
+    let line = house.shipment(shipment).await.lines[0].line_id.clone();
+    let back = ReceivedReturnLine {
+        shipment_line_id: line,
+        sellable_milli: 5_000,
+        reason: ReturnReason::Quality.into(),
+        ..ReceivedReturnLine::default()
+    };
+    let back = ReceiveReturn {
+        return_id: bytes(house.app.id()),
+        shipment_id: bytes(shipment),
+        origin: ReturnOrigin::NotTaken.into(),
+        lines: vec![back],
+        ..ReceiveReturn::default()
+    };
+    house.does(Command::ReceiveReturn(back)).await;
+    assert_eq!(house.order(first).await.lines[0].reserved_milli, 5_000);
+    assert_eq!(house.order(second).await.lines[0].reserved_milli, 0, "who came later waits on");
+    let again = house.prepares(first).await;
+    house.brings(again).await;
+    assert_eq!(state(&house.order(first).await), (OrderStatus::Closed, Fulfilment::Delivered));
+    house.closes().await;
+}
+
+async fn c11_who_refuses_a_part_still_waits_for_the_rest(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::BackOrder).await;
+    counted(&house.app, &house.world, 0, 4_000).await;
+    let id = house.submitted(&[(0, 10, PRICE_MINOR)]).await;
+    house.does(Command::ReleaseOrder(ReleaseOrder { order_id: bytes(id), partly: true })).await;
+    let shipment = house.prepares(id).await;
+    house.ships(shipment, Vec::new()).await;
+    let refused = DeliveredLine {
+        line_id: house.shipment(shipment).await.lines[0].line_id.clone(),
+        delivered_milli: 3_000,
+        refused_milli: 1_000,
+        refusal_reason: RefusalReason::TooMuch.into(),
+    };
+    let told = DeliverShipment {
+        shipment_id: bytes(shipment),
+        lines: vec![refused],
+        reclamation_id: bytes(house.app.id()),
+        ..DeliverShipment::default()
+    };
+    house.does(Command::DeliverShipment(told)).await;
+    let line = house.order(id).await.lines[0].clone();
+    assert_eq!((line.confirmed_milli, line.reserved_milli), (9_000, 0));
+    assert_eq!(line.difference(), LineDifference::BackOrdered, "six are still to come");
+    counted(&house.app, &house.world, 0, 6_000).await;
+    assert_eq!(house.order(id).await.lines[0].reserved_milli, 6_000);
+    house.closes().await;
+}
+
+/// A shipment of an order from a warehouse of which nobody has said what it has.
+async fn uncounted(house: &Warehouse, order: Uuid) -> (Uuid, Uuid) {
+    let elsewhere = house.app.id();
+    let warehouse = trade::Warehouse { name: "Yard".to_owned(), ..trade::Warehouse::default() };
+    import(&house.app, vec![entry(elsewhere, Record::Warehouse(warehouse))]).await;
+    let (shipment_id, order_id) = (bytes(house.app.id()), bytes(order));
+    let warehouse_id = bytes(elsewhere);
+    let command = PrepareShipment { shipment_id, order_id, warehouse_id, ..PrepareShipment::default() };
+    (house.prepares_with(command).await, elsewhere)
+}
+
+async fn what_nobody_counts_is_not_taken_for_nothing(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::BackOrder).await;
+    let (first, second) = (house.released(&[(0, 5, PRICE_MINOR)]).await, house.released(&[(0, 2, PRICE_MINOR)]).await);
+    let (shipment, elsewhere) = uncounted(&house, first).await;
+    let line_id = house.shipment(shipment).await.lines[0].line_id.clone();
+    let short = ShippedLine { line_id, picked_milli: 4_000, short_reason: ShortReason::NotFound.into() };
+    house.ships(shipment, vec![short]).await;
+    let line = house.order(first).await.lines[0].clone();
+    assert_eq!(
+        (line.confirmed_milli, line.difference()),
+        (4_000, LineDifference::PickedShort),
+        "nobody would tell when it comes"
+    );
+    let (shipment_id, order_id, warehouse_id) = (bytes(house.app.id()), bytes(second), bytes(elsewhere));
+    let command = PrepareShipment { shipment_id, order_id, warehouse_id, ..PrepareShipment::default() };
+    let shipment = house.prepares_with(command).await;
+    assert_eq!(house.shipment(shipment).await.lines[0].ordered_milli, 2_000, "what is there is still not known");
+    house.closes().await;
+}
+
+async fn what_is_being_picked_counts_from_the_first_figure_on(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let order = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let (shipment, elsewhere) = uncounted(&house, order).await;
+    let product = house.world.products[0];
+    let stock =
+        Stock { warehouse_id: bytes(elsewhere), product_id: bytes(product), on_hand_milli: 5_000, ..Stock::default() };
+    import(&house.app, vec![entry(house.app.id(), Record::Stock(stock))]).await;
+    let figures = exact(&house.app, &house.world, (elsewhere, product)).await;
+    assert_eq!((figures.on_hand_milli, figures.picking_milli, figures.pickable_milli()), (5_000, 5_000, 0));
+    house.ships(shipment, Vec::new()).await;
+    let figures = exact(&house.app, &house.world, (elsewhere, product)).await;
+    assert_eq!((figures.on_hand_milli, figures.picking_milli), (0, 0));
     house.closes().await;
 }
 

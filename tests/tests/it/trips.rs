@@ -13,10 +13,10 @@ use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
     CancelShipment, CancelTrip, CashHandIn, CloseTrip, CollectPayment, CountedCash, DecideClaim, DecidedClaimLine,
-    DeliverShipment, DeliveredLine, DeliveryProof, DepartTrip, GeoPoint, HandInCash, LoadShipment, Order, Outlet,
-    Payment, PaymentMethod, PickShipment, PlanTrip, Product, Reason, Reclamation, RefusalReason, Rep, ReturnedGoods,
-    ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule, Trip, TripState, Vehicle,
-    Warehouse as Depot,
+    DeliverShipment, DeliveredLine, DeliveryProof, DepartTrip, FactFlag, GeoPoint, HandInCash, LoadShipment, Order,
+    Outlet, Payment, PaymentMethod, PickShipment, PlanTrip, Product, Reason, Reclamation, RefusalReason, Rep,
+    ReturnedGoods, ShipShipment, Shipment, ShipmentState, ShippedLine, ShortReason, ShortageRule, Trip, TripState,
+    Vehicle, Warehouse as Depot,
 };
 use roundsman_tests::app::{TODAY, TestDevice};
 use roundsman_tests::database::Kind;
@@ -434,7 +434,8 @@ async fn a_trip_is_closed_when_the_cash_is_handed_in(kind: Kind) {
     let outcome = house.app.decide(&mut emil.phone, Command::CollectPayment(money.clone())).await;
     assert_eq!(status(&outcome), (Status::Rejected, Reason::NotFound), "another's trip");
     let outcome = house.app.decide(&mut house.anna, Command::CollectPayment(money.clone())).await;
-    assert_eq!(status(&outcome), (Status::Rejected, Reason::OutOfRange), "a rep is on no trip");
+    assert_eq!(status(&outcome), (Status::Rejected, Reason::NotFound), "a rep is not on that trip");
+    let late = money.clone();
     let taken = fleet.house.app.decide(&mut fleet.dora.phone, Command::CollectPayment(money)).await;
     assert_eq!(taken.status(), Status::Applied, "{taken:?}");
     let payments = fleet.house.app.stored::<Payment>(fleet.house.world.tenant).await;
@@ -457,6 +458,12 @@ async fn a_trip_is_closed_when_the_cash_is_handed_in(kind: Kind) {
     assert_eq!(status(&handed), (Status::Applied, Reason::Unspecified), "{handed:?}");
     assert_eq!(fleet.house.app.stored::<CashHandIn>(fleet.house.world.tenant).await.len(), 1);
     fleet.house.does(close(trip, &[])).await;
+    let late = CollectPayment { payment_id: bytes(fleet.house.app.id()), amount_minor: 700, ..late };
+    let taken = fleet.house.app.decide(&mut fleet.dora.phone, Command::CollectPayment(late.clone())).await;
+    assert_eq!(taken.status(), Status::Applied, "c22: money that was told too late is money: {taken:?}");
+    let payments = fleet.house.app.stored::<Payment>(fleet.house.world.tenant).await;
+    let stored = payments.values().find(|payment| payment.amount_minor == 700).expect("the payment");
+    assert!(stored.flags.contains(&FactFlag::OutsideAssignment.into()), "{stored:?}");
     fleet.closes().await;
 }
 

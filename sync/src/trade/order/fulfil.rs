@@ -39,7 +39,7 @@ pub struct Ordered {
 pub struct Books {
     /// The credit of the orders' customer in their currency.
     pub credit: Credit,
-    /// The stock of the shipment's products in its warehouse, by product; those without figures are left out.
+    /// The stock of the shipment's products in its warehouse, by product; those of which nothing is noted are left out.
     pub available: BTreeMap<Uuid, Available>,
 }
 
@@ -199,7 +199,10 @@ fn fall_short(
     let mut available = books.available;
     for Short { line_id, quantity_milli, lost } in short.iter().filter(|short| short.quantity_milli > 0) {
         let Some(line) = order.lines.iter_mut().find(|line| line.line_id == *line_id) else { continue };
-        if before.shortage_rule == ShortageRule::BackOrder {
+        // Of goods that nobody counts nobody says that they have come.
+        if before.shortage_rule == ShortageRule::BackOrder
+            && stock_of(&mut available, line).is_some_and(|stock| stock.known)
+        {
             line.set_difference(LineDifference::BackOrdered);
         } else {
             line.confirmed_milli = line.confirmed_milli.saturating_sub(*quantity_milli).max(0);
@@ -292,7 +295,27 @@ pub fn delivered(
         super::price_confirmed(line, before.vat_included)?;
     }
     let credit = booked(before, &mut order, books.credit, mover)?;
-    Ok((order, Books { credit, ..books }))
+    let mut available = books.available;
+    set_aside_again(&mut order, &before.order, &mut available);
+    Ok((order, Books { credit, available }))
+}
+
+/// What did not arrive and is still to come is set aside again, as far as it is there: the goods that are still in the vehicle are not.
+/// The rest waits for goods, and so does what waited before.
+fn set_aside_again(order: &mut Order, before: &Order, available: &mut BTreeMap<Uuid, Available>) {
+    for line in &mut order.lines {
+        let was = before.lines.iter().find(|was| was.line_id == line.line_id).map(OrderLine::difference);
+        let is_to_come = line.difference() == LineDifference::NotAttempted || was == Some(LineDifference::BackOrdered);
+        let Some(stock) = stock_of(available, line).filter(|stock| stock.known && is_to_come) else { continue };
+        let set_aside = line.reserved_milli.saturating_sub(line.assigned_milli).max(0);
+        let lacks = left_to_ship(line).saturating_sub(set_aside);
+        let found = stock.free_milli().min(lacks).max(0);
+        *stock = stock.reserving(0, found);
+        line.reserved_milli = line.reserved_milli.saturating_add(found);
+        if found < lacks {
+            line.set_difference(LineDifference::BackOrdered);
+        }
+    }
 }
 
 /// What is left of a released order is not shipped. `None`: nothing is left.
