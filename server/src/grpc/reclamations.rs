@@ -89,11 +89,7 @@ impl Range {
         } else if !(from_day..from_day.saturating_add(DAYS)).contains(&to_day) {
             fields.wrong("to_day", Reason::OutOfRange, format!("is before the first day, or more than {DAYS} days on"));
         }
-        let name = if request.time_zone.is_empty() { "UTC" } else { request.time_zone.as_str() };
-        let zone = calendar::zone(name).unwrap_or_else(|| {
-            fields.wrong("time_zone", Reason::UnknownValue, "is no time zone");
-            Tz::UTC
-        });
+        let zone = fields.zone("time_zone", &request.time_zone);
         let limit = usize::try_from(fields.page_size("limit", request.limit)).unwrap_or_default();
         fields.check()?;
         Ok(Self { by, days: from_day..=to_day, zone, limit })
