@@ -397,7 +397,7 @@ async fn ask(tx: &mut Tx) -> Vec<&'static str> {
     }
     indexes.extend(ask_of_goods(tx).await);
     // What has changed since an early version, of one kind.
-    watched::changes(tx, TENANT, [0, 0, 0, 0, 31, 0], (7, Uuid::max()), 100).await.expect("answers");
+    watched::changes(tx, TENANT, [0, 0, 0, 0, 31, 0, 0], (7, Uuid::max()), 100).await.expect("answers");
     indexes.push("record_change");
     indexes
 }
