@@ -78,6 +78,7 @@ impl Range {
             Ok(proto::ReclamationGrouping::Outlet) => Grouping::Outlet,
             Ok(proto::ReclamationGrouping::Cause) => Grouping::Cause,
             Ok(proto::ReclamationGrouping::Supplier) => Grouping::Supplier,
+            Ok(proto::ReclamationGrouping::Driver) => Grouping::Driver,
             Ok(proto::ReclamationGrouping::Unspecified) | Err(_) => {
                 fields.wrong("by", Reason::UnknownValue, "is missing or unknown");
                 Grouping::Product
@@ -120,7 +121,7 @@ impl Range {
                 let of_group = match self.by {
                     // What was delivered was not delivered for a cause.
                     Grouping::Cause => 0..counts.len(),
-                    Grouping::Product | Grouping::Outlet | Grouping::Supplier => {
+                    Grouping::Product | Grouping::Outlet | Grouping::Supplier | Grouping::Driver => {
                         places.get(&delivered.group).map_or(0..0, |place| *place..*place + 1)
                     }
                 };
