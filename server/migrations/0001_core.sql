@@ -37,7 +37,8 @@ CREATE TABLE record (
 );
 CREATE INDEX record_by_kind ON record (tenant, kind, id);
 
--- What each commit has changed of what logistics' apps watch: orders, shipments, reclamations, change requests, waves and trips.
+-- What each commit has changed of what logistics' apps watch: orders, shipments, reclamations, change requests, waves,
+-- trips and returns of goods.
 CREATE TABLE record_change (
     tenant  BIGINT NOT NULL,
     version BIGINT NOT NULL,

@@ -356,6 +356,59 @@ CREATE TABLE change_request (
 CREATE INDEX change_request_by_state ON change_request (tenant, state, asked_at, id);
 CREATE INDEX change_request_by_order ON change_request (tenant, sales_order, asked_at, id);
 
+CREATE TABLE goods_return (
+    tenant       BIGINT NOT NULL,
+    id           UUID   NOT NULL,
+    shipment     UUID,
+    outlet       UUID,
+    customer     UUID,
+    contract     UUID,
+    currency     TEXT   NOT NULL,
+    origin       BIGINT NOT NULL,
+    state        BIGINT NOT NULL,
+    reclamation  UUID,
+    warehouse    UUID,
+    value_minor  BIGINT NOT NULL,
+    booked       BIGINT NOT NULL,
+    announced_at BIGINT NOT NULL,
+    received_at  BIGINT NOT NULL,
+    -- The second of these, or, as long as it is 0, the first.
+    reported_at  BIGINT NOT NULL,
+    received_by  UUID,
+    comment      TEXT   NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+-- Warehouses are few, and compared.
+CREATE INDEX goods_return_by_report ON goods_return (tenant, reported_at, id);
+CREATE INDEX goods_return_by_state ON goods_return (tenant, state, reported_at, id);
+CREATE INDEX goods_return_by_outlet ON goods_return (tenant, outlet, reported_at, id);
+CREATE INDEX goods_return_by_customer ON goods_return (tenant, customer, reported_at, id);
+CREATE INDEX goods_return_by_shipment ON goods_return (tenant, shipment, reported_at, id);
+
+CREATE TABLE stock_transfer (
+    tenant         BIGINT NOT NULL,
+    id             UUID   NOT NULL,
+    from_warehouse UUID,
+    to_warehouse   UUID,
+    moved_at       BIGINT NOT NULL,
+    moved_by       UUID,
+    comment        TEXT   NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX stock_transfer_by_move ON stock_transfer (tenant, moved_at, id);
+
+CREATE TABLE stock_count (
+    tenant     BIGINT NOT NULL,
+    id         UUID   NOT NULL,
+    warehouse  UUID,
+    rep        UUID,
+    counted_at BIGINT NOT NULL,
+    counted_by UUID,
+    comment    TEXT   NOT NULL,
+    PRIMARY KEY (tenant, id)
+) /* WITHOUT ROWID */;
+CREATE INDEX stock_count_by_count ON stock_count (tenant, counted_at, id);
+
 CREATE TABLE survey_response (
     tenant         BIGINT NOT NULL,
     id             UUID   NOT NULL,

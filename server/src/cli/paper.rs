@@ -31,9 +31,17 @@ pub enum Verb {
         #[command(flatten)]
         printed: Printed,
     },
-    /// Tells the driver where to go, in which order, and what to bring.
+    /// Tells the driver where to go, in which order, what to bring, and what to collect.
     RouteSheet {
         /// The trip.
+        id: Uuid,
+        /// How.
+        #[command(flatten)]
+        printed: Printed,
+    },
+    /// Tells what comes back from a customer, why, and in which condition.
+    ReturnNote {
+        /// The return.
         id: Uuid,
         /// How.
         #[command(flatten)]
@@ -76,6 +84,7 @@ pub async fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::PickList { id, printed } => (PaperKind::PickList, id, printed),
         Verb::DeliveryNote { id, printed } => (PaperKind::DeliveryNote, id, printed),
         Verb::RouteSheet { id, printed } => (PaperKind::RouteSheet, id, printed),
+        Verb::ReturnNote { id, printed } => (PaperKind::ReturnNote, id, printed),
     };
     let mut session = printed.login.open().await?;
     let paper = render(&mut session, kind, id, (printed.language, printed.day)).await;

@@ -2,7 +2,6 @@
 //! what the trips brought back, and how fast representatives hear of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use roundsman_proto::trade::{Order, Reclamation, Shipment, ShipmentLine, ShipmentState, Trip, TripState};
 use roundsman_sync::trade::money;
@@ -10,7 +9,7 @@ use roundsman_sync::trade::order::fulfil::order_of;
 use roundsman_sync::trade::service_level::{Arrival, Served, ServiceLevel};
 use uuid::Uuid;
 
-use super::heard::Waits;
+use super::heard::{LIMIT, Waits};
 use super::report::{Table, euros, grouped};
 use super::trade::Played;
 use super::verdict::Stored;
@@ -19,8 +18,6 @@ use crate::calendar;
 
 /// So many orders are told one by one.
 const TOLD: usize = 15;
-/// Of a hundred phones 99 are to hear of a decision within this time.
-const LIMIT: Duration = Duration::from_secs(1);
 
 /// What became of an order, in thousandths of base units and in minor units.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -310,6 +307,10 @@ pub fn played(stored: &Stored) -> Vec<Played> {
         played("lines that were missing at the door", told("missing")),
         played("lines that were not brought", told("not attempted")),
         played("payments at the door", cash),
+        played(
+            "reclamations with a cause and a deadline",
+            claims(&|claim| !claim.cause_id.is_empty() && claim.decide_within_days > 0),
+        ),
         played("reclamations that were decided", claims(&|claim| claim.decision.is_some())),
         played("reclamations that were settled", claims(&|claim| claim.settlement.is_some())),
     ]

@@ -15,6 +15,9 @@ use super::app::{Evening, Journal};
 use super::world::World;
 use crate::store::sql::Tx;
 
+/// Of a hundred phones 99 are to hear of a decision within this time.
+pub const LIMIT: Duration = Duration::from_secs(1);
+
 /// Something that the server has decided, and that a phone is to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
@@ -44,6 +47,14 @@ impl Waits {
         let rank = (self.following.len() * percent).div_ceil(100);
         self.following.get(rank.saturating_sub(1)).copied()
     }
+}
+
+/// How long phones waited, whatever was decided.
+#[must_use]
+pub fn together(waits: &BTreeMap<&'static str, Waits>) -> Waits {
+    let mut following: Vec<Duration> = waits.values().flat_map(|sort| sort.following.iter().copied()).collect();
+    following.sort_unstable();
+    Waits { following, away: waits.values().map(|sort| sort.away).sum() }
 }
 
 /// Where what is decided about is: the outlets of the shipments and reclamations.

@@ -10,6 +10,7 @@
 pub mod app;
 pub mod cases;
 pub mod catalogue;
+pub mod causes;
 pub mod city;
 pub mod day;
 pub mod deliveries;
@@ -134,7 +135,7 @@ async fn play(options: &Options, folder: &Path, server: &mut Server) -> anyhow::
     let evening_us = clock.now_us();
     server.stop().await?;
 
-    let verdict = verdict::judge(&server.database(), &shared, &lived).await?;
+    let verdict = verdict::judge(&server.database(), &shared, &lived, options.speed).await?;
     let told =
         report::Told { shared: &shared, loaded: &loaded, lived: &lived, verdict: &verdict, speed: options.speed };
     say(&report::report(told));

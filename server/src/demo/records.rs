@@ -16,6 +16,7 @@ use roundsman_sync::trade::money::{self, Rate};
 use uuid::Uuid;
 
 use super::catalogue::{BaseUnit, CURRENCY, ONE_UNIT_MILLI, PriceList};
+use super::causes;
 use super::city::{Class, Position, ShortageRule, WORKING_DAYS};
 use super::history::{NoOrderReason, PastOrder, PastVisit, SkipReason, VisitOutcome};
 use super::trade::Trade;
@@ -75,6 +76,7 @@ pub fn all(world: &World, trade: &Trade) -> Vec<Sort> {
         sort("past visits", world.past.visits.iter().enumerate().map(|(n, v)| past_visit(world, n, v)).collect()),
         sort("receivables", receivables(world)),
         sort("promotions", promotions()),
+        sort("causes of claims", causes::all()),
     ]
 }
 

@@ -7,9 +7,9 @@ use roundsman_proto::trade::survey_answer::Value;
 use roundsman_proto::trade::{
     Agreement, AnswerSurvey, CancelOrder, ChangeOrder, CheckIn, CheckOut, ClaimLine, CollectPayment, CompleteTask,
     CountedCash, FileClaim, HandInCash, Int64Change, NewOrderLine, Order, OrderLineChange, OrderLineEdit, OutletClass,
-    PaymentMethod, Price, PriceList, Product, Promotion, QuestionType, Receivable, ReclamationCause, RegisterOutlet,
-    Shipment, ShipmentState, ShownPromotion, Stock, SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion,
-    Task, TaskState, UnproductiveReason, Visit, VisitState,
+    PaymentMethod, Price, PriceList, Product, Promotion, QuestionType, Receivable, RegisterOutlet, Shipment,
+    ShipmentState, ShownPromotion, Stock, SubmitOrder, Survey, SurveyAnswer, SurveyChoice, SurveyQuestion, Task,
+    TaskState, UnproductiveReason, Visit, VisitState,
 };
 use roundsman_sync::trade::chain::agreements_of;
 use roundsman_sync::trade::delivery::{LocalTime, promised_day};
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::app::{App, Evening, Storages};
 use super::catalogue::ONE_UNIT_MILLI;
+use super::causes;
 use super::plan::{END_S, RepAct, Want, line_id, order_id};
 use super::records::{CARTON, point, unproductive};
 use super::world::{REPS, TODAY, bytes, id, survey_id};
@@ -421,7 +422,8 @@ fn claim<S: Storages>(app: &App<S>) -> anyhow::Result<Option<Command>> {
         }
     };
     let (reclamation_id, text) = (bytes(reclamation), "Crushed on the way".to_owned());
-    Ok(Some(Command::FileClaim(FileClaim { reclamation_id, cause: ReclamationCause::Damaged.into(), text, ..claim })))
+    let cause_id = bytes(causes::cause_id(causes::CRUSHED));
+    Ok(Some(Command::FileClaim(FileClaim { reclamation_id, cause_id, text, ..claim })))
 }
 
 /// A new outlet, next door to one that is known. Two who find the same one give it the same name.

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::cases;
 use super::day::Lived;
 use super::deliveries;
-use super::heard::{self, Waits};
 use super::setup::Loaded;
 use super::shared::{Arrival, Shared};
 use super::verdict::{Stored, Verdict};
@@ -55,7 +54,7 @@ pub fn report(told: Told<'_>) -> String {
     part("Trips, in pieces", deliveries::trips(&told.verdict.stored));
     part("Coverage by team", coverage(told));
     part("From the office's answer to the device, in machine time", latencies(told.lived));
-    part("From the server's decision to the rep's phone, in machine time", deliveries::waits(&waits(told)));
+    part("From the server's decision to the rep's phone, in machine time", deliveries::waits(&told.verdict.waits));
     part("Faults", faults(told));
     part("Verdict", verdict(told));
     text
@@ -512,11 +511,6 @@ fn latencies(lived: &Lived) -> String {
         table.row([what.to_owned(), device.to_owned(), took.len().to_string(), median, longest]);
     }
     table.text()
-}
-
-fn waits(told: Told<'_>) -> BTreeMap<&'static str, Waits> {
-    let stored = &told.verdict.stored;
-    heard::waits(&stored.decided, &stored.places(), (&told.shared.world, &told.lived.evenings), told.speed)
 }
 
 fn faults(told: Told<'_>) -> String {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::app::{Answered, Evening};
 use super::day::Lived;
 use super::deliveries;
-use super::heard::{self, Decided, Places};
+use super::heard::{self, Decided, LIMIT, Places, Waits};
 use super::shared::Shared;
 use super::trade::Played;
 use super::world::{TERRITORIES, rep_id, rep_name, user_id};
@@ -34,6 +34,8 @@ pub struct Verdict {
     pub wrong: Vec<String>,
     /// What the central store holds.
     pub stored: Stored,
+    /// How long phones waited for what was decided about goods and claims, by what it was.
+    pub waits: BTreeMap<&'static str, Waits>,
 }
 
 /// What the central store holds, for the report.
@@ -55,8 +57,6 @@ pub struct Stored {
     pub reclamations: BTreeMap<Uuid, Reclamation>,
     /// All payments.
     pub payments: BTreeMap<Uuid, Payment>,
-    /// What was decided about goods and claims, in order.
-    pub decided: Vec<Decided>,
     /// The last committed version.
     pub version: i64,
 }
@@ -82,6 +82,19 @@ impl Verdict {
         self.judge("contracts, chains, scarce goods, changes and a merge: each came about".to_owned(), wrong);
     }
 
+    /// Whoever follows hears of goods and claims in time.
+    fn judge_waits(&mut self) {
+        let waits = heard::together(&self.waits);
+        let Some(longest) = waits.percentile(99) else {
+            return self.judge(String::new(), vec!["no phone followed while goods and claims were decided".to_owned()]);
+        };
+        let (number, longest_ms, limit_ms) = (waits.following.len(), longest.as_millis(), LIMIT.as_millis());
+        let heard =
+            format!("{number} times a phone followed what was decided about goods and claims: 99 % heard of it");
+        let wrong = (longest > LIMIT).then(|| format!("{heard} within {longest_ms} ms, instead of {limit_ms} ms"));
+        self.judge(format!("{heard} within {longest_ms} ms"), wrong.into_iter().collect());
+    }
+
     /// The goods are where the trips say, and everything that can go wrong on the way has.
     fn judge_deliveries(&mut self) {
         let trips = self.stored.trips.len();
@@ -100,22 +113,25 @@ impl Verdict {
     }
 }
 
-/// Judges the evenings by the database of a server that has stopped.
+/// Judges the evenings of a day that passed so many times faster than real time, by the database of a server that has stopped.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn judge(database: &str, shared: &Shared, lived: &Lived) -> anyhow::Result<Verdict> {
+pub async fn judge(database: &str, shared: &Shared, lived: &Lived, speed: i64) -> anyhow::Result<Verdict> {
     let db = Db::connect(database).await?;
     let phones: Vec<&Evening> = lived.phones().collect();
-    let verdict = judge_by(&db, &phones).await;
+    let judged = judge_by(&db, &phones).await;
     db.close().await;
-    let mut verdict = verdict?;
+    let (mut verdict, decided) = judged?;
+    verdict.waits = heard::waits(&decided, &verdict.stored.places(), (&shared.world, &lived.evenings), speed);
+    verdict.judge_waits();
     verdict.judge_deliveries();
     verdict.judge_trade(&shared.day.trade.played(&shared.world, &verdict.stored));
     Ok(verdict)
 }
 
-async fn judge_by(db: &Db, evenings: &[&Evening]) -> anyhow::Result<Verdict> {
+/// What the central store says, and what was decided about goods and claims.
+async fn judge_by(db: &Db, evenings: &[&Evening]) -> anyhow::Result<(Verdict, Vec<Decided>)> {
     let mut verdict = Verdict::default();
     let mut tx = db.read().await?;
     let tenants = tenant::all(&mut tx).await?;
@@ -129,16 +145,15 @@ async fn judge_by(db: &Db, evenings: &[&Evening]) -> anyhow::Result<Verdict> {
         trips: all(&mut tx, tenant).await?,
         reclamations: all(&mut tx, tenant).await?,
         payments: all(&mut tx, tenant).await?,
-        decided: Vec::new(),
         version: tenant::head(&mut tx, tenant).await?.map_or(0, |head| head.position.version),
     };
-    verdict.stored.decided = heard::decided(&mut tx, tenant, &verdict.stored.places()).await?;
+    let decided = heard::decided(&mut tx, tenant, &verdict.stored.places()).await?;
     commands(&mut tx, tenant, evenings, &mut verdict).await?;
     tx.commit().await?;
     replicas(db, tenant, evenings, &mut verdict).await?;
     let findings = verify::verify(db, tenant).await?;
     verdict.judge("the central store: everything derived is as computed anew from the records".to_owned(), findings);
-    Ok(verdict)
+    Ok((verdict, decided))
 }
 
 async fn all<R: Record>(tx: &mut Tx, tenant: i64) -> anyhow::Result<BTreeMap<Uuid, R>> {
@@ -263,6 +278,8 @@ fn differences(held: &Content, expected: &Content) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -274,6 +291,22 @@ mod tests {
         };
         assert_eq!(judged(1), (1, Vec::new()));
         assert_eq!(judged(0), (0, vec!["the day had no merges".to_owned()]));
+    }
+
+    #[test]
+    fn whoever_hears_of_goods_and_claims_too_late_is_told() {
+        let judged = |late: usize| {
+            let times = |ms, number| std::iter::repeat_n(Duration::from_millis(ms), number);
+            let delivered = Waits { following: times(20, 99).chain(times(1_001, late)).collect(), away: 3 };
+            let waits = BTreeMap::from([("delivered", delivered), ("refused", Waits::default())]);
+            let mut verdict = Verdict { waits, ..Verdict::default() };
+            verdict.judge_waits();
+            (verdict.right.len(), verdict.wrong.len())
+        };
+        assert_eq!([judged(0), judged(1), judged(2)], [(1, 0), (1, 0), (0, 1)]);
+        let mut verdict = Verdict::default();
+        verdict.judge_waits();
+        assert_eq!((verdict.right.len(), verdict.wrong.len()), (0, 1), "nobody heard anything");
     }
 
     #[test]

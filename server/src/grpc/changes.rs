@@ -9,7 +9,7 @@ use bytes::Bytes;
 use prost::{DecodeError, Message as _};
 use roundsman_proto::logistics as proto;
 use roundsman_proto::logistics::record_change::Document;
-use roundsman_proto::trade::{ChangeRequest, Order, Reason, Reclamation, Shipment, Trip, Wave};
+use roundsman_proto::trade::{ChangeRequest, GoodsReturn, Order, Reason, Reclamation, Shipment, Trip, Wave};
 use roundsman_sync::kind::Kind;
 use roundsman_sync::version::Position;
 use tonic::Status;
@@ -46,6 +46,7 @@ const READERS: [fn(Bytes) -> Result<Document, DecodeError>; WATCHED.len()] = [
     |document| ChangeRequest::decode(document).map(Document::ChangeRequest),
     |document| Wave::decode(document).map(Document::Wave),
     |document| Trip::decode(document).map(Document::Trip),
+    |document| GoodsReturn::decode(document).map(Document::GoodsReturn),
 ];
 
 /// How many streams each user has open, by tenant and user.
@@ -195,10 +196,13 @@ impl Watch {
         let mut tx = self.db.read().await?;
         let head = self.head(&mut tx).await?;
         let Some(after) = self.asked.after else { return Ok(Told::through(head.position)) };
-        let is_beginning = after == Position::default() && head.horizon == 0;
         let known: HashSet<Position> = tenant::known(&mut tx, self.tenant, &[after]).await?;
         tx.commit().await?;
-        if is_beginning || known.contains(&after) { Ok(Told::through(after)) } else { Err(status::position_unknown()) }
+        if after == Position::default() || known.contains(&after) {
+            Ok(Told::through(after))
+        } else {
+            Err(status::position_unknown())
+        }
     }
 
     async fn head(&self, tx: &mut Tx) -> Result<Head, Status> {
@@ -210,6 +214,10 @@ impl Watch {
     async fn news(&self, told: Told) -> Result<News, Status> {
         let mut tx = self.db.read().await?;
         let head = self.head(&mut tx).await?;
+        // What commits at or below the horizon have changed is forgotten, maybe before the commits are.
+        if told.position.version < head.horizon {
+            return Err(status::position_unknown());
+        }
         let keys = watched::changes(&mut tx, self.tenant, self.asked.kinds, told.last, KEYS).await?;
         let (changes, covered) = changes(&mut tx, self.tenant, &keys).await?;
         let is_all = covered == keys.len() && keys.len() < usize::try_from(KEYS).unwrap_or(usize::MAX);

@@ -2,12 +2,15 @@
 
 use std::ops::RangeInclusive;
 
+use chrono_tz::Tz;
 use roundsman_proto::trade::Reason;
+use roundsman_sync::trade::check;
 use tonic::Status;
 use uuid::Uuid;
 
 use super::status::{self, Violation};
 use crate::auth::Secret;
+use crate::calendar;
 
 /// A page that does not say how long it may be.
 const PAGE_DEFAULT: i64 = 100;
@@ -93,6 +96,35 @@ impl Fields {
             self.wrong(field, Reason::OutOfRange, "is negative");
         }
         Some(value.into()).filter(|_| value > 0)
+    }
+
+    /// From the start of one day on and before the end of another, in days since 1970-01-01, in microseconds since the Unix epoch.
+    /// Each day may be missing, and so may their zone, which is UTC then.
+    pub fn moments(&mut self, from_day: i32, through_day: i32, time_zone: &str) -> (i64, i64) {
+        let mut known = |field: &str, day: i32| {
+            let is_day = check::optional_day(day, field).is_ok();
+            if !is_day {
+                self.wrong(field, Reason::OutOfRange, "is no day");
+            }
+            if is_day { day } else { 0 }
+        };
+        let (from_day, through_day) = (known("from_day", from_day), known("through_day", through_day));
+        let zone = self.zone("time_zone", time_zone);
+        let start = |day: i32| calendar::start_of_day(zone, day);
+        let from = if from_day == 0 { i64::MIN } else { start(from_day) };
+        let before = if through_day == 0 { i64::MAX } else { start(through_day + 1) };
+        (from, before)
+    }
+
+    /// A time zone by its name in the IANA database; UTC unless told.
+    pub fn zone(&mut self, field: &str, name: &str) -> Tz {
+        if name.is_empty() {
+            return Tz::UTC;
+        }
+        calendar::zone(name).unwrap_or_else(|| {
+            self.wrong(field, Reason::UnknownValue, "is no time zone");
+            Tz::UTC
+        })
     }
 
     /// How long a page may be: 100 unless told, 1,000 at most.
@@ -205,6 +237,19 @@ mod tests {
         assert_eq!(fields.optional_choice::<OrderStatus>("status", 99), None);
         assert_eq!(fields.optional_day("day", -1), None);
         assert_eq!(reasons(fields), [Reason::UnknownValue, Reason::OutOfRange]);
+    }
+
+    #[test]
+    fn days_are_those_of_a_zone() {
+        let mut fields = Fields::default();
+        assert_eq!(fields.moments(0, 0, ""), (i64::MIN, i64::MAX));
+        assert_eq!(fields.moments(1, 1, ""), (86_400_000_000, 2 * 86_400_000_000));
+        let helsinki = (20_780 * 86_400 - 7_200) * 1_000_000;
+        assert_eq!(fields.moments(20_780, 0, "Europe/Helsinki"), (helsinki, i64::MAX));
+        assert_eq!(reasons(fields), []);
+        let mut fields = Fields::default();
+        fields.moments(-1, i32::MAX, "Mars");
+        assert_eq!(reasons(fields), [Reason::OutOfRange, Reason::OutOfRange, Reason::UnknownValue]);
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use prost::Message as _;
 use roundsman_proto::logistics as proto;
-use roundsman_proto::trade::{ChangeRequest, Order, Reason, Shipment, Trip, Vehicle, Wave};
+use roundsman_proto::trade::{
+    ChangeRequest, GoodsReturn, Order, Reason, Shipment, StockCount, StockTransfer, Trip, Vehicle, Wave,
+};
 use tonic::Status;
 use uuid::Uuid;
 
 use super::fields::Fields;
 use super::paging::{Filter, List, Page};
 use crate::error::StoreError;
-use crate::projection::{self, OrderFilter, ShipmentFilter, TripFilter, WaveFilter};
+use crate::projection::{self, GoodsReturnFilter, OrderFilter, ShipmentFilter, StockFilter, TripFilter, WaveFilter};
 use crate::store::sql::Tx;
 
 /// Before everything that is listed in ascending order.
@@ -54,6 +56,44 @@ impl List for TripFilter {
 
     async fn keys(&self, tx: &mut Tx, tenant: i64, after: Self::Key, limit: i64) -> Result<Vec<Self::Key>, StoreError> {
         projection::trips(tx, tenant, self, after, limit).await
+    }
+}
+
+impl List for GoodsReturnFilter {
+    type Record = GoodsReturn;
+    type Key = (i64, Uuid);
+    const START: (i64, Uuid) = FIRST;
+
+    async fn keys(&self, tx: &mut Tx, tenant: i64, after: Self::Key, limit: i64) -> Result<Vec<Self::Key>, StoreError> {
+        projection::goods_returns(tx, tenant, self, after, limit).await
+    }
+}
+
+/// What was brought from warehouse to warehouse.
+#[derive(Debug)]
+pub struct Transfers(StockFilter);
+
+impl List for Transfers {
+    type Record = StockTransfer;
+    type Key = (i64, Uuid);
+    const START: (i64, Uuid) = LAST;
+
+    async fn keys(&self, tx: &mut Tx, tenant: i64, after: Self::Key, limit: i64) -> Result<Vec<Self::Key>, StoreError> {
+        projection::stock_transfers(tx, tenant, &self.0, after, limit).await
+    }
+}
+
+/// What was counted in warehouses.
+#[derive(Debug)]
+pub struct Counts(StockFilter);
+
+impl List for Counts {
+    type Record = StockCount;
+    type Key = (i64, Uuid);
+    const START: (i64, Uuid) = LAST;
+
+    async fn keys(&self, tx: &mut Tx, tenant: i64, after: Self::Key, limit: i64) -> Result<Vec<Self::Key>, StoreError> {
+        projection::stock_counts(tx, tenant, &self.0, after, limit).await
     }
 }
 
@@ -161,6 +201,55 @@ pub fn trips(request: &proto::ListTripsRequest) -> Result<Page<TripFilter>, Stat
     Page::of(fields, list, filter, (&request.page_token, request.page_size))
 }
 
+/// A page of returns of goods.
+///
+/// # Errors
+/// INVALID_ARGUMENT with all that is wrong.
+pub fn goods_returns(request: &proto::ListGoodsReturnsRequest) -> Result<Page<GoodsReturnFilter>, Status> {
+    let mut fields = Fields::default();
+    let list = GoodsReturnFilter {
+        state: fields.optional_choice("state", request.state),
+        warehouse: fields.optional_id("warehouse_id", &request.warehouse_id),
+        outlet: fields.optional_id("outlet_id", &request.outlet_id),
+        customer: fields.optional_id("customer_id", &request.customer_id),
+        shipment: fields.optional_id("shipment_id", &request.shipment_id),
+        moments: fields.moments(request.from_day, request.through_day, &request.time_zone),
+    };
+    let asked = proto::ListGoodsReturnsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    let filter = Filter::of("goods_returns", &[&asked.encode_to_vec()]);
+    Page::of(fields, list, filter, (&request.page_token, request.page_size))
+}
+
+/// A page of transfers.
+///
+/// # Errors
+/// INVALID_ARGUMENT with all that is wrong.
+pub fn stock_transfers(request: &proto::ListStockTransfersRequest) -> Result<Page<Transfers>, Status> {
+    let mut fields = Fields::default();
+    let list = Transfers(StockFilter {
+        warehouse: fields.optional_id("warehouse_id", &request.warehouse_id),
+        moments: fields.moments(request.from_day, request.through_day, &request.time_zone),
+    });
+    let asked = proto::ListStockTransfersRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    let filter = Filter::of("stock_transfers", &[&asked.encode_to_vec()]);
+    Page::of(fields, list, filter, (&request.page_token, request.page_size))
+}
+
+/// A page of counts.
+///
+/// # Errors
+/// INVALID_ARGUMENT with all that is wrong.
+pub fn stock_counts(request: &proto::ListStockCountsRequest) -> Result<Page<Counts>, Status> {
+    let mut fields = Fields::default();
+    let list = Counts(StockFilter {
+        warehouse: fields.optional_id("warehouse_id", &request.warehouse_id),
+        moments: fields.moments(request.from_day, request.through_day, &request.time_zone),
+    });
+    let asked = proto::ListStockCountsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    let filter = Filter::of("stock_counts", &[&asked.encode_to_vec()]);
+    Page::of(fields, list, filter, (&request.page_token, request.page_size))
+}
+
 /// A page of the open change requests.
 ///
 /// # Errors
@@ -207,6 +296,24 @@ pub fn listed_trip((id, trip): (Uuid, Trip)) -> proto::ListedTrip {
 #[must_use]
 pub fn listed_change_request((id, request): (Uuid, ChangeRequest)) -> proto::ListedChangeRequest {
     proto::ListedChangeRequest { change_request_id: id.as_bytes().to_vec(), change_request: Some(request) }
+}
+
+/// A return of goods, as it is listed.
+#[must_use]
+pub fn listed_goods_return((id, goods_return): (Uuid, GoodsReturn)) -> proto::ListedGoodsReturn {
+    proto::ListedGoodsReturn { return_id: id.as_bytes().to_vec(), goods_return: Some(goods_return) }
+}
+
+/// A transfer, as it is listed.
+#[must_use]
+pub fn listed_stock_transfer((id, transfer): (Uuid, StockTransfer)) -> proto::ListedStockTransfer {
+    proto::ListedStockTransfer { transfer_id: id.as_bytes().to_vec(), stock_transfer: Some(transfer) }
+}
+
+/// A count, as it is listed.
+#[must_use]
+pub fn listed_stock_count((id, count): (Uuid, StockCount)) -> proto::ListedStockCount {
+    proto::ListedStockCount { count_id: id.as_bytes().to_vec(), stock_count: Some(count) }
 }
 
 /// A vehicle, as it is listed.

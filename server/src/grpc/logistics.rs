@@ -396,6 +396,36 @@ impl LogisticsService for LogisticsDoor {
         Ok(Response::new(proto::ListTripsResponse { trips, next_page_token }))
     }
 
+    async fn list_goods_returns(
+        &self,
+        request: Request<proto::ListGoodsReturnsRequest>,
+    ) -> Result<Response<proto::ListGoodsReturnsResponse>, Status> {
+        let page = lists::goods_returns(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let goods_returns = found.into_iter().map(lists::listed_goods_return).collect();
+        Ok(Response::new(proto::ListGoodsReturnsResponse { goods_returns, next_page_token }))
+    }
+
+    async fn list_stock_transfers(
+        &self,
+        request: Request<proto::ListStockTransfersRequest>,
+    ) -> Result<Response<proto::ListStockTransfersResponse>, Status> {
+        let page = lists::stock_transfers(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let stock_transfers = found.into_iter().map(lists::listed_stock_transfer).collect();
+        Ok(Response::new(proto::ListStockTransfersResponse { stock_transfers, next_page_token }))
+    }
+
+    async fn list_stock_counts(
+        &self,
+        request: Request<proto::ListStockCountsRequest>,
+    ) -> Result<Response<proto::ListStockCountsResponse>, Status> {
+        let page = lists::stock_counts(request.get_ref())?;
+        let (found, next_page_token) = self.page(&request, page).await?;
+        let stock_counts = found.into_iter().map(lists::listed_stock_count).collect();
+        Ok(Response::new(proto::ListStockCountsResponse { stock_counts, next_page_token }))
+    }
+
     async fn list_vehicles(
         &self,
         request: Request<proto::ListVehiclesRequest>,

@@ -78,6 +78,7 @@ impl Range {
             Ok(proto::ReclamationGrouping::Outlet) => Grouping::Outlet,
             Ok(proto::ReclamationGrouping::Cause) => Grouping::Cause,
             Ok(proto::ReclamationGrouping::Supplier) => Grouping::Supplier,
+            Ok(proto::ReclamationGrouping::Driver) => Grouping::Driver,
             Ok(proto::ReclamationGrouping::Unspecified) | Err(_) => {
                 fields.wrong("by", Reason::UnknownValue, "is missing or unknown");
                 Grouping::Product
@@ -89,11 +90,7 @@ impl Range {
         } else if !(from_day..from_day.saturating_add(DAYS)).contains(&to_day) {
             fields.wrong("to_day", Reason::OutOfRange, format!("is before the first day, or more than {DAYS} days on"));
         }
-        let name = if request.time_zone.is_empty() { "UTC" } else { request.time_zone.as_str() };
-        let zone = calendar::zone(name).unwrap_or_else(|| {
-            fields.wrong("time_zone", Reason::UnknownValue, "is no time zone");
-            Tz::UTC
-        });
+        let zone = fields.zone("time_zone", &request.time_zone);
         let limit = usize::try_from(fields.page_size("limit", request.limit)).unwrap_or_default();
         fields.check()?;
         Ok(Self { by, days: from_day..=to_day, zone, limit })
@@ -124,7 +121,7 @@ impl Range {
                 let of_group = match self.by {
                     // What was delivered was not delivered for a cause.
                     Grouping::Cause => 0..counts.len(),
-                    Grouping::Product | Grouping::Outlet | Grouping::Supplier => {
+                    Grouping::Product | Grouping::Outlet | Grouping::Supplier | Grouping::Driver => {
                         places.get(&delivered.group).map_or(0..0, |place| *place..*place + 1)
                     }
                 };

@@ -1,5 +1,6 @@
 //! The return note: what comes back from a customer, why, and in which condition.
 
+use roundsman_proto::trade::{RefusalReason, ReturnReason};
 use uuid::Uuid;
 
 use super::number::short;
@@ -39,10 +40,68 @@ pub struct ReturnLine {
     pub goods: Goods,
     /// How much, in thousandths of the unit.
     pub quantity_milli: i64,
-    /// Why, in the paper's language. May be empty.
-    pub reason: String,
-    /// In which condition it is, in the paper's language. Empty: to be written by hand.
-    pub condition: String,
+    /// Why.
+    pub why: Why,
+    /// In which condition it is. `None`: to be written by hand.
+    pub condition: Option<Condition>,
+}
+
+/// Why goods come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The customer gives them back.
+    GivenBack(ReturnReason),
+    /// They were not taken; unspecified: not even offered, or nobody said why.
+    NotTaken(RefusalReason),
+}
+
+impl Default for Why {
+    fn default() -> Self {
+        Self::GivenBack(ReturnReason::Unspecified)
+    }
+}
+
+impl Why {
+    fn said(self, words: &Words) -> &'static str {
+        match self {
+            Self::GivenBack(ReturnReason::Unspecified) => "",
+            Self::GivenBack(ReturnReason::Unsold) => words.unsold,
+            Self::GivenBack(ReturnReason::Damaged) | Self::NotTaken(RefusalReason::Damaged) => words.damaged,
+            Self::GivenBack(ReturnReason::Expired) | Self::NotTaken(RefusalReason::Expired) => words.out_of_date,
+            Self::GivenBack(ReturnReason::WrongProduct) | Self::NotTaken(RefusalReason::WrongProduct) => {
+                words.wrong_product
+            }
+            Self::GivenBack(ReturnReason::Quality) => words.poor_quality,
+            Self::GivenBack(ReturnReason::Other) | Self::NotTaken(RefusalReason::Other) => words.other_reason,
+            Self::NotTaken(RefusalReason::Unspecified) => words.not_delivered,
+            Self::NotTaken(RefusalReason::TooMuch) => words.too_much,
+            Self::NotTaken(RefusalReason::Price) => words.wrong_price,
+            Self::NotTaken(RefusalReason::Late) => words.too_late,
+            Self::NotTaken(RefusalReason::NoMoney) => words.no_money,
+            Self::NotTaken(RefusalReason::ChangedMind) => words.changed_mind,
+        }
+    }
+}
+
+/// In which condition goods come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// They can be sold again.
+    Fit,
+    /// Damaged.
+    Damaged,
+    /// Out of date.
+    OutOfDate,
+}
+
+impl Condition {
+    fn said(self, words: &Words) -> &'static str {
+        match self {
+            Self::Fit => words.fit,
+            Self::Damaged => words.damaged,
+            Self::OutOfDate => words.out_of_date,
+        }
+    }
 }
 
 impl ReturnNote {
@@ -79,8 +138,8 @@ impl ReturnLine {
             Cell::noted(self.goods.name.as_str(), self.goods.code.as_str()),
             words.quantity(self.quantity_milli).into(),
             self.goods.unit.as_str().into(),
-            self.reason.as_str().into(),
-            self.condition.as_str().into(),
+            self.why.said(words).into(),
+            self.condition.map_or("", |condition| condition.said(words)).into(),
         ])
     }
 }

@@ -41,8 +41,8 @@ pub struct Stop {
     pub shipments: Vec<Uuid>,
     /// What they weigh, in grams. 0: unknown.
     pub weight_g: i64,
-    /// What the driver is to collect. `None`: nothing.
-    pub to_collect: Option<Money>,
+    /// What the driver is to collect, each currency once. Empty: nothing.
+    pub to_collect: Vec<Money>,
 }
 
 /// A sum of money.
@@ -81,7 +81,7 @@ impl RouteSheet {
             totals.push((words.weight.to_owned(), words.weight_g(weight)));
         }
         let mut sums = std::collections::BTreeMap::<&str, i128>::new();
-        for money in self.stops.iter().filter_map(|stop| stop.to_collect.as_ref()) {
+        for money in self.stops.iter().flat_map(|stop| &stop.to_collect) {
             *sums.entry(&money.currency).or_default() += i128::from(money.minor);
         }
         let collected = |(currency, minor): (&str, i128)| {
@@ -99,13 +99,14 @@ impl Stop {
         let windows: Vec<String> = self.windows.iter().map(|window| words.hours(*window)).collect();
         let weight = if self.weight_g > 0 { words.weight_g(self.weight_g) } else { String::new() };
         let money = |money: &Money| format!("{} {}", words.money(money.minor, &money.currency), money.currency);
+        let to_collect: Vec<String> = self.to_collect.iter().map(money).collect();
         Row::Line(vec![
             words.count(index + 1).into(),
             Cell::noted(self.outlet.as_str(), self.address.as_str()),
             windows.join(" ").into(),
             shipments.join(" ").into(),
             weight.into(),
-            self.to_collect.as_ref().map_or_else(String::new, money).into(),
+            to_collect.join(", ").into(),
             Cell::default(),
         ])
     }

@@ -5,6 +5,7 @@
 //! what they hold can be checked ([`verify`]). No rule reads them: a rule must see what the batch itself has changed
 //! so far.
 
+mod goods;
 mod query;
 mod reclamations;
 mod tables;
@@ -20,9 +21,10 @@ use crate::store::record;
 use crate::store::sql::{Cell, Db, Rows, Tx};
 use crate::workspace::{Change, Stored};
 
+pub use goods::{GoodsReturnFilter, Moments, StockFilter, goods_returns, stock_counts, stock_transfers};
 pub use query::{
     CoveredRep, OrderFilter, PlacedOutlet, ShipmentFilter, TripFilter, VisitFilter, WaveFilter, Whose, change_requests,
-    change_requests_of, coverage, debts, orders, outlets, shipments, team_of_rep, trips, vehicles, visits, waves,
+    change_requests_of, coverage, debts, orders, outlets, paid, shipments, team_of_rep, trips, vehicles, visits, waves,
 };
 pub use reclamations::{
     Claimed, Delivered, Group, Grouping, ReclamationFilter, ReclamationKey, claimed, delivered, reclamations,

@@ -463,6 +463,23 @@ pub async fn debts(tx: &mut Tx, tenant: i64, customers: &[Uuid]) -> Result<Vec<(
     .await
 }
 
+/// What these customers have paid since a moment (in microseconds since the Unix epoch), by the order for which it was, in minor
+/// units.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn paid(tx: &mut Tx, tenant: i64, customers: &[Uuid], since_us: i64) -> Result<Vec<(Uuid, i64)>, StoreError> {
+    tx.query_as(
+        "SELECT sales_order, CAST(SUM(amount_minor) AS BIGINT) FROM BY_UUIDS(payment.customer, $2 BY payment_by_customer) \
+         WHERE taken_at >= $3 AND sales_order IS NOT NULL GROUP BY sales_order",
+    )
+    .bind(tenant)
+    .bind_uuids(customers)
+    .bind(since_us)
+    .all()
+    .await
+}
+
 /// A rep's day in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoveredRep {

@@ -139,12 +139,14 @@ pub enum Grouping {
     Cause,
     /// By the product's supplier.
     Supplier,
+    /// By whoever drove the trip on which the goods came.
+    Driver,
 }
 
 /// What is counted together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
-    /// The product, the outlet or the cause; nil: unknown, or it is a supplier.
+    /// The product, the outlet, the cause or the driver; nil: unknown, none, or it is a supplier.
     pub id: Uuid,
     /// What a cause counts as, as its number; 0: it is none.
     pub cause: i64,
@@ -249,6 +251,12 @@ pub async fn claimed(
             "p.supplier",
             "LEFT JOIN product p ON p.tenant = $1 AND p.id = l.product "
         )),
+        Grouping::Driver => tx.query_as(claimed_sql!(
+            "t.driver",
+            "CAST(0 AS BIGINT)",
+            "CAST('' AS TEXT)",
+            "LEFT JOIN shipment s ON s.tenant = $1 AND s.id = r.shipment LEFT JOIN trip t ON t.tenant = $1 AND t.id = s.trip "
+        )),
     };
     let rows = query.bind(tenant).bind(from_us).bind(before_us).all().await?;
     let claimed = |row: Row| {
@@ -280,6 +288,11 @@ pub async fn delivered(
             "CAST(NULL AS UUID)",
             "p.supplier",
             "LEFT JOIN product p ON p.tenant = $1 AND p.id = l.product "
+        )),
+        Grouping::Driver => tx.query_as(delivered_sql!(
+            "t.driver",
+            "CAST('' AS TEXT)",
+            "LEFT JOIN trip t ON t.tenant = $1 AND t.id = s.trip "
         )),
     };
     let rows = query.bind(tenant).bind(from_us).bind(before_us).all().await?;

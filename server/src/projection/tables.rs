@@ -8,12 +8,12 @@ use bytes::Bytes;
 use prost::{DecodeError, Message as _};
 use roundsman_proto::trade::change_request::Wish;
 use roundsman_proto::trade::{
-    CashHandIn, Chain, ChangeRequest, ClaimCause, Contract, Order, Outlet, Payment, Product, Receivable, Reclamation,
-    Rep, Shipment, SurveyResponse, Trip, Vehicle, Visit, Wave,
+    CashHandIn, Chain, ChangeRequest, ClaimCause, Contract, GoodsReturn, Order, Outlet, Payment, Product, Receivable,
+    Reclamation, Rep, Shipment, StockCount, StockTransfer, SurveyResponse, Trip, Vehicle, Visit, Wave,
 };
 use roundsman_sync::kind::{Kind, Record as _};
-use roundsman_sync::trade::delivery;
 use roundsman_sync::trade::order::fulfil;
+use roundsman_sync::trade::{delivery, goods_return};
 use uuid::Uuid;
 
 use crate::store::sql::{Cell, Column, Table};
@@ -110,7 +110,7 @@ macro_rules! projection {
 }
 
 /// All of them.
-pub(super) static PROJECTIONS: [&Projection; 23] = [
+pub(super) static PROJECTIONS: [&Projection; 26] = [
     &SALES_ORDER,
     &SALES_ORDER_LINE,
     &VISIT,
@@ -128,6 +128,9 @@ pub(super) static PROJECTIONS: [&Projection; 23] = [
     &RECLAMATION,
     &RECLAMATION_LINE,
     &CHANGE_REQUEST,
+    &GOODS_RETURN,
+    &STOCK_TRANSFER,
+    &STOCK_COUNT,
     &SURVEY_RESPONSE,
     &OUTLET,
     &CHAIN,
@@ -436,6 +439,50 @@ projection! {
         state: Int = i64::from(request.state),
         answered_by: Id = reference(&request.answered_by_id),
         answered_at: Int = request.answered_at_us,
+    }
+}
+
+projection! {
+    /// Goods that come back.
+    GOODS_RETURN: "goods_return" (id) of GoodsReturn(back) {
+        shipment: Id = reference(&back.shipment_id),
+        outlet: Id = reference(&back.outlet_id),
+        customer: Id = reference(&back.customer_id),
+        contract: Id = reference(&back.contract_id),
+        currency: Text = text(&back.currency),
+        origin: Int = i64::from(back.origin),
+        state: Int = i64::from(back.state),
+        reclamation: Id = reference(&back.reclamation_id),
+        warehouse: Id = reference(&back.warehouse_id),
+        value_minor: Int = back.value_minor,
+        booked: Int = i64::from(back.booked),
+        announced_at: Int = back.announced_at_us,
+        received_at: Int = back.received_at_us,
+        reported_at: Int = goods_return::reported_at_us(&back),
+        received_by: Id = reference(&back.received_by_id),
+        comment: Text = text(&back.comment),
+    }
+}
+
+projection! {
+    /// Goods that were brought from warehouse to warehouse.
+    STOCK_TRANSFER: "stock_transfer" (id) of StockTransfer(transfer) {
+        from_warehouse: Id = reference(&transfer.from_warehouse_id),
+        to_warehouse: Id = reference(&transfer.to_warehouse_id),
+        moved_at: Int = transfer.moved_at_us,
+        moved_by: Id = reference(&transfer.moved_by_id),
+        comment: Text = text(&transfer.comment),
+    }
+}
+
+projection! {
+    /// What was counted in warehouses.
+    STOCK_COUNT: "stock_count" (id) of StockCount(count) {
+        warehouse: Id = reference(&count.warehouse_id),
+        rep: Id = reference(&count.rep_id),
+        counted_at: Int = count.counted_at_us,
+        counted_by: Id = reference(&count.counted_by_id),
+        comment: Text = text(&count.comment),
     }
 }
 

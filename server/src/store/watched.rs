@@ -15,8 +15,8 @@ static TABLE: Table = Table {
 };
 
 /// The kinds whose changes are watched.
-pub const WATCHED: [Kind; 6] =
-    [Kind::Order, Kind::Shipment, Kind::Reclamation, Kind::ChangeRequest, Kind::Wave, Kind::Trip];
+pub const WATCHED: [Kind; 7] =
+    [Kind::Order, Kind::Shipment, Kind::Reclamation, Kind::ChangeRequest, Kind::Wave, Kind::Trip, Kind::GoodsReturn];
 
 /// Whether changes of records of this kind, by its number, are watched.
 #[must_use]
@@ -46,10 +46,10 @@ pub async fn changes(
     after: (i64, Uuid),
     limit: i64,
 ) -> Result<Vec<(i64, Uuid)>, StoreError> {
-    let [one, two, three, four, five, six] = kinds;
+    let [one, two, three, four, five, six, seven] = kinds;
     tx.query_as(
         "SELECT version, record FROM record_change WHERE tenant = $1 AND (version, record) > ($2, $3) \
-         AND kind IN ($5, $6, $7, $8, $9, $10) ORDER BY version, record LIMIT $4",
+         AND kind IN ($5, $6, $7, $8, $9, $10, $11) ORDER BY version, record LIMIT $4",
     )
     .bind(tenant)
     .bind(after.0)
@@ -61,6 +61,7 @@ pub async fn changes(
     .bind(four)
     .bind(five)
     .bind(six)
+    .bind(seven)
     .all()
     .await
 }

@@ -106,6 +106,12 @@ pub fn is_closed(goods_return: &GoodsReturn) -> bool {
     }
 }
 
+/// When it was reported last, in microseconds since the Unix epoch: when it was counted, or, as long as it was not, announced.
+#[must_use]
+pub fn reported_at_us(goods_return: &GoodsReturn) -> i64 {
+    if goods_return.received_at_us == 0 { goods_return.announced_at_us } else { goods_return.received_at_us }
+}
+
 /// What a return is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {

@@ -25,6 +25,18 @@ pub const ORDERS: usize = 50;
 /// At most so many shipments are made of one order, those that were called off included.
 const SHIPMENTS: usize = 100;
 
+/// How much of a line comes, in thousandths of the base unit: what was loaded, or else what was picked, or else what was asked for.
+#[must_use]
+pub fn carried(shipment: &Shipment, line: &ShipmentLine) -> i64 {
+    match shipment.state() {
+        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => line.ordered_milli,
+        ShipmentState::Checking | ShipmentState::Checked => line.picked_milli,
+        ShipmentState::Loaded | ShipmentState::Shipped | ShipmentState::Delivered => line.loaded_milli,
+        ShipmentState::PartlyDelivered | ShipmentState::Refused | ShipmentState::NotAttempted => line.loaded_milli,
+        ShipmentState::Cancelled => 0,
+    }
+}
+
 /// What is to be stored of a shipment that was prepared or called off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {

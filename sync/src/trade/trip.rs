@@ -1,5 +1,6 @@
 //! Trips: what a vehicle brings, whether it has room for it, what left with it, and what came back.
 
+pub mod collect;
 pub mod propose;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roundsman::projection::{self, OrderFilter, ShipmentFilter, WaveFilter};
+use roundsman::projection::{self, GoodsReturnFilter, OrderFilter, ShipmentFilter, StockFilter, WaveFilter};
 use roundsman::store::sql::Tx;
 use roundsman::store::{record, watched};
 use roundsman::workspace::{Change, Stored};
@@ -11,8 +11,8 @@ use roundsman_proto::logistics::{ListOrdersRequest, ListShipmentsRequest, ListWa
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    CancelShipment, Order, OrderLine, OrderStatus, PlanTrip, PrepareShipment, Rep, Shipment, ShipmentLine,
-    ShipmentState, ShortageRule, Vehicle, Wave, WaveState,
+    CancelShipment, GoodsReturn, Order, OrderLine, OrderStatus, PlanTrip, PrepareShipment, Rep, ReturnState, Shipment,
+    ShipmentLine, ShipmentState, ShortageRule, StockCount, StockTransfer, Vehicle, Wave, WaveState,
 };
 use roundsman_sync::trade::order::fulfil::{is_to_ship, order_of};
 use roundsman_tests::app::TODAY;
@@ -280,7 +280,7 @@ fn some(number: u128, of: u128) -> Vec<u8> {
 }
 
 /// Years of a distributor with two warehouses.
-fn history(number: u128) -> [Change; 3] {
+fn history(number: u128) -> [Change; 6] {
     let moment = i64::try_from(number).expect("is small");
     let open = number.is_multiple_of(200);
     let order = Order {
@@ -309,7 +309,32 @@ fn history(number: u128) -> [Change; 3] {
         started_at_us: moment,
         ..Wave::default()
     };
-    [stored(number, &order), stored(RECORDS + number, &shipment), stored(2 * RECORDS + number, &wave)]
+    let [back, transfer, count] = goods(number, moment);
+    let (shipment, wave) = (stored(RECORDS + number, &shipment), stored(2 * RECORDS + number, &wave));
+    [stored(number, &order), shipment, wave, back, transfer, count]
+}
+
+/// What came back, was brought from warehouse to warehouse, and was counted.
+fn goods(number: u128, moment: i64) -> [Change; 3] {
+    let is_open = number.is_multiple_of(200);
+    let back = GoodsReturn {
+        shipment_id: bytes(Uuid::from_u128(RECORDS + number)),
+        outlet_id: some(number, 300),
+        customer_id: some(number, 250),
+        warehouse_id: if is_open { Vec::new() } else { some(number, 2) },
+        state: if is_open { ReturnState::Announced } else { ReturnState::Received }.into(),
+        announced_at_us: moment,
+        received_at_us: if is_open { 0 } else { moment },
+        ..GoodsReturn::default()
+    };
+    let transfer = StockTransfer {
+        from_warehouse_id: some(number, 2),
+        to_warehouse_id: some(number, 50),
+        moved_at_us: moment,
+        ..StockTransfer::default()
+    };
+    let count = StockCount { warehouse_id: some(number, 50), counted_at_us: moment, ..StockCount::default() };
+    [stored(3 * RECORDS + number, &back), stored(4 * RECORDS + number, &transfer), stored(5 * RECORDS + number, &count)]
 }
 
 /// Asks for a page of each sort, and says by which index each is to be read.
@@ -370,9 +395,37 @@ async fn ask(tx: &mut Tx) -> Vec<&'static str> {
         projection::waves(tx, TENANT, &filter, last, 100).await.expect("answers");
         indexes.push(index);
     }
+    indexes.extend(ask_of_goods(tx).await);
     // What has changed since an early version, of one kind.
-    watched::changes(tx, TENANT, [0, 0, 0, 0, 31, 0], (7, Uuid::max()), 100).await.expect("answers");
+    watched::changes(tx, TENANT, [0, 0, 0, 0, 31, 0, 0], (7, Uuid::max()), 100).await.expect("answers");
     indexes.push("record_change");
+    indexes
+}
+
+/// The same of goods that move without an order.
+async fn ask_of_goods(tx: &mut Tx) -> Vec<&'static str> {
+    let (one, first, last) = (Some(Uuid::from_u128(1)), (i64::MIN, Uuid::nil()), (i64::MAX, Uuid::max()));
+    let (any, later) = ((i64::MIN, i64::MAX), (15_000, 15_100));
+    let all =
+        GoodsReturnFilter { state: None, warehouse: None, outlet: None, customer: None, shipment: None, moments: any };
+    let returns = [
+        (all, "goods_return_by_report"),
+        (GoodsReturnFilter { moments: later, warehouse: one, ..all }, "goods_return_by_report"),
+        (GoodsReturnFilter { state: Some(ReturnState::Announced), warehouse: one, ..all }, "goods_return_by_state"),
+        (GoodsReturnFilter { outlet: one, moments: later, ..all }, "goods_return_by_outlet"),
+        (GoodsReturnFilter { customer: one, ..all }, "goods_return_by_customer"),
+        (GoodsReturnFilter { shipment: one, outlet: one, ..all }, "goods_return_by_shipment"),
+    ];
+    let mut indexes = Vec::new();
+    for (filter, index) in returns {
+        projection::goods_returns(tx, TENANT, &filter, first, 100).await.expect("answers");
+        indexes.push(index);
+    }
+    for filter in [StockFilter { warehouse: None, moments: any }, StockFilter { warehouse: one, moments: later }] {
+        projection::stock_transfers(tx, TENANT, &filter, last, 100).await.expect("answers");
+        projection::stock_counts(tx, TENANT, &filter, last, 100).await.expect("answers");
+        indexes.extend(["stock_transfer_by_move", "stock_count_by_count"]);
+    }
     indexes
 }
 

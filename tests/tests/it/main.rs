@@ -28,6 +28,7 @@ mod jobs;
 mod killed;
 mod layering;
 mod lists;
+mod lists_goods;
 mod logistics;
 mod metrics;
 mod papers;

@@ -5,7 +5,8 @@ use roundsman::cli::client::Session;
 use roundsman::cli::paper;
 use roundsman::papers::delivery_note::{DeliveryNote, NoteLine, NotePrice};
 use roundsman::papers::pick_list::{PickLine, PickList};
-use roundsman::papers::route_sheet::{RouteSheet, Stop};
+use roundsman::papers::return_note::{Condition, ReturnLine, ReturnNote, Why};
+use roundsman::papers::route_sheet::{Money, RouteSheet, Stop};
 use roundsman::papers::{Goods, Language, Party, short};
 use roundsman_proto::auth::Role;
 use roundsman_proto::logistics::{PaperKind, PaperLanguage, RenderPaperRequest, StartWaveRequest};
@@ -13,8 +14,10 @@ use roundsman_proto::sync::Status;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    CancelShipment, CancelTrip, Customer, PickShipment, PlanTrip, PrepareShipment, Product, ReleaseOrder, Rep,
-    Shipment, ShippedLine, ShortReason, StartWave, SubmitOrder, Trip, Vehicle, Warehouse,
+    Agreement, AnnounceReturn, AnnouncedReturnLine, CancelReturn, CancelShipment, CancelTrip, CollectPayment, Customer,
+    DeliverShipment, DeliveredLine, PaymentMethod, PickShipment, PlanTrip, PrepareShipment, Product, ReceiveReturn,
+    ReceivedReturnLine, RefusalReason, ReleaseOrder, Rep, ReturnOrigin, ReturnReason, ShipShipment, Shipment,
+    ShippedLine, ShortReason, StartWave, SubmitOrder, Trip, Vehicle, Warehouse,
 };
 use roundsman_tests::app::{PASSWORD, TENANT, TODAY, TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -30,6 +33,8 @@ on_both_databases!(
     papers_of_a_shipment_say_what_the_records_say,
     the_pick_list_of_a_wave_is_of_all_its_shipments,
     the_route_sheet_of_a_trip_says_where_it_goes,
+    the_note_of_a_return_says_why_and_in_which_condition,
+    the_note_of_what_was_not_taken_says_why_as_its_shipment_does,
     only_who_may_see_the_records_gets_papers_of_them,
 );
 
@@ -125,9 +130,34 @@ impl House {
         Party { name: "Outlet 0 of anna".to_owned(), ..Party::default() }
     }
 
+    fn customer(&self) -> Party {
+        let (name, tax_id) = ("ООО «Берёзка»".to_owned(), "7801234567".to_owned());
+        Party { name, tax_id, ..Party::default() }
+    }
+
+    /// The customer pays for an order when it is taken.
+    async fn pays(&mut self, order: Uuid, amount_minor: i64) {
+        let payment = CollectPayment {
+            payment_id: bytes(self.app.id()),
+            outlet_id: bytes(self.world.anna.outlets[0]),
+            customer_id: bytes(self.world.customers[0]),
+            order_id: bytes(order),
+            amount_minor,
+            currency: CURRENCY.to_owned(),
+            method: PaymentMethod::Cash.into(),
+            ..CollectPayment::default()
+        };
+        let outcome = self.app.decide(&mut self.anna, Command::CollectPayment(payment)).await;
+        assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
+    }
+
     async fn closes(mut self) {
         done(self.app, &self.world, &mut self.anna).await;
     }
+}
+
+fn euros(minor: i64) -> Vec<Money> {
+    vec![Money { currency: CURRENCY.to_owned(), minor }]
 }
 
 fn asked(kind: PaperKind, id: Uuid) -> RenderPaperRequest {
@@ -196,9 +226,7 @@ async fn papers_of_a_shipment_say_what_the_records_say(kind: Kind) {
         delivery_day: TODAY + 2,
         warehouse: house.warehouse(),
         recipient: house.recipient(),
-        customer: Party {
-            name: "ООО «Берёзка»".to_owned(), tax_id: "7801234567".to_owned(), ..Party::default()
-        },
+        customer: house.customer(),
         orders: vec![order],
         currency: CURRENCY.to_owned(),
         lines: vec![priced(milk(), 5, 2_000), priced(article(), 3, 0)],
@@ -285,6 +313,7 @@ async fn the_route_sheet_of_a_trip_says_where_it_goes(kind: Kind) {
         outlet: "Outlet 0 of anna".to_owned(),
         shipments: vec![shipments[0]],
         weight_g: 4_750,
+        to_collect: euros(6 * PRICE_MINOR),
         ..Stop::default()
     };
     let sheet = RouteSheet {
@@ -300,7 +329,10 @@ async fn the_route_sheet_of_a_trip_says_where_it_goes(kind: Kind) {
     // What nobody has weighed has no weight, and the day is the trip's if no other was asked for.
     let shipment_ids = shipments.map(bytes).to_vec();
     house.does(Command::PlanTrip(PlanTrip { shipment_ids, ..plan })).await;
-    let stops = vec![Stop { shipments: shipments.to_vec(), weight_g: 0, ..stop }];
+    // Of the first order 2 were paid when it was taken; of the other nothing was.
+    house.pays(light, 2 * PRICE_MINOR).await;
+    let to_collect = euros((4 + 3) * PRICE_MINOR);
+    let stops = vec![Stop { shipments: shipments.to_vec(), weight_g: 0, to_collect, ..stop }];
     let sheet = RouteSheet { day: TODAY + 1, stops, ..sheet };
     let login = (TENANT, "lars");
     let mut session = Session::open(house.app.channel.clone(), login, &Secret::new(PASSWORD)).await.expect("logs in");
@@ -309,9 +341,133 @@ async fn the_route_sheet_of_a_trip_says_where_it_goes(kind: Kind) {
     session.close().await;
     assert_eq!(answer.file_name, format!("route-sheet-{}.pdf", short(trip)));
     assert!(answer.pdf == sheet.render(Language::English));
+    // What is not to be paid on delivery the driver does not collect.
+    let terms = Agreement { payment_due_days: 14, ..house.world.agreement(0) };
+    import(&house.app, vec![entry(house.world.agreements[0], Record::Agreement(terms))]).await;
+    let stops = sheet.stops.iter().map(|stop| Stop { to_collect: Vec::new(), ..stop.clone() });
+    let sheet = RouteSheet { day: TODAY, stops: stops.collect(), ..sheet };
+    assert!(house.paper(PaperKind::RouteSheet, trip).await == sheet.render(Language::Russian));
     house.does(Command::CancelTrip(CancelTrip { trip_id: bytes(trip), reason: "a flood".to_owned() })).await;
     let refused = client(&house.app).render_paper(by(&house.lars, asked(PaperKind::RouteSheet, trip))).await;
     assert_eq!(refused.expect_err("was called off").code(), Code::FailedPrecondition);
+    house.closes().await;
+}
+
+/// Five pieces that left, of which the customer took four; and the line of their shipment.
+async fn arrived(house: &mut House) -> (Uuid, Vec<u8>) {
+    let order = house.released(&[(0, 5, PRICE_MINOR)]).await;
+    let shipment = house.prepared(order).await;
+    house.does(Command::ShipShipment(ShipShipment { shipment_id: bytes(shipment), ..ShipShipment::default() })).await;
+    let line_id = house.app.stored::<Shipment>(house.world.tenant).await[&shipment].lines[0].line_id.clone();
+    let refused = DeliveredLine {
+        line_id: line_id.clone(),
+        delivered_milli: 4_000,
+        refused_milli: 1_000,
+        refusal_reason: RefusalReason::Late.into(),
+    };
+    let arrived = DeliverShipment {
+        shipment_id: bytes(shipment),
+        reclamation_id: bytes(house.app.id()),
+        lines: vec![refused],
+        ..DeliverShipment::default()
+    };
+    house.does(Command::DeliverShipment(arrived)).await;
+    (shipment, line_id)
+}
+
+fn announce(id: Uuid, (shipment, line): &(Uuid, Vec<u8>), quantity_milli: i64) -> Command {
+    let reason = ReturnReason::Unsold.into();
+    let line = AnnouncedReturnLine { shipment_line_id: line.clone(), quantity_milli, reason };
+    Command::AnnounceReturn(AnnounceReturn {
+        return_id: bytes(id),
+        shipment_id: bytes(*shipment),
+        lines: vec![line],
+        comment: "До обеда".to_owned(),
+        ..AnnounceReturn::default()
+    })
+}
+
+fn receive(id: Uuid, shipment: Uuid, origin: ReturnOrigin, line: ReceivedReturnLine) -> Command {
+    Command::ReceiveReturn(ReceiveReturn {
+        return_id: bytes(id),
+        shipment_id: bytes(shipment),
+        origin: origin.into(),
+        lines: vec![line],
+        ..ReceiveReturn::default()
+    })
+}
+
+async fn the_note_of_a_return_says_why_and_in_which_condition(kind: Kind) {
+    let mut house = House::make(kind).await;
+    let goods = arrived(&mut house).await;
+    let back = house.app.id();
+    house.does(announce(back, &goods, 3_000)).await;
+    let why = Why::GivenBack(ReturnReason::Unsold);
+    let of = |quantity_milli, condition| ReturnLine { goods: milk(), quantity_milli, why, condition };
+    let note = ReturnNote {
+        id: back,
+        day: TODAY,
+        sender: house.recipient(),
+        customer: house.customer(),
+        warehouse: house.warehouse(),
+        shipment: Some(goods.0),
+        lines: vec![of(3_000, None)],
+        comment: "До обеда".to_owned(),
+        ..ReturnNote::default()
+    };
+    assert!(house.paper(PaperKind::ReturnNote, back).await == note.render(Language::Russian));
+    let counted = ReceivedReturnLine {
+        shipment_line_id: goods.1.clone(),
+        sellable_milli: 1_000,
+        damaged_milli: 2_000,
+        reason: ReturnReason::Unsold.into(),
+        ..ReceivedReturnLine::default()
+    };
+    house.does(receive(back, goods.0, ReturnOrigin::Unspecified, counted)).await;
+    let lines = vec![of(1_000, Some(Condition::Fit)), of(2_000, Some(Condition::Damaged))];
+    let note = ReturnNote { lines, ..note };
+    assert!(house.paper(PaperKind::ReturnNote, back).await == note.render(Language::Russian));
+    let off = house.app.id();
+    house.does(announce(off, &goods, 1_000)).await;
+    let cancel = CancelReturn { return_id: bytes(off), reason: "sold after all".to_owned() };
+    house.does(Command::CancelReturn(cancel)).await;
+    let refused = client(&house.app).render_paper(by(&house.lars, asked(PaperKind::ReturnNote, off))).await;
+    assert_eq!(refused.expect_err("was called off").code(), Code::FailedPrecondition);
+    house.closes().await;
+}
+
+/// From the command line, in English and without a day.
+async fn the_note_of_what_was_not_taken_says_why_as_its_shipment_does(kind: Kind) {
+    let mut house = House::make(kind).await;
+    let (shipment, line) = arrived(&mut house).await;
+    let found = house.app.id();
+    let counted = ReceivedReturnLine { shipment_line_id: line, sellable_milli: 1_000, ..ReceivedReturnLine::default() };
+    house.does(receive(found, shipment, ReturnOrigin::NotTaken, counted)).await;
+    let line = ReturnLine {
+        goods: milk(),
+        quantity_milli: 1_000,
+        why: Why::NotTaken(RefusalReason::Late),
+        condition: Some(Condition::Fit),
+    };
+    let note = ReturnNote {
+        id: found,
+        sender: house.recipient(),
+        customer: house.customer(),
+        warehouse: house.warehouse(),
+        shipment: Some(shipment),
+        lines: vec![line],
+        ..ReturnNote::default()
+    };
+    let login = (TENANT, "lars");
+    let mut session = Session::open(house.app.channel.clone(), login, &Secret::new(PASSWORD)).await.expect("logs in");
+    let english = (paper::Language::En, None);
+    let answer = paper::render(&mut session, PaperKind::ReturnNote, found, english).await.expect("is rendered");
+    session.close().await;
+    assert_eq!(answer.file_name, format!("return-note-{}.pdf", short(found)));
+    assert!(answer.pdf == note.render(Language::English));
+    let eve = stranger(&house.app, house.world.supervisor).await;
+    let refused = client(&house.app).render_paper(by(&eve, asked(PaperKind::ReturnNote, found))).await;
+    assert_eq!(refused.expect_err("is not hers").code(), Code::NotFound);
     house.closes().await;
 }
 
@@ -335,6 +491,7 @@ async fn only_who_may_see_the_records_gets_papers_of_them(kind: Kind) {
         (asked(PaperKind::PickList, nowhere), Code::NotFound),
         (asked(PaperKind::PickList, order), Code::NotFound),
         (asked(PaperKind::RouteSheet, shipment), Code::NotFound),
+        (asked(PaperKind::ReturnNote, shipment), Code::NotFound),
         (RenderPaperRequest { id: vec![1], ..request.clone() }, Code::InvalidArgument),
         (RenderPaperRequest { kind: 0, ..request.clone() }, Code::InvalidArgument),
         (RenderPaperRequest { kind: 99, ..request.clone() }, Code::InvalidArgument),

@@ -28,7 +28,7 @@ on_both_databases!(
     who_may_not_see_a_shipment_announces_nothing_of_it,
 );
 
-fn announce(house: &Arrived, quantity_milli: i64) -> AnnounceReturn {
+pub(crate) fn announce(house: &Arrived, quantity_milli: i64) -> AnnounceReturn {
     let line = AnnouncedReturnLine {
         shipment_line_id: house.line.clone(),
         quantity_milli,
@@ -42,7 +42,13 @@ fn announce(house: &Arrived, quantity_milli: i64) -> AnnounceReturn {
     }
 }
 
-fn receive(house: &Arrived, id: Uuid, origin: ReturnOrigin, sellable_milli: i64, damaged_milli: i64) -> Command {
+pub(crate) fn receive(
+    house: &Arrived,
+    id: Uuid,
+    origin: ReturnOrigin,
+    sellable_milli: i64,
+    damaged_milli: i64,
+) -> Command {
     let line = ReceivedReturnLine {
         shipment_line_id: house.line.clone(),
         sellable_milli,
@@ -59,7 +65,7 @@ fn receive(house: &Arrived, id: Uuid, origin: ReturnOrigin, sellable_milli: i64,
     })
 }
 
-async fn applied(house: &Arrived, command: Command) -> Outcome {
+pub(crate) async fn applied(house: &Arrived, command: Command) -> Outcome {
     let outcome = house.logistics(command).await;
     assert_eq!(outcome.status(), Status::Applied, "{outcome:?}");
     outcome

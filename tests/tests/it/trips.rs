@@ -6,7 +6,8 @@ use roundsman::auth::caller::Caller;
 use roundsman_proto::auth::Role;
 use roundsman_proto::logistics::logistics_service_client::LogisticsServiceClient;
 use roundsman_proto::logistics::{
-    LeftReason, ListTripsRequest, ListVehiclesRequest, ProposeTripsRequest, VehicleShift,
+    CountReclamationsRequest, LeftReason, ListTripsRequest, ListVehiclesRequest, ProposeTripsRequest, ReclamationCount,
+    ReclamationGrouping, VehicleShift,
 };
 use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 use crate::cash::announced;
 use crate::conflicts::status;
 use crate::desk::{by, entry, import};
+use crate::logistics::client;
 use crate::shipments::Warehouse;
 
 on_both_databases!(
@@ -37,6 +39,7 @@ on_both_databases!(
     what_contradicts_a_trip_is_refused_and_nothing_is_half_done,
     a_driver_tells_only_of_the_own_trips_and_not_after_they_are_closed,
     a_trip_is_closed_when_the_cash_is_handed_in,
+    claims_are_counted_by_whoever_drove,
     an_order_is_explained_to_the_end,
     what_came_back_is_promised_to_those_who_wait,
     a_trip_that_is_called_off_leaves_its_shipments_to_others,
@@ -405,6 +408,44 @@ async fn a_driver_tells_only_of_the_own_trips_and_not_after_they_are_closed(kind
     assert_eq!((status(&late), fact(&late, "trip_id")), ((Status::Rejected, Reason::TripClosed), trip.to_string()));
     let again = fleet.house.asks(close(trip, &[])).await;
     assert_eq!(status(&again), (Status::Rejected, Reason::WrongState));
+    fleet.closes().await;
+}
+
+/// One is brought by a driver, and another without a trip; both come short of a piece.
+async fn claims_are_counted_by_whoever_drove(kind: Kind) {
+    let mut fleet = Fleet::make(kind).await;
+    let (_, driven) = fleet.prepared(0, 5).await;
+    let (_, fetched) = fleet.prepared(0, 2).await;
+    fleet.departed(&[driven]).await;
+    let ship = ShipShipment { shipment_id: bytes(fetched), ..ShipShipment::default() };
+    fleet.house.does(Command::ShipShipment(ship)).await;
+    for (shipment, delivered_milli) in [(driven, 4_000), (fetched, 1_000)] {
+        let line_id = fleet.house.shipment(shipment).await.lines[0].line_id.clone();
+        let lines = vec![DeliveredLine { line_id, delivered_milli, ..DeliveredLine::default() }];
+        let reclamation_id = bytes(fleet.house.app.id());
+        let arrived = DeliverShipment { lines, reclamation_id, ..deliver(shipment) };
+        fleet.house.does(Command::DeliverShipment(arrived)).await;
+    }
+    let request = CountReclamationsRequest {
+        by: ReclamationGrouping::Driver.into(),
+        from_day: TODAY,
+        to_day: TODAY,
+        ..CountReclamationsRequest::default()
+    };
+    let answer = client(&fleet.house.app).count_reclamations(by(&fleet.house.lars, request)).await.expect("answers");
+    let of = |id: Vec<u8>, delivered_milli| ReclamationCount {
+        id,
+        reclamations: 1,
+        cases: 1,
+        lines: 1,
+        claimed_milli: 1_000,
+        delivered_lines: 1,
+        delivered_milli,
+        lines_per_mille: 1_000,
+        ..ReclamationCount::default()
+    };
+    // What came with no trip is nobody's.
+    assert_eq!(answer.into_inner().counts, [of(Vec::new(), 1_000), of(bytes(fleet.dora.id), 4_000)]);
     fleet.closes().await;
 }
 

@@ -31,16 +31,16 @@ on_both_databases!(
 );
 
 /// A warehouse, and the van of a rep.
-struct Yard {
-    app: TestApp,
-    world: World,
+pub(crate) struct Yard {
+    pub(crate) app: TestApp,
+    pub(crate) world: World,
     anna: TestDevice,
-    lars: String,
-    van: Uuid,
+    pub(crate) lars: String,
+    pub(crate) van: Uuid,
 }
 
 impl Yard {
-    async fn make(kind: Kind) -> Self {
+    pub(crate) async fn make(kind: Kind) -> Self {
         let (app, world, anna) = ready(kind).await;
         app.user("lars", Role::Logistics, None, None).await;
         let lars = app.token("lars").await;
@@ -56,7 +56,7 @@ impl Yard {
         import(&self.app, vec![entry(self.van, Record::Warehouse(van))]).await;
     }
 
-    fn transfer(&self, from: Uuid, to: Uuid, quantity_milli: i64) -> TransferStock {
+    pub(crate) fn transfer(&self, from: Uuid, to: Uuid, quantity_milli: i64) -> TransferStock {
         TransferStock {
             transfer_id: bytes(self.app.id()),
             from_warehouse_id: bytes(from),
@@ -66,20 +66,20 @@ impl Yard {
         }
     }
 
-    fn loads(&self, quantity_milli: i64) -> TransferStock {
+    pub(crate) fn loads(&self, quantity_milli: i64) -> TransferStock {
         self.transfer(self.world.warehouse, self.van, quantity_milli)
     }
 
-    async fn asks(&self, command: Command) -> Outcome {
+    pub(crate) async fn asks(&self, command: Command) -> Outcome {
         self.app.office_as(&self.lars, self.app.id(), command).await.expect("logistics is answered")
     }
 
-    async fn moves(&self, transfer: TransferStock) {
+    pub(crate) async fn moves(&self, transfer: TransferStock) {
         let outcome = self.asks(Command::TransferStock(transfer)).await;
         assert_eq!(status(&outcome), (Status::Applied, Reason::Unspecified), "{outcome:?}");
     }
 
-    fn count(&self, counted_milli: i64) -> CountStock {
+    pub(crate) fn count(&self, counted_milli: i64) -> CountStock {
         let product_id = bytes(self.world.products[0]);
         let lines = vec![StockCountLine { product_id, counted_milli, expected_milli: None }];
         let (count_id, warehouse_id) = (bytes(self.app.id()), bytes(self.van));
@@ -116,7 +116,7 @@ impl Yard {
         (order, shipments[&id(&sale.shipment_id)].clone())
     }
 
-    async fn closes(mut self) {
+    pub(crate) async fn closes(mut self) {
         done(self.app, &self.world, &mut self.anna).await;
     }
 }

@@ -11,8 +11,8 @@ use roundsman_proto::sync::Position;
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Kind as RecordKind, Order, OrderLine, OrderStatus, PickShipment, ReleaseOrder, ShipmentState, ShortageRule,
-    StartWave,
+    AdvanceHorizon, GoodsReturn, Kind as RecordKind, Order, OrderLine, OrderStatus, PickShipment, ReleaseOrder,
+    ReturnOrigin, ShipmentState, ShortageRule, StartWave,
 };
 use roundsman_tests::app::{TODAY, TestApp};
 use roundsman_tests::database::Kind;
@@ -23,14 +23,18 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
+use crate::claims::Arrived;
 use crate::desk::{by, entry, import, stranger};
+use crate::returns::{announce, applied, receive};
 use crate::shipments::Warehouse;
 
 on_both_databases!(
     what_changes_is_told_and_a_broken_stream_goes_on_without_loss,
     only_the_wanted_kinds_are_told,
     what_was_missed_comes_page_by_page,
+    returns_are_watched,
     a_position_that_is_not_known_is_refused,
+    what_is_older_than_the_horizon_is_refused,
     nobody_else_may_watch,
     a_watch_ends_with_the_right_to_it,
 );
@@ -202,6 +206,53 @@ async fn what_was_missed_comes_page_by_page(kind: Kind) {
         seen.extend(told(&mut stream, last).await.0.into_keys());
         assert!(seen == all, "after {position:?}");
     }
+    house.closes().await;
+}
+
+async fn returns_are_watched(kind: Kind) {
+    let house = Arrived::with(kind, 5_000).await;
+    let returns = WatchChangesRequest { after: None, kinds: vec![RecordKind::GoodsReturn.into()] };
+    let mut stream = watch(&house.app.channel, &house.lars, returns).await.expect("opens");
+    next(&mut stream).await.expect("at once");
+    let command = announce(&house, 1_000);
+    let id = Uuid::from_slice(&command.return_id).expect("an id");
+    let announced = Command::AnnounceReturn(command);
+    for command in [announced, receive(&house, id, ReturnOrigin::Unspecified, 1_000, 0)] {
+        applied(&house, command).await;
+        let answer = next(&mut stream).await.expect("goes on");
+        let stored = house.app.stored::<GoodsReturn>(house.world.tenant).await.remove(&id).expect("is there");
+        let told: Vec<_> =
+            answer.changes.into_iter().map(|change| (change.kind(), change.id, change.document)).collect();
+        assert_eq!(told, [(RecordKind::GoodsReturn, bytes(id), Some(Document::GoodsReturn(stored)))]);
+    }
+    drop(stream);
+    house.closes().await;
+}
+
+/// Whether or not its commit is forgotten by then.
+async fn what_is_older_than_the_horizon_is_refused(kind: Kind) {
+    let mut house = Warehouse::make(kind, ShortageRule::ConfirmPart).await;
+    let mut stream = watch(&house.app.channel, &house.lars, after(None)).await.expect("opens");
+    let mut positions = vec![next(&mut stream).await.expect("at once").position.expect("a position")];
+    let mut orders = Vec::new();
+    for _ in 0..2 {
+        orders.push(house.submitted(&[(0, 1, PRICE_MINOR)]).await);
+        positions.push(told(&mut stream, version(&house).await).await.1.expect("a position"));
+    }
+    drop(stream);
+    let horizon = AdvanceHorizon { horizon: positions[1].version };
+    house.app.server(house.world.tenant, Command::AdvanceHorizon(horizon)).await;
+    assert_eq!(house.app.horizon(house.world.tenant).await, horizon.horizon);
+    for position in [positions[0], Position::default()] {
+        let mut stream = watch(&house.app.channel, &house.lars, after(Some(position))).await.expect("opens");
+        let refused = next(&mut stream).await.expect_err("is too old");
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::OutOfRange, "POSITION_UNKNOWN"), "{position:?}");
+    }
+    // From the horizon on, everything is known.
+    let mut stream = watch(&house.app.channel, &house.lars, after(Some(positions[1]))).await.expect("opens");
+    let (missed, _) = told(&mut stream, version(&house).await).await;
+    assert_eq!(missed.into_keys().collect::<Vec<_>>(), [orders[1]]);
+    drop(stream);
     house.closes().await;
 }
 

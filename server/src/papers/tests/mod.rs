@@ -2,8 +2,10 @@
 
 mod reader;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
+use roundsman_proto::trade::{RefusalReason, ReturnReason};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,7 +13,7 @@ use self::reader::{Page, pages};
 use super::barcode::{Bar, scan};
 use super::delivery_note::{DeliveryNote, NoteLine, NotePrice};
 use super::pick_list::{PickLine, PickList};
-use super::return_note::{ReturnLine, ReturnNote};
+use super::return_note::{Condition, ReturnLine, ReturnNote, Why};
 use super::route_sheet::{Money, RouteSheet, Stop};
 use super::{Goods, Language, Party};
 
@@ -96,7 +98,7 @@ fn route() -> RouteSheet {
         windows: vec![(32_400, 43_200), (50_400, 64_800)],
         shipments: (0..7).map(|number| Uuid::from_u128(u128::from(index * 16 + number))).collect(),
         weight_g: 12_500,
-        to_collect: Some(Money { currency: "RUB".to_owned(), minor: 100_050 }),
+        to_collect: vec![Money { currency: "RUB".to_owned(), minor: 100_050 }],
     };
     RouteSheet {
         trip: SHIPMENT,
@@ -111,8 +113,8 @@ fn returned() -> ReturnNote {
     let line = |index| ReturnLine {
         goods: goods(index),
         quantity_milli: 1_500,
-        reason: "Истёк срок годности".to_owned(),
-        condition: "Годен".to_owned(),
+        why: Why::GivenBack(ReturnReason::Expired),
+        condition: Some(Condition::Fit),
     };
     ReturnNote {
         id: SHIPMENT,
@@ -172,6 +174,31 @@ fn cyrillic_can_be_searched_and_all_that_counts_is_there() {
     assert!((0..7).all(|number| route.contains(&format!("0000-{:04X}", 30 * 16 + number))), "{route}");
     let returned = text(&pages(&returned().render(Language::Russian)));
     assert!(returned.contains("Истёк срок") && returned.contains("1,5"), "{returned}");
+}
+
+/// In both languages each reason and each condition has words, and only what is the same has the same.
+#[test]
+fn a_return_note_says_why_and_in_which_condition() {
+    let given_back = (1..=6).filter_map(|number| ReturnReason::try_from(number).ok()).map(Why::GivenBack);
+    let not_taken = (0..=9).filter_map(|number| RefusalReason::try_from(number).ok()).map(Why::NotTaken);
+    let whys: Vec<Why> = given_back.chain(not_taken).collect();
+    assert_eq!(whys.len(), 16);
+    for (language, said) in [(Language::English, "Fit for sale"), (Language::Russian, "Годен")] {
+        let texts = |why: Why, condition: Option<Condition>| {
+            let line = ReturnLine { goods: goods(0), quantity_milli: 1_000, why, condition };
+            text(&pages(&ReturnNote { lines: vec![line], ..returned() }.render(language)))
+        };
+        let silent = texts(Why::default(), None);
+        assert!(!silent.contains(said));
+        let each: BTreeSet<String> = whys.iter().map(|why| texts(*why, None)).collect();
+        assert!(!each.contains(&silent));
+        // Damaged, out of date, another product and anything else are given back, and not taken, for the same.
+        assert_eq!(each.len(), 12);
+        assert!(texts(Why::default(), Some(Condition::Fit)).contains(said));
+        for condition in [Condition::Damaged, Condition::OutOfDate] {
+            assert_ne!(texts(Why::default(), Some(condition)), silent);
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Papers of what the records say: reads what stands on one, and has it rendered.
 
+mod collected;
+mod returned;
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
@@ -11,6 +14,7 @@ use roundsman_proto::trade::{
 };
 use roundsman_sync::trade::order::fulfil::order_of;
 use roundsman_sync::trade::rejection::Rejection;
+use roundsman_sync::trade::shipment::carried;
 use roundsman_sync::trade::{check, delivery, money, order, price, trip};
 use tonic::Status;
 use uuid::Uuid;
@@ -22,7 +26,8 @@ use crate::commands::allocate_wave::shipment_id;
 use crate::commands::shipping::order_ids;
 use crate::papers::delivery_note::{DeliveryNote, NoteLine, NotePrice};
 use crate::papers::pick_list::{PickLine, PickList};
-use crate::papers::route_sheet::{RouteSheet, Stop};
+use crate::papers::return_note::ReturnNote;
+use crate::papers::route_sheet::{Money, RouteSheet, Stop};
 use crate::papers::{Goods, Language, Party, short};
 use crate::store::sql::{Db, Tx};
 
@@ -47,6 +52,7 @@ enum Kind {
     PickList,
     DeliveryNote,
     RouteSheet,
+    ReturnNote,
 }
 
 /// What stands on a paper.
@@ -55,6 +61,7 @@ enum Paper {
     PickList(PickList),
     DeliveryNote(DeliveryNote),
     RouteSheet(RouteSheet),
+    ReturnNote(ReturnNote),
 }
 
 impl AskedPaper {
@@ -72,6 +79,7 @@ impl AskedPaper {
             Ok(PaperKind::PickList) => Kind::PickList,
             Ok(PaperKind::DeliveryNote) => Kind::DeliveryNote,
             Ok(PaperKind::RouteSheet) => Kind::RouteSheet,
+            Ok(PaperKind::ReturnNote) => Kind::ReturnNote,
             Ok(PaperKind::Unspecified) => wrong_kind(Reason::MissingField, "is missing"),
             Err(_) => wrong_kind(Reason::UnknownValue, "is unknown"),
         };
@@ -104,6 +112,7 @@ impl AskedPaper {
             Paper::PickList(list) => list.render(language),
             Paper::DeliveryNote(note) => note.render(language),
             Paper::RouteSheet(sheet) => sheet.render(language),
+            Paper::ReturnNote(note) => note.render(language),
         });
         let pdf = rendered.await.map_err(status::internal)?;
         limit(pdf.len(), BYTES)?;
@@ -111,6 +120,7 @@ impl AskedPaper {
             Kind::PickList => "pick-list",
             Kind::DeliveryNote => "delivery-note",
             Kind::RouteSheet => "route-sheet",
+            Kind::ReturnNote => "return-note",
         };
         Ok(proto::RenderPaperResponse { pdf, file_name: format!("{name}-{}.pdf", short(self.id)) })
     }
@@ -127,6 +137,7 @@ impl AskedPaper {
                 None => self.of_wave(tx, tenant).await?,
             }),
             Kind::RouteSheet => Paper::RouteSheet(self.route_sheet(tx, tenant).await?),
+            Kind::ReturnNote => Paper::ReturnNote(returned::note(self, tx, tenant).await?),
         })
     }
 
@@ -157,14 +168,18 @@ impl AskedPaper {
         let products = products(tx, tenant, shipments.values()).await?;
         let outlets = trip.stops.iter().filter_map(|stop| Uuid::from_slice(&stop.outlet_id).ok());
         let outlets = live::<Outlet>(tx, tenant, &outlets.collect::<Vec<_>>()).await?;
-        let stop = |stop: &TripStop| stop_of(stop, trip.day, &outlets, (&shipments, &products));
+        let to_collect = collected::to_collect(tx, tenant, &trip, &shipments).await?;
+        let stop = |(stop, to_collect): (&TripStop, Vec<Money>)| Stop {
+            to_collect,
+            ..stop_of(stop, trip.day, &outlets, (&shipments, &products))
+        };
         Ok(RouteSheet {
             trip: self.id,
             day: if self.day == 0 { trip.day } else { self.day },
             vehicle: trip.vehicle_name.clone(),
             driver: driver.map(|driver| driver.name).unwrap_or_default(),
             warehouse: warehouse.map(place_of_warehouse).unwrap_or_default(),
-            stops: trip.stops.iter().map(stop).collect(),
+            stops: trip.stops.iter().zip(to_collect).map(stop).collect(),
             comment: trip.comment.clone(),
         })
     }
@@ -232,9 +247,9 @@ impl Shipped {
     async fn delivery_note(self, tx: &mut Tx, tenant: i64, day: i32) -> Result<DeliveryNote, Status> {
         let order = self.order().cloned().unwrap_or_default();
         let customer = one::<Customer>(tx, tenant, &order.customer_id).await?;
-        let lists = price_lists(tx, tenant, &self.orders).await?;
+        let terms = terms(tx, tenant, &self.orders).await?;
         let comment = self.comment();
-        let lines = self.shipment.lines.iter().filter_map(|line| self.note_line(line, &lists)).collect();
+        let lines = self.shipment.lines.iter().filter_map(|line| self.note_line(line, &terms)).collect();
         Ok(DeliveryNote {
             shipment: self.id,
             day,
@@ -250,7 +265,7 @@ impl Shipped {
     }
 
     /// `None`: nothing of it comes.
-    fn note_line(&self, line: &ShipmentLine, lists: &HashMap<Uuid, PriceList>) -> Option<NoteLine> {
+    fn note_line(&self, line: &ShipmentLine, terms: &HashMap<Uuid, Terms>) -> Option<NoteLine> {
         let quantity_milli = carried(&self.shipment, line);
         let product = Uuid::from_slice(&line.product_id).ok();
         let goods = goods(product.and_then(|id| self.products.get(&id)), product.unwrap_or_default());
@@ -258,7 +273,7 @@ impl Shipped {
         let price = ordered.and_then(|id| {
             let order = self.orders.get(&id)?;
             let ordered = order.lines.iter().find(|ordered| ordered.line_id == line.line_id)?;
-            note_price(ordered, quantity_milli, lists.get(&id)?.vat_included)
+            note_price(ordered, quantity_milli, terms.get(&id)?.vat_included)
         });
         (quantity_milli > 0).then_some(NoteLine { goods, quantity_milli, price })
     }
@@ -281,7 +296,7 @@ fn stop_of(
         windows: open.map(|hours| (hours.from_s, hours.to_s)).collect(),
         weight_g: weight_g(ids.iter().filter_map(|id| shipments.get(id)), products).unwrap_or(0),
         shipments: ids,
-        to_collect: None,
+        to_collect: Vec::new(),
     }
 }
 
@@ -299,17 +314,6 @@ fn weight_g<'a>(shipments: impl Iterator<Item = &'a Shipment>, products: &HashMa
         }
     }
     i64::try_from((ug + 999_999) / 1_000_000).ok()
-}
-
-/// How much of a line comes: what was loaded, or else what was picked, or else what was asked for.
-fn carried(shipment: &Shipment, line: &ShipmentLine) -> i64 {
-    match shipment.state() {
-        ShipmentState::Unspecified | ShipmentState::Prepared | ShipmentState::Picking => line.ordered_milli,
-        ShipmentState::Checking | ShipmentState::Checked => line.picked_milli,
-        ShipmentState::Loaded | ShipmentState::Shipped | ShipmentState::Delivered => line.loaded_milli,
-        ShipmentState::PartlyDelivered | ShipmentState::Refused | ShipmentState::NotAttempted => line.loaded_milli,
-        ShipmentState::Cancelled => 0,
-    }
 }
 
 /// What a part of an order's line costs. `None`: more than there is money.
@@ -373,23 +377,39 @@ async fn products(
     shipments: impl IntoIterator<Item = &Shipment>,
 ) -> Result<HashMap<Uuid, Product>, Status> {
     let lines = shipments.into_iter().flat_map(|shipment| &shipment.lines);
-    let ids: BTreeSet<Uuid> = lines.filter_map(|line| Uuid::from_slice(&line.product_id).ok()).collect();
+    named_products(tx, tenant, lines.map(|line| line.product_id.as_slice())).await
+}
+
+async fn named_products(
+    tx: &mut Tx,
+    tenant: i64,
+    ids: impl Iterator<Item = &[u8]>,
+) -> Result<HashMap<Uuid, Product>, Status> {
+    let ids: BTreeSet<Uuid> = ids.filter_map(|id| Uuid::from_slice(id).ok()).collect();
     limit(ids.len(), PRODUCTS)?;
     Ok(live(tx, tenant, &ids.into_iter().collect::<Vec<_>>()).await?)
 }
 
-/// By order, the price list that it was made by.
-async fn price_lists(
-    tx: &mut Tx,
-    tenant: i64,
-    orders: &HashMap<Uuid, Order>,
-) -> Result<HashMap<Uuid, PriceList>, Status> {
+/// What of the terms of an order counts on papers.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    /// Its prices contain value added tax.
+    vat_included: bool,
+    /// It is to be paid on delivery.
+    on_delivery: bool,
+}
+
+/// By order, its terms, as far as they are known.
+async fn terms(tx: &mut Tx, tenant: i64, orders: &HashMap<Uuid, Order>) -> Result<HashMap<Uuid, Terms>, Status> {
     let named: HashMap<Uuid, Uuid> = by(orders, |order| &order.agreement_id);
     let agreements = live::<Agreement>(tx, tenant, &distinct(&named)).await?;
     let of_agreements: HashMap<Uuid, Uuid> = by(&agreements, |agreement| &agreement.price_list_id);
     let lists = live::<PriceList>(tx, tenant, &distinct(&of_agreements)).await?;
-    let list = |(order, agreement): (Uuid, Uuid)| Some((order, lists.get(of_agreements.get(&agreement)?)?.clone()));
-    Ok(named.into_iter().filter_map(list).collect())
+    let terms = |(order, agreement): (Uuid, Uuid)| {
+        let vat_included = lists.get(of_agreements.get(&agreement)?)?.vat_included;
+        Some((order, Terms { vat_included, on_delivery: agreements.get(&agreement)?.payment_due_days == 0 }))
+    };
+    Ok(named.into_iter().filter_map(terms).collect())
 }
 
 /// By record, the one that it names.
