@@ -321,7 +321,9 @@ pub fn put_stock(workspace: &mut Workspace, id: Uuid, stock: &Stock) -> Result<(
         if (&before.warehouse_id, &before.product_id) != (&stock.warehouse_id, &stock.product_id) {
             return Err(check::mismatch("product_id").about(id).into());
         }
-        if stock.as_of_us < before.as_of_us {
+        let kept: Available = workspace.internal(&(warehouse, product))?;
+        let is_older = stock.as_of_us != 0 && stock.as_of_us < kept.as_of_us;
+        if is_older || stock.as_of_us < before.as_of_us {
             return Ok(());
         }
     }

@@ -1,11 +1,11 @@
 //! Shipments: preparing, leaving the warehouse, arriving. What became of a delivery is a fact, however late it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roundsman_proto::trade::{
     CancelShipment, CheckShipment, DeliverShipment, DeliveredLine, DeliveryProof, LoadShipment, Order, OrderStatus,
-    PickShipment, PrepareShipment, Product, Reason, Reclamation, RefusalReason, ShipShipment, Shipment, ShipmentLine,
-    ShipmentState, ShippedLine, ShortReason,
+    PickShipment, PrepareShipment, PreparedLine, Product, Reason, Reclamation, RefusalReason, ShipShipment, Shipment,
+    ShipmentLine, ShipmentState, ShippedLine, ShortReason,
 };
 use uuid::Uuid;
 
@@ -88,7 +88,7 @@ pub fn decide_prepare(
     let (_, first) = orders.first().ok_or_else(|| check::missing("order_id"))?;
     let warehouse_id = warehouse.map_or_else(|| first.warehouse_id.clone(), |id| id.as_bytes().to_vec());
     if let Some(current) = current {
-        return if current.order_id == command.order_id && current.warehouse_id == warehouse_id {
+        return if current.warehouse_id == warehouse_id && names(command, current) {
             let orders = orders.iter().map(|(id, order)| (*id, (*order).clone())).collect();
             Ok(Prepared { shipment: current.clone(), orders, verdict: Verdict::nothing_to_do() })
         } else {
@@ -110,6 +110,21 @@ pub fn decide_prepare(
         |(order_id, order): &(Uuid, &Order)| (*order_id, fulfil::prepared(order, *order_id, (id, &shipment)));
     let orders = orders.iter().map(prepared).collect();
     Ok(Prepared { shipment, orders, verdict: Verdict::done() })
+}
+
+/// Whether a command asks for what a shipment was made of.
+fn names(command: &PrepareShipment, shipment: &Shipment) -> bool {
+    let asked: BTreeSet<&[u8]> =
+        [&command.order_id].into_iter().chain(&command.more_order_ids).map(Vec::as_slice).collect();
+    let of = |line: &ShipmentLine| fulfil::order_of(shipment, line).to_vec();
+    let made: BTreeSet<Vec<u8>> = shipment.lines.iter().map(of).collect();
+    let is_there = |line: &PreparedLine| {
+        let lines = shipment.lines.iter().filter(|made| made.line_id == line.line_id);
+        lines.map(|made| made.ordered_milli).eq([line.quantity_milli])
+    };
+    asked.into_iter().eq(made.iter().map(Vec::as_slice))
+        && command.lines.iter().all(is_there)
+        && (command.lines.is_empty() || command.lines.len() == shipment.lines.len())
 }
 
 /// Whether an order can be in a shipment of this warehouse together with the first one.
@@ -686,6 +701,27 @@ mod tests {
         });
         let shipment_id = SHIPMENT.as_bytes().to_vec();
         DeliverShipment { shipment_id, lines: lines.collect(), reclamation_id: id(77), ..DeliverShipment::default() }
+    }
+
+    #[test]
+    fn c02_a_shipment_of_other_orders_or_goods_is_another_one() {
+        let order = order();
+        let made = decide_prepare(None, &[(ORDER, &order)], &prepare()).expect("prepared").shipment;
+        let again = |command: &PrepareShipment| {
+            decide_prepare(Some(&made), &[(ORDER, &order)], command).map(|prepared| prepared.verdict.reason)
+        };
+        assert_eq!(again(&prepare()), Ok(Reason::NothingToDo));
+        let part =
+            |line_id: Vec<u8>, quantity_milli| PreparedLine { line_id, quantity_milli, ..PreparedLine::default() };
+        let both = vec![part(id(1), 3_000), part(id(2), 2_000)];
+        assert_eq!(again(&PrepareShipment { lines: both, ..prepare() }), Ok(Reason::NothingToDo), "the same in words");
+        for other in [
+            PrepareShipment { more_order_ids: vec![id(77)], ..prepare() },
+            PrepareShipment { lines: vec![part(id(1), 3_000)], ..prepare() },
+            PrepareShipment { lines: vec![part(id(1), 1_000), part(id(2), 2_000)], ..prepare() },
+        ] {
+            assert_eq!(again(&other).map_err(|refused| refused.reason), Err(Reason::IdTaken), "{other:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub struct Available {
     /// Somebody has said what lies there.
     #[prost(bool, tag = "8")]
     pub known: bool,
+    /// When it was counted last, or goods were brought or taken away without an order, in microseconds since the Unix epoch: a
+    /// figure of before that says nothing.
+    #[prost(sint64, tag = "9")]
+    pub as_of_us: i64,
 }
 
 impl Available {

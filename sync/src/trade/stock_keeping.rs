@@ -95,13 +95,15 @@ pub fn decide_transfer(
     for (index, (line, product)) in command.lines.iter().zip(products).enumerate() {
         check::quantity(line.quantity_milli, "quantity_milli").map_err(check::at("lines", index))?;
         if let Some(stock) = from.get_mut(&product).filter(|stock| stock.known) {
-            *stock = taken(*stock, (product, line), command.promised).map_err(check::at("lines", index))?;
+            let left = taken(*stock, (product, line), command.promised).map_err(check::at("lines", index))?;
+            *stock = Available { as_of_us: mover.now_us, ..left };
         }
         if to_van {
             to.entry(product).or_default().known = true;
         }
         if let Some(stock) = to.get_mut(&product).filter(|stock| stock.known) {
-            *stock = Available { exact: to_van, ..stock.came_back(line.quantity_milli, 0) };
+            let came = stock.came_back(line.quantity_milli, 0);
+            *stock = Available { exact: to_van, as_of_us: mover.now_us, ..came };
         }
     }
     Ok(Transferred { transfer, from, to, verdict: Verdict::done() })
@@ -162,7 +164,8 @@ pub fn decide_count(
             verdict = verdict.fact(Some(product), "expected_milli", expected_milli);
         }
         let stock = figures.entry(product).or_default();
-        *stock = Available { exact: is_van(warehouse), ..stock.counted(line.counted_milli) };
+        let counted = stock.counted(line.counted_milli);
+        *stock = Available { exact: is_van(warehouse), as_of_us: mover.now_us, ..counted };
         count.lines.push(StockCountLine { expected_milli, ..line.clone() });
     }
     Ok(Counted { count, figures, verdict })

@@ -5,9 +5,9 @@ use roundsman_proto::sync::{Outcome, Status};
 use roundsman_proto::trade::command::Command;
 use roundsman_proto::trade::record_to_import::Record;
 use roundsman_proto::trade::{
-    Agreement, CancelOrder, CountStock, DeliveryProof, Fulfilment, Order, OrderStatus, Reason, SellFromVan, Shipment,
-    ShipmentState, ShortageRule, Stock, StockCount, StockCountLine, StockTransfer, SubmitOrder, TransferLine,
-    TransferStock, Warehouse,
+    Agreement, CancelOrder, CountStock, DeliveryProof, Fulfilment, Order, OrderStatus, Reason, SellFromVan, SetStock,
+    Shipment, ShipmentState, ShortageRule, Stock, StockCount, StockCountLine, StockToSet, StockTransfer, SubmitOrder,
+    TransferLine, TransferStock, Warehouse,
 };
 use roundsman_tests::app::{TestApp, TestDevice};
 use roundsman_tests::database::Kind;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::cash::announced;
 use crate::conflicts::{counted, done, order, ready, status};
 use crate::desk::{entry, import};
+use crate::goods::exact;
 
 on_both_databases!(
     a_van_is_loaded_and_its_rep_sees_exactly_what_it_has,
@@ -28,6 +29,7 @@ on_both_databases!(
     what_would_hold_an_order_flags_a_sale,
     a_sale_that_makes_no_sense_is_refused_and_changes_nothing,
     a_driver_counts_his_own_van,
+    a_figure_of_before_a_count_or_a_transfer_says_nothing,
 );
 
 /// A warehouse, and the van of a rep.
@@ -356,5 +358,30 @@ async fn a_driver_counts_his_own_van(kind: Kind) {
     assert_eq!(status(&foreign), (Status::Rejected, Reason::NotInScope));
     let own = yard.app.decide(&mut dmitri, count).await;
     assert_eq!(status(&own), (Status::Applied, Reason::StockDiffers), "{own:?}");
+    yard.closes().await;
+}
+
+async fn a_figure_of_before_a_count_or_a_transfer_says_nothing(kind: Kind) {
+    let yard = Yard::make(kind).await;
+    counted(&yard.app, &yard.world, 0, 50_000).await;
+    yard.app.pass(1);
+    let before = yard.app.now_us();
+    yard.app.pass(1);
+    yard.moves(yard.loads(20_000)).await;
+    let told = |on_hand_milli: i64, as_of_us: i64| {
+        let stock = Some(Stock { as_of_us, ..yard.world.stock(0, on_hand_milli) });
+        let stocks = vec![StockToSet { stock_id: bytes(yard.world.stocks[0]), stock }];
+        Command::SetStock(SetStock { stocks })
+    };
+    let goods = (yard.world.warehouse, yard.world.products[0]);
+    yard.app.office(told(50_000, before)).await;
+    assert_eq!(exact(&yard.app, &yard.world, goods).await.on_hand_milli, 30_000, "the van has twenty of them");
+    yard.app.office(told(31_000, yard.app.now_us() + 1)).await;
+    assert_eq!(exact(&yard.app, &yard.world, goods).await.on_hand_milli, 31_000);
+    yard.app.pass(1);
+    let count = CountStock { warehouse_id: bytes(yard.world.warehouse), ..yard.count(29_000) };
+    yard.asks(Command::CountStock(count)).await;
+    yard.app.office(told(31_000, yard.app.now_us() - 30_000_000)).await;
+    assert_eq!(exact(&yard.app, &yard.world, goods).await.on_hand_milli, 29_000, "it was counted since");
     yard.closes().await;
 }
