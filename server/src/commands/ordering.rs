@@ -803,8 +803,8 @@ fn topic(before: Option<&Order>, order: &Order) -> Option<&'static str> {
         OrderStatus::Released => (was != Some(OrderStatus::Released)).then_some("order.released"),
         OrderStatus::Cancelled => Some("order.cancelled"),
         OrderStatus::Closed => (was != Some(OrderStatus::Closed)).then_some("order.closed"),
-        OrderStatus::Refused => (was != Some(OrderStatus::Refused)).then_some("order.refused"),
-        OrderStatus::Unspecified | OrderStatus::Draft => None,
+        // No command turns an order down: those that are, were imported so.
+        OrderStatus::Unspecified | OrderStatus::Draft | OrderStatus::Refused => None,
     }
 }
 

@@ -155,7 +155,8 @@ fn goes_with(id: Uuid, order: &Order, first: &Order, warehouse_id: &[u8]) -> Res
 /// # Errors
 /// `REASON_LIMIT_EXCEEDED`.
 pub fn has_room(order: &Order) -> Result<(), Rejection> {
-    check::count(order.earlier_shipment_ids.len() + 1, SHIPMENTS, "order_id")
+    let made = order.earlier_shipment_ids.len() + usize::from(!order.shipment_id.is_empty());
+    check::count(made + 1, SHIPMENTS, "order_id")
 }
 
 /// What a command wants of lines, by order and line, with its place in the command.

@@ -94,7 +94,7 @@ impl Warehouse {
         self.prepares_with(PrepareShipment { order_id: bytes(order), ..PrepareShipment::default() }).await
     }
 
-    async fn prepares_with(&self, command: PrepareShipment) -> Uuid {
+    pub(crate) async fn prepares_with(&self, command: PrepareShipment) -> Uuid {
         let id = self.app.id();
         self.does(Command::PrepareShipment(PrepareShipment { shipment_id: bytes(id), ..command })).await;
         id
@@ -116,13 +116,13 @@ impl Warehouse {
     }
 
     /// A shipment leaves, and arrives in full.
-    async fn brings(&self, shipment: Uuid) {
+    pub(crate) async fn brings(&self, shipment: Uuid) {
         self.ships(shipment, Vec::new()).await;
         let deliver = DeliverShipment { shipment_id: bytes(shipment), ..DeliverShipment::default() };
         self.does(Command::DeliverShipment(deliver)).await;
     }
 
-    async fn ships(&self, shipment: Uuid, lines: Vec<ShippedLine>) {
+    pub(crate) async fn ships(&self, shipment: Uuid, lines: Vec<ShippedLine>) {
         let ship = ShipShipment { shipment_id: bytes(shipment), lines, comment: String::new() };
         self.does(Command::ShipShipment(ship)).await;
     }
@@ -493,7 +493,7 @@ async fn a_wave_that_nobody_goes_on_with_is_finished_by_the_clock(kind: Kind) {
     house.closes().await;
 }
 
-fn picks(shipment: Uuid, lines: Vec<ShippedLine>, finished: bool) -> Command {
+pub(crate) fn picks(shipment: Uuid, lines: Vec<ShippedLine>, finished: bool) -> Command {
     Command::PickShipment(PickShipment { shipment_id: bytes(shipment), lines, finished, comment: String::new() })
 }
 

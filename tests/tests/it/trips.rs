@@ -49,16 +49,16 @@ on_both_databases!(
 );
 
 /// A warehouse with two vans, and two drivers with a phone each.
-struct Fleet {
-    house: Warehouse,
-    vans: [Uuid; 2],
-    dora: Driver,
-    emil: Driver,
+pub(crate) struct Fleet {
+    pub(crate) house: Warehouse,
+    pub(crate) vans: [Uuid; 2],
+    pub(crate) dora: Driver,
+    pub(crate) emil: Driver,
 }
 
-struct Driver {
-    id: Uuid,
-    phone: TestDevice,
+pub(crate) struct Driver {
+    pub(crate) id: Uuid,
+    pub(crate) phone: TestDevice,
     caller: Caller,
 }
 
@@ -75,11 +75,11 @@ impl Driver {
 }
 
 impl Fleet {
-    async fn make(kind: Kind) -> Self {
+    pub(crate) async fn make(kind: Kind) -> Self {
         Self::with(kind, ShortageRule::ConfirmPart).await
     }
 
-    async fn with(kind: Kind, rule: ShortageRule) -> Self {
+    pub(crate) async fn with(kind: Kind, rule: ShortageRule) -> Self {
         let house = Warehouse::make(kind, rule).await;
         let vans = [house.app.id(), house.app.id()];
         let van = |name: &str| Vehicle {
@@ -104,12 +104,12 @@ impl Fleet {
     }
 
     /// A shipment of so many pieces of an article, prepared.
-    async fn prepared(&mut self, article: usize, pieces: i64) -> (Uuid, Uuid) {
+    pub(crate) async fn prepared(&mut self, article: usize, pieces: i64) -> (Uuid, Uuid) {
         let order = self.house.released(&[(article, pieces, PRICE_MINOR)]).await;
         (order, self.house.prepares(order).await)
     }
 
-    fn plan(&self, trip: Uuid, driver: &Driver, shipments: &[Uuid]) -> PlanTrip {
+    pub(crate) fn plan(&self, trip: Uuid, driver: &Driver, shipments: &[Uuid]) -> PlanTrip {
         PlanTrip {
             trip_id: bytes(trip),
             vehicle_id: bytes(self.vans[0]),
@@ -122,7 +122,7 @@ impl Fleet {
     }
 
     /// A trip of the first driver that is on its way with these shipments.
-    async fn departed(&self, shipments: &[Uuid]) -> Uuid {
+    pub(crate) async fn departed(&self, shipments: &[Uuid]) -> Uuid {
         let trip = self.house.app.id();
         self.house.does(Command::PlanTrip(self.plan(trip, &self.dora, shipments))).await;
         for shipment in shipments {
@@ -132,11 +132,11 @@ impl Fleet {
         trip
     }
 
-    async fn trip(&self, id: Uuid) -> Trip {
+    pub(crate) async fn trip(&self, id: Uuid) -> Trip {
         self.house.app.stored::<Trip>(self.house.world.tenant).await.remove(&id).expect("the trip")
     }
 
-    async fn closes(self) {
+    pub(crate) async fn closes(self) {
         let Self { house, dora, emil, .. } = self;
         for mut driver in [dora, emil] {
             house.app.sync(&mut driver.phone).await;
@@ -146,15 +146,15 @@ impl Fleet {
     }
 }
 
-fn load(shipment: Uuid) -> Command {
+pub(crate) fn load(shipment: Uuid) -> Command {
     Command::LoadShipment(LoadShipment { shipment_id: bytes(shipment), ..LoadShipment::default() })
 }
 
-fn deliver(shipment: Uuid) -> DeliverShipment {
+pub(crate) fn deliver(shipment: Uuid) -> DeliverShipment {
     DeliverShipment { shipment_id: bytes(shipment), ..DeliverShipment::default() }
 }
 
-fn close(trip: Uuid, returned: &[(Uuid, i64, i64)]) -> Command {
+pub(crate) fn close(trip: Uuid, returned: &[(Uuid, i64, i64)]) -> Command {
     let goods = |(product, sellable_milli, unsellable_milli): &(Uuid, i64, i64)| ReturnedGoods {
         product_id: bytes(*product),
         sellable_milli: *sellable_milli,
