@@ -27,6 +27,7 @@ mod import;
 mod inspect;
 mod jobs;
 mod killed;
+mod killed_goods;
 mod layering;
 mod lists;
 mod lists_goods;
